@@ -1,0 +1,95 @@
+//! Who answers for the address when the master is not well. Dual ownership is what this daemon exists to prevent.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use nix::sys::signal::Signal;
+
+use crate::common::{PATIENCE, Pair, VIP, reaches};
+
+/// 3 adverts of 1 s, and room for a busy machine.
+const LEASE: Duration = Duration::from_millis(3200);
+
+fn settled() -> Result<Pair> {
+    let pair = Pair::start(&["--dataplane", "ebpf"])?;
+    assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?], "the master answers, and nobody else");
+    Ok(pair)
+}
+
+/// keepalived stopped by SIGSTOP goes on answering ARP, beside its successor.
+#[test]
+fn a_stopped_master_answers_no_more_and_does_not_fight_when_it_goes_on() -> Result<()> {
+    let pair = settled()?;
+    pair.master.signal(Signal::SIGSTOP)?;
+    std::thread::sleep(LEASE);
+    // The lease is over, the successor is not there yet: nobody answers, though the address is still on the interface.
+    assert!(pair.h1.has_address(VIP)?);
+    let answers = pair.client.arping(VIP)?;
+    assert!(!answers.contains(&pair.h1.mac()?), "{answers:?}");
+    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?]);
+    // It goes on: it has been overtaken, steps back, and comes back in an orderly election.
+    std::thread::sleep(Duration::from_secs(1));
+    let before = vrrp_tests::lab::now();
+    pair.master.signal(Signal::SIGCONT)?;
+    assert!(pair.master.says("and another router took over", PATIENCE), "{}", pair.master.log());
+    pair.h1.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h2.wait_for_address(VIP, false, PATIENCE)?;
+    let ours = pair.h1.address();
+    let first =
+        pair.capture.wait_for("advert of host 1", PATIENCE, |p| p.at > before && p.content.source == ours)?;
+    // At most the one advert that was on its way when it stopped may leave at once; the next ends an election.
+    let early = pair
+        .capture
+        .adverts()
+        .into_iter()
+        .filter(|p| p.at > before && p.at < before + Duration::from_secs(2) && p.content.source == ours);
+    let early = early.count();
+    assert!(early <= 1, "{early} adverts at once, first at {:?}", first.at - before);
+    Ok(())
+}
+
+#[test]
+fn the_host_of_a_killed_master_answers_no_more() -> Result<()> {
+    let mut pair = settled()?;
+    pair.master.signal(Signal::SIGKILL)?;
+    pair.master.wait(PATIENCE)?;
+    std::thread::sleep(LEASE);
+    assert!(pair.h1.has_address(VIP)?, "nobody has removed it");
+    let answers = pair.client.arping(VIP)?;
+    assert!(!answers.contains(&pair.h1.mac()?), "{answers:?}");
+    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?], "the successor, and nobody else");
+    Ok(())
+}
+
+#[test]
+fn a_backup_does_not_answer() -> Result<()> {
+    let pair = settled()?;
+    assert!(reaches(&pair.h2, 0, "backup"));
+    for _ in 0..3 {
+        assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
+    }
+    let leases = pair.h2.map("leases")?;
+    assert_eq!(leases[0]["formatted"]["value"]["until_ns"], 0, "{leases}");
+    let instances = pair.h1.map("instances")?;
+    assert_eq!(instances[0]["formatted"]["value"]["role"], "Master", "{instances}");
+    Ok(())
+}
+
+/// A lone master that stalls goes on when it wakes: nobody else has the address.
+#[test]
+fn a_stalled_master_without_a_rival_goes_on() -> Result<()> {
+    let mut pair = settled()?;
+    pair.backup.signal(Signal::SIGTERM)?;
+    pair.backup.wait(PATIENCE)?;
+    pair.master.signal(Signal::SIGSTOP)?;
+    std::thread::sleep(LEASE);
+    assert!(pair.client.arping(VIP)?.is_empty());
+    pair.master.signal(Signal::SIGCONT)?;
+    assert!(vrrp_tests::lab::eventually(PATIENCE, || {
+        pair.client.arping(VIP).is_ok_and(|answers| pair.h1.mac().is_ok_and(|mac| answers == [mac]))
+    }));
+    assert_eq!(pair.h1.status()?["instances"][0]["became_master"], 1);
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! The daemon as its users run it: real interfaces, real peers, real programs, in network namespaces. Needs root; what is
+//! missing fails with its name.
+
+mod bad_input;
+mod common;
+mod conflict;
+mod election;
+mod fence;
+mod keepalived;
+mod quiet;
+mod reference;
+mod scripts;
+mod service;

@@ -1,0 +1,35 @@
+//! What it is all for: a client reaches a real web server at the virtual address, before and after.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use vrrp_tests::lab::{Host, Nginx, eventually};
+
+use crate::common::{PATIENCE, Pair, VIP};
+
+/// The page behind the address, as a client gets it.
+fn page(client: &Host) -> Option<String> {
+    let request = format!(
+        "exec 3<>/dev/tcp/{VIP}/80; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; timeout 1 tail -n 1 <&3"
+    );
+    let text = client.run("timeout", &["1", "bash", "-c", &request]).ok()?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+#[test]
+fn a_client_reaches_nginx_before_and_after_a_failover() -> Result<()> {
+    let pair = Pair::start(&["--dataplane", "ebpf"])?;
+    for host in [&pair.h1, &pair.h2] {
+        Nginx::start(&pair.lab, host)?;
+    }
+    let shows = |text: &str| eventually(PATIENCE, || page(&pair.client).as_deref() == Some(text));
+    assert!(shows("this is h1"), "{:?}", page(&pair.client));
+    pair.master.kill()?;
+    assert!(shows("this is h2"), "{:?}", page(&pair.client));
+    let returned = pair.h1.agent(&crate::common::Config::priority(crate::common::HIGH).text())?;
+    assert!(shows("this is h1"), "{:?}", page(&pair.client));
+    returned.stop()?;
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(shows("this is h2"), "{:?}", page(&pair.client));
+    Ok(())
+}

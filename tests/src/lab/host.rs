@@ -1,0 +1,242 @@
+//! A host: a network namespace with one interface, and the programs on it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{BPFFS, Capture, Lab, Process, agent, eventually, ip, run};
+
+/// A host of a lab.
+#[derive(Debug)]
+pub struct Host {
+    name: String,
+    namespace: String,
+    switch: String,
+    port: String,
+    last: u8,
+    directory: PathBuf,
+}
+
+impl Host {
+    pub(super) fn new(lab: &Lab, name: &str, namespace: String, port: String, last: u8) -> Self {
+        let (name, switch) = (name.to_owned(), lab.switch().to_owned());
+        Self { name, namespace, switch, port, last, directory: lab.directory().to_owned() }
+    }
+
+    /// Its namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    pub(super) fn port(&self) -> &str {
+        &self.port
+    }
+
+    /// Its name in the lab.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its own address.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}.{}", super::NETWORK, self.last)
+    }
+
+    /// Its hardware address.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn mac(&self) -> Result<String> {
+        Ok(self.run("cat", &["/sys/class/net/eth0/address"])?.trim().to_owned())
+    }
+
+    /// A command that runs on this host.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace]).arg(program);
+        command
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
+        run(self.command(program).args(arguments))
+    }
+
+    /// Starts a command that goes on, with its output in a log of this host's.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn spawn(&self, command: &mut Command, log: &str) -> Result<Process> {
+        Process::spawn(command, &self.directory.join(format!("{}-{log}.log", self.name)))
+    }
+
+    /// Starts our agent with a configuration.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn agent(&self, config: &str) -> Result<Process> {
+        self.agent_with(config, &[])
+    }
+
+    /// Starts our agent with a configuration and options, and waits until it answers.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn agent_with(&self, config: &str, options: &[&str]) -> Result<Process> {
+        let file = self.directory.join(format!("{}.conf", self.name));
+        std::fs::write(&file, config)?;
+        self.agent_on(&file, options)
+    }
+
+    /// Starts our agent on a file, and waits until it answers.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn agent_on(&self, file: &Path, options: &[&str]) -> Result<Process> {
+        let mut command = self.command(agent()?);
+        let mut process = self.spawn(command.arg("-f").arg(file).args(options), "agent")?;
+        let up = eventually(Duration::from_secs(10), || process.has_ended() || self.status().is_ok());
+        if !up || process.has_ended() {
+            bail!("the agent on {} did not come up:\n{}", self.name, process.log());
+        }
+        Ok(process)
+    }
+
+    /// Puts a script at a path of `/etc` that only this host sees: `ip netns exec` lays /etc/netns/NAME over /etc.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn install_etc_script(&self, path: &str, text: &str) -> Result<()> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = Path::new("/etc/netns").join(&self.namespace).join(path);
+        let directory = path.parent().context("a path below /etc")?;
+        std::fs::create_dir_all(directory)?;
+        // What is laid over must be there.
+        std::fs::create_dir_all(Path::new("/etc").join(directory.file_name().unwrap_or_default()))?;
+        std::fs::write(&path, text)?;
+        Ok(std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?)
+    }
+
+    /// Starts keepalived with a configuration.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn keepalived(&self, config: &str) -> Result<Process> {
+        let path = |what: &str| self.directory.join(format!("{}-keepalived.{what}", self.name));
+        std::fs::write(path("conf"), config)?;
+        let mut command = self.command("keepalived");
+        command.args(["--dont-fork", "--log-console", "--log-detail", "--dont-respawn", "--vrrp", "-f"]);
+        command.arg(path("conf"));
+        for (option, what) in [("-p", "pid"), ("-r", "vrrp.pid"), ("-c", "checkers.pid")] {
+            // A pid file that an earlier one of this host left would keep it from starting.
+            let _none = std::fs::remove_file(path(what));
+            command.arg(option).arg(path(what));
+        }
+        self.spawn(&mut command, "keepalived")
+    }
+
+    /// What `vrrp-agent status --json` says here.
+    ///
+    /// # Errors
+    /// If no agent answers.
+    pub fn status(&self) -> Result<serde_json::Value> {
+        let text = run(self.command(agent()?).args(["status", "--json"]))?;
+        serde_json::from_str(&text).context("status is not JSON")
+    }
+
+    /// The state of an instance of the agent here; empty if none answers.
+    #[must_use]
+    pub fn state(&self, instance: usize) -> String {
+        let status = self.status().unwrap_or_default();
+        status["instances"][instance]["state"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Whether an address is on `eth0` here.
+    ///
+    /// # Errors
+    /// If it cannot be asked.
+    pub fn has_address(&self, address: &str) -> Result<bool> {
+        let text = ip(&["-n", &self.namespace, "-4", "-o", "address", "show", "dev", "eth0"])?;
+        Ok(text.contains(&format!(" {address}/")))
+    }
+
+    /// Waits until an address is on `eth0` here, or gone.
+    ///
+    /// # Errors
+    /// If it is not so in time.
+    pub fn wait_for_address(&self, address: &str, present: bool, patience: Duration) -> Result<()> {
+        if eventually(patience, || self.has_address(address).is_ok_and(|has| has == present)) {
+            return Ok(());
+        }
+        bail!("{address} is{} on {} after {patience:?}", if present { " not" } else { " still" }, self.name)
+    }
+
+    /// The hardware addresses that answer an ARP request for an address; each answer counts.
+    ///
+    /// # Errors
+    /// If the question cannot be asked.
+    pub fn arping(&self, address: &str) -> Result<Vec<String>> {
+        // Fails when nobody answers, which is an answer too. Without -b the second question would be unicast.
+        let output =
+            self.command("arping").args(["-b", "-c", "1", "-w", "1", "-I", "eth0", address]).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).to_lowercase();
+        let mac = |line: &str| Some(line.split_once('[')?.1.split_once(']')?.0.to_owned());
+        Ok(text.lines().filter(|line| line.contains("reply from")).filter_map(mac).collect())
+    }
+
+    /// Cuts the link at the switch, or joins it again.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn set_link(&self, up: bool) -> Result<()> {
+        ip(&["-n", &self.switch, "link", "set", &self.port, if up { "up" } else { "down" }]).map(drop)
+    }
+
+    /// Starts to record adverts and ARP as seen here.
+    ///
+    /// # Errors
+    /// If tcpdump does not start.
+    pub fn capture(&self) -> Result<Capture> {
+        Capture::start(self)
+    }
+
+    /// Shows a map of the agent here, as an operator would.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn map(&self, name: &str) -> Result<serde_json::Value> {
+        let text =
+            run(Command::new("bpftool").args(["--json", "map", "dump", "pinned"]).arg(self.pin(name)?))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// The path of one of the agent's pins.
+    ///
+    /// # Errors
+    /// If it cannot be found out.
+    pub fn pin(&self, name: &str) -> Result<PathBuf> {
+        use std::os::unix::fs::MetadataExt as _;
+        let inode = std::fs::metadata(Path::new("/run/netns").join(&self.namespace))?.ino();
+        Ok(Path::new(BPFFS).join("vrrp-agent").join(format!("net-{inode}")).join(name))
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Ok(pins) = self.pin("") {
+            let _none = std::fs::remove_dir_all(&pins);
+            let runtime = Path::new("/run/vrrp-agent").join(pins.file_name().unwrap_or_default());
+            let _none = std::fs::remove_dir_all(runtime);
+        }
+        let _already_gone = super::remove_namespace(&self.namespace);
+    }
+}

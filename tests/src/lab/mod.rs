@@ -1,0 +1,208 @@
+//! A network of hosts. Everything that a lab makes has its own name, and goes away with it.
+
+mod capture;
+mod host;
+mod nginx;
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+pub use capture::{Advert, Arp, Capture, Packet, now};
+pub use host::Host;
+pub use nginx::Nginx;
+pub use process::Process;
+
+/// The network of every lab, which no other network sees.
+pub const NETWORK: &str = "192.168.1";
+
+/// Where the host mounts a bpffs that is seen inside `ip netns exec`.
+const BPFFS: &str = "/run/vrrp-agent/bpf";
+
+/// Hosts on one Ethernet segment.
+#[derive(Debug)]
+pub struct Lab {
+    id: String,
+    directory: PathBuf,
+    switch: String,
+    ports: AtomicU32,
+}
+
+static LABS: AtomicU32 = AtomicU32::new(0);
+
+impl Lab {
+    /// An empty segment.
+    ///
+    /// # Errors
+    /// Without root, or without the programs that a lab is made of.
+    pub fn new() -> Result<Self> {
+        mount_bpffs()?;
+        sweep()?;
+        let id = format!("vl{}-{}", std::process::id(), LABS.fetch_add(1, Ordering::Relaxed));
+        let directory = std::env::temp_dir().join(&id);
+        std::fs::create_dir_all(&directory)?;
+        let lab = Self { switch: format!("{id}-switch"), directory, ports: AtomicU32::new(0), id };
+        ip(&["netns", "add", &lab.switch])?;
+        ip(&["-n", &lab.switch, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0"])?;
+        ip(&["-n", &lab.switch, "link", "set", "br0", "up"])?;
+        Ok(lab)
+    }
+
+    /// Adds a host with an address `192.168.1.LAST` on `eth0`.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn host(&self, name: &str, last: u8) -> Result<Host> {
+        let number = self.ports.fetch_add(1, Ordering::Relaxed);
+        let (namespace, port) = (format!("{}-{name}", self.id), format!("port{number}"));
+        ip(&["netns", "add", &namespace])?;
+        let host = Host::new(self, name, namespace, port, last);
+        let (ns, port) = (host.namespace(), host.port());
+        ip(&[
+            "link",
+            "add",
+            port,
+            "netns",
+            &self.switch,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth0",
+            "netns",
+            ns,
+        ])?;
+        ip(&["-n", &self.switch, "link", "set", port, "master", "br0", "up"])?;
+        ip(&["-n", ns, "link", "set", "lo", "up"])?;
+        ip(&["-n", ns, "link", "set", "eth0", "up"])?;
+        ip(&["-n", ns, "address", "add", &format!("{NETWORK}.{last}/24"), "dev", "eth0"])?;
+        Ok(host)
+    }
+
+    /// A file of this lab.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.directory.join(name);
+        std::fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    /// A script of this lab.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_script(&self, name: &str, text: &str) -> Result<PathBuf> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.write(name, text)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+        Ok(path)
+    }
+
+    /// The directory of this lab's files.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The namespace of the switch, whose `port0`, `port1` … lead to the hosts in the order of their making.
+    #[must_use]
+    pub fn switch(&self) -> &str {
+        &self.switch
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _already_gone = remove_namespace(&self.switch);
+        let _already_gone = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Removes the namespaces of labs whose process was killed before it could.
+fn sweep() -> Result<()> {
+    for line in ip(&["netns", "list"])?.lines() {
+        let Some(namespace) = line.split_whitespace().next() else { continue };
+        let maker = namespace.strip_prefix("vl").and_then(|rest| rest.split_once('-')).map(|(pid, _)| pid);
+        if maker.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists()) {
+            // Another lab may be doing the same.
+            let _already_gone = remove_namespace(namespace);
+        }
+    }
+    Ok(())
+}
+
+/// Ends every program in a namespace of ours, and removes it.
+fn remove_namespace(namespace: &str) -> Result<()> {
+    for pid in ip(&["netns", "pids", namespace])?.lines() {
+        let pid = nix::unistd::Pid::from_raw(pid.trim().parse()?);
+        let _already_gone = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+    }
+    let _none = std::fs::remove_dir_all(Path::new("/etc/netns").join(namespace));
+    ip(&["netns", "del", namespace]).map(drop)
+}
+
+/// Runs `ip`, and fails with what it said.
+///
+/// # Errors
+/// If it fails.
+pub fn ip(arguments: &[&str]) -> Result<String> {
+    run(Command::new("ip").args(arguments))
+}
+
+/// Runs a command to its end, and fails with what it said.
+///
+/// # Errors
+/// If it cannot run or fails.
+pub fn run(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{command:?}; `cargo xtask setup` installs it"))?;
+    if !output.status.success() {
+        bail!("{command:?}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Waits until something holds, looking every few milliseconds. False after `patience`.
+#[must_use]
+pub fn eventually(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    loop {
+        if holds() {
+            return true;
+        }
+        if start.elapsed() > patience {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A bpffs that stays: inside `ip netns exec` /sys is new and has none.
+fn mount_bpffs() -> Result<()> {
+    use nix::mount::{MsFlags, mount};
+    let mounted = || std::fs::read_to_string("/proc/mounts").is_ok_and(|mounts| mounts.contains(BPFFS));
+    if !mounted() {
+        std::fs::create_dir_all(BPFFS)?;
+        mount(Some("bpf"), BPFFS, Some("bpf"), MsFlags::empty(), None::<&str>)
+            .with_context(|| format!("mount a bpffs on {BPFFS}; the lab needs root and a kernel with BPF"))?;
+    }
+    Ok(())
+}
+
+/// Where the agent under test is: `VRRP_AGENT`, or beside the program that asks.
+///
+/// # Errors
+/// If it has not been built.
+pub fn agent() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("VRRP_AGENT") {
+        return Ok(path.into());
+    }
+    let program = std::env::current_exe()?;
+    let found = program.ancestors().map(|directory| directory.join("vrrp-agent")).find(|path| path.is_file());
+    found.context("the agent has not been built; run `cargo xtask build`")
+}

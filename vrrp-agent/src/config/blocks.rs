@@ -1,0 +1,89 @@
+//! From statements to the model, in the order of the file: as with keepalived, a default set in `global_defs` holds for
+//! the instances below it, and a script must stand above the instance that tracks it.
+
+mod globals;
+mod instance;
+mod script;
+
+use super::diagnostic::Diagnostic;
+use super::model::Config;
+use super::syntax::{Statement, Word};
+use globals::Globals;
+
+/// Blocks of keepalived's other halves: whole subsystems that this daemon does not have.
+const OTHER_SUBSYSTEMS: [&str; 4] = ["virtual_server", "virtual_server_group", "SSL", "bfd_instance"];
+
+/// Builds the model, and complains. The result is only to be used if no complaint is an error.
+pub(super) fn build(statements: &[Statement<'_>], diagnostics: &mut Vec<Diagnostic>) -> Config {
+    let mut globals = Globals::default();
+    let mut config = Config { router_id: None, scripts: Vec::new(), instances: Vec::new() };
+    for statement in statements {
+        let keyword = statement.keyword();
+        match keyword.text {
+            "global_defs" => globals::read(block(statement, diagnostics), &mut globals, diagnostics),
+            "vrrp_script" => {
+                let script = script::read(statement, diagnostics);
+                config.scripts.extend(script);
+            }
+            "vrrp_instance" => {
+                let instance = instance::read(statement, &globals, &config, diagnostics);
+                config.instances.extend(instance);
+            }
+            // Members of a sync group that do not move together route traffic into nowhere.
+            "vrrp_sync_group" => diagnostics.push(
+                Diagnostic::error(keyword.span.clone(), "sync groups are not supported yet")
+                    .label("its members would fail over one by one")
+                    .help("without the group each instance fails over by itself; remove it if that is acceptable"),
+            ),
+            "include" => diagnostics.push(Diagnostic::error(statement.span(), "`include` is not supported yet")),
+            other if OTHER_SUBSYSTEMS.contains(&other) => {
+                let message = format!("`{other}` belongs to another subsystem of keepalived");
+                diagnostics.push(
+                    Diagnostic::warning(statement.span(), message).label("the whole block is skipped"),
+                );
+            }
+            _ => diagnostics.push(unknown(keyword)),
+        }
+    }
+    config.router_id = globals.router_id;
+    if config.instances.is_empty() && diagnostics.iter().all(|d| d.severity != super::Severity::Error) {
+        diagnostics.push(
+            Diagnostic::error(0..0, "no vrrp_instance")
+                .help("there is nothing to run without at least one instance"),
+        );
+    }
+    config
+}
+
+/// The statements of a block; a missing one is complained of.
+fn block<'s, 't>(statement: &'s Statement<'t>, diagnostics: &mut Vec<Diagnostic>) -> &'s [Statement<'t>] {
+    statement.block.as_deref().unwrap_or_else(|| {
+        let message = format!("`{}` needs a block", statement.keyword().text);
+        diagnostics
+            .push(Diagnostic::warning(statement.span(), message).label("expected `{` … `}` behind it"));
+        &[]
+    })
+}
+
+/// The name of a named block; a missing one is an error.
+fn name<'s>(statement: &'s Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<&'s str> {
+    let name = statement.arguments().first().map(|word| word.text);
+    if name.is_none() {
+        let keyword = statement.keyword();
+        let message = format!("a `{}` without a name", keyword.text);
+        let help = format!("write `{} NAME {{`", keyword.text);
+        diagnostics.push(Diagnostic::error(keyword.span.clone(), message).help(help));
+    }
+    name
+}
+
+fn unknown(keyword: &Word<'_>) -> Diagnostic {
+    let message = format!("unknown keyword `{}`", keyword.text);
+    Diagnostic::warning(keyword.span.clone(), message).label("ignored, with its block if it has one")
+}
+
+/// A keyword of keepalived's that is read over without harm to the election.
+fn not_yet(statement: &Statement<'_>) -> Diagnostic {
+    let message = format!("`{}` is not supported yet", statement.keyword().text);
+    Diagnostic::warning(statement.span(), message).label("ignored")
+}

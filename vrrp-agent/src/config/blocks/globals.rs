@@ -1,0 +1,146 @@
+//! `global_defs`: mostly the defaults of the instances below it.
+
+use std::time::Duration;
+
+use vrrp_ebpf::advert::Version;
+use vrrp_ebpf::election::DOWN_ADVERTS;
+
+use super::super::diagnostic::Diagnostic;
+use super::super::syntax::Statement;
+use super::super::value;
+use super::{not_yet, unknown};
+use crate::vrrp::GarpSchedule;
+
+/// What `global_defs` has said so far.
+#[derive(Clone, Debug)]
+pub(super) struct Globals {
+    pub(super) router_id: Option<String>,
+    pub(super) version: Version,
+    pub(super) garp: GarpSchedule,
+    pub(super) down_adverts: u32,
+}
+
+impl Default for Globals {
+    fn default() -> Self {
+        Self {
+            router_id: None,
+            version: Version::V2,
+            garp: GarpSchedule {
+                repeat: 5,
+                delay: Some(Duration::from_secs(5)),
+                refresh: None,
+                refresh_repeat: 1,
+            },
+            down_adverts: DOWN_ADVERTS,
+        }
+    }
+}
+
+/// Keywords that a daemon without the feature may read over: mail, SNMP, security policies for scripts, process tuning.
+const NOT_YET: [&str; 39] = [
+    "default_interface",
+    "dynamic_interfaces",
+    "enable_dbus",
+    "enable_script_security",
+    "enable_snmp_vrrp",
+    "enable_traps",
+    "log_unknown_vrids",
+    "lvs_id",
+    "max_auto_priority",
+    "nftables",
+    "notification_email",
+    "notification_email_from",
+    "notify_fifo",
+    "notify_fifo_script",
+    "script_user",
+    "shutdown_script",
+    "smtp_alert",
+    "smtp_alert_vrrp",
+    "smtp_connect_timeout",
+    "smtp_helo_name",
+    "smtp_server",
+    "startup_script",
+    "umask",
+    "vrrp_check_unicast_src",
+    "vrrp_garp_interval",
+    "vrrp_garp_lower_prio_delay",
+    "vrrp_garp_lower_prio_repeat",
+    "vrrp_gna_interval",
+    "vrrp_higher_prio_send_advert",
+    "vrrp_iptables",
+    "vrrp_lower_prio_no_advert",
+    "vrrp_mcast_group4",
+    "vrrp_mcast_group6",
+    "vrrp_min_garp",
+    "vrrp_notify_fifo",
+    "vrrp_notify_fifo_script",
+    "vrrp_notify_priority_changes",
+    "vrrp_startup_delay",
+    "vrrp_strict",
+];
+
+pub(super) fn read(statements: &[Statement<'_>], globals: &mut Globals, diagnostics: &mut Vec<Diagnostic>) {
+    for statement in statements {
+        match statement.keyword().text {
+            "router_id" => {
+                globals.router_id = value::argument(statement, diagnostics).map(|word| word.text.to_owned());
+            }
+            "vrrp_version" => {
+                if let Some(version) = version(statement, diagnostics) {
+                    globals.version = version;
+                }
+            }
+            "vrrp_down_timer_adverts" => {
+                if let Some(adverts) = value::number(statement, 1..=100, diagnostics) {
+                    globals.down_adverts = adverts;
+                }
+            }
+            // Lists of addresses are not compared at all, so there is nothing to skip.
+            "vrrp_skip_check_adv_addr" => {}
+            keyword if garp(keyword, "vrrp_garp_master_", statement, &mut globals.garp, diagnostics) => {}
+            keyword if NOT_YET.contains(&keyword) => diagnostics.push(not_yet(statement)),
+            _ => diagnostics.push(unknown(statement.keyword())),
+        }
+    }
+}
+
+/// `2` or `3`.
+pub(super) fn version(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Version> {
+    value::number(statement, 2..=3u8, diagnostics).map(|n| if n == 2 { Version::V2 } else { Version::V3 })
+}
+
+/// The four keywords of the announcement schedule, which differ in their prefix only. False if it is none of them.
+pub(super) fn garp(
+    keyword: &str,
+    prefix: &str,
+    statement: &Statement<'_>,
+    garp: &mut GarpSchedule,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> bool {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let optional = |duration: Duration| (!duration.is_zero()).then_some(duration);
+    match keyword.strip_prefix(prefix) {
+        Some("delay") => {
+            if let Some(delay) = value::seconds(statement, Duration::ZERO..=DAY, diagnostics) {
+                garp.delay = optional(delay);
+            }
+        }
+        Some("repeat") => {
+            if let Some(repeat) = value::number(statement, 1..=1000, diagnostics) {
+                garp.repeat = repeat;
+            }
+        }
+        Some("refresh") => {
+            if let Some(refresh) = value::seconds(statement, Duration::ZERO..=DAY, diagnostics) {
+                garp.refresh = optional(refresh);
+            }
+        }
+        Some("refresh_repeat") => {
+            if let Some(repeat) = value::number(statement, 1..=1000, diagnostics) {
+                garp.refresh_repeat = repeat;
+            }
+        }
+        Some(_) | None => return false,
+    }
+    true
+}

@@ -1,0 +1,94 @@
+//! `vrrp_script`.
+
+use std::time::Duration;
+
+use super::super::diagnostic::Diagnostic;
+use super::super::model::Script;
+use super::super::syntax::{Statement, Word};
+use super::super::value;
+use super::{block, name, not_yet, unknown};
+use crate::vrrp::Weight;
+
+const DAY: Duration = Duration::from_secs(86_400);
+const SHORTEST: Duration = Duration::from_millis(1);
+
+pub(super) fn read(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Script> {
+    let name = name(statement, diagnostics)?.to_owned();
+    let mut script = Script {
+        name,
+        command: Vec::new(),
+        interval: Duration::from_secs(1),
+        timeout: Duration::ZERO,
+        weight: None,
+        rise: 1,
+        fall: 1,
+        init_fail: false,
+    };
+    for statement in block(statement, diagnostics) {
+        match statement.keyword().text {
+            "script" => script.command = command(statement, diagnostics),
+            "interval" => {
+                if let Some(interval) = value::seconds(statement, SHORTEST..=DAY, diagnostics) {
+                    script.interval = interval;
+                }
+            }
+            "timeout" => {
+                if let Some(timeout) = value::seconds(statement, SHORTEST..=DAY, diagnostics) {
+                    script.timeout = timeout;
+                }
+            }
+            "weight" => {
+                if let Some(weight) = value::argument(statement, diagnostics) {
+                    script.weight = read_weight(weight, diagnostics);
+                }
+            }
+            "rise" => script.rise = value::number(statement, 1..=10_000, diagnostics).unwrap_or(script.rise),
+            "fall" => script.fall = value::number(statement, 1..=10_000, diagnostics).unwrap_or(script.fall),
+            "init_fail" => script.init_fail = true,
+            "user" => diagnostics.push(not_yet(statement)),
+            _ => diagnostics.push(unknown(statement.keyword())),
+        }
+    }
+    if script.timeout.is_zero() {
+        script.timeout = script.interval;
+    }
+    if script.command.is_empty() {
+        let message = format!("vrrp_script `{}` has no script", script.name);
+        diagnostics.push(Diagnostic::warning(statement.span(), message).label("ignored"));
+        return None;
+    }
+    Some(script)
+}
+
+/// Either one quoted string, which is split, or the words as they stand.
+fn command(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
+    let arguments = match statement.arguments() {
+        [] => {
+            value::argument(statement, diagnostics);
+            return Vec::new();
+        }
+        [one] => value::command(one.text),
+        many => Some(many.iter().map(|word| word.text.to_owned()).collect()),
+    };
+    arguments.unwrap_or_else(|| {
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), "a quote in the command is not closed").label("ignored"),
+        );
+        Vec::new()
+    })
+}
+
+/// A weight from -253 to 253; zero is none.
+pub(super) fn read_weight(word: &Word<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Weight> {
+    match word.text.parse::<i16>() {
+        Ok(0) => None,
+        Ok(weight) if (-253..=253).contains(&weight) => Some(Weight(weight)),
+        Ok(_) | Err(_) => {
+            diagnostics.push(
+                Diagnostic::warning(word.span.clone(), "bad weight")
+                    .label("expected a whole number from -253 to 253; the default is used"),
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The configuration as understood: every field valid by itself and with the others.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use vrrp_ebpf::advert::{AUTH_DATA, Version};
+use vrrp_ebpf::election::Preempt;
+
+use crate::vrrp::{GarpSchedule, Weight};
+
+/// A whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `router_id`, for people.
+    pub router_id: Option<String>,
+    /// The check scripts.
+    pub scripts: Vec<Script>,
+    /// The instances, at least one.
+    pub instances: Vec<InstanceConfig>,
+}
+
+/// Index in [`Config::scripts`].
+pub type ScriptIndex = usize;
+
+/// A `vrrp_script`.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// Its name.
+    pub name: String,
+    /// Program and arguments, at least the program.
+    pub command: Vec<String>,
+    /// From one start to the next.
+    pub interval: Duration,
+    /// When it is killed and counts as failed.
+    pub timeout: Duration,
+    /// `None` is weight 0: failure is a fault.
+    pub weight: Option<Weight>,
+    /// Successes in a row until it is up.
+    pub rise: u32,
+    /// Failures in a row until it is down.
+    pub fall: u32,
+    /// Whether it counts as failed until it has run.
+    pub init_fail: bool,
+}
+
+/// A script that an instance tracks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tracked {
+    /// Which.
+    pub script: ScriptIndex,
+    /// `None` is weight 0: failure is a fault.
+    pub weight: Option<Weight>,
+}
+
+/// The authentication of version 2.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Authentication {
+    /// A password in the clear, zero-padded.
+    Pass([u8; AUTH_DATA]),
+}
+
+/// Never the password.
+impl std::fmt::Debug for Authentication {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pass(_) => f.write_str("Pass(…)"),
+        }
+    }
+}
+
+/// The keyword `state`: a hint that only matters to the owner of the addresses, and against `nopreempt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// `state MASTER`.
+    Master,
+    /// `state BACKUP`, or nothing.
+    Backup,
+}
+
+/// A virtual address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Vip {
+    /// The address.
+    pub address: IpAddr,
+    /// Prefix length.
+    pub prefix: u8,
+    /// Another interface than the instance's.
+    pub dev: Option<String>,
+    /// Label, as old tools show it.
+    pub label: Option<String>,
+    /// Broadcast address.
+    pub broadcast: Option<Ipv4Addr>,
+    /// Scope, as `rt_scopes` numbers it.
+    pub scope: Option<u8>,
+}
+
+/// A `vrrp_instance`.
+#[derive(Clone, Debug)]
+pub struct InstanceConfig {
+    /// Its name.
+    pub name: String,
+    /// Interface that adverts are sent and heard on.
+    pub interface: String,
+    /// Virtual router identifier, 1 to 255.
+    pub vrid: u8,
+    /// Protocol version.
+    pub version: Version,
+    /// `state`.
+    pub hint: Hint,
+    /// Base priority, 1 to 255.
+    pub priority: u8,
+    /// Advertisement interval, as the version can say it.
+    pub interval: Duration,
+    /// Whether a lower priority may stay master.
+    pub preempt: Preempt,
+    /// Version 2's authentication.
+    pub authentication: Option<Authentication>,
+    /// `mcast_src_ip`; otherwise the interface's first address.
+    pub source: Option<Ipv4Addr>,
+    /// Addresses that are advertised, at most 255.
+    pub vips: Vec<Vip>,
+    /// Addresses that are not (`virtual_ipaddress_excluded`).
+    pub excluded: Vec<Vip>,
+    /// Scripts that it tracks.
+    pub tracked: Vec<Tracked>,
+    /// When the addresses are announced.
+    pub garp: GarpSchedule,
+    /// Adverts that may be missed.
+    pub down_adverts: u32,
+}
+
+impl InstanceConfig {
+    /// All addresses, advertised or not.
+    pub fn addresses(&self) -> impl Iterator<Item = &Vip> {
+        self.vips.iter().chain(&self.excluded)
+    }
+}

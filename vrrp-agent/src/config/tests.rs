@@ -1,0 +1,118 @@
+use proptest::prelude::*;
+use vrrp_ebpf::advert::Version;
+use vrrp_ebpf::election::Preempt;
+
+use super::*;
+use crate::vrrp::Weight;
+
+/// The reference example of the README, as a user has it.
+const REFERENCE: &str = include_str!("../../../config/reference-master.conf");
+
+fn complaints(text: &str) -> Vec<(Severity, (usize, usize), String)> {
+    parse(text).diagnostics.iter().map(|d| (d.severity, d.position(text), d.message.clone())).collect()
+}
+
+fn instance(body: &str) -> String {
+    format!(
+        "vrrp_instance V {{\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {{ 10.0.0.1 }}\n{body}\n}}\n"
+    )
+}
+
+#[test]
+fn the_reference_example() {
+    let reading = parse(REFERENCE);
+    let config = reading.config.expect("it can be run");
+    assert_eq!(config.router_id.as_deref(), Some("192.168.1.11"));
+    let [script] = &config.scripts[..] else { panic!("one script: {config:?}") };
+    assert_eq!(script.command, ["/etc/keepalived/nginx.sh"]);
+    assert_eq!(
+        (script.interval.as_secs(), script.weight, script.fall, script.rise),
+        (2, Some(Weight(-5)), 3, 2)
+    );
+    let [instance] = &config.instances[..] else { panic!("one instance: {config:?}") };
+    assert_eq!((instance.vrid, instance.priority, instance.version), (51, 100, Version::V2));
+    assert_eq!(instance.interval.as_secs(), 2);
+    assert_eq!(instance.authentication, Some(Authentication::Pass(*b"1111\0\0\0\0")));
+    assert_eq!(instance.tracked, [Tracked { script: 0, weight: Some(Weight(-5)) }]);
+    assert_eq!(instance.vips[0].address.to_string(), "192.168.1.10");
+    // `state MASTER` and `nopreempt` together: keepalived preempts, and so do we, and say so.
+    assert_eq!(instance.preempt, Preempt::Yes);
+    let [complaint] = &reading.diagnostics[..] else { panic!("one: {:?}", reading.diagnostics) };
+    assert!(complaint.message.contains("`nopreempt` has no effect"), "{complaint:?}");
+}
+
+#[test]
+fn complaints_have_their_place() {
+    for (text, line_column, message) in [
+        ("vrrp_instance V {\n  interface eth0\n}\n", (1, 1), "`V` has no valid virtual_router_id"),
+        ("vrrp_instance V {\n  virtual_router_id 1\n}\n", (1, 1), "`V` has no valid interface"),
+        ("vrrp_instance V {\n  interface eth0\n", (1, 17), "never closed"),
+        ("}\n", (1, 1), "without an open block"),
+        ("\n  {\n}\n", (2, 3), "a block without a name"),
+        ("vrrp_instance {\n}\n", (1, 1), "without a name"),
+        ("global_defs {\n router_id \"x\n}\n", (2, 12), "does not end on its line"),
+        ("", (1, 1), "no vrrp_instance"),
+        (&instance("unicast_peer {\n10.0.0.2\n}"), (5, 1), "`unicast_peer` is not supported yet"),
+        (&(instance("") + &instance("")), (7, 1), "has the virtual_router_id of `V`"),
+        (&instance("virtual_ipaddress {\n10.0.0.300\n}"), (6, 1), "not an address"),
+    ] {
+        let found = complaints(text);
+        let expected = |(severity, position, complaint): &(Severity, (usize, usize), String)| {
+            *severity == Severity::Error && *position == line_column && complaint.contains(message)
+        };
+        assert!(found.iter().any(expected), "{text:?}: {found:?}");
+        assert!(parse(text).config.is_none());
+    }
+}
+
+#[test]
+fn what_keepalived_tolerates_is_tolerated() {
+    for (body, message) in [
+        ("priority 999", "bad value for `priority`"),
+        ("state SLAVE", "unknown state `SLAVE`"),
+        ("raise 3", "unknown keyword `raise`"),
+        ("track_script {\n nothing\n}", "no vrrp_script `nothing` above"),
+        ("advert_int 0.5", "version 2 cannot advertise every 0.5 s"),
+        ("authentication {\nauth_type PASS auth_pass x\n}", "`auth_type` takes one value"),
+        ("authentication {\nauth_type PASS\nauth_pass 123456789\n}", "a password longer than 8 bytes"),
+    ] {
+        let text = instance(body);
+        let found = complaints(&text);
+        assert!(
+            found.iter().any(|(s, _, m)| *s == Severity::Warning && m.contains(message)),
+            "{body}: {found:?}"
+        );
+        assert!(parse(&text).config.is_some(), "{body}: {found:?}");
+    }
+}
+
+#[test]
+fn a_complaint_shows_file_line_and_caret() {
+    let text = instance("priority 999");
+    let rendered = parse(&text).diagnostics[0].render("/etc/k.conf", &text, false);
+    assert!(rendered.contains("/etc/k.conf:5:10"), "{rendered}");
+    assert!(rendered.contains("^^^ expected a whole number from 1 to 255"), "{rendered}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC*") {
+        for diagnostic in parse(&text).diagnostics {
+            assert!(!diagnostic.render("f", &text, false).is_empty());
+        }
+    }
+
+    #[test]
+    fn no_arrangement_of_tokens_panics(
+        tokens in prop::collection::vec(
+            prop::sample::select(&["{", "}", "\n", " ", "\"", "#", "vrrp_instance", "V", "interface", "priority", "1",
+                "virtual_ipaddress", "10.0.0.1", "dev", "global_defs", "vrrp_script", "script", "weight", "é"][..]),
+            0..60,
+        )
+    ) {
+        let text = tokens.concat();
+        for diagnostic in parse(&text).diagnostics {
+            assert!(!diagnostic.render("f", &text, false).is_empty());
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Telling operators what is going on: one snapshot type feeds the text and the JSON of `vrrp-agent status`.
+
+mod render;
+mod socket;
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+pub use render::render;
+pub use socket::{path, query, serve};
+
+/// The daemon at one moment. Durations are seconds, so that a script needs no parser for units.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Version of the agent.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// `router_id`.
+    pub router_id: Option<String>,
+    /// The data plane in use.
+    pub dataplane: String,
+    /// Where maps and program are pinned, if they are.
+    pub pins: Option<String>,
+    /// Every instance, in the order of the file.
+    pub instances: Vec<InstanceStatus>,
+    /// What became of the frames that concern us, by name; those that are zero are left out.
+    pub counters: Vec<(String, u64)>,
+}
+
+/// An instance at one moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    /// Its name.
+    pub name: String,
+    /// `initialize`, `backup`, `master` or `fault`.
+    pub state: String,
+    /// How long it has been in that state.
+    pub for_seconds: f64,
+    /// Why it entered it.
+    pub cause: String,
+    /// Its interface.
+    pub interface: String,
+    /// Its virtual router identifier.
+    pub vrid: u8,
+    /// Protocol version.
+    pub version: u8,
+    /// Priority after tracking.
+    pub priority: u8,
+    /// Priority in the file.
+    pub base_priority: u8,
+    /// Advertisement interval.
+    pub interval_seconds: f64,
+    /// The master, if known: ourselves, or the router last heard.
+    pub master: Option<MasterStatus>,
+    /// The virtual addresses.
+    pub vips: Vec<IpAddr>,
+    /// As master: how long the addresses are still ours if no further advert leaves.
+    pub lease_seconds: Option<f64>,
+    /// As backup: how long the master may still be silent.
+    pub master_down_seconds: Option<f64>,
+    /// Who waits for the master's next advert: `kernel` or `agent`.
+    pub watch: Option<String>,
+    /// Adverts sent.
+    pub adverts_sent: u64,
+    /// Resignations sent.
+    pub resignations_sent: u64,
+    /// Times that it became master.
+    pub became_master: u64,
+}
+
+/// The master of an instance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MasterStatus {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its priority.
+    pub priority: u8,
+    /// Whether that is this router.
+    pub is_self: bool,
+}

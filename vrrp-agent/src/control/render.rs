@@ -1,0 +1,59 @@
+//! The snapshot as text.
+
+use std::fmt::Write as _;
+
+use super::{InstanceStatus, Snapshot};
+
+/// The text of `vrrp-agent status`.
+#[must_use]
+pub fn render(snapshot: &Snapshot) -> String {
+    let mut text = String::new();
+    let mut line = |text_line: String| {
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(text, "{text_line}");
+    };
+    let Snapshot { version, pid, dataplane, .. } = snapshot;
+    line(format!("vrrp-agent {version}, pid {pid}, data plane {dataplane}"));
+    if let Some(pins) = &snapshot.pins {
+        line(format!("pinned under {pins}"));
+    }
+    for instance in &snapshot.instances {
+        instance_lines(instance, &mut line);
+    }
+    if !snapshot.counters.is_empty() {
+        let counters: Vec<String> =
+            snapshot.counters.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        line(format!("\ncounters: {}", counters.join(", ")));
+    }
+    text
+}
+
+fn instance_lines(instance: &InstanceStatus, line: &mut impl FnMut(String)) {
+    let InstanceStatus { name, state, for_seconds, cause, interface, vrid, version, .. } = instance;
+    line(format!("\n{name}: {} for {for_seconds:.1} s ({cause})", state.to_uppercase()));
+    line(format!(
+        "  router     {vrid} on {interface}, version {version}, every {} s",
+        instance.interval_seconds
+    ));
+    let base = match instance.base_priority {
+        base if base == instance.priority => String::new(),
+        base => format!(" (base {base})"),
+    };
+    line(format!("  priority   {}{base}", instance.priority));
+    if let Some(master) = &instance.master {
+        let who = if master.is_self { ", this router" } else { "" };
+        line(format!("  master     {} with priority {}{who}", master.address, master.priority));
+    }
+    let vips: Vec<String> = instance.vips.iter().map(ToString::to_string).collect();
+    line(format!("  addresses  {}", vips.join(", ")));
+    if let Some(lease) = instance.lease_seconds {
+        line(format!("  lease      {lease:.3} s left"));
+    }
+    if let (Some(down), Some(watch)) = (instance.master_down_seconds, &instance.watch) {
+        line(format!("  watch      by the {watch}; master counts as lost in {down:.3} s"));
+    }
+    let InstanceStatus { adverts_sent, resignations_sent, became_master, .. } = instance;
+    line(format!(
+        "  sent       {adverts_sent} adverts, {resignations_sent} resignations; became master {became_master} times"
+    ));
+}

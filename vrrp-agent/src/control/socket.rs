@@ -1,0 +1,58 @@
+//! The local socket: whoever connects is sent the snapshot as JSON, and nothing is read from them.
+
+use std::io::{Read as _, Result};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixListener;
+use tokio::time::timeout;
+
+use super::Snapshot;
+use crate::host;
+
+/// A client that does not read is left after this long.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// 1024 instances with many addresses are about 1 MB.
+const SNAPSHOT_MAX: u64 = 64 * 1024 * 1024;
+
+/// The socket of this network namespace's agent.
+#[must_use]
+pub fn path() -> PathBuf {
+    host::runtime_directory().join("control.sock")
+}
+
+/// Answers for ever; `ask` gets the snapshot from the daemon.
+///
+/// # Errors
+/// If the socket cannot be made.
+pub async fn serve(path: &Path, ask: impl AsyncFn() -> Option<Snapshot>) -> Result<()> {
+    // A socket that a crash left behind: that no other agent runs here is known by now.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    loop {
+        let (mut client, _) = listener.accept().await?;
+        let Some(snapshot) = ask().await else { return Ok(()) };
+        let Ok(json) = serde_json::to_vec(&snapshot) else { continue };
+        // Whatever the client does is the client's affair.
+        let _client = timeout(PATIENCE, client.write_all(&json)).await;
+    }
+}
+
+/// Asks the agent of this network namespace.
+///
+/// # Errors
+/// If none answers.
+pub fn query(path: &Path) -> Result<Snapshot> {
+    let mut json = Vec::new();
+    let stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(2 * PATIENCE))?;
+    stream.take(SNAPSHOT_MAX).read_to_end(&mut json)?;
+    Ok(serde_json::from_slice(&json)?)
+}

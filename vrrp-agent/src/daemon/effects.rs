@@ -1,0 +1,121 @@
+//! Carrying out what the engine asks for: addresses by netlink, the log. In order, each instance's and all together.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use nix::sys::eventfd::EventFd;
+use rtnetlink::Handle;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::engine::{Command, Effect};
+use super::status::{explain, state_name};
+use crate::config::{InstanceConfig, Vip};
+use crate::dataplane::Slot;
+use crate::net::addresses;
+use crate::net::links::Link;
+use crate::vrrp::State;
+
+/// A way to reach the engine from anywhere.
+#[derive(Clone, Debug)]
+pub(super) struct Engineer {
+    pub(super) commands: Sender<Command>,
+    pub(super) wake: Arc<EventFd>,
+    /// The instances' names, by slot.
+    pub(super) names: Arc<[String]>,
+}
+
+impl Engineer {
+    /// Sends a command. False if the engine has ended.
+    pub(super) fn tell(&self, command: Command) -> bool {
+        self.commands.send(command).is_ok() && self.wake.write(1).is_ok()
+    }
+}
+
+/// An address of an instance, with the interface that it belongs on.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    pub(super) vip: Vip,
+    pub(super) ifindex: u32,
+}
+
+/// Finds each address's interface.
+pub(super) fn place(config: &InstanceConfig, link: &Link, links: &[Link]) -> Vec<Placed> {
+    let index_of = |vip: &Vip| match &vip.dev {
+        None => Some(link.index),
+        Some(dev) => links.iter().find(|link| link.name == *dev).map(|link| link.index),
+    };
+    config.addresses().filter_map(|vip| Some(Placed { vip: vip.clone(), ifindex: index_of(vip)? })).collect()
+}
+
+/// What carries out effects.
+pub(super) struct Executor {
+    pub(super) handle: Handle,
+    pub(super) placed: Vec<Vec<Placed>>,
+    pub(super) engineer: Engineer,
+}
+
+impl Executor {
+    /// Until the engine has ended and everything that it asked for is done.
+    pub(super) async fn run(&self, mut effects: UnboundedReceiver<Effect>) {
+        while let Some(effect) = effects.recv().await {
+            self.carry_out(effect).await;
+        }
+    }
+
+    async fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Install { slot, epoch } => {
+                self.install(slot).await;
+                // An engine that has ended needs no answer.
+                let _ended = self.engineer.tell(Command::Installed { slot, epoch });
+            }
+            Effect::Withdraw { slot } => self.withdraw(slot).await,
+            Effect::Transition { slot, from, to, cause, priority, late } => {
+                let late = late.filter(|_| to == State::Master);
+                let late = late
+                    .map_or_else(String::new, |late| format!(", {} µs after the deadline", late.as_micros()));
+                let (from, to) = (state_name(from).to_uppercase(), state_name(to).to_uppercase());
+                let name = &self.engineer.names[slot];
+                tracing::info!("{name}: {from} -> {to}: {}{late}; priority {priority}", explain(cause));
+            }
+            Effect::Conflict { slot, address, mac } => {
+                let mac: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+                let (name, mac) = (&self.engineer.names[slot], mac.join(":"));
+                tracing::warn!(
+                    "{name}: {address} is claimed by {mac} too; it was answered with our own claim"
+                );
+            }
+            Effect::Failed { slot, doing, error } => {
+                tracing::error!("{}: cannot {doing}: {error}", self.engineer.names[slot]);
+            }
+        }
+    }
+
+    async fn install(&self, slot: Slot) {
+        for Placed { vip, ifindex } in &self.placed[slot] {
+            if let Err(error) = addresses::add(&self.handle, *ifindex, vip).await {
+                tracing::error!("{}: {error}", self.engineer.names[slot]);
+            }
+        }
+    }
+
+    pub(super) async fn withdraw(&self, slot: Slot) {
+        for Placed { vip, ifindex } in &self.placed[slot] {
+            if let Err(error) = addresses::remove(&self.handle, *ifindex, vip).await {
+                tracing::error!("{}: {error}", self.engineer.names[slot]);
+            }
+        }
+    }
+
+    /// Removes addresses that a crash left behind. With a fence from before still up, nobody is answered meanwhile.
+    pub(super) async fn remove_leftovers(&self) -> Result<(), crate::net::NetError> {
+        for installed in addresses::list(&self.handle).await? {
+            let ours = |p: &Placed| p.ifindex == installed.index && p.vip.address == installed.address;
+            if self.placed.iter().flatten().any(ours) {
+                tracing::warn!("removing {}, which an earlier run left on its interface", installed.address);
+                addresses::remove_installed(&self.handle, installed).await?;
+            }
+        }
+        Ok(())
+    }
+}

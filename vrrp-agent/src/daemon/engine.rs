@@ -1,0 +1,365 @@
+//! The thread that runs the protocol and sends adverts; it waits for nothing else. It decides nothing itself: it hands
+//! inputs to the state machines, does what they put out, and sleeps until the next deadline.
+//!
+//! What has arrived is handed in before a deadline that has passed. Nothing in here logs, forks or speaks netlink: what
+//! might block is an [`Effect`], carried out elsewhere.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::EventFd;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use vrrp_ebpf::abi::{InstanceKey, Role};
+use vrrp_ebpf::advert::Rules;
+
+use super::frames::{Frame, Frames};
+use super::status::StatusPage;
+use crate::control::Snapshot;
+use crate::dataplane::{DataPlane, Desired, Signal, Slot};
+use crate::host;
+use crate::net::NetError;
+use crate::net::transmit::{Outgoing, Transmitter};
+use crate::track::Health;
+use crate::vrrp::{Cause, Instance, Output, State, Time, Watch};
+use crate::wire::ethernet::Mac;
+
+/// How often the kernel's watches are looked over, should an event have been lost.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// A failure to send is told at most this often for each instance.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What the rest of the daemon asks of the engine.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// The addresses of this epoch are on the interface.
+    Installed { slot: Slot, epoch: u64 },
+    /// Tracking says otherwise than before.
+    Health { slot: Slot, health: Health },
+    /// What is the state of things?
+    Status(oneshot::Sender<Snapshot>),
+    /// Resign, give up the addresses, and end.
+    Stop,
+}
+
+/// What the engine asks of the rest of the daemon.
+#[derive(Debug)]
+pub(super) enum Effect {
+    /// Put the addresses on the interface and answer [`Command::Installed`].
+    Install { slot: Slot, epoch: u64 },
+    /// Take them away.
+    Withdraw { slot: Slot },
+    /// Tell the world.
+    Transition { slot: Slot, from: State, to: State, cause: Cause, priority: u8, late: Option<Duration> },
+    /// Another host claims an address that we hold; it was answered.
+    Conflict { slot: Slot, address: std::net::IpAddr, mac: Mac },
+    /// Something failed that the operator should know.
+    Failed { slot: Slot, doing: &'static str, error: String },
+}
+
+/// One instance and what it needs besides its state machine.
+pub(super) struct Router {
+    pub(super) machine: Instance,
+    pub(super) key: InstanceKey,
+    pub(super) rules: Rules,
+    pub(super) frames: Frames,
+    pub(super) cause: Cause,
+    /// Until when the addresses are ours if no further advert leaves.
+    pub(super) lease_until: Option<Time>,
+    complained: Option<Time>,
+}
+
+impl Router {
+    pub(super) fn new(machine: Instance, key: InstanceKey, rules: Rules, frames: Frames) -> Self {
+        Self { machine, key, rules, frames, cause: Cause::Started, lease_until: None, complained: None }
+    }
+
+    fn desired(&self, slot: Slot) -> Desired {
+        let role = match self.machine.state() {
+            State::Initialize | State::Fault => Role::Idle,
+            State::Backup => Role::Backup,
+            State::Master => Role::Master,
+        };
+        let (key, rules) = (self.key, self.rules);
+        Desired { slot, key, epoch: self.machine.epoch(), role, rules, candidate: self.machine.candidate() }
+    }
+}
+
+/// A frame to send, and whether it renews the lease of an instance.
+struct Queued {
+    slot: Slot,
+    frame: Frame,
+    renews: bool,
+}
+
+/// The thread's state.
+pub(super) struct Engine {
+    routers: Vec<Router>,
+    plane: DataPlane,
+    transmitter: Transmitter,
+    commands: Receiver<Command>,
+    effects: UnboundedSender<Effect>,
+    wake: Arc<EventFd>,
+    timer: TimerFd,
+    epoll: Epoll,
+    queue: Vec<Queued>,
+    next_sweep: Time,
+    status: StatusPage,
+}
+
+enum Next {
+    Continue,
+    Stop,
+}
+
+impl Engine {
+    pub(super) fn new(
+        routers: Vec<Router>,
+        plane: DataPlane,
+        commands: Receiver<Command>,
+        effects: UnboundedSender<Effect>,
+        wake: Arc<EventFd>,
+        status: StatusPage,
+    ) -> Result<Self, NetError> {
+        let system = |doing: &str| {
+            let doing = doing.to_owned();
+            move |error| NetError::system(doing, error)
+        };
+        let timer =
+            TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)
+                .map_err(system("make a timer"))?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(system("make an epoll"))?;
+        let watch = |fd: BorrowedFd<'_>| epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0));
+        watch(timer.as_fd()).map_err(system("watch the timer"))?;
+        watch(wake.as_fd()).map_err(system("watch for commands"))?;
+        for fd in plane.descriptors() {
+            watch(fd).map_err(system("watch the data plane"))?;
+        }
+        let transmitter = Transmitter::open()?;
+        let next_sweep = host::now() + SWEEP_INTERVAL;
+        let queue = Vec::new();
+        Ok(Self {
+            routers,
+            plane,
+            transmitter,
+            commands,
+            effects,
+            wake,
+            timer,
+            epoll,
+            queue,
+            next_sweep,
+            status,
+        })
+    }
+
+    /// Runs until told to stop, and gives the data plane back: its fence stays up until the addresses are gone.
+    pub(super) fn run(mut self) -> io::Result<DataPlane> {
+        let now = host::now();
+        for slot in 0..self.routers.len() {
+            self.routers[slot].machine.start(now);
+            self.drain(slot, None);
+        }
+        self.flush();
+        loop {
+            self.sleep()?;
+            match self.step() {
+                Next::Continue => {}
+                Next::Stop => return Ok(self.plane),
+            }
+        }
+    }
+
+    /// Sleeps until something arrives or a deadline passes.
+    fn sleep(&mut self) -> io::Result<()> {
+        let deadline = self.routers.iter().filter_map(|router| router.machine.next_deadline()).min();
+        let sweep = self.kernel_watches().then_some(self.next_sweep);
+        match [deadline, sweep].into_iter().flatten().min() {
+            // A time of zero would stop the timer instead.
+            Some(at) => {
+                let at = at.elapsed().max(Duration::from_nanos(1));
+                self.timer.set(Expiration::OneShot(at.into()), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+            }
+            None => self.timer.unset()?,
+        }
+        let mut events = [EpollEvent::empty(); 8];
+        match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+            Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the kernel watches a master for us.
+    fn kernel_watches(&self) -> bool {
+        matches!(self.plane, DataPlane::Ebpf(_))
+    }
+
+    /// One round: all that has arrived, then all that is due, then send.
+    fn step(&mut self) -> Next {
+        // Both are only there to wake us; what they counted does not matter, and reading them empty is no error.
+        let _count = self.wake.read();
+        let next = self.take_commands();
+        let now = host::now();
+        while let Some(signal) = self.plane.next_signal(now) {
+            self.take_signal(signal, now);
+        }
+        // Not a newer clock: what arrives from here on is heard before a deadline that passes from here on.
+        for slot in 0..self.routers.len() {
+            if self.routers[slot].machine.next_deadline().is_some_and(|at| at <= now) {
+                self.take_deadline(slot, now);
+            }
+        }
+        if self.next_sweep <= now {
+            self.next_sweep = now + SWEEP_INTERVAL;
+            for signal in self.plane.sweep(now) {
+                self.take_signal(signal, now);
+            }
+        }
+        self.flush();
+        next
+    }
+
+    fn take_commands(&mut self) -> Next {
+        loop {
+            let now = host::now();
+            match self.commands.try_recv() {
+                Ok(Command::Installed { slot, epoch }) => {
+                    if self.routers[slot].machine.epoch() == epoch {
+                        self.routers[slot].machine.handle_installed(now);
+                        self.drain(slot, None);
+                    }
+                }
+                Ok(Command::Health { slot, health }) => {
+                    let machine = &mut self.routers[slot].machine;
+                    machine.set_contributions(health.contributions);
+                    machine.set_fault(now, health.fault);
+                    self.drain(slot, None);
+                }
+                Ok(Command::Status(reply)) => {
+                    // Whoever asked may have left.
+                    let _left = reply.send(self.status.snapshot(&self.routers, &self.plane, now));
+                }
+                Err(TryRecvError::Empty) => return Next::Continue,
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
+                    for slot in 0..self.routers.len() {
+                        self.routers[slot].machine.stop(now);
+                        self.drain(slot, None);
+                    }
+                    return Next::Stop;
+                }
+            }
+        }
+    }
+
+    fn take_signal(&mut self, signal: Signal, now: Time) {
+        match signal {
+            Signal::Advert { slot, advert, watch } => {
+                self.routers[slot].machine.handle_advert(now, &advert, watch);
+                self.drain(slot, None);
+            }
+            Signal::MasterDown { slot, deadline, noticed: _ } => {
+                self.routers[slot].machine.handle_master_down(now);
+                self.drain(slot, Some(now - deadline));
+            }
+            Signal::Conflict { slot, address, mac } => self.tell(Effect::Conflict { slot, address, mac }),
+        }
+    }
+
+    fn take_deadline(&mut self, slot: Slot, now: Time) {
+        let machine = &mut self.routers[slot].machine;
+        let late = machine.next_deadline().map(|at| now - at);
+        // The kernel's word on the master's life counts, should its event have been lost.
+        let alive = match machine.state() {
+            State::Backup => self.plane.kernel_watch(slot).filter(|watch| watch.deadline > now),
+            State::Initialize | State::Master | State::Fault => None,
+        };
+        match alive {
+            Some(watch) => machine.handle_advert(now, &watch.advert, Watch::Kernel),
+            None => machine.handle_timeout(now),
+        }
+        self.drain(slot, late);
+    }
+
+    /// Does what an instance has put out. The data plane comes first: a master that steps down stops answering before
+    /// anything else, and a new one is known to the kernel before its first advert renews the lease.
+    fn drain(&mut self, slot: Slot, late: Option<Duration>) {
+        let router = &mut self.routers[slot];
+        if let Err(error) = self.plane.apply(&router.desired(slot)) {
+            let error = error.to_string();
+            self.tell(Effect::Failed { slot, doing: "change the kernel's maps", error });
+        }
+        while let Some(output) = self.routers[slot].machine.poll_output() {
+            let router = &mut self.routers[slot];
+            match output {
+                Output::Advertise { priority } => {
+                    let frame = router.frames.advert(priority).clone();
+                    self.queue.push(Queued { slot, frame, renews: priority != 0 });
+                }
+                Output::Announce { repeat } => {
+                    for _ in 0..repeat {
+                        let frames = router.frames.announcements().iter().cloned();
+                        self.queue.extend(frames.map(|frame| Queued { slot, frame, renews: false }));
+                    }
+                }
+                Output::Install => {
+                    let epoch = router.machine.epoch();
+                    self.tell(Effect::Install { slot, epoch });
+                }
+                Output::Withdraw => {
+                    router.lease_until = None;
+                    self.tell(Effect::Withdraw { slot });
+                }
+                Output::Transition { from, to, cause } => {
+                    router.cause = cause;
+                    let priority = router.machine.priority();
+                    self.tell(Effect::Transition { slot, from, to, cause, priority, late });
+                }
+            }
+        }
+    }
+
+    /// Sends what is queued, then renews the leases of those whose adverts left. The clock is read before: a lease is never
+    /// longer than the peers' patience.
+    fn flush(&mut self) {
+        let queue = std::mem::take(&mut self.queue);
+        let heartbeat = host::now();
+        let frames: Vec<Outgoing<'_>> = queue
+            .iter()
+            .map(|Queued { frame, .. }| Outgoing { ifindex: frame.ifindex, frame: &frame.bytes })
+            .collect();
+        let mut failures = vec![None; queue.len()];
+        self.transmitter.send(&frames, |index, error| failures[index] = Some(error.to_string()));
+        for (queued, failure) in queue.iter().zip(failures) {
+            let slot = queued.slot;
+            match failure {
+                None if queued.renews && self.routers[slot].machine.state() == State::Master => {
+                    let until = heartbeat + self.routers[slot].machine.lease();
+                    self.routers[slot].lease_until = Some(until);
+                    if let Err(error) = self.plane.renew(slot, heartbeat, until) {
+                        self.complain(slot, heartbeat, "renew the lease", error.to_string());
+                    }
+                }
+                None => {}
+                Some(error) => self.complain(slot, heartbeat, "send a frame", error),
+            }
+        }
+    }
+
+    fn complain(&mut self, slot: Slot, now: Time, doing: &'static str, error: String) {
+        let router = &mut self.routers[slot];
+        if router.complained.is_none_or(|at| now - at >= COMPLAINT_INTERVAL) {
+            router.complained = Some(now);
+            self.tell(Effect::Failed { slot, doing, error });
+        }
+    }
+
+    fn tell(&self, effect: Effect) {
+        // The other side only goes away when the daemon ends.
+        let _gone = self.effects.send(effect);
+    }
+}

@@ -1,0 +1,114 @@
+//! The snapshot of a running engine.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use super::engine::Router;
+use crate::config::{Config, InstanceConfig};
+use crate::control::{InstanceStatus, MasterStatus, Snapshot};
+use crate::dataplane::DataPlane;
+use crate::vrrp::{Cause, State, Time};
+use crate::wire::advert::{family, ip};
+
+/// What does not change while the daemon runs.
+#[derive(Clone, Debug)]
+pub(super) struct StatusPage {
+    pub(super) config: Config,
+    /// Primary addresses, by slot.
+    pub(super) sources: Vec<Ipv4Addr>,
+    pub(super) pins: Option<String>,
+}
+
+impl StatusPage {
+    pub(super) fn snapshot(&self, routers: &[Router], plane: &DataPlane, now: Time) -> Snapshot {
+        let instances =
+            routers.iter().enumerate().map(|(slot, router)| self.instance(slot, router, plane, now));
+        Snapshot {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            router_id: self.config.router_id.clone(),
+            dataplane: plane.describe(),
+            pins: self.pins.clone(),
+            instances: instances.collect(),
+            counters: plane
+                .counters()
+                .entries()
+                .filter(|(_, count)| *count > 0)
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect(),
+        }
+    }
+
+    fn instance(&self, slot: usize, router: &Router, plane: &DataPlane, now: Time) -> InstanceStatus {
+        let config: &InstanceConfig = &self.config.instances[slot];
+        let machine = &router.machine;
+        let state = machine.state();
+        let kernel = plane.kernel_watch(slot);
+        let master = match state {
+            State::Master => Some(MasterStatus {
+                address: self.sources[slot].into(),
+                priority: machine.priority(),
+                is_self: true,
+            }),
+            State::Backup => machine.heard().map(|heard| MasterStatus {
+                address: ip(family(self.sources[slot].into()), &heard.advert.source),
+                priority: heard.advert.priority,
+                is_self: false,
+            }),
+            State::Initialize | State::Fault => None,
+        };
+        let (watch, down) = match (state, kernel, machine.next_deadline()) {
+            (State::Backup, Some(watch), _) => (Some("kernel"), Some(watch.deadline - now)),
+            (State::Backup, None, Some(deadline)) => (Some("agent"), Some(deadline - now)),
+            _ => (None, None),
+        };
+        let statistics = machine.statistics();
+        InstanceStatus {
+            name: config.name.clone(),
+            state: state_name(state).to_owned(),
+            for_seconds: (now - machine.since()).as_secs_f64(),
+            cause: explain(router.cause),
+            interface: config.interface.clone(),
+            vrid: config.vrid,
+            version: config.version as u8,
+            priority: machine.priority(),
+            base_priority: config.priority,
+            interval_seconds: config.interval.as_secs_f64(),
+            master,
+            vips: config.addresses().map(|vip| vip.address).collect::<Vec<IpAddr>>(),
+            lease_seconds: router.lease_until.map(|until| (until - now).as_secs_f64()),
+            master_down_seconds: down.as_ref().map(Duration::as_secs_f64),
+            watch: watch.map(str::to_owned),
+            adverts_sent: statistics.adverts_sent,
+            resignations_sent: statistics.resignations_sent,
+            became_master: statistics.became_master,
+        }
+    }
+}
+
+/// The state in lower case, as JSON has it.
+pub(super) fn state_name(state: State) -> &'static str {
+    match state {
+        State::Initialize => "initialize",
+        State::Backup => "backup",
+        State::Master => "master",
+        State::Fault => "fault",
+    }
+}
+
+/// Why a state was entered, for people.
+pub(super) fn explain(cause: Cause) -> String {
+    match cause {
+        Cause::Started => "started".to_owned(),
+        Cause::Stopped => "stopped".to_owned(),
+        Cause::MasterSilent => "no advert for the master-down interval".to_owned(),
+        Cause::MasterResigned => "the master resigned".to_owned(),
+        Cause::Preempts => "this router ranks higher than the master".to_owned(),
+        Cause::HigherPriority => "a router that ranks higher advertises".to_owned(),
+        Cause::Overtaken { stalled } => {
+            format!("stalled for {:.3} s, and another router took over", stalled.as_secs_f64())
+        }
+        Cause::Faulted => "something that it needs is gone".to_owned(),
+        Cause::Recovered => "what it needs is back".to_owned(),
+    }
+}

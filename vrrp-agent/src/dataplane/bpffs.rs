@@ -1,0 +1,72 @@
+//! Where programs and maps are pinned. What fences the addresses of an agent must outlive it, and a pin does.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MsFlags, mount};
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+
+use crate::host;
+
+const USUAL: &str = "/sys/fs/bpf";
+/// `ip netns exec` mounts a fresh /sys, without a bpffs; the host's is still to be seen through its first process.
+const THROUGH_INIT: &str = "/proc/1/root/sys/fs/bpf";
+/// One that the host has mounted for us where `ip netns exec` leaves it alone.
+const OURS: &str = "/run/vrrp-agent/bpf";
+
+/// A directory of pins.
+#[derive(Clone, Debug)]
+pub struct PinDirectory {
+    /// Its path.
+    pub path: PathBuf,
+    /// Whether it outlives this process; if not, the fence dies with the agent.
+    pub lasting: bool,
+}
+
+/// The directory of this network namespace's agent, made if it is not there.
+///
+/// # Errors
+/// If there is no bpffs and none can be mounted.
+pub fn directory() -> io::Result<PinDirectory> {
+    let (root, lasting) = root()?;
+    let path = root.join("vrrp-agent").join(host::namespace_suffix());
+    fs::create_dir_all(&path)?;
+    Ok(PinDirectory { path, lasting })
+}
+
+fn root() -> io::Result<(&'static Path, bool)> {
+    for candidate in [USUAL, THROUGH_INIT, OURS] {
+        if statfs(candidate).is_ok_and(|fs| fs.filesystem_type() == BPF_FS_MAGIC) {
+            return Ok((Path::new(candidate), true));
+        }
+    }
+    mount(Some("bpf"), USUAL, Some("bpf"), MsFlags::empty(), None::<&str>)?;
+    Ok((Path::new(USUAL), host::shares_mounts_with_init()))
+}
+
+impl PinDirectory {
+    /// Removes every pin, and with them a program that nothing else holds.
+    ///
+    /// # Errors
+    /// If a pin cannot be removed.
+    pub fn clear(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            // The pins of other network namespaces are directories in ours.
+            if !entry.file_type()?.is_dir() {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the directory too, if it is empty now.
+    pub fn remove(&self) {
+        if let Err(error) = self.clear() {
+            tracing::warn!("cannot remove the pins in {}: {error}", self.path.display());
+        }
+        // Not empty when another namespace's agent is in it.
+        let _not_empty = fs::remove_dir(&self.path);
+    }
+}

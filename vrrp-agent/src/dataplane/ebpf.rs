@@ -1,0 +1,411 @@
+//! The data plane in the kernel: loads the XDP program, keeps its maps as wanted, reads its events.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::programs::links::{FdLink, LinkError};
+use aya::programs::xdp::{XdpLink, XdpMode};
+use aya::programs::{ProgramError, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use vrrp_ebpf::abi::{
+    Counters, Event, EventKind, Instance, InstanceKey, Lease, Plain, Role, Vip, VipKey, Watchdog,
+};
+use vrrp_ebpf::advert::{Advert, Family};
+
+use super::bpffs::PinDirectory;
+use super::{Desired, KernelWatch, Signal, Slot, VipEntry};
+use crate::net::links::Link;
+use crate::vrrp::{Time, Watch};
+use crate::wire::advert::{address, family, ip};
+
+/// How late the kernel's report of a lost master may be before the sweep takes it for lost too.
+const SWEEP_GRACE: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// A value of the maps. The crate that defines them knows nothing of aya, hence the wrapper.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+struct Cell<T>(T);
+
+// SAFETY: Plain promises what Pod asks for.
+unsafe impl<T: Plain> aya::Pod for Cell<T> {}
+
+/// Why the kernel half cannot be used, or not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EbpfError {
+    /// The object is not what this agent was built with.
+    #[error("the eBPF object has no {0}")]
+    Missing(&'static str),
+    /// Loading failed: no BPF, no capability, or the verifier said no.
+    #[error("load the eBPF program: {0}")]
+    Load(#[from] aya::EbpfError),
+    /// The verifier said no, or the program could not be handled.
+    #[error("load the XDP program: {0}")]
+    Program(#[source] ProgramError),
+    /// The interface did not take it.
+    #[error("attach to {interface}: {why}")]
+    Attach {
+        /// Which.
+        interface: String,
+        /// What is in the way.
+        why: String,
+    },
+    /// A map operation failed.
+    #[error("map `{map}`: {source}")]
+    Map {
+        /// Which.
+        map: &'static str,
+        /// What the kernel said.
+        source: MapError,
+    },
+    /// Pinning failed.
+    #[error("pin to {path}: {why}")]
+    Pin {
+        /// Where.
+        path: String,
+        /// What the kernel said.
+        why: String,
+    },
+}
+
+/// How the program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// In the driver.
+    Native,
+    /// In the stack, before anything else there.
+    Generic,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+/// The loaded program and its maps.
+pub struct EbpfPlane {
+    ebpf: Ebpf,
+    instances: HashMap<MapData, Cell<InstanceKey>, Cell<Instance>>,
+    leases: Array<MapData, Cell<Lease>>,
+    watchdogs: Array<MapData, Cell<Watchdog>>,
+    counters: PerCpuArray<MapData, Cell<Counters>>,
+    events: RingBuf<MapData>,
+    attached: Vec<(String, Mode)>,
+    pins: PinDirectory,
+    desired: Vec<Option<Desired>>,
+}
+
+impl fmt::Debug for EbpfPlane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EbpfPlane").field("attached", &self.attached).field("pins", &self.pins).finish()
+    }
+}
+
+impl EbpfPlane {
+    /// Loads the program, fills in the addresses, pins everything and attaches to the interfaces. `mode` is for all of
+    /// them; without it each gets the one that works. Nothing is left attached if it fails.
+    ///
+    /// # Errors
+    /// [`EbpfError`], with what is in the way.
+    pub fn load(
+        links: &[Link],
+        slots: usize,
+        vips: &[VipEntry],
+        pins: &PinDirectory,
+        mode: Option<Mode>,
+    ) -> Result<Self, EbpfError> {
+        pins.clear().map_err(|e| pin_error(pins, "", &e))?;
+        let result = Self::load_and_attach(links, slots, vips, pins.clone(), mode);
+        if result.is_err() {
+            pins.remove();
+        }
+        result
+    }
+
+    fn load_and_attach(
+        links: &[Link],
+        slots: usize,
+        vips: &[VipEntry],
+        pins: PinDirectory,
+        mode: Option<Mode>,
+    ) -> Result<Self, EbpfError> {
+        // As many slots as there are instances, so that a dump shows them and no others.
+        let entries = u32::try_from(slots).unwrap_or(u32::MAX).max(1);
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries("leases", entries)
+            .map_max_entries("watchdogs", entries)
+            .load(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/vrrp")))?;
+        // Before the maps are taken out: the program refers to them by descriptors that go with them.
+        let program = program(&mut ebpf)?;
+        program.load().map_err(EbpfError::Program)?;
+        program.pin(pins.path.join("prog")).map_err(|e| pin_error(&pins, "prog", &e))?;
+        for (name, map) in ebpf.maps() {
+            if name.starts_with(char::is_lowercase) && name != "scratch" {
+                let path = pins.path.join(name);
+                map.pin(&path).map_err(|e| pin_error(&pins, name, &e))?;
+            }
+        }
+        let mut plane = Self {
+            instances: HashMap::try_from(take(&mut ebpf, "instances")?).map_err(map_error("instances"))?,
+            leases: Array::try_from(take(&mut ebpf, "leases")?).map_err(map_error("leases"))?,
+            watchdogs: Array::try_from(take(&mut ebpf, "watchdogs")?).map_err(map_error("watchdogs"))?,
+            counters: PerCpuArray::try_from(take(&mut ebpf, "counters")?).map_err(map_error("counters"))?,
+            events: RingBuf::try_from(take(&mut ebpf, "events")?).map_err(map_error("events"))?,
+            attached: Vec::new(),
+            desired: vec![None; slots],
+            pins,
+            ebpf,
+        };
+        plane.write_vips(vips)?;
+        plane.attach(links, mode)?;
+        Ok(plane)
+    }
+
+    fn write_vips(&mut self, vips: &[VipEntry]) -> Result<(), EbpfError> {
+        let mut map: HashMap<MapData, Cell<VipKey>, Cell<Vip>> =
+            HashMap::try_from(take(&mut self.ebpf, "vips")?).map_err(map_error("vips"))?;
+        for vip in vips {
+            let key =
+                VipKey { ifindex: vip.ifindex, family: family(vip.address), address: address(vip.address) };
+            let value = Vip { slot: slot_u32(vip.slot), mac: vip.mac, reserved: 0 };
+            map.insert(Cell(key), Cell(value), 0).map_err(map_error("vips"))?;
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, links: &[Link], mode: Option<Mode>) -> Result<(), EbpfError> {
+        let pins = &self.pins;
+        let program = program(&mut self.ebpf)?;
+        for link in links {
+            let (xdp, mode) = attach_one(program, link, mode)?;
+            let name = format!("link-{}", link.name);
+            let fd_link = FdLink::try_from(xdp).map_err(|e: LinkError| pin_error(pins, &name, &e))?;
+            fd_link.pin(pins.path.join(&name)).map_err(|e| pin_error(pins, &name, &e))?;
+            self.attached.push((link.name.clone(), mode));
+        }
+        Ok(())
+    }
+
+    pub(super) fn apply(&mut self, desired: &Desired) -> Result<(), EbpfError> {
+        let before = self.desired[desired.slot];
+        if before.as_ref() == Some(desired) {
+            return Ok(());
+        }
+        // Any other epoch starts without a lease: the addresses are answered for after an advert, not before.
+        if before.is_none_or(|before| before.epoch != desired.epoch) {
+            self.write_lease(desired.slot, Lease { heartbeat_ns: 0, until_ns: 0, epoch: desired.epoch })?;
+        }
+        let instance = Instance {
+            epoch: desired.epoch,
+            rules: desired.rules,
+            candidate: desired.candidate,
+            slot: slot_u32(desired.slot),
+            role: desired.role,
+        };
+        self.instances.insert(Cell(desired.key), Cell(instance), 0).map_err(map_error("instances"))?;
+        self.desired[desired.slot] = Some(*desired);
+        Ok(())
+    }
+
+    pub(super) fn renew(&mut self, slot: Slot, heartbeat: Time, until: Time) -> Result<(), EbpfError> {
+        match self.desired[slot] {
+            Some(Desired { role: Role::Master, epoch, .. }) => {
+                let lease = Lease { heartbeat_ns: heartbeat.as_nanos(), until_ns: until.as_nanos(), epoch };
+                self.write_lease(slot, lease)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn write_lease(&mut self, slot: Slot, lease: Lease) -> Result<(), EbpfError> {
+        self.leases.set(slot_u32(slot), Cell(lease), 0).map_err(map_error("leases"))
+    }
+
+    pub(super) fn next_signal(&mut self, now: Time) -> Option<Signal> {
+        loop {
+            let event = read_event(&self.events.next()?)?;
+            if let Some(signal) = self.signal(&event, now) {
+                return Some(signal);
+            }
+        }
+    }
+
+    /// What an event means now; `None` if the instance has moved on since.
+    fn signal(&self, event: &Event, now: Time) -> Option<Signal> {
+        let slot = event.slot as usize;
+        let desired = self.desired.get(slot).copied().flatten()?;
+        if desired.epoch != event.epoch {
+            return None;
+        }
+        let advert = Advert {
+            source: event.address,
+            priority: event.priority.try_into().ok()?,
+            count: event.count.try_into().ok()?,
+            interval_ns: event.interval_ns,
+        };
+        match event.kind {
+            EventKind::MasterSeen | EventKind::Resigned => {
+                Some(Signal::Advert { slot, advert, watch: Watch::Kernel })
+            }
+            EventKind::Outranked | EventKind::Rival => {
+                Some(Signal::Advert { slot, advert, watch: Watch::Here })
+            }
+            // An advert may have arrived between the timer and now: then the watch goes on.
+            EventKind::MasterLost if self.kernel_watch(slot).is_some_and(|watch| watch.deadline > now) => {
+                None
+            }
+            EventKind::MasterLost => Some(Signal::MasterDown {
+                slot,
+                deadline: Time::from_nanos(event.deadline_ns),
+                noticed: Time::from_nanos(event.time_ns),
+            }),
+            EventKind::Conflict => {
+                Some(Signal::Conflict { slot, address: ip(Family::V4, &event.address), mac: event.mac })
+            }
+        }
+    }
+
+    pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        // SAFETY: the ring owns the descriptor and is borrowed for as long as it is used.
+        vec![unsafe { BorrowedFd::borrow_raw(self.events.as_raw_fd()) }]
+    }
+
+    fn watchdog(&self, slot: Slot) -> Option<Watchdog> {
+        let Cell(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
+        let desired = self.desired.get(slot).copied().flatten()?;
+        (watchdog.epoch == desired.epoch && desired.role == Role::Backup).then_some(watchdog)
+    }
+
+    pub(super) fn kernel_watch(&self, slot: Slot) -> Option<KernelWatch> {
+        let watchdog = self.watchdog(slot)?;
+        Some(KernelWatch {
+            deadline: Time::from_nanos(watchdog.deadline_ns),
+            advert: heard_by(&watchdog)?,
+            heard: Time::from_nanos(watchdog.last_advert_ns),
+            adverts: watchdog.adverts,
+        })
+    }
+
+    pub(super) fn sweep(&self, now: Time) -> Vec<Signal> {
+        let overdue = |slot: Slot| {
+            let deadline = Time::from_nanos(self.watchdog(slot)?.deadline_ns);
+            (deadline + SWEEP_GRACE < now).then_some(Signal::MasterDown { slot, deadline, noticed: now })
+        };
+        let fenced = |slot: Slot| {
+            let desired = self.desired[slot].filter(|desired| desired.role == Role::Master)?;
+            let Cell(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
+            let advert = heard_by(&watchdog)?;
+            (watchdog.fenced_epoch == desired.epoch).then_some(Signal::Advert {
+                slot,
+                advert,
+                watch: Watch::Here,
+            })
+        };
+        (0..self.desired.len()).filter_map(|slot| overdue(slot).or_else(|| fenced(slot))).collect()
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        let mut total = Counters::default();
+        let Ok(values) = self.counters.get(&0, 0) else { return total };
+        for Cell(cpu) in values.iter() {
+            total.add(cpu);
+        }
+        total
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let attached: Vec<String> =
+            self.attached.iter().map(|(name, mode)| format!("{name}: {}", mode.name())).collect();
+        format!("ebpf ({})", attached.join(", "))
+    }
+
+    /// The program's messages, for a task that waits for them and logs.
+    ///
+    /// # Errors
+    /// If the program has none.
+    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
+        aya_log::EbpfLogger::init(&mut self.ebpf)
+    }
+
+    /// Detaches the program and removes the pins; only after the addresses are gone.
+    pub fn unload(self) {
+        self.pins.remove();
+    }
+}
+
+fn heard_by(watchdog: &Watchdog) -> Option<Advert> {
+    Some(Advert {
+        source: watchdog.master,
+        priority: watchdog.master_priority.try_into().ok()?,
+        count: 0,
+        interval_ns: watchdog.master_interval_ns,
+    })
+}
+
+/// An event from the ring. One of another size than ours cannot come from our program.
+fn read_event(bytes: &[u8]) -> Option<Event> {
+    if bytes.len() < size_of::<Event>() {
+        return None;
+    }
+    // SAFETY: written by our own program as this type, and long enough; the ring aligns to 8 bytes at most.
+    Some(unsafe { bytes.as_ptr().cast::<Event>().read_unaligned() })
+}
+
+/// A veth hands what XDP_TX sends to its peer only if the peer listens in a special way (GRO or a program of its own), which
+/// cannot be seen from here: there the program runs in the stack, where XDP_TX always arrives.
+fn attach_one(program: &mut Xdp, link: &Link, mode: Option<Mode>) -> Result<(XdpLink, Mode), EbpfError> {
+    let modes = match mode {
+        Some(Mode::Native) => &[Mode::Native][..],
+        Some(Mode::Generic) => &[Mode::Generic],
+        None if link.is_veth => &[Mode::Generic],
+        None => &[Mode::Native, Mode::Generic],
+    };
+    let mut refusals = Vec::new();
+    for &mode in modes {
+        let xdp_mode = match mode {
+            Mode::Native => XdpMode::Driver,
+            Mode::Generic => XdpMode::Skb,
+        };
+        match program.attach_to_if_index(link.index, xdp_mode).and_then(|id| program.take_link(id)) {
+            Ok(xdp) => return Ok((xdp, mode)),
+            Err(error) => refusals.push(format!("{} mode: {}", mode.name(), refusal(&error))),
+        }
+    }
+    Err(EbpfError::Attach { interface: link.name.clone(), why: refusals.join("; ") })
+}
+
+fn refusal(error: &ProgramError) -> String {
+    match error {
+        ProgramError::SyscallError(error) if error.io_error.kind() == io::ErrorKind::ResourceBusy => {
+            "another XDP program is there already (`bpftool net` shows it)".to_owned()
+        }
+        ProgramError::SyscallError(error) => error.io_error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, EbpfError> {
+    let program = ebpf.program_mut("vrrp").ok_or(EbpfError::Missing("program `vrrp`"))?;
+    program.try_into().map_err(EbpfError::Program)
+}
+
+fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, EbpfError> {
+    ebpf.take_map(name).ok_or(EbpfError::Missing(name))
+}
+
+fn map_error(map: &'static str) -> impl Fn(MapError) -> EbpfError {
+    move |source| EbpfError::Map { map, source }
+}
+
+fn pin_error(pins: &PinDirectory, name: &str, error: &dyn std::error::Error) -> EbpfError {
+    EbpfError::Pin { path: pins.path.join(name).display().to_string(), why: error.to_string() }
+}
+
+fn slot_u32(slot: Slot) -> u32 {
+    u32::try_from(slot).expect("at most 1024 instances")
+}

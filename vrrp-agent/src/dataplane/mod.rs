@@ -1,0 +1,185 @@
+//! The half that hears adverts and watches masters: the XDP program, or raw sockets where it cannot run. Both take the
+//! state wanted of an instance, and report signals; the state machine does not know which it is.
+
+pub mod bpffs;
+mod ebpf;
+mod socket;
+
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+
+use vrrp_ebpf::abi::{Counters, InstanceKey, Role};
+use vrrp_ebpf::advert::{Advert, Rules};
+use vrrp_ebpf::election::Candidate;
+
+pub use ebpf::{EbpfError, EbpfPlane, Mode};
+pub use socket::SocketPlane;
+
+use crate::vrrp::{Time, Watch};
+use crate::wire::ethernet::Mac;
+
+/// An instance's number, in the order of the file; also its slot in the kernel's arrays.
+pub type Slot = usize;
+
+/// What is wanted of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// Which.
+    pub slot: Slot,
+    /// What the wire calls it.
+    pub key: InstanceKey,
+    /// Which spell of its role this is.
+    pub epoch: u64,
+    /// What it does.
+    pub role: Role,
+    /// What it believes.
+    pub rules: Rules,
+    /// How it ranks.
+    pub candidate: Candidate,
+}
+
+/// A virtual address, for which ARP is answered while its instance is master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VipEntry {
+    /// Whose.
+    pub slot: Slot,
+    /// Interface that it is on.
+    pub ifindex: u32,
+    /// The address.
+    pub address: IpAddr,
+    /// What to answer with.
+    pub mac: Mac,
+}
+
+/// What a data plane reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// A believed advert that the state machine must hear of.
+    Advert {
+        /// For which instance.
+        slot: Slot,
+        /// What it says.
+        advert: Advert,
+        /// Who waits for the next one.
+        watch: Watch,
+    },
+    /// The kernel's watch of a master ended.
+    MasterDown {
+        /// For which instance.
+        slot: Slot,
+        /// When it was due.
+        deadline: Time,
+        /// When the kernel noticed.
+        noticed: Time,
+    },
+    /// Another host claims an address that we hold; the kernel has answered.
+    Conflict {
+        /// For which instance.
+        slot: Slot,
+        /// The address.
+        address: IpAddr,
+        /// Who claims it.
+        mac: Mac,
+    },
+}
+
+/// What the kernel knows about a master that it watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelWatch {
+    /// When the master counts as lost.
+    pub deadline: Time,
+    /// The last advert.
+    pub advert: Advert,
+    /// When it arrived.
+    pub heard: Time,
+    /// Adverts believed since the program was loaded.
+    pub adverts: u64,
+}
+
+/// One of the two.
+#[derive(Debug)]
+pub enum DataPlane {
+    /// The XDP program.
+    Ebpf(Box<EbpfPlane>),
+    /// Raw sockets.
+    Socket(Box<SocketPlane>),
+}
+
+impl DataPlane {
+    /// Makes the data plane treat an instance as wanted. Doing it twice changes nothing.
+    ///
+    /// # Errors
+    /// If the kernel refuses; the instance must then not become master.
+    pub fn apply(&mut self, desired: &Desired) -> Result<(), EbpfError> {
+        match self {
+            Self::Ebpf(plane) => plane.apply(desired),
+            Self::Socket(plane) => {
+                plane.apply(desired);
+                Ok(())
+            }
+        }
+    }
+
+    /// An advert of ours left at `heartbeat`: the addresses may be answered for until `until`.
+    ///
+    /// # Errors
+    /// If the kernel refuses; the lease then ends by itself.
+    pub fn renew(&mut self, slot: Slot, heartbeat: Time, until: Time) -> Result<(), EbpfError> {
+        match self {
+            Self::Ebpf(plane) => plane.renew(slot, heartbeat, until),
+            Self::Socket(_) => Ok(()),
+        }
+    }
+
+    /// The next thing to report, if any.
+    pub fn next_signal(&mut self, now: Time) -> Option<Signal> {
+        match self {
+            Self::Ebpf(plane) => plane.next_signal(now),
+            Self::Socket(plane) => plane.next_signal(),
+        }
+    }
+
+    /// What becomes readable when there is something to report.
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        match self {
+            Self::Ebpf(plane) => plane.descriptors(),
+            Self::Socket(plane) => plane.descriptors(),
+        }
+    }
+
+    /// What the kernel knows about the master of an instance in its present epoch.
+    #[must_use]
+    pub fn kernel_watch(&self, slot: Slot) -> Option<KernelWatch> {
+        match self {
+            Self::Ebpf(plane) => plane.kernel_watch(slot),
+            Self::Socket(_) => None,
+        }
+    }
+
+    /// What the kernel should have reported by now but could not, the ring being full.
+    #[must_use]
+    pub fn sweep(&self, now: Time) -> Vec<Signal> {
+        match self {
+            Self::Ebpf(plane) => plane.sweep(now),
+            Self::Socket(_) => Vec::new(),
+        }
+    }
+
+    /// The counters of all CPUs together.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        match self {
+            Self::Ebpf(plane) => plane.counters(),
+            Self::Socket(plane) => *plane.counters(),
+        }
+    }
+
+    /// For people: which data plane this is.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Ebpf(plane) => plane.describe(),
+            Self::Socket(_) => "socket".to_owned(),
+        }
+    }
+}

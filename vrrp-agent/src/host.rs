@@ -1,0 +1,89 @@
+//! What this process is on this host: its namespaces, its runtime directory, its capabilities, its clock.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+use crate::vrrp::Time;
+
+/// Now, on the clock that the kernel half uses too.
+///
+/// # Panics
+/// Never: Linux has this clock.
+#[must_use]
+pub fn now() -> Time {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC exists");
+    Time::since_start(Duration::from(now))
+}
+
+/// What tells the agents of several network namespaces apart in a directory that they share: nothing for the host's own
+/// namespace, `net-INODE` for any other.
+#[must_use]
+pub fn namespace_suffix() -> String {
+    let ours = namespace("self", "net");
+    if ours.is_some() && ours == namespace("1", "net") {
+        return String::new();
+    }
+    ours.map_or_else(|| "net-unknown".to_owned(), |inode| format!("net-{inode}"))
+}
+
+/// Whether a mount made by this process is the host's.
+#[must_use]
+pub fn shares_mounts_with_init() -> bool {
+    namespace("self", "mnt").is_some_and(|ours| Some(ours) == namespace("1", "mnt"))
+}
+
+fn namespace(process: &str, kind: &str) -> Option<u64> {
+    fs::metadata(format!("/proc/{process}/ns/{kind}")).ok().map(|metadata| metadata.ino())
+}
+
+/// The runtime directory of this network namespace's agent: `/run/vrrp-agent`, or one below it.
+#[must_use]
+pub fn runtime_directory() -> PathBuf {
+    Path::new("/run/vrrp-agent").join(namespace_suffix())
+}
+
+/// Makes the runtime directory, for its owner alone.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn make_runtime_directory() -> std::io::Result<PathBuf> {
+    let path = runtime_directory();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+    Ok(path)
+}
+
+/// A capability that the agent needs, by its number in `capability.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// Addresses, and attaching to an interface.
+    NetAdmin = 12,
+    /// Packet and raw sockets.
+    NetRaw = 13,
+    /// Programs and maps.
+    Bpf = 39,
+}
+
+impl Capability {
+    /// Its name, as `capabilities(7)` has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NetAdmin => "CAP_NET_ADMIN",
+            Self::NetRaw => "CAP_NET_RAW",
+            Self::Bpf => "CAP_BPF",
+        }
+    }
+
+    /// Whether this process has it.
+    #[must_use]
+    pub fn held(self) -> bool {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+        let effective = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+        effective >> (self as u32) & 1 == 1
+    }
+}

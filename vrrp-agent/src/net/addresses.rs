@@ -1,0 +1,105 @@
+//! Virtual addresses on interfaces. "Already there" and "already gone" are success.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use futures_util::TryStreamExt as _;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
+use rtnetlink::{AddressMessageBuilder, Handle};
+
+use super::NetError;
+use crate::config::Vip;
+
+/// An address on an interface, as the kernel has it.
+#[derive(Clone, Debug)]
+pub struct Installed {
+    /// The interface.
+    pub index: u32,
+    /// The address.
+    pub address: IpAddr,
+    message: AddressMessage,
+}
+
+/// All addresses of the host.
+///
+/// # Errors
+/// If netlink does not answer.
+pub async fn list(handle: &Handle) -> Result<Vec<Installed>, NetError> {
+    let netlink = |source| NetError::Netlink { doing: "list the addresses".to_owned(), source };
+    let messages: Vec<AddressMessage> =
+        handle.address().get().execute().try_collect().await.map_err(netlink)?;
+    let installed = |message: AddressMessage| {
+        let address = address_of(&message)?;
+        Some(Installed { index: message.header.index, address, message })
+    };
+    Ok(messages.into_iter().filter_map(installed).collect())
+}
+
+/// Puts a virtual address on an interface.
+///
+/// # Errors
+/// If the kernel refuses.
+pub async fn add(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError> {
+    let mut request = handle.address().add(index, vip.address, vip.prefix);
+    let message = request.message_mut();
+    if let Some(scope) = vip.scope {
+        message.header.scope = AddressScope::from(scope);
+    }
+    if let Some(label) = &vip.label {
+        message.attributes.push(AddressAttribute::Label(label.clone()));
+    }
+    // rtnetlink sets the broadcast address of the prefix; keepalived and `ip addr add` set none unless asked.
+    message.attributes.retain(|attribute| !matches!(attribute, AddressAttribute::Broadcast(_)));
+    if let Some(broadcast) = vip.broadcast {
+        message.attributes.push(AddressAttribute::Broadcast(broadcast));
+    }
+    let result = request.execute().await;
+    ignoring(result, nix::libc::EEXIST, || format!("add {}/{} to interface {index}", vip.address, vip.prefix))
+}
+
+/// Takes a virtual address away.
+///
+/// # Errors
+/// If the kernel refuses.
+pub async fn remove(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError> {
+    let IpAddr::V4(address) = vip.address else { return Ok(()) };
+    let message = AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(address, vip.prefix).build();
+    let result = handle.address().del(message).execute().await;
+    ignoring(result, nix::libc::EADDRNOTAVAIL, || {
+        format!("remove {address}/{} from interface {index}", vip.prefix)
+    })
+}
+
+/// Takes away what the kernel has, exactly as it has it: what a crash left behind.
+///
+/// # Errors
+/// If the kernel refuses.
+pub async fn remove_installed(handle: &Handle, installed: Installed) -> Result<(), NetError> {
+    let result = handle.address().del(installed.message).execute().await;
+    ignoring(result, nix::libc::EADDRNOTAVAIL, || {
+        format!("remove the left-over address {}", installed.address)
+    })
+}
+
+fn ignoring(
+    result: Result<(), rtnetlink::Error>,
+    errno: i32,
+    doing: impl FnOnce() -> String,
+) -> Result<(), NetError> {
+    match result {
+        Err(rtnetlink::Error::NetlinkError(message)) if message.raw_code() == -errno => Ok(()),
+        result => result.map_err(|source| NetError::Netlink { doing: doing(), source }),
+    }
+}
+
+fn address_of(message: &AddressMessage) -> Option<IpAddr> {
+    let mut address = None;
+    for attribute in &message.attributes {
+        match attribute {
+            // On a point-to-point link the address is the peer's and the local one is ours.
+            AddressAttribute::Local(local) => return Some(*local),
+            AddressAttribute::Address(other) => address = Some(*other),
+            _ => {}
+        }
+    }
+    address
+}

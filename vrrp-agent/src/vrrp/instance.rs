@@ -1,0 +1,520 @@
+//! One virtual router: the state machine of RFC 9568 section 6.4, with keepalived's rules where it has its own.
+//!
+//! ```text
+//!               start, priority < 255            master silent for the master-down interval
+//!  Initialize ------------------------> Backup ---------------------------------------> Master
+//!       |  ^                             |  ^                                           |  |  ^
+//!       |  |  stop                       |  |  higher priority, or equal and higher     |  |  |
+//!       |  +-----------------------------+  |  address; or a rival while stalled        |  |  |
+//!       |  |                                +-------------------------------------------+  |  |
+//!       |  +-------------------------------------------------------------------------------+  |
+//!       +-------------------------------------------------------------------------------------+
+//!                                       start, priority 255
+//!
+//!  Any of them goes to Fault when something it needs is gone, and from there to Backup when it is back.
+//! ```
+//!
+//! The caller hands in one input (`start`, `handle_*`, `set_*`, `stop`), drains [`Instance::poll_output`], and comes back
+//! with an input or at [`Instance::next_deadline`]. Inputs that have arrived are handed in before a deadline that has
+//! passed: after a stall, what was heard meanwhile decides.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use vrrp_ebpf::advert::{Address, Advert, PRIORITY_OWNER, Version};
+use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, Preempt};
+
+use super::timers::{Timer, Timers};
+use super::{Time, effective_priority};
+
+/// What the file fixes about an instance, as far as the protocol is concerned.
+#[derive(Clone, Debug)]
+pub struct Params {
+    /// Protocol version.
+    pub version: Version,
+    /// Base priority, 1 to 255; 255 owns the addresses.
+    pub priority: u8,
+    /// Advertisement interval.
+    pub interval: Duration,
+    /// Whether a lower priority may stay master.
+    pub preempt: Preempt,
+    /// Adverts that may be missed (`vrrp_down_timer_adverts`).
+    pub down_adverts: u32,
+    /// The address that adverts are sent from; breaks ties.
+    pub address: Address,
+    /// When the addresses are announced.
+    pub garp: GarpSchedule,
+}
+
+/// When a master announces its addresses by gratuitous ARP (keepalived's `garp_master_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GarpSchedule {
+    /// Packets for each address in each burst.
+    pub repeat: u32,
+    /// From the first burst to the second; `None` is no second burst.
+    pub delay: Option<Duration>,
+    /// From one refresh to the next; `None` is no refresh.
+    pub refresh: Option<Duration>,
+    /// Packets for each address in each refresh.
+    pub refresh_repeat: u32,
+}
+
+/// The states of RFC 9568 section 6.4, and keepalived's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Not started, or stopped.
+    Initialize,
+    /// Watching a master.
+    Backup,
+    /// Owning the addresses.
+    Master,
+    /// Something that the instance needs is gone.
+    Fault,
+}
+
+/// Why a state changed: what the log, the status and the notification say. A failover that nobody can explain afterwards
+/// is a defect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The daemon started.
+    Started,
+    /// The daemon stops.
+    Stopped,
+    /// The master was silent for the master-down interval.
+    MasterSilent,
+    /// The master resigned with priority 0.
+    MasterResigned,
+    /// The master ranks lower than we do.
+    Preempts,
+    /// A router of higher priority, or of equal priority and higher address, advertises.
+    HigherPriority,
+    /// We stalled for longer than our lease, and another router has taken over meanwhile.
+    Overtaken {
+        /// How long no advert of ours had left.
+        stalled: Duration,
+    },
+    /// Something that the instance needs is gone.
+    Faulted,
+    /// It is back.
+    Recovered,
+}
+
+/// Whether an instance can work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is missing.
+    None,
+    /// The interface is down, a tracker without a weight has failed, and the like.
+    Present,
+}
+
+/// Who waits for the master's next advert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// This state machine, by its own timer.
+    Here,
+    /// The kernel; it reports by [`Instance::handle_master_down`].
+    Kernel,
+}
+
+/// What the caller is to do, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send an advert.
+    Advertise {
+        /// With this priority; 0 resigns.
+        priority: u8,
+    },
+    /// Put the virtual addresses on the interface, then call [`Instance::handle_installed`].
+    Install,
+    /// Take the virtual addresses away.
+    Withdraw,
+    /// Send gratuitous ARP.
+    Announce {
+        /// This many times for each address.
+        repeat: u32,
+    },
+    /// Tell the world.
+    Transition {
+        /// The state left.
+        from: State,
+        /// The state entered.
+        to: State,
+        /// Why.
+        cause: Cause,
+    },
+}
+
+/// The last router heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// What it said.
+    pub advert: Advert,
+    /// When.
+    pub at: Time,
+}
+
+/// Counts since the start, for the status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Adverts sent.
+    pub adverts_sent: u64,
+    /// Resignations sent.
+    pub resignations_sent: u64,
+    /// Adverts handed in.
+    pub adverts_received: u64,
+    /// Times that it became master.
+    pub became_master: u64,
+    /// Times that it stopped being master.
+    pub released_master: u64,
+}
+
+/// One virtual router.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    params: Params,
+    contributions: i32,
+    fault: Fault,
+    state: State,
+    epoch: u64,
+    since: Time,
+    timers: Timers,
+    /// The interval of the master heard; version 3 learns it (RFC 9568 section 6.4.2).
+    master_interval: Duration,
+    heard: Option<Heard>,
+    /// As backup: when a lower priority was last advertised.
+    outranked: Option<Time>,
+    /// When the last advert of ours was due to leave; the lease counts from here.
+    advertised: Option<Time>,
+    outputs: VecDeque<Output>,
+    statistics: Statistics,
+}
+
+impl Instance {
+    /// An instance that has not started.
+    #[must_use]
+    pub fn new(params: Params, now: Time) -> Self {
+        Self {
+            master_interval: params.interval,
+            params,
+            contributions: 0,
+            fault: Fault::None,
+            state: State::Initialize,
+            epoch: 1,
+            since: now,
+            timers: Timers::default(),
+            heard: None,
+            outranked: None,
+            advertised: None,
+            outputs: VecDeque::new(),
+            statistics: Statistics::default(),
+        }
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// When the state was entered.
+    #[must_use]
+    pub fn since(&self) -> Time {
+        self.since
+    }
+
+    /// Grows with each change of state; what was said of an earlier epoch is stale.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The priority after tracking.
+    #[must_use]
+    pub fn priority(&self) -> u8 {
+        effective_priority(self.params.priority, self.contributions)
+    }
+
+    /// The router last heard: the master, when backup.
+    #[must_use]
+    pub fn heard(&self) -> Option<&Heard> {
+        self.heard.as_ref()
+    }
+
+    /// Counts since the start.
+    #[must_use]
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// How this router ranks; what the kernel decides by.
+    #[must_use]
+    pub fn candidate(&self) -> Candidate {
+        Candidate {
+            address: self.params.address,
+            version: self.params.version,
+            priority: self.priority().into(),
+            preempt: self.params.preempt,
+            down_adverts: self.params.down_adverts,
+        }
+    }
+
+    /// How long after an advert the addresses are still ours: less than any peer's master-down interval, by its skew.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        self.params.interval * self.params.down_adverts
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Initialize: RFC 9568 section 6.4.1.
+    pub fn start(&mut self, now: Time) {
+        match self.state {
+            State::Initialize => self.enter(now, Cause::Started),
+            State::Backup | State::Master | State::Fault => {}
+        }
+    }
+
+    /// The shutdown event of RFC 9568 sections 6.4.2 and 6.4.3.
+    pub fn stop(&mut self, now: Time) {
+        match self.state {
+            State::Master => {
+                self.advertise_resignation();
+                self.leave_master();
+                self.transition(now, State::Initialize, Cause::Stopped);
+            }
+            State::Backup | State::Fault => self.transition(now, State::Initialize, Cause::Stopped),
+            State::Initialize => {}
+        }
+    }
+
+    /// An advert that [`vrrp_ebpf::advert::accept`] believed, in the order of arrival. `watch` says who waits for the next
+    /// one.
+    pub fn handle_advert(&mut self, now: Time, advert: &Advert, watch: Watch) {
+        self.statistics.adverts_received += 1;
+        match self.state {
+            State::Backup => self.handle_advert_as_backup(now, advert, watch),
+            State::Master => self.handle_advert_as_master(now, advert),
+            State::Initialize | State::Fault => {}
+        }
+    }
+
+    /// RFC 9568 section 6.4.2.
+    fn handle_advert_as_backup(&mut self, now: Time, advert: &Advert, watch: Watch) {
+        let after = match self.candidate().at_backup(advert) {
+            AtBackup::Alive { down_ns } => Duration::from_nanos(down_ns),
+            AtBackup::Resigned { skew_ns } => Duration::from_nanos(skew_ns),
+            AtBackup::Outranked => {
+                self.outranked = Some(now);
+                return;
+            }
+        };
+        self.heard = Some(Heard { advert: *advert, at: now });
+        self.master_interval = Duration::from_nanos(advert.interval_ns);
+        match watch {
+            Watch::Here => self.timers.set(Timer::MasterDown, now + after),
+            Watch::Kernel => self.timers.stop(Timer::MasterDown),
+        }
+    }
+
+    /// RFC 9568 section 6.4.3.
+    fn handle_advert_as_master(&mut self, now: Time, advert: &Advert) {
+        match self.candidate().at_master(advert) {
+            AtMaster::Echo => {}
+            // "ADVERTISEMENT MUST be sent", and the timer restarts.
+            AtMaster::Resigned => self.advertise(now),
+            AtMaster::Superior { down_ns } => {
+                self.step_down(now, advert, Duration::from_nanos(down_ns), Cause::HigherPriority);
+            }
+            AtMaster::Inferior => match self.stalled_for(now) {
+                // Our silence made it master by the rules. It keeps the addresses until an orderly election: two hosts that
+                // shout at each other is what a peer of a stalled router must not see.
+                Some(stalled) => {
+                    let down = Duration::from_nanos(self.candidate().down_ns(advert.interval_ns));
+                    self.step_down(now, advert, down, Cause::Overtaken { stalled });
+                }
+                // Discard it and say at once who is master; its caches were poisoned, so announce again.
+                None => {
+                    self.advertise(now);
+                    self.announce();
+                }
+            },
+        }
+    }
+
+    /// How long no advert of ours has left, if longer than the lease.
+    fn stalled_for(&self, now: Time) -> Option<Duration> {
+        let silent = now - self.advertised?;
+        (silent > self.lease()).then_some(silent)
+    }
+
+    fn step_down(&mut self, now: Time, advert: &Advert, down: Duration, cause: Cause) {
+        self.leave_master();
+        self.heard = Some(Heard { advert: *advert, at: now });
+        self.master_interval = Duration::from_nanos(advert.interval_ns);
+        self.transition(now, State::Backup, cause);
+        self.timers.set(Timer::MasterDown, now + down);
+    }
+
+    /// The kernel's watch ended without an advert.
+    pub fn handle_master_down(&mut self, now: Time) {
+        match self.state {
+            State::Backup => {
+                let cause = match (self.heard, self.outranked) {
+                    // Somebody lower went on advertising while the timer ran.
+                    (None, Some(_)) => Cause::Preempts,
+                    (Some(heard), Some(at)) if at > heard.at => Cause::Preempts,
+                    (Some(Heard { advert: Advert { priority: 0, .. }, .. }), _) => Cause::MasterResigned,
+                    (Some(_) | None, _) => Cause::MasterSilent,
+                };
+                self.become_master(now, cause);
+            }
+            State::Initialize | State::Master | State::Fault => {}
+        }
+    }
+
+    /// A deadline has passed; every timer that is due is served.
+    pub fn handle_timeout(&mut self, now: Time) {
+        while let Some(timer) = self.timers.expired(now) {
+            match timer {
+                Timer::MasterDown => self.handle_master_down(now),
+                Timer::Advert => {
+                    let stalled = self.stalled_for(now).is_some();
+                    self.advertise(now);
+                    if stalled {
+                        // Nobody took over, but neighbours may have tried others: say where the addresses are.
+                        self.announce();
+                    }
+                }
+                Timer::SecondBurst => self.announce(),
+                Timer::Refresh => {
+                    let GarpSchedule { refresh, refresh_repeat, .. } = self.params.garp;
+                    self.outputs.push_back(Output::Announce { repeat: refresh_repeat });
+                    if let Some(refresh) = refresh {
+                        self.timers.set(Timer::Refresh, now + refresh);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The virtual addresses are on the interface: announce them, never before (RFC 9568 section 8.1.2).
+    pub fn handle_installed(&mut self, now: Time) {
+        match self.state {
+            State::Master => {
+                self.announce();
+                let GarpSchedule { delay, refresh, .. } = self.params.garp;
+                if let Some(delay) = delay {
+                    self.timers.set(Timer::SecondBurst, now + delay);
+                }
+                if let Some(refresh) = refresh {
+                    self.timers.set(Timer::Refresh, now + delay.unwrap_or_default() + refresh);
+                }
+            }
+            State::Initialize | State::Backup | State::Fault => {}
+        }
+    }
+
+    /// What all trackers together add to the priority. A running master-down timer of ours shifts with the skew; the
+    /// kernel's deadlines follow with the next advert.
+    pub fn set_contributions(&mut self, contributions: i32) {
+        let interval_ns = nanos(self.master_interval);
+        let before = Duration::from_nanos(self.candidate().skew_ns(interval_ns));
+        self.contributions = contributions;
+        let after = Duration::from_nanos(self.candidate().skew_ns(interval_ns));
+        if let Some(at) = self.timers.get(Timer::MasterDown) {
+            let shifted = (at.elapsed() + after).saturating_sub(before);
+            self.timers.set(Timer::MasterDown, Time::since_start(shifted));
+        }
+    }
+
+    /// Something that the instance needs is gone, or all of it is back.
+    pub fn set_fault(&mut self, now: Time, fault: Fault) {
+        let before = std::mem::replace(&mut self.fault, fault);
+        match (self.state, before, fault) {
+            (State::Initialize, _, _)
+            | (_, Fault::None, Fault::None)
+            | (_, Fault::Present, Fault::Present) => {}
+            (State::Backup, _, Fault::Present) => self.transition(now, State::Fault, Cause::Faulted),
+            (State::Master, _, Fault::Present) => {
+                // Twice, as keepalived does: the fault may be a link that loses packets.
+                self.advertise_resignation();
+                self.advertise_resignation();
+                self.leave_master();
+                self.transition(now, State::Fault, Cause::Faulted);
+            }
+            (State::Fault, _, Fault::None) => self.enter(now, Cause::Recovered),
+            (State::Backup | State::Master, Fault::Present, Fault::None)
+            | (State::Fault, Fault::None, Fault::Present) => {
+                unreachable!("the fault decides between the fault state and the others")
+            }
+        }
+    }
+
+    /// From Initialize or Fault into the protocol.
+    fn enter(&mut self, now: Time, cause: Cause) {
+        if self.fault == Fault::Present {
+            self.transition(now, State::Fault, Cause::Faulted);
+        } else if self.priority() == PRIORITY_OWNER {
+            self.become_master(now, cause);
+        } else {
+            self.heard = None;
+            self.master_interval = self.params.interval;
+            let down = Duration::from_nanos(self.candidate().down_ns(nanos(self.params.interval)));
+            self.transition(now, State::Backup, cause);
+            self.timers.set(Timer::MasterDown, now + down);
+        }
+    }
+
+    fn become_master(&mut self, now: Time, cause: Cause) {
+        self.statistics.became_master += 1;
+        self.transition(now, State::Master, cause);
+        self.advertise(now);
+        self.outputs.push_back(Output::Install);
+    }
+
+    fn leave_master(&mut self) {
+        self.statistics.released_master += 1;
+        self.advertised = None;
+        self.outputs.push_back(Output::Withdraw);
+    }
+
+    fn advertise(&mut self, now: Time) {
+        self.statistics.adverts_sent += 1;
+        self.advertised = Some(now);
+        self.outputs.push_back(Output::Advertise { priority: self.priority() });
+        self.timers.set(Timer::Advert, now + self.params.interval);
+    }
+
+    fn advertise_resignation(&mut self) {
+        self.statistics.resignations_sent += 1;
+        self.outputs.push_back(Output::Advertise { priority: 0 });
+    }
+
+    fn announce(&mut self) {
+        self.outputs.push_back(Output::Announce { repeat: self.params.garp.repeat });
+    }
+
+    /// Every state starts with no timer set.
+    fn transition(&mut self, now: Time, to: State, cause: Cause) {
+        let from = std::mem::replace(&mut self.state, to);
+        self.epoch += 1;
+        self.since = now;
+        self.outranked = None;
+        self.timers.stop_all();
+        self.outputs.push_back(Output::Transition { from, to, cause });
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).expect("intervals are at most 255 seconds")
+}

@@ -1,0 +1,11 @@
+//! The protocol, without a clock, socket, thread or random number in it. Time comes in as an argument; what is to be done
+//! comes out as [`Output`]s; when to come back, as [`Instance::next_deadline`]. It can be run for a simulated year.
+
+mod instance;
+mod time;
+mod timers;
+mod weight;
+
+pub use instance::{Cause, Fault, GarpSchedule, Heard, Instance, Output, Params, State, Statistics, Watch};
+pub use time::Time;
+pub use weight::{Weight, effective_priority};

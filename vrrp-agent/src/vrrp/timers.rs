@@ -1,0 +1,52 @@
+//! The timers of one instance. A timer is set or it is not; there is no handle that could go stale.
+
+use super::Time;
+
+/// What an instance waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// Backup: the master was silent for too long (RFC 9568 `Active_Down_Timer`).
+    MasterDown,
+    /// Master: the next advert is due (`Adver_Timer`).
+    Advert,
+    /// Master: the second burst of gratuitous ARP is due.
+    SecondBurst,
+    /// Master: the addresses are announced again, for switches and neighbours that forgot.
+    Refresh,
+}
+
+const ALL: [Timer; 4] = [Timer::MasterDown, Timer::Advert, Timer::SecondBurst, Timer::Refresh];
+
+/// Which timers are set, and for when.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Timers([Option<Time>; ALL.len()]);
+
+impl Timers {
+    pub(super) fn get(&self, timer: Timer) -> Option<Time> {
+        self.0[timer as usize]
+    }
+
+    pub(super) fn set(&mut self, timer: Timer, at: Time) {
+        self.0[timer as usize] = Some(at);
+    }
+
+    pub(super) fn stop(&mut self, timer: Timer) {
+        self.0[timer as usize] = None;
+    }
+
+    pub(super) fn stop_all(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The earliest.
+    pub(super) fn next(&self) -> Option<Time> {
+        self.0.iter().flatten().min().copied()
+    }
+
+    /// Takes one timer that is due.
+    pub(super) fn expired(&mut self, now: Time) -> Option<Timer> {
+        let due = ALL.into_iter().find(|&timer| self.get(timer).is_some_and(|at| at <= now))?;
+        self.stop(due);
+        Some(due)
+    }
+}

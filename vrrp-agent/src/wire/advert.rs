@@ -1,0 +1,225 @@
+//! A VRRP advert: version 2 (RFC 3768, with the password of RFC 2338) and version 3 (RFC 9568 section 5).
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use vrrp_ebpf::advert::{AUTH_DATA, Address, Family, HEADER, offset};
+use vrrp_ebpf::checksum;
+
+/// What an advert says. One that breaks the format cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repr {
+    /// Virtual router identifier, 1 to 255.
+    pub vrid: u8,
+    /// Priority of the sender; 0 resigns.
+    pub priority: u8,
+    /// The virtual addresses, of one family, at most 255.
+    pub addresses: Vec<IpAddr>,
+    /// What differs between the versions.
+    pub body: Body,
+}
+
+/// What differs between the versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Version 2: whole seconds, 1 to 255, and the authentication.
+    V2 {
+        /// Advertisement interval in seconds.
+        seconds: u8,
+        /// The password, zero-padded; `None` is authentication type 0.
+        password: Option<[u8; AUTH_DATA]>,
+    },
+    /// Version 3: centiseconds, 1 to 4095.
+    V3 {
+        /// Advertisement interval in centiseconds.
+        centiseconds: u16,
+        /// Over IPv4: whether the checksum covers the pseudo-header (RFC 5798 and keepalived) or not (RFC 9568).
+        checksum: V3Checksum,
+    },
+}
+
+/// What a version 3 checksum over IPv4 covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum V3Checksum {
+    /// The message and the pseudo-header: RFC 5798, keepalived's default.
+    PseudoHeader,
+    /// The message alone: RFC 9568 section 5.2.8, keepalived's `v3_checksum_as_v2`.
+    MessageOnly,
+}
+
+impl Repr {
+    /// The advertisement interval.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        match self.body {
+            Body::V2 { seconds, .. } => Duration::from_secs(seconds.into()),
+            Body::V3 { centiseconds, .. } => Duration::from_millis(u64::from(centiseconds) * 10),
+        }
+    }
+
+    /// The VRRP message, as sent from `source` to `destination`, which the checksum may cover.
+    #[must_use]
+    pub fn encode(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
+        let (version, bytes_4_5) = match self.body {
+            Body::V2 { seconds, password } => (2, [u8::from(password.is_some()), seconds]),
+            Body::V3 { centiseconds, .. } => (3, (centiseconds & 0x0fff).to_be_bytes()),
+        };
+        let count = u8::try_from(self.addresses.len()).expect("the configuration keeps the list under 256");
+        let mut message =
+            vec![version << 4 | 1, self.vrid, self.priority, count, bytes_4_5[0], bytes_4_5[1], 0, 0];
+        debug_assert_eq!(message.len(), HEADER);
+        for address in &self.addresses {
+            match address {
+                IpAddr::V4(a) => message.extend(a.octets()),
+                IpAddr::V6(a) => message.extend(a.octets()),
+            }
+        }
+        let family = family(source);
+        let pseudo = checksum::pseudo_header(family, &address(source), &address(destination), message.len());
+        let covered = match self.body {
+            Body::V2 { password, .. } => {
+                message.extend(password.unwrap_or_default());
+                0
+            }
+            Body::V3 { checksum: V3Checksum::MessageOnly, .. } if family == Family::V4 => 0,
+            Body::V3 { .. } => pseudo,
+        };
+        let checksum = !checksum::fold(checksum::sum(&message) + covered);
+        message[offset::CHECKSUM..][..2].copy_from_slice(&checksum.to_be_bytes());
+        message
+    }
+}
+
+/// The family of an address.
+#[must_use]
+pub fn family(address: IpAddr) -> Family {
+    match address {
+        IpAddr::V4(_) => Family::V4,
+        IpAddr::V6(_) => Family::V6,
+    }
+}
+
+/// An address as the kernel half writes it.
+#[must_use]
+pub fn address(address: IpAddr) -> Address {
+    match address {
+        IpAddr::V4(a) => Address::v4(a.octets()),
+        IpAddr::V6(a) => Address::v6(a.octets()),
+    }
+}
+
+/// An address as the standard library writes it.
+#[must_use]
+pub fn ip(family: Family, address: &Address) -> IpAddr {
+    match family {
+        Family::V4 => {
+            let [a, b, c, d, ..] = address.octets;
+            IpAddr::from([a, b, c, d])
+        }
+        Family::V6 => IpAddr::from(address.octets),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use vrrp_ebpf::advert::{Auth, Datagram, Reject, Rules, Version, accept};
+
+    use super::*;
+
+    fn body() -> impl Strategy<Value = Body> {
+        prop_oneof![
+            (1..=255u8, prop::option::of(prop::array::uniform8(any::<u8>())))
+                .prop_map(|(seconds, password)| Body::V2 { seconds, password }),
+            (1..=4095u16, any::<bool>()).prop_map(|(centiseconds, pseudo)| Body::V3 {
+                centiseconds,
+                checksum: if pseudo { V3Checksum::PseudoHeader } else { V3Checksum::MessageOnly },
+            }),
+        ]
+    }
+
+    fn repr() -> impl Strategy<Value = Repr> {
+        let addresses = prop::collection::vec(any::<[u8; 4]>().prop_map(IpAddr::from), 1..=255);
+        (1..=255u8, any::<u8>(), addresses, body()).prop_map(|(vrid, priority, addresses, body)| Repr {
+            vrid,
+            priority,
+            addresses,
+            body,
+        })
+    }
+
+    const SOURCE: [u8; 4] = [10, 0, 0, 1];
+    const GROUP: [u8; 4] = [224, 0, 0, 18];
+
+    fn rules(repr: &Repr) -> Rules {
+        let interval_ns = u64::try_from(repr.interval().as_nanos()).unwrap();
+        match repr.body {
+            Body::V2 { password, .. } => Rules {
+                version: Version::V2,
+                auth: if password.is_some() { Auth::Pass } else { Auth::None },
+                password: password.unwrap_or_default(),
+                interval_ns,
+            },
+            Body::V3 { .. } => {
+                Rules { version: Version::V3, auth: Auth::None, password: [0; 8], interval_ns }
+            }
+        }
+    }
+
+    fn datagram(payload: &[u8]) -> Datagram<'_> {
+        Datagram {
+            family: Family::V4,
+            source: Address::v4(SOURCE),
+            destination: Address::v4(GROUP),
+            ttl: 255,
+            payload,
+        }
+    }
+
+    /// Worked by hand: RFC 3768 section 5.1, VRID 51, priority 100, one address 192.168.1.10, interval 1 s, type 1,
+    /// password "1111". The words 2133 6401 0101 c0a8 010a 3131 3131 0000 0000 sum to 1aa49, folded aa4a, inverted 55b5.
+    #[test]
+    fn a_version_2_advert_byte_by_byte() {
+        let repr = Repr {
+            vrid: 51,
+            priority: 100,
+            addresses: vec![IpAddr::from([192, 168, 1, 10])],
+            body: Body::V2 { seconds: 1, password: Some(*b"1111\0\0\0\0") },
+        };
+        assert_eq!(
+            repr.encode(SOURCE.into(), GROUP.into()),
+            [0x21, 51, 100, 1, 1, 1, 0x55, 0xb5, 192, 168, 1, 10, 0x31, 0x31, 0x31, 0x31, 0, 0, 0, 0]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_we_send_is_believed(repr in repr()) {
+            let message = repr.encode(SOURCE.into(), GROUP.into());
+            let advert = accept(&datagram(&message), &rules(&repr)).unwrap();
+            prop_assert_eq!(advert.priority, repr.priority);
+            prop_assert_eq!(usize::from(advert.count), repr.addresses.len());
+            prop_assert_eq!(u128::from(advert.interval_ns), repr.interval().as_nanos());
+        }
+
+        #[test]
+        fn one_flipped_bit_is_not_believed(repr in repr(), bit in any::<prop::sample::Index>()) {
+            let mut message = repr.encode(SOURCE.into(), GROUP.into());
+            let bit = bit.index(message.len() * 8);
+            message[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(accept(&datagram(&message), &rules(&repr)).is_err());
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..1600), repr in repr()) {
+            let _verdict = accept(&datagram(&bytes), &rules(&repr));
+        }
+
+        #[test]
+        fn a_lower_ttl_is_not_believed(repr in repr(), ttl in 0..255u8) {
+            let message = repr.encode(SOURCE.into(), GROUP.into());
+            let datagram = Datagram { ttl, ..datagram(&message) };
+            prop_assert_eq!(accept(&datagram, &rules(&repr)), Err(Reject::Ttl));
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The frames that we send: an advert in IPv4 in Ethernet, and a gratuitous ARP. Prebuilt, so that sending is one call.
+
+use std::net::Ipv4Addr;
+
+use vrrp_ebpf::advert::{GROUP_V4, PROTOCOL};
+use vrrp_ebpf::{arp, checksum};
+
+/// An Ethernet hardware address.
+pub type Mac = [u8; 6];
+
+/// The Ethernet address of 224.0.0.18 (RFC 1112 section 6.4).
+pub const GROUP_V4_MAC: Mac = [0x01, 0x00, 0x5e, 0x00, 0x00, 0x12];
+
+const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
+const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
+const IPV4_HEADER: u16 = 20;
+/// Internetwork control (RFC 791), which is what keepalived sends: networks that sort by it keep adverts in front.
+const TOS_INTERNETWORK_CONTROL: u8 = 0xc0;
+const DONT_FRAGMENT: [u8; 2] = [0x40, 0x00];
+/// TTL of an advert (RFC 9568 section 5.1.1.3).
+const TTL: u8 = 255;
+
+/// The frame that carries a VRRP message to the IPv4 group.
+#[must_use]
+pub fn advert_ipv4(mac: Mac, source: Ipv4Addr, message: &[u8]) -> Vec<u8> {
+    let total = IPV4_HEADER + u16::try_from(message.len()).expect("255 addresses fit");
+    let mut header = Vec::with_capacity(IPV4_HEADER.into());
+    header.extend([0x45, TOS_INTERNETWORK_CONTROL]);
+    header.extend(total.to_be_bytes());
+    header.extend([0, 0]); // identification: of no use to a datagram that is never fragmented (RFC 6864)
+    header.extend(DONT_FRAGMENT);
+    header.extend([TTL, PROTOCOL, 0, 0]);
+    header.extend(source.octets());
+    header.extend(GROUP_V4);
+    let sum = !checksum::fold(checksum::sum(&header));
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    [&GROUP_V4_MAC, &mac, &ETHERTYPE_IPV4[..], &header, message].concat()
+}
+
+/// The frame of a gratuitous ARP request, keepalived's form: sender and target are the address, the target hardware
+/// address is broadcast.
+#[must_use]
+pub fn gratuitous_arp(mac: Mac, address: Ipv4Addr) -> Vec<u8> {
+    let packet = arp::gratuitous(address.octets(), mac);
+    let mut frame = [&arp::BROADCAST, &mac, &ETHERTYPE_ARP[..], &packet.htype, &packet.ptype].concat();
+    frame.extend([packet.hlen, packet.plen]);
+    frame.extend(packet.oper);
+    frame.extend(packet.sha);
+    frame.extend(packet.spa);
+    frame.extend(packet.tha);
+    frame.extend(packet.tpa);
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use vrrp_ebpf::frame::{Class, classify};
+
+    use super::*;
+
+    const MAC: Mac = [2, 0, 0, 0, 0, 1];
+
+    #[test]
+    fn the_kernel_half_recognises_our_advert() {
+        let frame = advert_ipv4(MAC, Ipv4Addr::new(10, 0, 0, 1), &[0x31; 12]);
+        let Class::Vrrp(carrier) = classify(&frame[..]) else { panic!("not recognised: {frame:?}") };
+        assert_eq!((carrier.ttl, carrier.offset, carrier.length), (255, 34, 12));
+        assert_eq!(checksum::fold(checksum::sum(&frame[14..34])), 0xffff);
+    }
+
+    #[test]
+    fn the_kernel_half_recognises_our_gratuitous_arp() {
+        let frame = gratuitous_arp(MAC, Ipv4Addr::new(10, 0, 0, 100));
+        assert_eq!(frame.len(), 42);
+        let Class::Arp(packet) = classify(&frame[..]) else { panic!("not recognised: {frame:?}") };
+        assert_eq!(arp::concern(&packet), Some(arp::Concern::Claimed([10, 0, 0, 100])));
+        assert_eq!(packet.sha, MAC);
+    }
+}

@@ -1,0 +1,275 @@
+//! The maps' keys, values and events: what the agent writes for the kernel, what the kernel writes for the agent, and
+//! what `bpftool map dump` shows an operator. No padding, sizes asserted. Times are nanoseconds of `CLOCK_MONOTONIC`.
+//!
+//! What changes rarely (`instances`, `vips`, written by the agent) is kept apart from what the kernel writes
+//! (`watchdogs`, `counters`), because updating a hash element from userspace replaces it and would free a timer in it.
+
+use crate::advert::{Address, Family, Reject, Rules};
+use crate::election::Candidate;
+
+/// How many instances one agent may run: 255 VRIDs on two interfaces in both families, rounded up.
+pub const INSTANCES_MAX: usize = 1024;
+/// How many virtual addresses they may have together.
+pub const VIPS_MAX: usize = 16384;
+/// Bytes of the event ring.
+pub const EVENTS_BYTES: usize = 256 * 1024;
+
+/// Plain data: `repr(C)`, `Copy`, without padding, so that its bytes may cross the border to the kernel.
+///
+/// # Safety
+/// The implementor has no padding and no pointers.
+pub unsafe trait Plain: Copy + 'static {}
+
+macro_rules! plain {
+    ($($name:ident: $size:literal),+ $(,)?) => {$(
+        // SAFETY: repr(C), and the size asserted is the sum of the fields' sizes, worked by hand.
+        unsafe impl Plain for $name {}
+        const _: () = assert!(size_of::<$name>() == $size);
+    )+};
+}
+plain! { InstanceKey: 12, Instance: 72, VipKey: 24, Vip: 12, Lease: 24, Watchdog: 120, Counters: 152, Event: 72 }
+
+/// Key of `instances`: a virtual router as the wire names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct InstanceKey {
+    /// Interface that its adverts arrive on.
+    pub ifindex: u32,
+    /// Address family.
+    pub family: Family,
+    /// Virtual router identifier.
+    pub vrid: u32,
+}
+
+/// What an instance is, as far as the kernel must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Role {
+    /// Neither: starting, or in fault. Its adverts are dropped unheard.
+    Idle = 1,
+    /// Watching a master.
+    Backup = 2,
+    /// Holding the addresses, as long as the lease lasts.
+    Master = 3,
+}
+
+/// Value of `instances`, written by the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Instance {
+    /// Grows with each change of role; a watch or an event of another epoch is stale.
+    pub epoch: u64,
+    /// What is believed.
+    pub rules: Rules,
+    /// How it ranks.
+    pub candidate: Candidate,
+    /// Its index in `leases` and `watchdogs`.
+    pub slot: u32,
+    /// Its role.
+    pub role: Role,
+}
+
+/// Key of `vips`: an address on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct VipKey {
+    /// Interface that requests for it arrive on.
+    pub ifindex: u32,
+    /// Address family.
+    pub family: Family,
+    /// The address.
+    pub address: Address,
+}
+
+/// Value of `vips`, written by the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Vip {
+    /// The instance's index in `leases` and `watchdogs`.
+    pub slot: u32,
+    /// The hardware address to answer with.
+    pub mac: [u8; 6],
+    /// Zero.
+    pub reserved: u16,
+}
+
+/// Value of `leases`, indexed by slot, written by the thread that sends adverts, after each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Lease {
+    /// When the last advert left (the clock was read just before).
+    pub heartbeat_ns: u64,
+    /// Until when the addresses may be answered for; zero when not master.
+    pub until_ns: u64,
+    /// The epoch that it is for; a fence of this epoch ends it.
+    pub epoch: u64,
+}
+
+/// The kernel's timer. The name and size are what the kernel looks for in the map's BTF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(8))]
+pub struct bpf_timer {
+    opaque: [u64; 2],
+}
+
+/// Value of `watchdogs`, indexed by slot, written by the kernel only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Watchdog {
+    /// Fires no later than the deadline; reads as zero.
+    pub timer: bpf_timer,
+    /// The epoch of the instance that armed it.
+    pub epoch: u64,
+    /// 1 while the timer runs.
+    pub armed: u64,
+    /// When the master counts as lost.
+    pub deadline_ns: u64,
+    /// When the last believed advert arrived.
+    pub last_advert_ns: u64,
+    /// Believed adverts since the program was loaded.
+    pub adverts: u64,
+    /// The epoch in which a better claim was heard: in it no address is answered for any more.
+    pub fenced_epoch: u64,
+    /// When the last event about a rival went out; they are limited.
+    pub last_rival_ns: u64,
+    /// When a claim to an address of ours was last answered; the answers are limited (RFC 5227 section 2.4).
+    pub last_defence_ns: u64,
+    /// The interval of the master heard.
+    pub master_interval_ns: u64,
+    /// The master heard.
+    pub master: Address,
+    /// Its priority.
+    pub master_priority: u32,
+    /// The instance watched.
+    pub key: InstanceKey,
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// Value of `counters`, one per CPU: VRRP and ARP frames by what became of them.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[repr(C)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)+
+        }
+
+        impl Counters {
+            /// Adds another CPU's.
+            pub const fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)+
+            }
+
+            /// Names and values, in order.
+            pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),+].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Adverts believed.
+    advert_accepted,
+    /// Adverts of virtual routers that are not ours: passed on.
+    advert_not_ours,
+    /// Adverts for an instance that is in fault or starting: dropped.
+    advert_idle,
+    /// Rejected: length.
+    bad_length,
+    /// Rejected: TTL or hop limit.
+    bad_ttl,
+    /// Rejected: destination.
+    bad_destination,
+    /// Rejected: version.
+    bad_version,
+    /// Rejected: type.
+    bad_type,
+    /// Rejected: checksum.
+    bad_checksum,
+    /// Rejected: authentication type.
+    bad_auth_type,
+    /// Rejected: password.
+    bad_password,
+    /// Rejected: interval.
+    bad_interval,
+    /// Rejected: no address.
+    no_address,
+    /// ARP requests for a VIP, answered.
+    arp_answered,
+    /// ARP requests for a VIP that we do not hold, swallowed.
+    arp_swallowed,
+    /// Claims to a VIP that we hold, answered with our own.
+    arp_defended,
+    /// Claims to a VIP that we hold, not answered because one just was.
+    arp_defence_limited,
+    /// Events that did not fit in the ring; the agent's sweep finds what they said.
+    event_lost,
+    /// Timers that could not be set; the agent's sweep finds the deadline.
+    timer_failed,
+}
+
+impl Counters {
+    /// The counter of a reason.
+    #[inline(always)]
+    pub const fn rejected(&mut self, reject: Reject) -> &mut u64 {
+        match reject {
+            Reject::Length => &mut self.bad_length,
+            Reject::Ttl => &mut self.bad_ttl,
+            Reject::Destination => &mut self.bad_destination,
+            Reject::Version => &mut self.bad_version,
+            Reject::Type => &mut self.bad_type,
+            Reject::Checksum => &mut self.bad_checksum,
+            Reject::AuthType => &mut self.bad_auth_type,
+            Reject::Password => &mut self.bad_password,
+            Reject::Interval => &mut self.bad_interval,
+            Reject::NoAddress => &mut self.no_address,
+        }
+    }
+}
+
+/// What an event says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum EventKind {
+    /// As backup: a master is heard for the first time in this epoch, or another one than before. From here on the
+    /// kernel watches it.
+    MasterSeen = 1,
+    /// As backup: the master resigned; `deadline_ns` is when the skew time ends.
+    Resigned = 2,
+    /// As backup: the master was silent until the deadline.
+    MasterLost = 3,
+    /// As backup: a lower priority is advertised, which does not hold us back.
+    Outranked = 4,
+    /// As master: another router advertises; the agent decides by its priority.
+    Rival = 5,
+    /// As master: another host claims an address of ours.
+    Conflict = 6,
+}
+
+/// What goes through the ring `events`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Event {
+    /// What it says.
+    pub kind: EventKind,
+    /// The instance's slot.
+    pub slot: u32,
+    /// The instance's epoch when it was said.
+    pub epoch: u64,
+    /// When it was said.
+    pub time_ns: u64,
+    /// The deadline of the watch.
+    pub deadline_ns: u64,
+    /// The advert's interval.
+    pub interval_ns: u64,
+    /// The advert's sender, or the address in conflict.
+    pub address: Address,
+    /// The advert's priority.
+    pub priority: u32,
+    /// The advert's number of addresses.
+    pub count: u32,
+    /// The hardware address that claims ours.
+    pub mac: [u8; 6],
+    /// Zero.
+    pub reserved: u16,
+}

@@ -1,0 +1,319 @@
+//! Reading an advert and deciding whether it may be believed: the one rule (RFC 9568 section 7.1, RFC 2338
+//! section 7.1 for version 2, and what keepalived checks besides).
+
+use crate::checksum;
+
+/// The IP protocol number of VRRP.
+pub const PROTOCOL: u8 = 112;
+/// The IPv4 group that adverts go to: 224.0.0.18 (RFC 9568 section 5.1.1.2).
+pub const GROUP_V4: [u8; 4] = [224, 0, 0, 18];
+/// The IPv6 group that adverts go to: ff02::12 (RFC 9568 section 5.1.2.2).
+pub const GROUP_V6: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12];
+/// Bytes of the fixed part, in both versions.
+pub const HEADER: usize = 8;
+/// Bytes of version 2's authentication data, behind the addresses.
+pub const AUTH_DATA: usize = 8;
+/// No longer message is looked at: 255 IPv4 addresses and authentication data are 1036 bytes, and what an Ethernet
+/// frame carries ends at 1480.
+pub const MESSAGE_MAX: usize = 1536;
+/// The priority with which a master resigns (RFC 9568 section 5.2.4).
+pub const PRIORITY_RESIGN: u8 = 0;
+/// The priority of the owner of the addresses (RFC 9568 section 5.2.4).
+pub const PRIORITY_OWNER: u8 = 255;
+
+/// Offsets in the message; version 2 and 3 differ in bytes 4 and 5 only.
+pub mod offset {
+    /// Version in the high nibble, type (always 1) in the low one.
+    pub const VERSION_TYPE: usize = 0;
+    /// Virtual router identifier, 1 to 255.
+    pub const VRID: usize = 1;
+    /// Priority of the sender.
+    pub const PRIORITY: usize = 2;
+    /// Number of addresses.
+    pub const COUNT: usize = 3;
+    /// Version 2: authentication type.
+    pub const V2_AUTH_TYPE: usize = 4;
+    /// Version 2: advertisement interval in whole seconds.
+    pub const V2_INTERVAL: usize = 5;
+    /// Version 3: four reserved bits, then the advertisement interval in centiseconds in twelve bits.
+    pub const V3_INTERVAL: usize = 4;
+    /// Checksum.
+    pub const CHECKSUM: usize = 6;
+    /// First address.
+    pub const ADDRESSES: usize = 8;
+}
+
+/// An address family; an instance has exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum Family {
+    /// IPv4.
+    V4 = 4,
+    /// IPv6.
+    V6 = 6,
+}
+
+impl Family {
+    /// Bytes of an address on the wire.
+    #[inline(always)]
+    #[must_use]
+    pub const fn width(self) -> usize {
+        match self {
+            Self::V4 => 4,
+            Self::V6 => 16,
+        }
+    }
+}
+
+/// An address in network order; an IPv4 address is the first four bytes, the rest zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct Address {
+    /// The octets.
+    pub octets: [u8; 16],
+}
+
+impl Address {
+    /// All zero: not known.
+    pub const NONE: Self = Self { octets: [0; 16] };
+
+    /// From an IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v4(a: [u8; 4]) -> Self {
+        Self { octets: [a[0], a[1], a[2], a[3], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] }
+    }
+
+    /// From an IPv6 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v6(octets: [u8; 16]) -> Self {
+        Self { octets }
+    }
+
+    /// The two halves as numbers, for comparisons that need no `memcmp`: BPF has none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn halves(&self) -> (u64, u64) {
+        let a = &self.octets;
+        (
+            u64::from_be_bytes([a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]]),
+            u64::from_be_bytes([a[8], a[9], a[10], a[11], a[12], a[13], a[14], a[15]]),
+        )
+    }
+
+    /// Whether this address is greater, unsigned and in network order (the tie-break of RFC 9568 section 6.4.3).
+    #[inline(always)]
+    #[must_use]
+    pub const fn above(&self, other: &Self) -> bool {
+        let (a, b) = (self.halves(), other.halves());
+        a.0 > b.0 || (a.0 == b.0 && a.1 > b.1)
+    }
+
+    /// Equality without `memcmp`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn same(&self, other: &Self) -> bool {
+        let (a, b) = (self.halves(), other.halves());
+        a.0 == b.0 && a.1 == b.1
+    }
+}
+
+/// The protocol version, which the file fixes per instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Version {
+    /// RFC 3768, and the authentication of RFC 2338.
+    V2 = 2,
+    /// RFC 9568.
+    V3 = 3,
+}
+
+/// How version 2 adverts are authenticated (RFC 2338 section 5.3.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Auth {
+    /// Type 0.
+    None = 0,
+    /// Type 1: eight bytes of password in the clear.
+    Pass = 1,
+}
+
+/// What an instance believes; the part of its configuration that decides about an advert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Rules {
+    /// The version spoken.
+    pub version: Version,
+    /// The authentication expected; version 3 has none.
+    pub auth: Auth,
+    /// The password, zero-padded, if [`Auth::Pass`].
+    pub password: [u8; 8],
+    /// Our own advertisement interval in nanoseconds; a version 2 advert with another one is not believed.
+    pub interval_ns: u64,
+}
+
+/// A datagram of protocol 112 as it arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// Address family of the carrying packet.
+    pub family: Family,
+    /// Source address.
+    pub source: Address,
+    /// Destination address.
+    pub destination: Address,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// The IP payload, without Ethernet padding, at most [`MESSAGE_MAX`] bytes.
+    pub payload: &'a [u8],
+}
+
+/// An advert that was read and believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advert {
+    /// The sender's primary address.
+    pub source: Address,
+    /// The sender's priority; 0 resigns.
+    pub priority: u8,
+    /// Number of addresses in the list.
+    pub count: u8,
+    /// The sender's advertisement interval in nanoseconds, never zero.
+    pub interval_ns: u64,
+}
+
+/// Why an advert is not believed. The names are those of the counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reject {
+    /// Shorter or longer than its address count says.
+    Length,
+    /// TTL or hop limit is not 255: it crossed a router (RFC 9568 section 5.1.1.3).
+    Ttl,
+    /// Not sent to the VRRP group.
+    Destination,
+    /// Another protocol version than this instance speaks.
+    Version,
+    /// The type is not ADVERTISEMENT (RFC 9568 section 5.2.2).
+    Type,
+    /// The checksum is wrong.
+    Checksum,
+    /// Another authentication type than configured.
+    AuthType,
+    /// Wrong password.
+    Password,
+    /// Version 2: another interval than ours; version 3: zero (erratum 8301).
+    Interval,
+    /// Version 3 without addresses (erratum 8299).
+    NoAddress,
+}
+
+/// Nanoseconds in version 2's unit of time.
+const SECOND_NS: u64 = 1_000_000_000;
+/// Nanoseconds in version 3's unit of time.
+const CENTISECOND_NS: u64 = 10_000_000;
+
+/// The VRID that a message is for, before anything about it is believed.
+#[inline(always)]
+#[must_use]
+pub fn vrid(payload: &[u8]) -> Option<u8> {
+    payload.get(offset::VRID).copied()
+}
+
+/// Reads an advert and decides whether an instance with these rules may believe it.
+///
+/// # Errors
+/// The first check that failed, in keepalived's order.
+#[inline(always)]
+pub fn accept(datagram: &Datagram<'_>, rules: &Rules) -> Result<Advert, Reject> {
+    let payload = datagram.payload;
+    let Some(header) = payload.first_chunk::<HEADER>() else { return Err(Reject::Length) };
+    let addresses = header[offset::COUNT] as usize * datagram.family.width();
+    let (version, tail) = match header[offset::VERSION_TYPE] >> 4 {
+        2 => (Version::V2, AUTH_DATA),
+        3 => (Version::V3, 0),
+        _ => return Err(Reject::Version),
+    };
+    if payload.len() != HEADER + addresses + tail || payload.len() > MESSAGE_MAX {
+        return Err(Reject::Length);
+    }
+    if datagram.ttl != 255 {
+        return Err(Reject::Ttl);
+    }
+    let group = match datagram.family {
+        Family::V4 => Address::v4(GROUP_V4),
+        Family::V6 => Address::v6(GROUP_V6),
+    };
+    if !datagram.destination.same(&group) {
+        return Err(Reject::Destination);
+    }
+    if version as u32 != rules.version as u32 {
+        return Err(Reject::Version);
+    }
+    let interval_ns = match version {
+        Version::V2 => {
+            if u32::from(header[offset::V2_AUTH_TYPE]) != rules.auth as u32 {
+                return Err(Reject::AuthType);
+            }
+            if matches!(rules.auth, Auth::Pass) && !password_matches(payload, addresses, &rules.password) {
+                return Err(Reject::Password);
+            }
+            let interval_ns = u64::from(header[offset::V2_INTERVAL]) * SECOND_NS;
+            if interval_ns != rules.interval_ns {
+                return Err(Reject::Interval);
+            }
+            interval_ns
+        }
+        Version::V3 => {
+            let interval = u16::from_be_bytes([header[offset::V3_INTERVAL], header[offset::V3_INTERVAL + 1]]);
+            u64::from(interval & 0x0fff) * CENTISECOND_NS
+        }
+    };
+    if interval_ns == 0 {
+        return Err(Reject::Interval);
+    }
+    if header[offset::VERSION_TYPE] & 0x0f != 1 {
+        return Err(Reject::Type);
+    }
+    if matches!(version, Version::V3) && addresses == 0 {
+        return Err(Reject::NoAddress);
+    }
+    if !checksum_matches(datagram, version) {
+        return Err(Reject::Checksum);
+    }
+    Ok(Advert {
+        source: datagram.source,
+        priority: header[offset::PRIORITY],
+        count: header[offset::COUNT],
+        interval_ns,
+    })
+}
+
+/// Version 2, IPv4: over the message. Version 3 over IPv6: with the pseudo-header. Version 3 over IPv4: either, since
+/// RFC 5798 and keepalived include the pseudo-header and RFC 9568 section 5.2.8 does not.
+#[inline(always)]
+fn checksum_matches(datagram: &Datagram<'_>, version: Version) -> bool {
+    let sum = checksum::sum(datagram.payload);
+    let pseudo = || {
+        let (source, destination) = (&datagram.source, &datagram.destination);
+        checksum::pseudo_header(datagram.family, source, destination, datagram.payload.len())
+    };
+    match (version, datagram.family) {
+        (Version::V2, _) => checksum::fold(sum) == 0xffff,
+        (Version::V3, Family::V4) => {
+            checksum::fold(sum) == 0xffff || checksum::fold(sum + pseudo()) == 0xffff
+        }
+        (Version::V3, Family::V6) => checksum::fold(sum + pseudo()) == 0xffff,
+    }
+}
+
+#[inline(always)]
+fn password_matches(payload: &[u8], addresses: usize, password: &[u8; 8]) -> bool {
+    // Every byte is looked at, so that the time taken says nothing about where the first difference is.
+    let mut difference = 0;
+    let mut at = 0;
+    while at < AUTH_DATA {
+        let Some(byte) = payload.get(HEADER + addresses + at) else { return false };
+        difference |= byte ^ password[at];
+        at += 1;
+    }
+    difference == 0
+}

@@ -1,0 +1,154 @@
+//! The only place where pointers are followed: packet memory, map values, timers.
+
+use core::arch::asm;
+use core::ffi::c_void;
+
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::bindings::bpf_timer;
+use aya_ebpf::helpers::{
+    bpf_ktime_get_ns, bpf_timer_init, bpf_timer_set_callback, bpf_timer_start, bpf_xdp_load_bytes,
+};
+use aya_ebpf::programs::XdpContext;
+use vrrp_ebpf::abi::{Counters, Watchdog};
+use vrrp_ebpf::advert::MESSAGE_MAX;
+
+use crate::maps::SCRATCH_BYTES;
+use vrrp_ebpf::frame::{Frame, Header};
+
+/// A frame in packet memory.
+pub(crate) struct Packet<'a>(pub(crate) &'a XdpContext);
+
+impl Frame for Packet<'_> {
+    #[inline(always)]
+    fn load<T: Header>(&self, offset: usize) -> Option<T> {
+        let at = self.0.data() + offset;
+        if at + size_of::<T>() > self.0.data_end() {
+            return None;
+        }
+        // SAFETY: within the packet, as just checked; T is valid for any bytes.
+        Some(unsafe { (at as *const T).read_unaligned() })
+    }
+}
+
+impl Packet<'_> {
+    /// Overwrites a header; false if the frame ends before it does.
+    #[inline(always)]
+    pub(crate) fn store<T: Header>(&self, offset: usize, header: &T) -> bool {
+        let at = self.0.data() + offset;
+        if at + size_of::<T>() > self.0.data_end() {
+            return false;
+        }
+        // SAFETY: within the packet, as just checked.
+        unsafe { (at as *mut T).write_unaligned(*header) };
+        true
+    }
+
+    /// Copies `length` bytes from an offset into the scratch buffer, where the verifier can follow an index; `None` if
+    /// the frame is shorter or the message longer than any.
+    #[inline(always)]
+    pub(crate) fn message(&self, offset: usize, length: usize) -> Option<&'static [u8]> {
+        let scratch = crate::maps::scratch()?;
+        if length == 0 || length > MESSAGE_MAX {
+            return None;
+        }
+        let length = opaque(length);
+        let length = (length.wrapping_sub(1) & (SCRATCH_BYTES - 1)) + 1;
+        // SAFETY: the scratch buffer is this CPU's alone while the program runs, and has SCRATCH_BYTES bytes.
+        unsafe {
+            let failed =
+                bpf_xdp_load_bytes(self.0.as_ptr().cast(), offset as u32, scratch.cast(), length as u32);
+            (failed == 0).then(|| core::slice::from_raw_parts(scratch.cast::<u8>(), length))
+        }
+    }
+}
+
+/// The same number, but the compiler no longer knows its range: a mask that it would find superfluous stays, for the
+/// verifier, which does not.
+#[inline(always)]
+fn opaque(mut number: usize) -> usize {
+    // SAFETY: a register moved to itself.
+    unsafe { asm!("{0} = {0}", inout(reg) number) };
+    number
+}
+
+/// Copies a map value.
+#[inline(always)]
+pub(crate) fn copy<T: Copy>(value: *const T) -> T {
+    // SAFETY: a pointer that a map lookup returned, read before the program ends.
+    unsafe { *value }
+}
+
+#[inline(always)]
+pub(crate) fn increment(counters: *mut Counters, counter: impl FnOnce(&mut Counters) -> &mut u64) {
+    // SAFETY: this CPU's element, which no other program writes.
+    unsafe { *counter(&mut *counters) += 1 };
+}
+
+/// Nanoseconds of `CLOCK_MONOTONIC`.
+#[inline(always)]
+pub(crate) fn now_ns() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// Changes a watchdog through a pointer that a map lookup returned. Writers race; every field is a word of its own, and
+/// the two that decide a race are exchanged atomically below.
+#[inline(always)]
+pub(crate) fn with<R>(watchdog: *mut Watchdog, change: impl FnOnce(&mut Watchdog) -> R) -> R {
+    // SAFETY: a pointer that a map lookup returned, used before the program ends.
+    unsafe { change(&mut *watchdog) }
+}
+
+/// `BPF_XCHG`: sequentially consistent. By hand, because `core` gives this target's atomics only load and store.
+///
+/// # Safety
+/// `word` is an aligned word of a map value.
+#[inline(always)]
+unsafe fn exchange(word: *mut u64, mut value: u64) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { asm!("{value} = xchg_64({word} + 0, {value})", word = in(reg) word, value = inout(reg) value) };
+    value
+}
+
+/// Exchanges the deadline; a full barrier.
+#[inline(always)]
+pub(crate) fn swap_deadline(watchdog: *mut Watchdog, deadline_ns: u64) -> u64 {
+    // SAFETY: an aligned word of a map value.
+    unsafe { exchange(&raw mut (*watchdog).deadline_ns, deadline_ns) }
+}
+
+/// Reads the deadline, once.
+#[inline(always)]
+pub(crate) fn deadline(watchdog: *mut Watchdog) -> u64 {
+    // SAFETY: an aligned word of a map value.
+    unsafe { (&raw const (*watchdog).deadline_ns).read_volatile() }
+}
+
+/// Exchanges the mark that the timer runs; a full barrier.
+#[inline(always)]
+pub(crate) fn swap_armed(watchdog: *mut Watchdog, armed: u64) -> u64 {
+    // SAFETY: an aligned word of a map value.
+    unsafe { exchange(&raw mut (*watchdog).armed, armed) }
+}
+
+/// What the kernel calls when a timer fires: the map, the key, the value.
+pub(crate) type Callback = extern "C" fn(*mut c_void, *mut u32, *mut Watchdog) -> i64;
+
+/// Gives the timer its callback, once; later calls are refused by the kernel and change nothing.
+#[inline(always)]
+pub(crate) fn prepare_timer(watchdog: *mut Watchdog, callback: Callback) {
+    const CLOCK_MONOTONIC: u64 = 1;
+    // SAFETY: the timer of a map value, and the map that it lives in.
+    unsafe {
+        let timer = (&raw mut (*watchdog).timer).cast::<bpf_timer>();
+        bpf_timer_init(timer, (&raw const crate::maps::WATCHDOGS).cast_mut().cast(), CLOCK_MONOTONIC);
+        bpf_timer_set_callback(timer, callback as *mut c_void);
+    }
+}
+
+/// Starts the timer, or moves it.
+#[inline(always)]
+pub(crate) fn start_timer(watchdog: *mut Watchdog, after_ns: u64) -> bool {
+    // SAFETY: the timer of a map value; an uninitialised one is refused.
+    unsafe { bpf_timer_start((&raw mut (*watchdog).timer).cast::<bpf_timer>(), after_ns, 0) == 0 }
+}

@@ -1,0 +1,12 @@
+//! What both halves share: the one rule for accepting an advert, what an accepted advert means, the protocol's
+//! time arithmetic, and the layout of the maps. `no_std`, no allocation, no dependency on the host.
+//!
+//! The same functions decide in the XDP program, on the agent's socket path and in the simulator.
+#![no_std]
+
+pub mod abi;
+pub mod advert;
+pub mod arp;
+pub mod checksum;
+pub mod election;
+pub mod frame;

@@ -1,0 +1,78 @@
+//! The maps, by the names that `bpftool` shows, and typed access to them.
+
+use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::macros::btf_map;
+use vrrp_ebpf::abi::{
+    Counters, EVENTS_BYTES, Event, INSTANCES_MAX, Instance, InstanceKey, Lease, VIPS_MAX, Vip, VipKey,
+    Watchdog,
+};
+
+// Not preallocated: a preallocated element is reused at once after an update, under the eyes of a program that reads it.
+const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
+
+/// Room for the longest advert, a power of two so that a length can be masked to it.
+pub(crate) const SCRATCH_BYTES: usize = 2048;
+
+#[btf_map(name = "instances")]
+static INSTANCES: HashMap<InstanceKey, Instance, INSTANCES_MAX, ON_DEMAND> = HashMap::new();
+#[btf_map(name = "vips")]
+static VIPS: HashMap<VipKey, Vip, VIPS_MAX, ON_DEMAND> = HashMap::new();
+#[btf_map(name = "leases")]
+static LEASES: Array<Lease, INSTANCES_MAX> = Array::new();
+#[btf_map(name = "watchdogs")]
+pub(crate) static WATCHDOGS: Array<Watchdog, INSTANCES_MAX> = Array::new();
+#[btf_map(name = "counters")]
+static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
+#[btf_map(name = "scratch")]
+static SCRATCH: PerCpuArray<[u8; SCRATCH_BYTES], 1> = PerCpuArray::new();
+#[btf_map(name = "events")]
+static EVENTS: RingBuf<Event, EVENTS_BYTES> = RingBuf::new();
+
+#[inline(always)]
+pub(crate) fn instance(key: &InstanceKey) -> Option<Instance> {
+    // A copy: what is read here stays of one piece, whatever the agent writes meanwhile.
+    INSTANCES.get_ptr(key).map(crate::ctx::copy)
+}
+
+#[inline(always)]
+pub(crate) fn vip(key: &VipKey) -> Option<Vip> {
+    VIPS.get_ptr(key).map(crate::ctx::copy)
+}
+
+#[inline(always)]
+pub(crate) fn lease(slot: u32) -> Option<Lease> {
+    LEASES.get_ptr(slot).map(crate::ctx::copy)
+}
+
+#[inline(always)]
+pub(crate) fn watchdog(slot: u32) -> Option<*mut Watchdog> {
+    WATCHDOGS.get_ptr_mut(slot)
+}
+
+#[inline(always)]
+pub(crate) fn scratch() -> Option<*mut [u8; SCRATCH_BYTES]> {
+    SCRATCH.get_ptr_mut(0)
+}
+
+/// Adds one to a counter of this CPU.
+#[inline(always)]
+pub(crate) fn count(counter: impl FnOnce(&mut Counters) -> &mut u64) {
+    if let Some(counters) = COUNTERS.get_ptr_mut(0) {
+        crate::ctx::increment(counters, counter);
+    }
+}
+
+/// Sends an event and wakes the agent, whatever it is waiting for. An event that does not fit is counted, and what it
+/// said stands in the watchdog for the agent's sweep.
+#[inline(always)]
+pub(crate) fn send(event: Event) {
+    const WAKE: u64 = aya_ebpf::bindings::BPF_RB_FORCE_WAKEUP as u64;
+    match EVENTS.reserve(0) {
+        Some(mut entry) => {
+            entry.write(event);
+            entry.submit(WAKE);
+        }
+        None => count(|c| &mut c.event_lost),
+    }
+}

@@ -1,0 +1,73 @@
+//! The master-down timers.
+//!
+//! Re-armed lazily: an advert stores the new deadline and leaves the timer alone; the callback, when it fires early,
+//! sleeps for the rest. Timer work is then independent of the advert rate. Only a deadline that moves earlier (a
+//! resignation, a shorter interval) moves the timer.
+//!
+//! The race between an advert and the callback is decided by two exchanges, each a full barrier. An advert stores the
+//! deadline, then marks the timer as running; the callback takes the mark away, then reads the deadline. Whatever the
+//! interleaving, either the callback sees the new deadline and sleeps on, or the advert sees the mark gone and starts
+//! the timer. Both may happen: starting a timer twice only moves it. A watch without a timer cannot.
+
+use core::ffi::c_void;
+
+use vrrp_ebpf::abi::{Event, EventKind, Role, Watchdog};
+
+use crate::ctx;
+use crate::maps;
+
+/// Expects the master again by `deadline_ns`.
+#[inline(always)]
+pub(crate) fn expect_by(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) {
+    let before_ns = ctx::swap_deadline(watchdog, deadline_ns);
+    let running = ctx::swap_armed(watchdog, 1) == 1;
+    if running && deadline_ns >= before_ns {
+        return;
+    }
+    if !running {
+        ctx::prepare_timer(watchdog, fired);
+    }
+    if !ctx::start_timer(watchdog, deadline_ns.saturating_sub(now_ns)) {
+        ctx::swap_armed(watchdog, 0);
+        maps::count(|c| &mut c.timer_failed);
+    }
+}
+
+/// The callback. Not exported, because the kernel wants it static.
+#[inline(never)]
+extern "C" fn fired(_map: *mut c_void, slot: *mut u32, watchdog: *mut Watchdog) -> i64 {
+    let slot = ctx::copy(slot);
+    ctx::swap_armed(watchdog, 0);
+    let deadline_ns = ctx::deadline(watchdog);
+    let now_ns = ctx::now_ns();
+    if deadline_ns > now_ns {
+        ctx::swap_armed(watchdog, 1);
+        if !ctx::start_timer(watchdog, deadline_ns - now_ns) {
+            ctx::swap_armed(watchdog, 0);
+            maps::count(|c| &mut c.timer_failed);
+        }
+        return 0;
+    }
+    let (key, epoch, master, priority, interval_ns) =
+        ctx::with(watchdog, |w| (w.key, w.epoch, w.master, w.master_priority, w.master_interval_ns));
+    // The instance may have changed its role, or be gone, since the timer was set: then nobody waits for this.
+    match maps::instance(&key) {
+        Some(instance) if instance.epoch == epoch && matches!(instance.role, Role::Backup) => {
+            maps::send(Event {
+                kind: EventKind::MasterLost,
+                slot,
+                epoch,
+                time_ns: now_ns,
+                deadline_ns,
+                interval_ns,
+                address: master,
+                priority,
+                count: 0,
+                mac: [0; 6],
+                reserved: 0,
+            });
+        }
+        Some(_) | None => {}
+    }
+    0
+}

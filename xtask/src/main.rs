@@ -1,0 +1,38 @@
+//! What a developer types: `cargo xtask COMMAND`.
+
+mod build;
+mod build_and_load;
+mod demo;
+mod setup;
+mod test;
+mod toolchain;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Set up, build, load and test vrrp-agent")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install what a build or the tests need and this machine lacks
+    Setup,
+    /// Build both halves
+    Build(build::Arguments),
+    /// Build both halves and run them: on a real interface, or, without arguments, as a demonstration in network namespaces
+    BuildAndLoad(build_and_load::Arguments),
+    /// Everything that CI runs: format, lints, unit tests, simulation, and the namespace tests (as root)
+    Test,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Setup => setup::run(),
+        Command::Build(arguments) => build::run(&arguments).map(drop),
+        Command::BuildAndLoad(arguments) => build_and_load::run(&arguments),
+        Command::Test => test::run(),
+    }
+}

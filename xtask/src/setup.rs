@@ -1,0 +1,168 @@
+//! `cargo xtask setup`: installs what a build or the tests need and this machine lacks, and says what it does. Doing it
+//! twice changes nothing.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::toolchain::{self, Compiler, LINKED, LLVM};
+
+/// For building bpf-linker.
+const LINKER_PACKAGES: [&str; 3] = ["llvm-22-dev", "libpolly-22-dev", "libzstd-dev"];
+
+/// The compiler, where rustup has none with the source of `core`.
+const COMPILER_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
+
+/// Real programs for the tests and the demonstration: what is asked for, and what shows that it is there.
+const TEST_PROGRAMS: [(&str, &str); 8] = [
+    ("bpftool", "/usr/sbin/bpftool"),
+    ("iproute2", "/usr/sbin/ip"),
+    ("iputils-arping", "/usr/bin/arping"),
+    ("iputils-ping", "/usr/bin/ping"),
+    ("keepalived", "/usr/sbin/keepalived"),
+    ("nginx-light", "/usr/sbin/nginx"),
+    ("tcpdump", "/usr/bin/tcpdump"),
+    ("util-linux", "/usr/bin/setpriv"),
+];
+
+const LINKER_VERSION: &str = "0.13.0";
+
+/// `rustup` asks the network; where there is none it must not take for ever to say so.
+const NETWORK_PATIENCE_SECONDS: &str = "300";
+
+pub(crate) fn run() -> Result<()> {
+    ensure()?;
+    println!("setup: everything is there");
+    Ok(())
+}
+
+/// Installs what is missing; silent when nothing is.
+pub(crate) fn ensure() -> Result<()> {
+    ensure_compiler()?;
+    ensure_linker()?;
+    let programs: Vec<&str> = TEST_PROGRAMS
+        .into_iter()
+        .filter(|(_, path)| !Path::new(path).exists())
+        .map(|(package, _)| package)
+        .collect();
+    install("real programs for the tests", &programs)
+}
+
+fn ensure_compiler() -> Result<()> {
+    if toolchain::find().is_some() {
+        return Ok(());
+    }
+    println!("setup: no compiler with the source of `core`; asking rustup for nightly with rust-src");
+    let nightly = Command::new("timeout")
+        .args([NETWORK_PATIENCE_SECONDS, "rustup", "toolchain", "install", "nightly"])
+        .args(["--profile", "minimal", "--component", "rust-src"])
+        .stdin(Stdio::null())
+        .output()
+        .context("rustup is needed; see https://rustup.rs")?;
+    if toolchain::find() == Some(Compiler::Nightly) {
+        println!("setup: the eBPF half is built with rustup's nightly");
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&nightly.stderr);
+    let said = said.lines().rev().find(|line| line.contains("error")).unwrap_or("its LLVM is too new");
+    println!("setup: nightly cannot be used ({}); taking Debian's compiler", said.trim());
+    install("a compiler with the source of `core`", &COMPILER_PACKAGES)?;
+    run_command(Command::new("rustup").args(["toolchain", "link", LINKED, "/usr"]))?;
+    match toolchain::find() {
+        Some(_) => {
+            println!(
+                "setup: the eBPF half is built with Debian's rustc-web, linked into rustup as `{LINKED}`"
+            );
+            Ok(())
+        }
+        None => bail!(
+            "neither rustup's nightly nor Debian's rustc-web has the source of `core` and an LLVM of at most {LLVM}"
+        ),
+    }
+}
+
+fn ensure_linker() -> Result<()> {
+    let present = Command::new("bpf-linker").arg("--version").output();
+    if present.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    install("LLVM for bpf-linker", &LINKER_PACKAGES)?;
+    println!("setup: building bpf-linker {LINKER_VERSION} (about a minute)");
+    run_command(
+        Command::new("cargo")
+            .args(["install", "bpf-linker", "--version", LINKER_VERSION, "--locked"])
+            .args(["--no-default-features", "--features", &format!("llvm-{LLVM}")])
+            // Without it the wrong library folder is found.
+            .env("LLVM_PREFIX", format!("/usr/lib/llvm-{LLVM}"))
+            // It is a program for this machine, whatever this build is for.
+            .env_remove("CARGO_TARGET_DIR"),
+    )
+}
+
+/// Installs Debian packages, without starting the services in them.
+fn install(what: &str, packages: &[&str]) -> Result<()> {
+    let missing: Vec<&str> = packages.iter().copied().filter(|package| !installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if !nix::unistd::geteuid().is_root() {
+        bail!("missing: {what}; as root: apt-get update && apt-get install {list}");
+    }
+    println!("setup: installing {what}: {list}");
+    let _no_services = NoServices::begin()?;
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command
+            .args(["-q", "-y"])
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdout(Stdio::null());
+        run_command(&mut command)
+    };
+    apt(&["update"]).context("this set-up knows Debian's packages; elsewhere install their like by hand")?;
+    apt(&[&["install", "--no-install-recommends"], &missing[..]].concat())
+}
+
+fn installed(package: &str) -> bool {
+    let output = Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Status}", package]).output();
+    output.is_ok_and(|output| output.stdout == b"installed")
+}
+
+/// As long as it lives, packages do not start their services: a developer's machine gets no web server from us.
+struct NoServices {
+    ours: bool,
+}
+
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+impl NoServices {
+    fn begin() -> Result<Self> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let ours = !Path::new(POLICY).exists();
+        if ours {
+            fs::write(POLICY, "#!/bin/sh\nexit 101\n")?;
+            fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(Self { ours })
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours {
+            let _already_gone = fs::remove_file(POLICY);
+        }
+    }
+}
+
+/// Runs a command to its end with its output shown.
+pub(crate) fn run_command(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("{command:?}"))?;
+    if !status.success() {
+        bail!("{command:?}: {status}");
+    }
+    Ok(())
+}

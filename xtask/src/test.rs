@@ -1,0 +1,52 @@
+//! `cargo xtask test`: everything that CI runs, in the order of what fails fastest. Prints how long each part took.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{build, setup};
+
+/// Namespace tests wait more than they work.
+const NAMESPACE_TESTS_AT_ONCE: &str = "--test-threads=4";
+
+pub(crate) fn run() -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("the namespace tests need root, and no test is skipped silently; run this as root");
+    }
+    let mut parts = Vec::new();
+    let mut part = |name: &'static str, body: &mut dyn FnMut() -> Result<()>| {
+        println!("== {name}");
+        let start = Instant::now();
+        body().with_context(|| name.to_owned())?;
+        parts.push((name, start.elapsed()));
+        Ok::<_, anyhow::Error>(())
+    };
+    part("setup", &mut setup::ensure)?;
+    part("format", &mut || cargo(&["fmt", "--all", "--check"]))?;
+    part("build", &mut || build::run(&build::Arguments::default()).map(drop))?;
+    part("lints", &mut || {
+        cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+    })?;
+    part("unit tests", &mut || cargo(&["test", "--locked", "--workspace", "--lib", "--bins"]))?;
+    part("simulation", &mut || {
+        cargo(&["test", "--locked", "--package", "vrrp-tests", "--test", "simulation"])
+    })?;
+    part("namespace tests", &mut || {
+        let test = ["test", "--locked", "--package", "vrrp-tests", "--test", "namespaces", "--"];
+        cargo(&[&test[..], &[NAMESPACE_TESTS_AT_ONCE, "--show-output"]].concat())
+    })?;
+    print_times(&parts);
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    setup::run_command(Command::new("cargo").args(arguments))
+}
+
+fn print_times(parts: &[(&str, Duration)]) {
+    println!("== all passed");
+    for (name, took) in parts {
+        println!("{:>7.1} s  {name}", took.as_secs_f64());
+    }
+}
