@@ -4,6 +4,7 @@ mod build;
 mod build_and_load;
 mod demo;
 mod setup;
+mod sim;
 mod test;
 mod toolchain;
 
@@ -24,6 +25,8 @@ enum Command {
     Build(build::Arguments),
     /// Build both halves and run them: on a real interface, or, without arguments, as a demonstration in network namespaces
     BuildAndLoad(build_and_load::Arguments),
+    /// Run the simulator on a range of seeds
+    Sim(sim::Arguments),
     /// Everything that CI runs: format, lints, unit tests, simulation, and the namespace tests (as root)
     Test,
 }
@@ -33,6 +36,7 @@ fn main() -> anyhow::Result<()> {
         Command::Setup => setup::run(),
         Command::Build(arguments) => build::run(&arguments).map(drop),
         Command::BuildAndLoad(arguments) => build_and_load::run(&arguments),
+        Command::Sim(arguments) => sim::run(&arguments),
         Command::Test => test::run(),
     }
 }

@@ -236,7 +236,7 @@ impl Engine {
                 }
                 Ok(Command::Health { slot, health }) => {
                     let machine = &mut self.routers[slot].machine;
-                    machine.set_contributions(health.contributions);
+                    machine.set_contributions(now, health.contributions);
                     machine.set_fault(now, health.fault);
                     self.drain(slot, None);
                 }

@@ -99,7 +99,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut routers = host.routers(&config);
     for (slot, health) in tracker.changes() {
         let machine = &mut routers[slot].machine;
-        machine.set_contributions(health.contributions);
+        machine.set_contributions(host::now(), health.contributions);
         machine.set_fault(host::now(), health.fault);
     }
     let (effects, effect_queue) = unbounded_channel();

@@ -426,14 +426,14 @@ impl Instance {
 
     /// What all trackers together add to the priority. A running master-down timer of ours shifts with the skew; the
     /// kernel's deadlines follow with the next advert.
-    pub fn set_contributions(&mut self, contributions: i32) {
+    pub fn set_contributions(&mut self, now: Time, contributions: i32) {
         let interval_ns = nanos(self.master_interval);
         let before = Duration::from_nanos(self.candidate().skew_ns(interval_ns));
         self.contributions = contributions;
         let after = Duration::from_nanos(self.candidate().skew_ns(interval_ns));
         if let Some(at) = self.timers.get(Timer::MasterDown) {
             let shifted = (at.elapsed() + after).saturating_sub(before);
-            self.timers.set(Timer::MasterDown, Time::since_start(shifted));
+            self.timers.set(Timer::MasterDown, Time::since_start(shifted).max(now));
         }
     }
 

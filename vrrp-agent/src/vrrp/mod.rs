@@ -6,6 +6,9 @@ mod time;
 mod timers;
 mod weight;
 
+#[cfg(test)]
+mod tests;
+
 pub use instance::{Cause, Fault, GarpSchedule, Heard, Instance, Output, Params, State, Statistics, Watch};
 pub use time::Time;
 pub use weight::{Weight, effective_priority};

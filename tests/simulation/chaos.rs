@@ -1,0 +1,53 @@
+//! What goes wrong, and when.
+
+use vrrp_agent::vrrp::Fault;
+
+use super::random::Random;
+
+/// Something that happens to the world.
+#[derive(Clone, Debug)]
+pub(crate) enum Mishap {
+    Crash(usize),
+    Restart(usize),
+    Stop(usize),
+    /// For so many intervals.
+    Stall(usize, u32),
+    Split(Vec<usize>),
+    BreakOneWay(usize, usize),
+    Heal,
+    /// Loss and duplication in percent, and delay in thousandths of an interval.
+    Weather {
+        loss: u64,
+        duplicates: u64,
+        delay: u32,
+    },
+    /// A script of one virtual router says so.
+    Contributions(usize, usize, i32),
+    Faulted(usize, usize, Fault),
+}
+
+impl Mishap {
+    pub(crate) fn any(nodes: usize, slots: usize, random: &mut Random) -> Self {
+        let node = random.index(nodes);
+        let slot = random.index(slots);
+        match random.below(13) {
+            0 => Self::Crash(node),
+            1 | 2 => Self::Restart(node),
+            3 => Self::Stop(node),
+            4 | 5 => Self::Stall(node, u32::try_from(random.below(12)).expect("small")),
+            6 => Self::Split((0..nodes).map(|_| random.index(3)).collect()),
+            7 => Self::BreakOneWay(node, random.index(nodes)),
+            8 => Self::Heal,
+            9 => Self::Weather {
+                loss: random.below(60),
+                duplicates: random.below(30),
+                delay: u32::try_from(random.below(2500)).expect("small"),
+            },
+            10 | 11 => {
+                let contributions = [-300, -20, -5, 0, 0, 5, 20, 300];
+                Self::Contributions(node, slot, *random.pick(&contributions))
+            }
+            _ => Self::Faulted(node, slot, *random.pick(&[Fault::None, Fault::None, Fault::Present])),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! One segment: who reaches whom, and what happens to a frame on its way.
+
+use std::time::Duration;
+
+use super::random::Random;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    /// `reaches[a][b]`: frames of a arrive at b. Not symmetric.
+    reaches: Vec<Vec<bool>>,
+    pub(crate) loss_percent: u64,
+    pub(crate) duplicate_percent: u64,
+    /// Longer than the interval between two adverts, it reorders.
+    pub(crate) delay_max: Duration,
+}
+
+impl Network {
+    pub(crate) fn new(nodes: usize) -> Self {
+        Self {
+            reaches: vec![vec![true; nodes]; nodes],
+            loss_percent: 0,
+            duplicate_percent: 0,
+            delay_max: Duration::from_micros(200),
+        }
+    }
+
+    /// The delays of the copies of a frame that arrive; none if it is lost.
+    pub(crate) fn deliveries(&self, from: usize, to: usize, random: &mut Random) -> Vec<Duration> {
+        if !self.reaches[from][to] || random.chance(self.loss_percent) {
+            return Vec::new();
+        }
+        let copies = if random.chance(self.duplicate_percent) { 2 } else { 1 };
+        (0..copies).map(|_| random.duration(self.delay_max)).collect()
+    }
+
+    /// Splits the segment into parts that do not hear each other at all.
+    pub(crate) fn split(&mut self, part_of: &[usize]) {
+        for (a, row) in self.reaches.iter_mut().enumerate() {
+            for (b, reaches) in row.iter_mut().enumerate() {
+                *reaches = part_of[a] == part_of[b];
+            }
+        }
+    }
+
+    /// Breaks one direction of one pair.
+    pub(crate) fn break_one_way(&mut self, from: usize, to: usize) {
+        self.reaches[from][to] = false;
+    }
+}

@@ -1,0 +1,386 @@
+//! The world: events in order of time, and what must hold after each.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use vrrp_agent::vrrp::{State, Time};
+use vrrp_ebpf::advert::Version;
+use vrrp_ebpf::election::Preempt;
+
+use super::chaos::Mishap;
+use super::network::Network;
+use super::node::{Did, Node, Shared};
+use super::random::Random;
+
+/// How many intervals of mishaps.
+const CHAOS_INTERVALS: u32 = 60;
+/// After the last mishap: a master-down interval (less than 4 intervals) for a part without a master to get one, another
+/// for the higher ranks to preempt, one for the masters to settle it among themselves, one for good measure.
+const BOUND_INTERVALS: u32 = 10;
+/// And so long it must last.
+const PEACE_INTERVALS: u32 = 6;
+
+/// A run that went well.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) steps: u64,
+    pub(crate) became_master: u64,
+    pub(crate) transcript: Vec<String>,
+}
+
+/// An invariant that did not hold.
+#[derive(Debug)]
+pub(crate) struct Violation {
+    pub(crate) what: String,
+    pub(crate) transcript: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Deadline(usize),
+    Frame { from: usize, to: usize, message: Vec<u8> },
+    Installed { node: usize, slot: usize },
+    WakeUp(usize),
+    Mishap,
+}
+
+pub(crate) struct World {
+    random: Random,
+    now: Time,
+    sequence: u64,
+    events: BinaryHeap<Reverse<(Time, u64, Event)>>,
+    nodes: Vec<Node>,
+    part_of: Vec<usize>,
+    network: Network,
+    interval: Duration,
+    steps: u64,
+    transcript: Vec<String>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let version = *random.pick(&[Version::V2, Version::V3, Version::V3]);
+        let interval = match version {
+            Version::V2 => Duration::from_secs(1 + random.below(2)),
+            Version::V3 => Duration::from_millis(*random.pick(&[10, 100, 250, 1000])),
+        };
+        let password = (version == Version::V2 && random.chance(50)).then_some(*b"1111\0\0\0\0");
+        let vrids = 1..=1 + u8::try_from(random.below(3)).expect("small");
+        let shared: Vec<Shared> = vrids.map(|vrid| Shared { vrid, version, interval, password }).collect();
+        let count = if random.chance(20) { 6 + random.index(15) } else { 2 + random.index(4) };
+        let nodes: Vec<Node> = (0..count).map(|number| Node::new(number, &shared, &mut random)).collect();
+        Self {
+            network: Network::new(count),
+            part_of: vec![0; count],
+            now: Time::default(),
+            sequence: 0,
+            events: BinaryHeap::new(),
+            nodes,
+            interval,
+            steps: 0,
+            transcript: vec![format!("{count} nodes, {version:?}, interval {interval:?}")],
+            random,
+        }
+    }
+
+    pub(crate) fn run(mut self) -> Result<Run, Violation> {
+        let result = self.play();
+        let became_master = self.nodes.iter().flat_map(|node| &node.slots);
+        let became_master = became_master.map(|slot| slot.machine.statistics().became_master).sum();
+        match result {
+            Ok(()) => Ok(Run { steps: self.steps, became_master, transcript: self.transcript }),
+            Err(what) => Err(Violation { what, transcript: self.transcript }),
+        }
+    }
+
+    fn play(&mut self) -> Result<(), String> {
+        for node in 0..self.nodes.len() {
+            let did = self.nodes[node].start(self.now);
+            self.record(node, did)?;
+        }
+        self.schedule_mishap();
+        self.run_until(Time::default() + self.interval * CHAOS_INTERVALS)?;
+        self.make_peace()?;
+        let bound = self.now + self.interval * BOUND_INTERVALS;
+        self.run_until(bound)?;
+        self.check_one_master()?;
+        let end = self.now + self.interval * PEACE_INTERVALS;
+        while self.now < end {
+            self.run_until(self.now + self.interval / 2)?;
+            self.check_one_master()?;
+        }
+        Ok(())
+    }
+
+    fn run_until(&mut self, end: Time) -> Result<(), String> {
+        while let Some(Reverse((at, _, _))) = self.events.peek()
+            && *at <= end
+        {
+            let Some(Reverse((at, _, event))) = self.events.pop() else { break };
+            self.now = at;
+            self.steps += 1;
+            self.handle(event)?;
+            self.check_deadlines()?;
+        }
+        self.now = end;
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), String> {
+        match event {
+            Event::Mishap => {
+                let mishap = Mishap::any(self.nodes.len(), self.nodes[0].slots.len(), &mut self.random);
+                self.schedule_mishap();
+                self.strike(mishap)
+            }
+            Event::WakeUp(node) => self.wake_up(node),
+            Event::Deadline(node) => {
+                if self.runs(node) && self.nodes[node].next_deadline().is_some_and(|at| at <= self.now) {
+                    let did = self.nodes[node].handle_deadlines(self.now);
+                    self.record(node, did)?;
+                }
+                Ok(())
+            }
+            Event::Frame { from, to, message } => {
+                let source = self.nodes[from].source;
+                if self.runs(to) {
+                    let did = self.nodes[to].receive(self.now, source, &message);
+                    self.record(to, did)?;
+                } else if self.nodes[to].alive {
+                    self.nodes[to].waiting.push((source, message));
+                }
+                Ok(())
+            }
+            Event::Installed { node, slot } => {
+                if self.runs(node) {
+                    let did = self.nodes[node].installed(self.now, slot);
+                    self.record(node, did)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn runs(&self, node: usize) -> bool {
+        self.nodes[node].alive && self.nodes[node].stalled_until.is_none()
+    }
+
+    /// After a stall, what has arrived is heard before a deadline that has passed.
+    fn wake_up(&mut self, node: usize) -> Result<(), String> {
+        if !self.nodes[node].alive || self.nodes[node].stalled_until.is_none_or(|until| until > self.now) {
+            return Ok(());
+        }
+        self.nodes[node].stalled_until = None;
+        let waiting: Vec<(IpAddr, Vec<u8>)> = std::mem::take(&mut self.nodes[node].waiting);
+        for (source, message) in waiting {
+            let did = self.nodes[node].receive(self.now, source, &message);
+            self.record(node, did)?;
+        }
+        let did = self.nodes[node].handle_deadlines(self.now);
+        self.record(node, did)
+    }
+
+    fn schedule_mishap(&mut self) {
+        let after = self.random.duration(self.interval * 4);
+        self.schedule(self.now + after, Event::Mishap);
+    }
+
+    fn schedule(&mut self, at: Time, event: Event) {
+        self.sequence += 1;
+        self.events.push(Reverse((at, self.sequence, event)));
+    }
+
+    fn strike(&mut self, mishap: Mishap) -> Result<(), String> {
+        self.note(format!("mishap: {mishap:?}"));
+        match mishap {
+            Mishap::Crash(node) => self.nodes[node].alive = false,
+            Mishap::Restart(node) => {
+                if !self.nodes[node].alive {
+                    let did = self.nodes[node].restart(self.now);
+                    self.record(node, did)?;
+                }
+            }
+            Mishap::Stop(node) => {
+                if self.runs(node) {
+                    let did = self.nodes[node].stop(self.now);
+                    self.record(node, did)?;
+                }
+            }
+            Mishap::Stall(node, intervals) => {
+                if self.runs(node) {
+                    let until = self.now + self.interval * intervals;
+                    self.nodes[node].stalled_until = Some(until);
+                    self.schedule(until, Event::WakeUp(node));
+                }
+            }
+            Mishap::Split(part_of) => {
+                self.network.split(&part_of);
+                self.part_of = part_of;
+            }
+            Mishap::BreakOneWay(from, to) => self.network.break_one_way(from, to),
+            Mishap::Heal => self.heal(),
+            Mishap::Weather { loss, duplicates, delay } => {
+                self.network.loss_percent = loss;
+                self.network.duplicate_percent = duplicates;
+                self.network.delay_max = self.interval * delay / 1000;
+            }
+            Mishap::Contributions(node, slot, contributions) => {
+                if self.runs(node) {
+                    let did = self.nodes[node].set_contributions(self.now, slot, contributions);
+                    self.record(node, did)?;
+                }
+            }
+            Mishap::Faulted(node, slot, fault) => {
+                if self.runs(node) {
+                    let did = self.nodes[node].set_fault(self.now, slot, fault);
+                    self.record(node, did)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn heal(&mut self) {
+        self.part_of = vec![0; self.nodes.len()];
+        self.network = Network::new(self.nodes.len());
+    }
+
+    /// The last mishaps: everybody runs, in parts that are whole in themselves.
+    fn make_peace(&mut self) -> Result<(), String> {
+        self.note("peace");
+        self.events.retain(|Reverse((_, _, event))| *event != Event::Mishap);
+        self.heal();
+        let parts = 1 + self.random.index(3);
+        self.part_of = (0..self.nodes.len()).map(|_| self.random.index(parts)).collect();
+        self.network.split(&self.part_of);
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].stalled_until.is_some() {
+                self.nodes[node].stalled_until = Some(self.now);
+                self.wake_up(node)?;
+            }
+            if !self.nodes[node].alive && self.random.chance(70) {
+                let did = self.nodes[node].restart(self.now);
+                self.record(node, did)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out what a node did, and checks what must hold after it.
+    fn record(&mut self, node: usize, did: Vec<Did>) -> Result<(), String> {
+        for did in did {
+            match did {
+                Did::Sent { slot, priority, message } => {
+                    self.check_and_send(node, slot, priority, &message)?;
+                }
+                Did::Installed { slot } => {
+                    let after = self.random.duration(self.interval / 10);
+                    self.schedule(self.now + after, Event::Installed { node, slot });
+                }
+                Did::Withdrawn { slot } => self.note(format!("node {node} slot {slot} withdraws")),
+                Did::Told { slot, what } => self.note(format!("node {node} slot {slot}: {what}")),
+            }
+        }
+        self.check_node(node)?;
+        if let Some(at) = self.nodes[node].next_deadline() {
+            self.schedule(at.max(self.now), Event::Deadline(node));
+        }
+        Ok(())
+    }
+
+    fn check_and_send(
+        &mut self,
+        node: usize,
+        slot: usize,
+        priority: u8,
+        message: &[u8],
+    ) -> Result<(), String> {
+        self.note(format!("node {node} slot {slot} sends {priority}"));
+        let state = self.nodes[node].slots[slot].machine.state();
+        let resignations = self.nodes[node].slots[slot].resignations;
+        // keepalived resigns twice when it enters fault.
+        let allowed = if state == State::Fault { 2 } else { 1 };
+        if priority == 0 && (resignations > allowed || state == State::Master) {
+            return Err(format!("node {node} slot {slot} sent {resignations} resignations, now {state:?}"));
+        }
+        if priority != 0 && state != State::Master {
+            return Err(format!("node {node} slot {slot} advertises as {state:?}"));
+        }
+        for to in (0..self.nodes.len()).filter(|&to| to != node) {
+            for delay in self.network.deliveries(node, to, &mut self.random) {
+                let message = message.to_vec();
+                self.schedule(self.now + delay, Event::Frame { from: node, to, message });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_node(&self, number: usize) -> Result<(), String> {
+        let node = &self.nodes[number];
+        for (index, slot) in node.slots.iter().enumerate() {
+            let state = slot.machine.state();
+            if slot.installed != (state == State::Master) {
+                return Err(format!("node {number} slot {index}: {state:?}, installed: {}", slot.installed));
+            }
+            if node.alive && state == State::Master && slot.machine.next_deadline().is_none() {
+                return Err(format!("node {number} slot {index}: a master that will not advertise again"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody who runs sleeps past a deadline; the clocks' rounding is less than this.
+    fn check_deadlines(&self) -> Result<(), String> {
+        for number in (0..self.nodes.len()).filter(|&number| self.runs(number)) {
+            let node = &self.nodes[number];
+            let late = |at: Time| at + Duration::from_micros(10) < node.clock(self.now);
+            if node.slots.iter().any(|slot| slot.machine.next_deadline().is_some_and(late)) {
+                return Err(format!("node {number} has a deadline in the past"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each part has exactly one master for each virtual router, if anybody in it can be; and the right one.
+    fn check_one_master(&mut self) -> Result<(), String> {
+        let parts = self.part_of.iter().max().map_or(0, |last| last + 1);
+        for part in 0..parts {
+            for slot in 0..self.nodes[0].slots.len() {
+                self.check_part(part, slot)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_part(&self, part: usize, slot: usize) -> Result<(), String> {
+        let members = (0..self.nodes.len()).filter(|&node| self.part_of[node] == part);
+        let able: Vec<usize> = members
+            .filter(|&node| {
+                self.nodes[node].alive && self.nodes[node].slots[slot].machine.state() != State::Fault
+            })
+            .collect();
+        let state = |node: usize| self.nodes[node].slots[slot].machine.state();
+        let masters: Vec<usize> = able.iter().copied().filter(|&node| state(node) == State::Master).collect();
+        match (&able[..], &masters[..]) {
+            ([], []) => Ok(()),
+            (_, [master]) => {
+                let priority = |node: usize| self.nodes[node].slots[slot].machine.priority();
+                let better = able.iter().copied().find(|&node| {
+                    self.nodes[node].slots[slot].params.preempt == Preempt::Yes
+                        && priority(node) > priority(*master)
+                });
+                better.map_or(Ok(()), |better| {
+                    Err(format!("slot {slot}: node {master} is master although node {better} outranks it"))
+                })
+            }
+            _ => Err(format!("part {part} {able:?} slot {slot}: masters {masters:?}")),
+        }
+    }
+
+    fn note(&mut self, what: impl std::fmt::Display) {
+        self.transcript.push(format!("{:>12.6} {what}", self.now.elapsed().as_secs_f64()));
+    }
+}

@@ -1,0 +1,313 @@
+//! Expectations written by hand from RFC 9568 section 6.4 and KEEPALIVED.md's "Semantics to match".
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use vrrp_ebpf::advert::{Address, Advert, Version};
+use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn params(priority: u8) -> Params {
+    Params {
+        version: Version::V3,
+        priority,
+        interval: SECOND,
+        preempt: Preempt::Yes,
+        down_adverts: DOWN_ADVERTS,
+        address: Address::v4([10, 0, 0, 2]),
+        garp: GarpSchedule { repeat: 5, delay: Some(5 * SECOND), refresh: None, refresh_repeat: 1 },
+    }
+}
+
+fn at(seconds: f64) -> Time {
+    Time::since_start(Duration::from_secs_f64(seconds))
+}
+
+fn advert(priority: u8, last: u8) -> Advert {
+    Advert { source: Address::v4([10, 0, 0, last]), priority, count: 1, interval_ns: 1_000_000_000 }
+}
+
+fn outputs(instance: &mut Instance) -> Vec<Output> {
+    std::iter::from_fn(|| instance.poll_output()).collect()
+}
+
+fn started(params: Params) -> Instance {
+    let mut instance = Instance::new(params, at(0.0));
+    instance.start(at(0.0));
+    outputs(&mut instance);
+    instance
+}
+
+/// A master since second 10, its addresses installed.
+fn master() -> Instance {
+    let mut instance = started(params(100));
+    instance.handle_timeout(at(10.0));
+    outputs(&mut instance);
+    instance.handle_installed(at(10.0));
+    outputs(&mut instance);
+    assert_eq!(instance.state(), State::Master);
+    instance
+}
+
+fn transition(from: State, to: State, cause: Cause) -> Output {
+    Output::Transition { from, to, cause }
+}
+
+/// 6.4.1: not the owner: Backup, with the timer at the master-down interval.
+#[test]
+fn a_router_starts_as_backup_and_waits_the_whole_interval() {
+    let instance = started(params(100));
+    assert_eq!(instance.state(), State::Backup);
+    assert_eq!(instance.next_deadline(), Some(at(3.609_375)));
+}
+
+/// 6.4.1: the owner advertises and is master at once.
+#[test]
+fn the_owner_is_master_at_once() {
+    let mut instance = Instance::new(params(255), at(0.0));
+    instance.start(at(0.0));
+    assert_eq!(
+        outputs(&mut instance),
+        [
+            transition(State::Initialize, State::Master, Cause::Started),
+            Output::Advertise { priority: 255 },
+            Output::Install,
+        ]
+    );
+}
+
+/// 6.4.2: the timer fires: advert, then the addresses; announced only once they are there (8.1.2).
+#[test]
+fn a_backup_whose_master_is_silent_takes_over_in_order() {
+    let mut instance = started(params(100));
+    instance.handle_timeout(at(3.6));
+    assert_eq!(outputs(&mut instance), []);
+    instance.handle_timeout(at(3.61));
+    assert_eq!(
+        outputs(&mut instance),
+        [
+            transition(State::Backup, State::Master, Cause::MasterSilent),
+            Output::Advertise { priority: 100 },
+            Output::Install,
+        ]
+    );
+    instance.handle_installed(at(3.62));
+    assert_eq!(outputs(&mut instance), [Output::Announce { repeat: 5 }]);
+    assert_eq!(instance.next_deadline(), Some(at(4.61)));
+    instance.handle_timeout(at(8.7));
+    assert!(outputs(&mut instance).contains(&Output::Announce { repeat: 5 }), "the second burst");
+}
+
+/// 6.4.2: priority 0: the timer is the skew time.
+#[test]
+fn a_resignation_shortens_the_wait_to_the_skew_time() {
+    let mut instance = started(params(100));
+    instance.handle_advert(at(1.0), &advert(200, 9), Watch::Here);
+    assert_eq!(instance.next_deadline(), Some(at(4.609_375)));
+    instance.handle_advert(at(2.0), &advert(0, 9), Watch::Here);
+    assert_eq!(instance.next_deadline(), Some(at(2.609_375)));
+    instance.handle_timeout(at(2.61));
+    assert_eq!(outputs(&mut instance)[0], transition(State::Backup, State::Master, Cause::MasterResigned));
+}
+
+/// 6.4.2: a lower priority does not reset the timer, unless we may not preempt.
+#[test]
+fn a_lower_advert_holds_back_only_without_preemption() {
+    let mut instance = started(params(100));
+    instance.handle_advert(at(1.0), &advert(99, 9), Watch::Here);
+    assert_eq!(instance.next_deadline(), Some(at(3.609_375)));
+    instance.handle_timeout(at(3.61));
+    assert_eq!(outputs(&mut instance)[0], transition(State::Backup, State::Master, Cause::Preempts));
+    let mut instance = started(Params { preempt: Preempt::No, ..params(100) });
+    instance.handle_advert(at(1.0), &advert(99, 9), Watch::Here);
+    assert_eq!(instance.next_deadline(), Some(at(4.609_375)));
+}
+
+/// 6.4.2: version 3 learns the master's interval.
+#[test]
+fn the_masters_interval_is_learned() {
+    let mut instance = started(params(100));
+    let slow = Advert { interval_ns: 2_000_000_000, ..advert(200, 9) };
+    instance.handle_advert(at(1.0), &slow, Watch::Here);
+    assert_eq!(instance.next_deadline(), Some(at(1.0 + 2.0 * 3.609_375)));
+}
+
+#[test]
+fn what_the_kernel_watches_is_not_watched_here() {
+    let mut instance = started(params(100));
+    instance.handle_advert(at(1.0), &advert(200, 9), Watch::Kernel);
+    assert_eq!(instance.next_deadline(), None);
+    instance.handle_master_down(at(5.0));
+    assert_eq!(outputs(&mut instance)[0], transition(State::Backup, State::Master, Cause::MasterSilent));
+}
+
+/// 6.4.3: higher priority, or equal and higher address.
+#[test]
+fn a_master_yields_without_a_resignation() {
+    for (rival, yields) in [(advert(101, 1), true), (advert(100, 3), true), (advert(100, 1), false)] {
+        let mut instance = master();
+        instance.handle_advert(at(10.5), &rival, Watch::Here);
+        let outputs = outputs(&mut instance);
+        if yields {
+            let yielded = transition(State::Master, State::Backup, Cause::HigherPriority);
+            assert_eq!(outputs, [Output::Withdraw, yielded], "{rival:?}");
+            assert_eq!(instance.next_deadline(), Some(at(10.5 + 3.609_375)));
+        } else {
+            // "discard and send an ADVERTISEMENT immediately", and keepalived's burst of gratuitous ARP.
+            assert_eq!(outputs, [Output::Advertise { priority: 100 }, Output::Announce { repeat: 5 }]);
+        }
+    }
+}
+
+#[test]
+fn our_own_advert_come_back_is_not_an_election() {
+    let mut instance = master();
+    instance.handle_advert(at(10.5), &advert(255, 2), Watch::Here);
+    assert_eq!(outputs(&mut instance), []);
+}
+
+/// 6.4.3: a master answers a resignation with an advert.
+#[test]
+fn a_master_answers_a_resignation() {
+    let mut instance = master();
+    instance.handle_advert(at(10.5), &advert(0, 9), Watch::Here);
+    assert_eq!(outputs(&mut instance), [Output::Advertise { priority: 100 }]);
+    assert_eq!(instance.next_deadline(), Some(at(11.5)));
+}
+
+/// Silent for longer than its lease, and somebody lower has taken over: no fight.
+#[test]
+fn a_master_that_stalled_gives_way_even_to_a_lower_one() {
+    let mut instance = master();
+    instance.handle_advert(at(13.1), &advert(90, 9), Watch::Here);
+    let [Output::Withdraw, Output::Transition { to: State::Backup, cause: Cause::Overtaken { stalled }, .. }] =
+        outputs(&mut instance)[..]
+    else {
+        panic!("it went on")
+    };
+    assert_eq!(stalled, Duration::from_millis(3100));
+    // Within the lease it would have insisted.
+    let mut instance = master();
+    instance.handle_advert(at(12.9), &advert(90, 9), Watch::Here);
+    assert_eq!(instance.state(), State::Master);
+}
+
+#[test]
+fn a_master_that_stalled_alone_goes_on_and_says_where_it_is() {
+    let mut instance = master();
+    instance.handle_timeout(at(20.0));
+    let outputs = outputs(&mut instance);
+    assert!(
+        outputs.starts_with(&[Output::Advertise { priority: 100 }, Output::Announce { repeat: 5 }]),
+        "{outputs:?}"
+    );
+}
+
+#[test]
+fn a_master_resigns_once_on_stop_and_twice_on_fault() {
+    let mut instance = master();
+    instance.stop(at(11.0));
+    assert_eq!(
+        outputs(&mut instance),
+        [
+            Output::Advertise { priority: 0 },
+            Output::Withdraw,
+            transition(State::Master, State::Initialize, Cause::Stopped)
+        ]
+    );
+    assert_eq!(instance.next_deadline(), None);
+    let mut instance = master();
+    instance.set_fault(at(11.0), Fault::Present);
+    let resignation = Output::Advertise { priority: 0 };
+    let faulted = transition(State::Master, State::Fault, Cause::Faulted);
+    assert_eq!(outputs(&mut instance), [resignation, resignation, Output::Withdraw, faulted]);
+    instance.set_fault(at(12.0), Fault::None);
+    assert_eq!(instance.next_deadline(), Some(at(12.0 + 3.609_375)), "the whole interval, from anew");
+}
+
+/// A running timer shifts with the skew.
+#[test]
+fn a_change_of_priority_shifts_the_timer() {
+    let mut instance = started(params(100));
+    instance.handle_advert(at(1.0), &advert(200, 9), Watch::Here);
+    instance.set_contributions(at(1.5), 50);
+    assert_eq!((instance.priority(), instance.next_deadline()), (150, Some(at(1.0 + 3.0 + 106.0 / 256.0))));
+    instance.set_contributions(at(1.5), 0);
+    assert_eq!(instance.next_deadline(), Some(at(4.609_375)));
+}
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Advert(u8, u8),
+    KernelAdvert(u8, u8),
+    MasterDown,
+    Deadline,
+    Installed,
+    Contributions(i32),
+    Fault(bool),
+    Stop,
+    Start,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        (any::<u8>(), 1..5u8).prop_map(|(priority, last)| Operation::Advert(priority, last)),
+        (any::<u8>(), 1..5u8).prop_map(|(priority, last)| Operation::KernelAdvert(priority, last)),
+        Just(Operation::MasterDown),
+        Just(Operation::Deadline),
+        Just(Operation::Installed),
+        (-300..300i32).prop_map(Operation::Contributions),
+        any::<bool>().prop_map(Operation::Fault),
+        Just(Operation::Stop),
+        Just(Operation::Start),
+    ]
+}
+
+proptest! {
+    /// Whatever happens in whatever order: adverts only as master, addresses exactly as master, an epoch for each state.
+    #[test]
+    fn any_order_of_inputs(operations in prop::collection::vec((operation(), 0..2000u64), 0..60)) {
+        let mut instance = Instance::new(params(100), at(0.0));
+        let (mut now, mut installed, mut epoch) = (at(0.0), false, instance.epoch());
+        for (operation, millis) in operations {
+            now = now + Duration::from_millis(millis);
+            match operation {
+                Operation::Advert(priority, last) => instance.handle_advert(now, &advert(priority, last), Watch::Here),
+                Operation::KernelAdvert(priority, last) => {
+                    instance.handle_advert(now, &advert(priority, last), Watch::Kernel);
+                }
+                Operation::MasterDown => instance.handle_master_down(now),
+                Operation::Deadline => instance.handle_timeout(now),
+                Operation::Installed => instance.handle_installed(now),
+                Operation::Contributions(sum) => instance.set_contributions(now, sum),
+                Operation::Fault(true) => instance.set_fault(now, Fault::Present),
+                Operation::Fault(false) => instance.set_fault(now, Fault::None),
+                Operation::Stop => instance.stop(now),
+                Operation::Start => instance.start(now),
+            }
+            for output in outputs(&mut instance) {
+                match output {
+                    Output::Install => installed = true,
+                    Output::Withdraw => installed = false,
+                    Output::Advertise { priority } if priority > 0 => prop_assert_eq!(instance.state(), State::Master),
+                    Output::Transition { from, to, .. } => {
+                        prop_assert_ne!(from, to);
+                        prop_assert!(instance.epoch() > epoch);
+                    }
+                    Output::Advertise { .. } | Output::Announce { .. } => {}
+                }
+            }
+            epoch = instance.epoch();
+            prop_assert_eq!(installed, instance.state() == State::Master);
+            prop_assert!((1..=254).contains(&instance.priority()));
+            match instance.state() {
+                State::Master => prop_assert!(instance.next_deadline().is_some()),
+                State::Initialize | State::Fault => prop_assert_eq!(instance.next_deadline(), None),
+                State::Backup => {}
+            }
+        }
+    }
+}
