@@ -9,7 +9,7 @@ use crate::common::{PATIENCE, Pair, VIP};
 
 #[test]
 fn a_foreign_gratuitous_arp_is_answered_from_the_kernel_and_reported() -> Result<()> {
-    let pair = Pair::start(&["--dataplane", "ebpf"])?;
+    let pair = Pair::start(&[])?;
     // Let the second burst pass, so that what is seen afterwards is the answer.
     std::thread::sleep(Duration::from_secs(6));
     let (ours, before) = (pair.h1.mac()?, vrrp_tests::lab::now());

@@ -13,7 +13,7 @@ const SLACK: Duration = Duration::from_millis(20);
 
 #[test]
 fn the_higher_priority_wins_and_only_it_has_the_address() -> Result<()> {
-    let pair = Pair::start(&["--dataplane", "ebpf"])?;
+    let pair = Pair::start(&[])?;
     assert!(reaches(&pair.h1, 0, "master") && reaches(&pair.h2, 0, "backup"));
     assert!(pair.h1.has_address(VIP)? && !pair.h2.has_address(VIP)?);
     // Nobody but host 1 has ever advertised: starting is not a fight.
@@ -44,7 +44,7 @@ fn with_equal_priorities_the_one_that_is_there_stays() -> Result<()> {
 fn on_sigterm_the_backup_takes_over_within_its_skew() -> Result<()> {
     let skew = Duration::from_secs(1) * (256 - u32::from(LOW)) / 256;
     within("resignation to first advert", skew + SLACK, || {
-        let Pair { master, capture, h1, h2, backup: _backup, lab: _lab, .. } = Pair::start(&[])?;
+        let Pair { master, capture, h1, h2, backup: _backup, lab: _lab, client: _client } = Pair::start(&[])?;
         assert!(master.stop()?.success());
         assert!(!h1.has_address(VIP)?, "an agent that has stopped has left its address");
         let resigned = capture.wait_for("resignation", PATIENCE, |p| p.content.priority == 0)?;
@@ -59,13 +59,14 @@ fn on_sigterm_the_backup_takes_over_within_its_skew() -> Result<()> {
 
 #[test]
 fn the_higher_priority_takes_the_address_back() -> Result<()> {
-    let Pair { master, h1, h2, capture, backup: _backup, lab: _lab, .. } = Pair::start(&[])?;
+    let Pair { master, h1, h2, capture, backup: _backup, lab: _lab, client: _client } = Pair::start(&[])?;
     master.stop()?;
     h2.wait_for_address(VIP, true, PATIENCE)?;
     let _returned = h1.agent(&Config::priority(HIGH).text())?;
     h1.wait_for_address(VIP, true, PATIENCE)?;
     h2.wait_for_address(VIP, false, PATIENCE)?;
     // Host 2 does not resign: it yields.
+    assert!(capture.adverts().iter().any(|p| p.content.source == h2.address()));
     assert!(capture.adverts().iter().all(|p| p.content.source != h2.address() || p.content.priority == LOW));
     Ok(())
 }
@@ -86,7 +87,7 @@ fn nopreempt_leaves_the_lower_priority_master() -> Result<()> {
 #[test]
 fn on_sigkill_the_backup_takes_over_within_the_master_down_interval() -> Result<()> {
     within("last advert to first advert", Config::priority(LOW).master_down_interval() + SLACK, || {
-        let mut pair = Pair::start(&["--dataplane", "ebpf"])?;
+        let mut pair = Pair::start(&[])?;
         pair.master.signal(Signal::SIGKILL)?;
         pair.master.wait(PATIENCE)?;
         let gap = pair.gap()?;
@@ -99,7 +100,7 @@ fn on_sigkill_the_backup_takes_over_within_the_master_down_interval() -> Result<
 #[test]
 fn on_a_cut_link_the_backup_takes_over_and_the_master_gives_up() -> Result<()> {
     within("last advert to first advert", Config::priority(LOW).master_down_interval() + SLACK, || {
-        let pair = Pair::start(&["--dataplane", "ebpf"])?;
+        let pair = Pair::start(&[])?;
         pair.h1.set_link(false)?;
         assert!(reaches(&pair.h1, 0, "fault"), "{}", pair.master.log());
         assert!(!pair.h1.has_address(VIP)?);

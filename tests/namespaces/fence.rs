@@ -11,7 +11,7 @@ use crate::common::{PATIENCE, Pair, VIP, reaches};
 const LEASE: Duration = Duration::from_millis(3200);
 
 fn settled() -> Result<Pair> {
-    let pair = Pair::start(&["--dataplane", "ebpf"])?;
+    let pair = Pair::start(&[])?;
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?], "the master answers, and nobody else");
     Ok(pair)
 }

@@ -17,7 +17,7 @@ enum Daemon {
 impl Daemon {
     fn start(self, host: &Host, config: &Config) -> Result<Process> {
         match self {
-            Self::Ours => host.agent_with(&config.text(), &["--dataplane", "ebpf"]),
+            Self::Ours => host.agent(&config.text()),
             Self::Keepalived => host.keepalived(&config.text()),
         }
     }

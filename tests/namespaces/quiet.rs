@@ -24,9 +24,9 @@ fn a_backup_makes_no_system_call_per_advert() -> Result<()> {
         |priority| Config { version: 3, interval: "0.01", password: None, ..Config::priority(priority) };
     let lab = Lab::new()?;
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
-    let _master = h1.agent_with(&fast(HIGH).text(), &["--dataplane", "ebpf"])?;
+    let _master = h1.agent(&fast(HIGH).text())?;
     h1.wait_for_address(VIP, true, PATIENCE)?;
-    let backup = h2.agent_with(&fast(LOW).text(), &["--dataplane", "ebpf"])?;
+    let backup = h2.agent(&fast(LOW).text())?;
     assert!(reaches(&h2, 0, "backup"));
     std::thread::sleep(Duration::from_secs(1));
     let adverts = || -> Result<u64> {

@@ -18,7 +18,7 @@ fn page(client: &Host) -> Option<String> {
 
 #[test]
 fn a_client_reaches_nginx_before_and_after_a_failover() -> Result<()> {
-    let pair = Pair::start(&["--dataplane", "ebpf"])?;
+    let pair = Pair::start(&[])?;
     for host in [&pair.h1, &pair.h2] {
         Nginx::start(&pair.lab, host)?;
     }

@@ -97,12 +97,16 @@ impl Host {
         self.agent_on(&file, options)
     }
 
-    /// Starts our agent on a file, and waits until it answers.
+    /// Starts our agent on a file, and waits until it answers. Unless the options say otherwise it must be the kernel half:
+    /// a test that quietly ran on sockets would prove nothing.
     ///
     /// # Errors
     /// If it does not come up.
     pub fn agent_on(&self, file: &Path, options: &[&str]) -> Result<Process> {
         let mut command = self.command(agent()?);
+        if !options.contains(&"--dataplane") {
+            command.args(["--dataplane", "ebpf"]);
+        }
         let mut process = self.spawn(command.arg("-f").arg(file).args(options), "agent")?;
         let up = eventually(Duration::from_secs(10), || process.has_ended() || self.status().is_ok());
         if !up || process.has_ended() {

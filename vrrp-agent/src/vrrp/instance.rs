@@ -384,12 +384,17 @@ impl Instance {
 
     /// A deadline has passed; every timer that is due is served.
     pub fn handle_timeout(&mut self, now: Time) {
-        while let Some(timer) = self.timers.expired(now) {
+        while let Some((timer, due)) = self.timers.expired(now) {
             match timer {
                 Timer::MasterDown => self.handle_master_down(now),
                 Timer::Advert => {
                     let stalled = self.stalled_for(now).is_some();
                     self.advertise(now);
+                    // From when it was due, not from when we woke: the rate is exact, and peers do not see us drift.
+                    let next = due + self.params.interval;
+                    if next > now {
+                        self.timers.set(Timer::Advert, next);
+                    }
                     if stalled {
                         // Nobody took over, but neighbours may have tried others: say where the addresses are.
                         self.announce();

@@ -169,6 +169,16 @@ fn our_own_advert_come_back_is_not_an_election() {
     assert_eq!(outputs(&mut instance), []);
 }
 
+/// Adverts keep their rate, whatever the lateness of each.
+#[test]
+fn lateness_does_not_add_up() {
+    let mut instance = master();
+    instance.handle_timeout(at(11.002));
+    assert_eq!(instance.next_deadline(), Some(at(12.0)));
+    instance.handle_timeout(at(13.2));
+    assert_eq!(instance.next_deadline(), Some(at(14.2)), "missed ones are not made up for");
+}
+
 /// 6.4.3: a master answers a resignation with an advert.
 #[test]
 fn a_master_answers_a_resignation() {

@@ -43,10 +43,11 @@ impl Timers {
         self.0.iter().flatten().min().copied()
     }
 
-    /// Takes one timer that is due.
-    pub(super) fn expired(&mut self, now: Time) -> Option<Timer> {
-        let due = ALL.into_iter().find(|&timer| self.get(timer).is_some_and(|at| at <= now))?;
-        self.stop(due);
-        Some(due)
+    /// Takes one timer that is due, with the time that it was set for.
+    pub(super) fn expired(&mut self, now: Time) -> Option<(Timer, Time)> {
+        let due = |timer| Some((timer, self.get(timer).filter(|&at| at <= now)?));
+        let (timer, at) = ALL.into_iter().find_map(due)?;
+        self.stop(timer);
+        Some((timer, at))
     }
 }
