@@ -23,31 +23,34 @@ impl Daemon {
     }
 }
 
-/// Election, failover by resignation, preemption, failover by silence, return.
-fn all_transitions(high: Daemon, low: Daemon, base: &Config) -> Result<()> {
+/// Election, failover by resignation, preemption, failover by silence, return; `config` gives each host's file.
+fn all_transitions(high: Daemon, low: Daemon, config: impl Fn(&Host, u8) -> Config) -> Result<()> {
     let lab = Lab::new()?;
     let (h1, h2, client) = (lab.host("h1", 11)?, lab.host("h2", 12)?, lab.host("client", 13)?);
     let capture = client.capture()?;
-    let config = |priority| Config { priority, ..base.clone() };
+    let (high_config, low_config) = (config(&h1, HIGH), config(&h2, LOW));
+    let vip = high_config.vip.lines().next().expect("an address");
     let moves = |from: &Host, to: &Host| {
-        to.wait_for_address(VIP, true, PATIENCE)?;
-        from.wait_for_address(VIP, false, PATIENCE)
+        to.wait_for_address(vip, true, PATIENCE)?;
+        from.wait_for_address(vip, false, PATIENCE)
     };
-    let first = high.start(&h1, &config(HIGH))?;
-    let second = low.start(&h2, &config(LOW))?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
-    never_two_masters(&capture, &h2)?;
+    let first = high.start(&h1, &high_config)?;
+    let second = low.start(&h2, &low_config)?;
+    h1.wait_for_address(vip, true, PATIENCE)?;
+    if high_config.more.is_empty() {
+        never_two_masters(&capture, &h2)?;
+    }
     first.stop()?;
     moves(&h1, &h2)?;
-    let first = high.start(&h1, &config(HIGH))?;
+    let first = high.start(&h1, &high_config)?;
     moves(&h2, &h1)?;
     first.signal(Signal::SIGKILL)?;
-    h2.wait_for_address(VIP, true, PATIENCE)?;
+    h2.wait_for_address(vip, true, PATIENCE)?;
     drop(first);
-    let _first = high.start(&h1, &config(HIGH))?;
+    let _first = high.start(&h1, &high_config)?;
     moves(&h2, &h1)?;
     second.stop()?;
-    assert!(h1.has_address(VIP)?);
+    assert!(h1.has_address(vip)?);
     assert!(!capture.text().contains("bad vrrp cksum"), "{}", capture.text());
     Ok(())
 }
@@ -61,40 +64,91 @@ fn never_two_masters(capture: &Capture, backup: &Host) -> Result<()> {
     Ok(())
 }
 
-fn version_2() -> Config {
-    Config { password: None, ..Config::default() }
+fn with_password(_host: &Host, priority: u8) -> Config {
+    Config::priority(priority)
 }
 
-fn version_3() -> Config {
-    Config { version: 3, password: None, ..Config::default() }
+fn version_2(_host: &Host, priority: u8) -> Config {
+    Config { password: None, ..Config::priority(priority) }
+}
+
+fn version_3(_host: &Host, priority: u8) -> Config {
+    Config { version: 3, password: None, ..Config::priority(priority) }
+}
+
+fn ipv6(host: &Host, priority: u8) -> Config {
+    let vip = "fe80::10\nfd00::10";
+    Config { vip, more: "native_ipv6".to_owned(), ..version_3(host, priority) }
+}
+
+/// The hosts of these tests have the last numbers 11 and 12.
+fn unicast(host: &Host, priority: u8) -> Config {
+    let own = host.address();
+    let peer = if own.ends_with("11") { own.replace(".11", ".12") } else { own.replace(".12", ".11") };
+    let more = format!("unicast_src_ip {own}\nunicast_peer {{\n{peer}\n}}");
+    Config { more, ..Config::priority(priority) }
+}
+
+fn unicast_version_3(host: &Host, priority: u8) -> Config {
+    Config { more: unicast(host, priority).more, ..version_3(host, priority) }
 }
 
 #[test]
 fn our_master_its_backup_version_2_with_password() -> Result<()> {
-    all_transitions(Daemon::Ours, Daemon::Keepalived, &Config::default())
+    all_transitions(Daemon::Ours, Daemon::Keepalived, with_password)
 }
 
 #[test]
 fn its_master_our_backup_version_2_with_password() -> Result<()> {
-    all_transitions(Daemon::Keepalived, Daemon::Ours, &Config::default())
+    all_transitions(Daemon::Keepalived, Daemon::Ours, with_password)
 }
 
 #[test]
 fn our_master_its_backup_version_2() -> Result<()> {
-    all_transitions(Daemon::Ours, Daemon::Keepalived, &version_2())
+    all_transitions(Daemon::Ours, Daemon::Keepalived, version_2)
 }
 
 #[test]
 fn its_master_our_backup_version_2() -> Result<()> {
-    all_transitions(Daemon::Keepalived, Daemon::Ours, &version_2())
+    all_transitions(Daemon::Keepalived, Daemon::Ours, version_2)
 }
 
 #[test]
 fn our_master_its_backup_version_3() -> Result<()> {
-    all_transitions(Daemon::Ours, Daemon::Keepalived, &version_3())
+    all_transitions(Daemon::Ours, Daemon::Keepalived, version_3)
 }
 
 #[test]
 fn its_master_our_backup_version_3() -> Result<()> {
-    all_transitions(Daemon::Keepalived, Daemon::Ours, &version_3())
+    all_transitions(Daemon::Keepalived, Daemon::Ours, version_3)
+}
+
+#[test]
+fn our_master_its_backup_version_3_over_ipv6() -> Result<()> {
+    all_transitions(Daemon::Ours, Daemon::Keepalived, ipv6)
+}
+
+#[test]
+fn its_master_our_backup_version_3_over_ipv6() -> Result<()> {
+    all_transitions(Daemon::Keepalived, Daemon::Ours, ipv6)
+}
+
+#[test]
+fn our_master_its_backup_unicast_peers() -> Result<()> {
+    all_transitions(Daemon::Ours, Daemon::Keepalived, unicast)
+}
+
+#[test]
+fn its_master_our_backup_unicast_peers() -> Result<()> {
+    all_transitions(Daemon::Keepalived, Daemon::Ours, unicast)
+}
+
+#[test]
+fn our_master_its_backup_unicast_peers_version_3() -> Result<()> {
+    all_transitions(Daemon::Ours, Daemon::Keepalived, unicast_version_3)
+}
+
+#[test]
+fn its_master_our_backup_unicast_peers_version_3() -> Result<()> {
+    all_transitions(Daemon::Keepalived, Daemon::Ours, unicast_version_3)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vrrp_agent::vrrp::{Fault, GarpSchedule, Instance, Output, Params, State, Time, Watch};
 use vrrp_agent::wire::advert::{Body, Repr, V3Checksum, address};
-use vrrp_ebpf::advert::{Address, Auth, Datagram, Family, GROUP_V4, Rules, Version, accept};
+use vrrp_ebpf::advert::{Address, Auth, Cast, Datagram, Family, GROUP_V4, Rules, Version, accept};
 use vrrp_ebpf::election::{AtBackup, DOWN_ADVERTS, Preempt};
 
 use super::random::Random;
@@ -258,6 +258,9 @@ impl Slot {
 
     fn rules(&self) -> Rules {
         Rules {
+            address: self.params.address,
+            cast: Cast::Multicast,
+            ttl_min: 255,
             version: self.shared.version,
             auth: if self.shared.password.is_some() { Auth::Pass } else { Auth::None },
             password: self.shared.password.unwrap_or_default(),

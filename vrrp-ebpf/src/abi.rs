@@ -27,7 +27,7 @@ macro_rules! plain {
         const _: () = assert!(size_of::<$name>() == $size);
     )+};
 }
-plain! { InstanceKey: 12, Instance: 72, VipKey: 24, Vip: 12, Lease: 24, Watchdog: 120, Counters: 152, Event: 72 }
+plain! { InstanceKey: 12, Instance: 96, VipKey: 24, Vip: 12, Lease: 24, Watchdog: 120, Counters: 184, Event: 72 }
 
 /// Key of `instances`: a virtual router as the wire names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -202,6 +202,14 @@ counters! {
     arp_defended,
     /// Claims to a VIP that we hold, not answered because one just was.
     arp_defence_limited,
+    /// Neighbour solicitations for a VIP, answered.
+    nd_answered,
+    /// Neighbour solicitations for a VIP that we do not hold, swallowed.
+    nd_swallowed,
+    /// Neighbour advertisements that claim a VIP that we hold, answered with our own.
+    nd_defended,
+    /// Such claims, not answered because one just was.
+    nd_defence_limited,
     /// Events that did not fit in the ring; the agent's sweep finds what they said.
     event_lost,
     /// Timers that could not be set; the agent's sweep finds the deadline.

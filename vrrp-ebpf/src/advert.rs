@@ -139,6 +139,16 @@ pub enum Auth {
     Pass = 1,
 }
 
+/// Whom the routers of an instance speak to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Cast {
+    /// The group (RFC 9568 section 5.1.1.2).
+    Multicast = 1,
+    /// Each other by name (keepalived's `unicast_peer`).
+    Unicast = 2,
+}
+
 /// What an instance believes; the part of its configuration that decides about an advert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -151,6 +161,12 @@ pub struct Rules {
     pub password: [u8; 8],
     /// Our own advertisement interval in nanoseconds; a version 2 advert with another one is not believed.
     pub interval_ns: u64,
+    /// Our own address, to which unicast adverts come.
+    pub address: Address,
+    /// Whom the routers speak to.
+    pub cast: Cast,
+    /// The least TTL or hop limit: 255 for multicast (RFC 9568 section 5.1.1.3), as configured for unicast.
+    pub ttl_min: u32,
 }
 
 /// A datagram of protocol 112 as it arrived.
@@ -186,9 +202,9 @@ pub struct Advert {
 pub enum Reject {
     /// Shorter or longer than its address count says.
     Length,
-    /// TTL or hop limit is not 255: it crossed a router (RFC 9568 section 5.1.1.3).
+    /// TTL or hop limit too low: it crossed a router (RFC 9568 section 5.1.1.3).
     Ttl,
-    /// Not sent to the VRRP group.
+    /// Not sent to the VRRP group, or, with unicast peers, not to us.
     Destination,
     /// Another protocol version than this instance speaks.
     Version,
@@ -235,14 +251,15 @@ pub fn accept(datagram: &Datagram<'_>, rules: &Rules) -> Result<Advert, Reject> 
     if payload.len() != HEADER + addresses + tail || payload.len() > MESSAGE_MAX {
         return Err(Reject::Length);
     }
-    if datagram.ttl != 255 {
+    if u32::from(datagram.ttl) < rules.ttl_min {
         return Err(Reject::Ttl);
     }
-    let group = match datagram.family {
-        Family::V4 => Address::v4(GROUP_V4),
-        Family::V6 => Address::v6(GROUP_V6),
+    let expected = match (rules.cast, datagram.family) {
+        (Cast::Multicast, Family::V4) => Address::v4(GROUP_V4),
+        (Cast::Multicast, Family::V6) => Address::v6(GROUP_V6),
+        (Cast::Unicast, _) => rules.address,
     };
-    if !datagram.destination.same(&group) {
+    if !datagram.destination.same(&expected) {
         return Err(Reject::Destination);
     }
     if version as u32 != rules.version as u32 {
@@ -253,7 +270,7 @@ pub fn accept(datagram: &Datagram<'_>, rules: &Rules) -> Result<Advert, Reject> 
             if u32::from(header[offset::V2_AUTH_TYPE]) != rules.auth as u32 {
                 return Err(Reject::AuthType);
             }
-            if matches!(rules.auth, Auth::Pass) && !password_matches(payload, addresses, &rules.password) {
+            if matches!(rules.auth, Auth::Pass) && !password_matches(payload, &rules.password) {
                 return Err(Reject::Password);
             }
             let interval_ns = u64::from(header[offset::V2_INTERVAL]) * SECOND_NS;
@@ -305,14 +322,15 @@ fn checksum_matches(datagram: &Datagram<'_>, version: Version) -> bool {
     }
 }
 
+/// The authentication data is what the message ends with.
 #[inline(always)]
-fn password_matches(payload: &[u8], addresses: usize, password: &[u8; 8]) -> bool {
+fn password_matches(payload: &[u8], password: &[u8; AUTH_DATA]) -> bool {
+    let Some(given) = payload.last_chunk::<AUTH_DATA>() else { return false };
     // Every byte is looked at, so that the time taken says nothing about where the first difference is.
     let mut difference = 0;
     let mut at = 0;
     while at < AUTH_DATA {
-        let Some(byte) = payload.get(HEADER + addresses + at) else { return false };
-        difference |= byte ^ password[at];
+        difference |= given[at] ^ password[at];
         at += 1;
     }
     difference == 0

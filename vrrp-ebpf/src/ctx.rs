@@ -6,7 +6,8 @@ use core::ffi::c_void;
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::bpf_timer;
 use aya_ebpf::helpers::{
-    bpf_ktime_get_ns, bpf_timer_init, bpf_timer_set_callback, bpf_timer_start, bpf_xdp_load_bytes,
+    bpf_ktime_get_ns, bpf_timer_init, bpf_timer_set_callback, bpf_timer_start, bpf_xdp_adjust_tail,
+    bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::XdpContext;
 use vrrp_ebpf::abi::{Counters, Watchdog};
@@ -43,6 +44,14 @@ impl Packet<'_> {
         true
     }
 
+    /// Cuts or lengthens the frame; false if there is no room.
+    #[inline(always)]
+    pub(crate) fn resize(&self, length: usize) -> bool {
+        let now = self.0.data_end() - self.0.data();
+        // SAFETY: the context is this program's; its pointers are read anew after this.
+        unsafe { bpf_xdp_adjust_tail(self.0.ctx, length as i32 - now as i32) == 0 }
+    }
+
     /// Copies `length` bytes from an offset into the scratch buffer, where the verifier can follow an index; `None` if
     /// the frame is shorter or the message longer than any.
     #[inline(always)]
@@ -69,6 +78,13 @@ fn opaque(mut number: usize) -> usize {
     // SAFETY: a register moved to itself.
     unsafe { asm!("{0} = {0}", inout(reg) number) };
     number
+}
+
+/// Borrows a value of a map whose elements are replaced, never changed.
+#[inline(always)]
+pub(crate) fn borrow<T>(value: *const T) -> &'static T {
+    // SAFETY: a pointer that a map lookup returned; the kernel frees a replaced element only after the program has ended.
+    unsafe { &*value }
 }
 
 /// Copies a map value.

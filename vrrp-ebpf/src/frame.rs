@@ -2,9 +2,10 @@
 
 use network_types::arp::ArpHdr;
 use network_types::eth::{EthHdr, EtherType};
-use network_types::ip::Ipv4Hdr;
+use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 
 use crate::advert::{Address, Family, PROTOCOL};
+use crate::nd;
 
 /// A type that any bytes are a value of, with alignment that a packet offers.
 ///
@@ -16,7 +17,15 @@ unsafe impl Header for EthHdr {}
 // SAFETY: byte arrays and integers only.
 unsafe impl Header for Ipv4Hdr {}
 // SAFETY: byte arrays and integers only.
+unsafe impl Header for Ipv6Hdr {}
+// SAFETY: byte arrays and integers only.
 unsafe impl Header for ArpHdr {}
+// SAFETY: byte arrays and integers only.
+unsafe impl Header for nd::Message {}
+// SAFETY: byte arrays and integers only.
+unsafe impl Header for nd::Advertisement {}
+// SAFETY: a byte.
+unsafe impl Header for [u8; 1] {}
 
 /// A received Ethernet frame: packet memory in the kernel, a slice on the host.
 pub trait Frame {
@@ -35,12 +44,36 @@ impl Frame for [u8] {
 /// What a frame is to us.
 #[derive(Clone, Copy, Debug)]
 pub enum Class {
-    /// Not VRRP and not ARP: the stack's.
+    /// Neither VRRP nor about somebody's address: the stack's.
     Other,
     /// A datagram of protocol 112, not yet judged.
     Vrrp(Carrier),
     /// An ARP packet for Ethernet and IPv4.
     Arp(ArpHdr),
+    /// A neighbour solicitation or advertisement.
+    Nd(Neighbour),
+}
+
+/// A message of neighbour discovery.
+#[derive(Clone, Copy, Debug)]
+pub struct Neighbour {
+    /// Whether it asks or claims.
+    pub kind: NeighbourKind,
+    /// The address that it is about.
+    pub target: [u8; 16],
+    /// Who sends it; all zero is a host that is about to take the target (RFC 4862 section 5.4).
+    pub source: [u8; 16],
+    /// The hardware address of the frame's sender.
+    pub mac: [u8; 6],
+}
+
+/// What a message of neighbour discovery does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeighbourKind {
+    /// Asks for the target.
+    Solicitation,
+    /// Claims the target.
+    Advertisement,
 }
 
 /// The IP packet around a VRRP message.
@@ -61,45 +94,118 @@ pub struct Carrier {
 }
 
 const ETHERTYPE_IPV4: u16 = EtherType::Ipv4 as u16;
+const ETHERTYPE_IPV6: u16 = EtherType::Ipv6 as u16;
 const ETHERTYPE_ARP: u16 = EtherType::Arp as u16;
 /// Hardware type Ethernet, protocol type IPv4, address lengths 6 and 4 (RFC 826).
 const ARP_ETHERNET_IPV4: (u16, u16, u8, u8) = (1, 0x0800, 6, 4);
 /// More-fragments flag and fragment offset.
 const FRAGMENT: u16 = 0x3fff;
 
-/// Classifies a frame. Fragments and whatever is malformed below VRRP are the stack's.
+/// What a frame is by the least of its bytes: what all other traffic pays for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The stack's.
+    Other,
+    /// IPv4 with protocol 112.
+    VrrpV4,
+    /// IPv6 with next header 112.
+    VrrpV6,
+    /// ARP.
+    Arp,
+    /// ICMPv6 right behind the IPv6 header.
+    Icmpv6,
+}
+
+/// Offset of the protocol in an IPv4 frame.
+const IPV4_PROTOCOL: usize = EthHdr::LEN + 9;
+/// Offset of the next header in an IPv6 frame.
+const IPV6_NEXT_HEADER: usize = EthHdr::LEN + 6;
+
+/// The kind of a frame.
 #[inline(always)]
-pub fn classify<F: Frame + ?Sized>(frame: &F) -> Class {
-    let Some(ethernet) = frame.load::<EthHdr>(0) else { return Class::Other };
+pub fn kind<F: Frame + ?Sized>(frame: &F) -> Kind {
+    let Some(ethernet) = frame.load::<EthHdr>(0) else { return Kind::Other };
+    let protocol = |at| frame.load::<[u8; 1]>(at);
     match ethernet.ether_type {
-        ETHERTYPE_IPV4 => classify_ipv4(frame),
-        ETHERTYPE_ARP => match frame.load::<ArpHdr>(EthHdr::LEN) {
-            Some(arp) if (arp.htype(), arp.ptype(), arp.hlen(), arp.plen()) == ARP_ETHERNET_IPV4 => {
-                Class::Arp(arp)
-            }
-            _ => Class::Other,
+        ETHERTYPE_IPV4 => match protocol(IPV4_PROTOCOL) {
+            Some([PROTOCOL]) => Kind::VrrpV4,
+            _ => Kind::Other,
         },
-        _ => Class::Other,
+        ETHERTYPE_IPV6 => match protocol(IPV6_NEXT_HEADER) {
+            Some([PROTOCOL]) => Kind::VrrpV6,
+            Some([nd::ICMPV6]) => Kind::Icmpv6,
+            _ => Kind::Other,
+        },
+        ETHERTYPE_ARP => Kind::Arp,
+        _ => Kind::Other,
     }
 }
 
+/// Classifies a frame. Fragments, and whatever is malformed below VRRP, are the stack's.
 #[inline(always)]
-fn classify_ipv4<F: Frame + ?Sized>(frame: &F) -> Class {
-    let Some(ip) = frame.load::<Ipv4Hdr>(EthHdr::LEN) else { return Class::Other };
-    if ip.proto != PROTOCOL || u16::from_be_bytes(ip.frags) & FRAGMENT != 0 || ip.vihl >> 4 != 4 {
-        return Class::Other;
+pub fn classify<F: Frame + ?Sized>(frame: &F) -> Class {
+    match kind(frame) {
+        Kind::Other => Class::Other,
+        Kind::VrrpV4 => carrier(frame, Family::V4).map_or(Class::Other, Class::Vrrp),
+        Kind::VrrpV6 => carrier(frame, Family::V6).map_or(Class::Other, Class::Vrrp),
+        Kind::Arp => arp(frame).map_or(Class::Other, Class::Arp),
+        Kind::Icmpv6 => neighbour(frame).map_or(Class::Other, Class::Nd),
     }
-    let header = ((ip.vihl & 0x0f) as usize) * 4;
-    let total = u16::from_be_bytes(ip.tot_len) as usize;
-    if header < Ipv4Hdr::LEN || total < header {
-        return Class::Other;
+}
+
+/// The packet around a VRRP message. With IPv6 extension headers, or in fragments, it is not ours.
+#[inline(always)]
+pub fn carrier<F: Frame + ?Sized>(frame: &F, family: Family) -> Option<Carrier> {
+    match family {
+        Family::V4 => {
+            let ip = frame.load::<Ipv4Hdr>(EthHdr::LEN)?;
+            let header = ((ip.vihl & 0x0f) as usize) * 4;
+            let total = u16::from_be_bytes(ip.tot_len) as usize;
+            let fragment = u16::from_be_bytes(ip.frags) & FRAGMENT != 0;
+            if fragment || ip.vihl >> 4 != 4 || header < Ipv4Hdr::LEN || total < header {
+                return None;
+            }
+            Some(Carrier {
+                family,
+                source: Address::v4(ip.src_addr),
+                destination: Address::v4(ip.dst_addr),
+                ttl: ip.ttl,
+                offset: EthHdr::LEN + header,
+                length: total - header,
+            })
+        }
+        Family::V6 => {
+            let ip = frame.load::<Ipv6Hdr>(EthHdr::LEN)?;
+            Some(Carrier {
+                family,
+                source: Address::v6(ip.src_addr),
+                destination: Address::v6(ip.dst_addr),
+                ttl: ip.hop_limit,
+                offset: EthHdr::LEN + Ipv6Hdr::LEN,
+                length: u16::from_be_bytes(ip.payload_len) as usize,
+            })
+        }
     }
-    Class::Vrrp(Carrier {
-        family: Family::V4,
-        source: Address::v4(ip.src_addr),
-        destination: Address::v4(ip.dst_addr),
-        ttl: ip.ttl,
-        offset: EthHdr::LEN + header,
-        length: total - header,
-    })
+}
+
+/// An ARP packet for Ethernet and IPv4.
+#[inline(always)]
+pub fn arp<F: Frame + ?Sized>(frame: &F) -> Option<ArpHdr> {
+    let arp = frame.load::<ArpHdr>(EthHdr::LEN)?;
+    let form = (arp.htype(), arp.ptype(), arp.hlen(), arp.plen());
+    (form == ARP_ETHERNET_IPV4).then_some(arp)
+}
+
+/// A message of neighbour discovery that did not cross a router.
+#[inline(always)]
+pub fn neighbour<F: Frame + ?Sized>(frame: &F) -> Option<Neighbour> {
+    let ethernet = frame.load::<EthHdr>(0)?;
+    let ip = frame.load::<Ipv6Hdr>(EthHdr::LEN)?;
+    let message = frame.load::<nd::Message>(EthHdr::LEN + Ipv6Hdr::LEN)?;
+    let kind = match (message.kind, ip.hop_limit) {
+        (nd::SOLICITATION, nd::HOP_LIMIT) => NeighbourKind::Solicitation,
+        (nd::ADVERTISEMENT, nd::HOP_LIMIT) => NeighbourKind::Advertisement,
+        _ => return None,
+    };
+    Some(Neighbour { kind, target: message.target, source: ip.src_addr, mac: ethernet.src_addr })
 }

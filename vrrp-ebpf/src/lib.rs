@@ -10,3 +10,4 @@ pub mod arp;
 pub mod checksum;
 pub mod election;
 pub mod frame;
+pub mod nd;

@@ -8,7 +8,8 @@ use vrrp_ebpf::abi::{
     Watchdog,
 };
 
-// Not preallocated: a preallocated element is reused at once after an update, under the eyes of a program that reads it.
+// Not preallocated: an update then replaces an element, and whoever reads the old one goes on doing so. A preallocated
+// element is reused at once, under the reader's eyes.
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 
 /// Room for the longest advert, a power of two so that a length can be masked to it.
@@ -30,9 +31,8 @@ static SCRATCH: PerCpuArray<[u8; SCRATCH_BYTES], 1> = PerCpuArray::new();
 static EVENTS: RingBuf<Event, EVENTS_BYTES> = RingBuf::new();
 
 #[inline(always)]
-pub(crate) fn instance(key: &InstanceKey) -> Option<Instance> {
-    // A copy: what is read here stays of one piece, whatever the agent writes meanwhile.
-    INSTANCES.get_ptr(key).map(crate::ctx::copy)
+pub(crate) fn instance(key: &InstanceKey) -> Option<&'static Instance> {
+    INSTANCES.get_ptr(key).map(crate::ctx::borrow)
 }
 
 #[inline(always)]

@@ -6,11 +6,13 @@ use aya_ebpf::programs::XdpContext;
 use aya_log_ebpf::warn;
 use network_types::arp::ArpHdr;
 use network_types::eth::{EthHdr, EtherType};
+use network_types::ip::Ipv6Hdr;
 use vrrp_ebpf::abi::{Event, EventKind, Instance, InstanceKey, Role, Vip, VipKey, Watchdog};
-use vrrp_ebpf::advert::{self, Address, Advert, Datagram, Family};
+use vrrp_ebpf::advert::{self, Address, Advert, Datagram, Family, Reject};
 use vrrp_ebpf::arp::{self, Concern};
 use vrrp_ebpf::election::{AtBackup, AtMaster};
-use vrrp_ebpf::frame::{self, Carrier, Class};
+use vrrp_ebpf::frame::{self, Kind, Neighbour, NeighbourKind};
+use vrrp_ebpf::nd::{self, Reply};
 
 use crate::ctx::{self, Packet};
 use crate::maps;
@@ -18,18 +20,24 @@ use crate::watchdog;
 
 /// As master, events about rivals are at least this far apart: what a flood of adverts costs the agent is bounded.
 const RIVAL_INTERVAL_NS: u64 = 10_000_000;
+/// The source of a host that has no address yet.
+const NOBODY: [u8; 16] = [0; 16];
 
+// Each handler is a function of its own, so that the stack of 512 bytes holds one of them at a time.
 #[xdp]
 pub(crate) fn vrrp(ctx: XdpContext) -> u32 {
-    match frame::classify(&Packet(&ctx)) {
-        Class::Other => XDP_PASS,
-        Class::Vrrp(carrier) => on_vrrp(&ctx, &carrier),
-        Class::Arp(packet) => on_arp(&ctx, &packet),
+    match frame::kind(&Packet(&ctx)) {
+        Kind::Other => XDP_PASS,
+        Kind::VrrpV4 => on_vrrp(&ctx, Family::V4),
+        Kind::VrrpV6 => on_vrrp(&ctx, Family::V6),
+        Kind::Arp => on_arp(&ctx),
+        Kind::Icmpv6 => on_icmpv6(&ctx),
     }
 }
 
-#[inline(always)]
-fn on_vrrp(ctx: &XdpContext, carrier: &Carrier) -> u32 {
+#[inline(never)]
+fn on_vrrp(ctx: &XdpContext, family: Family) -> u32 {
+    let Some(carrier) = frame::carrier(&Packet(ctx), family) else { return XDP_PASS };
     let Some(payload) = Packet(ctx).message(carrier.offset, carrier.length) else { return XDP_PASS };
     let Some(vrid) = advert::vrid(payload) else { return XDP_PASS };
     let key =
@@ -47,16 +55,22 @@ fn on_vrrp(ctx: &XdpContext, carrier: &Carrier) -> u32 {
         payload,
     };
     match advert::accept(&datagram, &instance.rules) {
-        Err(reject) => maps::count(|c| c.rejected(reject)),
+        Err(reject) => {
+            maps::count(|c| c.rejected(reject));
+            // On its way to somebody else through this host, perhaps.
+            if matches!(reject, Reject::Destination) {
+                return XDP_PASS;
+            }
+        }
         Ok(advert) => match instance.role {
             Role::Idle => maps::count(|c| &mut c.advert_idle),
             Role::Backup => {
                 maps::count(|c| &mut c.advert_accepted);
-                at_backup(&key, &instance, watchdog, &advert);
+                at_backup(&key, instance, watchdog, &advert);
             }
             Role::Master => {
                 maps::count(|c| &mut c.advert_accepted);
-                at_master(&instance, watchdog, &advert);
+                at_master(instance, watchdog, &advert);
             }
         },
     }
@@ -147,33 +161,72 @@ fn event(kind: EventKind, instance: &Instance, advert: &Advert, time_ns: u64, de
     }
 }
 
-#[inline(always)]
-fn on_arp(ctx: &XdpContext, packet: &ArpHdr) -> u32 {
-    let Some(concern) = arp::concern(packet) else { return XDP_PASS };
+#[inline(never)]
+fn on_arp(ctx: &XdpContext) -> u32 {
+    let Some(packet) = frame::arp(&Packet(ctx)) else { return XDP_PASS };
+    let Some(concern) = arp::concern(&packet) else { return XDP_PASS };
     let (Concern::Asked(address) | Concern::Claimed(address)) = concern;
-    let address = Address::v4(address);
-    let key = VipKey { ifindex: ctx.ingress_ifindex() as u32, family: Family::V4, address };
-    let Some(vip) = maps::vip(&key) else { return XDP_PASS };
-    let held = held(&vip);
+    let Some(vip) = vip(ctx, Family::V4, Address::v4(address)) else { return XDP_PASS };
     match concern {
-        Concern::Asked(_) if held => {
-            let reply = arp::answer(packet, vip.mac);
-            let destination = reply.tha;
-            if send_back(ctx, destination, &reply) {
-                maps::count(|c| &mut c.arp_answered);
-                return XDP_TX;
-            }
-            XDP_DROP
+        Concern::Asked(_) if held(&vip) => {
+            let reply = arp::answer(&packet, vip.mac);
+            maps::count(|c| &mut c.arp_answered);
+            send_arp(ctx, reply.tha, &reply)
         }
         // The address may still be on the interface of an agent that died: the stack must not answer for it.
         Concern::Asked(_) => {
             maps::count(|c| &mut c.arp_swallowed);
             XDP_DROP
         }
-        Concern::Claimed(claimed) if held && packet.sha != vip.mac => defend(ctx, &vip, claimed, packet.sha),
+        Concern::Claimed(_) if packet.sha != vip.mac && held(&vip) => {
+            if !defence_due(&vip, Address::v4(address), packet.sha) {
+                maps::count(|c| &mut c.arp_defence_limited);
+                return XDP_DROP;
+            }
+            warn!(ctx, "{:i} is claimed by {:mac} too; answered", u32::from_be_bytes(address), packet.sha);
+            maps::count(|c| &mut c.arp_defended);
+            send_arp(ctx, arp::BROADCAST, &arp::gratuitous(address, vip.mac))
+        }
         // The new master's announcement: the stack's neighbour table wants it.
         Concern::Claimed(_) => XDP_PASS,
     }
+}
+
+#[inline(never)]
+fn on_icmpv6(ctx: &XdpContext) -> u32 {
+    let Some(message) = frame::neighbour(&Packet(ctx)) else { return XDP_PASS };
+    let address = Address::v6(message.target);
+    let Some(vip) = vip(ctx, Family::V6, address) else { return XDP_PASS };
+    match message.kind {
+        NeighbourKind::Solicitation if held(&vip) => {
+            // Who asks without an address is about to take ours: all nodes are told.
+            let reply = match message.source {
+                NOBODY => Reply::Unsolicited,
+                asker => Reply::Solicited(asker),
+            };
+            maps::count(|c| &mut c.nd_answered);
+            send_nd(ctx, &message, &vip, reply)
+        }
+        NeighbourKind::Solicitation => {
+            maps::count(|c| &mut c.nd_swallowed);
+            XDP_DROP
+        }
+        NeighbourKind::Advertisement if message.mac != vip.mac && held(&vip) => {
+            if !defence_due(&vip, address, message.mac) {
+                maps::count(|c| &mut c.nd_defence_limited);
+                return XDP_DROP;
+            }
+            warn!(ctx, "{:i} is claimed by {:mac} too; answered", message.target, message.mac);
+            maps::count(|c| &mut c.nd_defended);
+            send_nd(ctx, &message, &vip, Reply::Unsolicited)
+        }
+        NeighbourKind::Advertisement => XDP_PASS,
+    }
+}
+
+#[inline(always)]
+fn vip(ctx: &XdpContext, family: Family, address: Address) -> Option<Vip> {
+    maps::vip(&VipKey { ifindex: ctx.ingress_ifindex() as u32, family, address })
 }
 
 /// Whether a virtual address may be answered for now: its lease lasts, and no better claim was heard in its epoch.
@@ -184,11 +237,11 @@ fn held(vip: &Vip) -> bool {
     ctx::now_ns() < lease.until_ns && ctx::with(watchdog, |w| w.fenced_epoch) != lease.epoch
 }
 
-/// Answers another host's claim to an address that we hold with our own, and reports it.
+/// Whether another host's claim to an address that we hold is to be answered now; if so it is reported.
 #[inline(always)]
-fn defend(ctx: &XdpContext, vip: &Vip, address: [u8; 4], mac: [u8; 6]) -> u32 {
-    let Some(watchdog) = maps::watchdog(vip.slot) else { return XDP_PASS };
-    let Some(lease) = maps::lease(vip.slot) else { return XDP_PASS };
+fn defence_due(vip: &Vip, address: Address, mac: [u8; 6]) -> bool {
+    let Some(watchdog) = maps::watchdog(vip.slot) else { return false };
+    let Some(lease) = maps::lease(vip.slot) else { return false };
     let now_ns = ctx::now_ns();
     let due = ctx::with(watchdog, |w| {
         let due = now_ns - w.last_defence_ns >= arp::DEFENCE_INTERVAL_NS;
@@ -197,41 +250,59 @@ fn defend(ctx: &XdpContext, vip: &Vip, address: [u8; 4], mac: [u8; 6]) -> u32 {
         }
         due
     });
-    if !due {
-        maps::count(|c| &mut c.arp_defence_limited);
-        return XDP_DROP;
+    if due {
+        maps::send(Event {
+            kind: EventKind::Conflict,
+            slot: vip.slot,
+            epoch: lease.epoch,
+            time_ns: now_ns,
+            deadline_ns: 0,
+            interval_ns: 0,
+            address,
+            priority: 0,
+            count: 0,
+            mac,
+            reserved: 0,
+        });
     }
-    maps::send(Event {
-        kind: EventKind::Conflict,
-        slot: vip.slot,
-        epoch: lease.epoch,
-        time_ns: now_ns,
-        deadline_ns: 0,
-        interval_ns: 0,
-        address: Address::v4(address),
-        priority: 0,
-        count: 0,
-        mac,
-        reserved: 0,
-    });
-    warn!(
-        ctx,
-        "{:i} is claimed by {:mac} too; answered with our own claim",
-        u32::from_be_bytes(address),
-        mac
-    );
-    if send_back(ctx, arp::BROADCAST, &arp::gratuitous(address, vip.mac)) {
-        maps::count(|c| &mut c.arp_defended);
-        return XDP_TX;
-    }
-    XDP_DROP
+    due
 }
 
-/// Overwrites the frame with an ARP packet of ours.
+/// Overwrites the frame with an ARP packet of ours and sends it back.
 #[inline(always)]
-fn send_back(ctx: &XdpContext, destination: [u8; 6], packet: &ArpHdr) -> bool {
+fn send_arp(ctx: &XdpContext, destination: [u8; 6], packet: &ArpHdr) -> u32 {
     let ethernet = EthHdr::new(destination, packet.sha, EtherType::Arp);
-    Packet(ctx).store(0, &ethernet) && Packet(ctx).store(EthHdr::LEN, packet)
+    if Packet(ctx).store(0, &ethernet) && Packet(ctx).store(EthHdr::LEN, packet) { XDP_TX } else { XDP_DROP }
+}
+
+/// Overwrites the frame with a neighbour advertisement of ours and sends it back.
+#[inline(always)]
+fn send_nd(ctx: &XdpContext, question: &Neighbour, vip: &Vip, reply: Reply) -> u32 {
+    let (advertisement, destination) = nd::advertisement(question.target, vip.mac, reply);
+    let mac = match reply {
+        Reply::Solicited(_) => question.mac,
+        Reply::Unsolicited => nd::ALL_NODES_MAC,
+    };
+    let ethernet = EthHdr::new(mac, vip.mac, EtherType::Ipv6);
+    let ip = Ipv6Hdr {
+        vcf: [0x60, 0, 0, 0],
+        payload_len: (nd::ADVERTISEMENT_BYTES as u16).to_be_bytes(),
+        next_hdr: nd::ICMPV6,
+        hop_limit: nd::HOP_LIMIT,
+        src_addr: question.target,
+        dst_addr: destination,
+    };
+    const MESSAGE: usize = EthHdr::LEN + Ipv6Hdr::LEN;
+    let packet = Packet(ctx);
+    if packet.resize(MESSAGE + nd::ADVERTISEMENT_BYTES)
+        && packet.store(0, &ethernet)
+        && packet.store(EthHdr::LEN, &ip)
+        && packet.store(MESSAGE, &advertisement)
+    {
+        XDP_TX
+    } else {
+        XDP_DROP
+    }
 }
 
 #[panic_handler]

@@ -169,7 +169,7 @@ impl Host {
     /// # Errors
     /// If it cannot be asked.
     pub fn has_address(&self, address: &str) -> Result<bool> {
-        let text = ip(&["-n", &self.namespace, "-4", "-o", "address", "show", "dev", "eth0"])?;
+        let text = ip(&["-n", &self.namespace, "-o", "address", "show", "dev", "eth0"])?;
         Ok(text.contains(&format!(" {address}/")))
     }
 

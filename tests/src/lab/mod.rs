@@ -78,6 +78,8 @@ impl Lab {
         ])?;
         ip(&["-n", &self.switch, "link", "set", port, "master", "br0", "up"])?;
         ip(&["-n", ns, "link", "set", "lo", "up"])?;
+        // A link-local address is of use at once: nobody else makes addresses here.
+        host.run("sysctl", &["-qw", "net.ipv6.conf.eth0.accept_dad=0"])?;
         ip(&["-n", ns, "link", "set", "eth0", "up"])?;
         ip(&["-n", ns, "address", "add", &format!("{NETWORK}.{last}/24"), "dev", "eth0"])?;
         Ok(host)

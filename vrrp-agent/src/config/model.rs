@@ -3,10 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use vrrp_ebpf::advert::{AUTH_DATA, Version};
+use vrrp_ebpf::advert::{AUTH_DATA, Cast, Family, Version};
 use vrrp_ebpf::election::Preempt;
 
 use crate::vrrp::{GarpSchedule, Weight};
+use crate::wire::advert::V3Checksum;
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -105,6 +106,8 @@ pub struct InstanceConfig {
     pub vrid: u8,
     /// Protocol version.
     pub version: Version,
+    /// Address family of the adverts, and of the addresses in them.
+    pub family: Family,
     /// `state`.
     pub hint: Hint,
     /// Base priority, 1 to 255.
@@ -115,8 +118,16 @@ pub struct InstanceConfig {
     pub preempt: Preempt,
     /// Version 2's authentication.
     pub authentication: Option<Authentication>,
-    /// `mcast_src_ip`; otherwise the interface's first address.
-    pub source: Option<Ipv4Addr>,
+    /// `mcast_src_ip` or `unicast_src_ip`; otherwise the interface's first address, for IPv6 its link-local one.
+    pub source: Option<IpAddr>,
+    /// `unicast_peer`; none is multicast.
+    pub peers: Vec<IpAddr>,
+    /// TTL or hop limit of what is sent to peers.
+    pub unicast_ttl: u8,
+    /// The least TTL or hop limit of what is believed of peers.
+    pub peer_ttl_min: u8,
+    /// What a version 3 checksum over IPv4 covers.
+    pub v3_checksum: V3Checksum,
     /// Addresses that are advertised, at most 255.
     pub vips: Vec<Vip>,
     /// Addresses that are not (`virtual_ipaddress_excluded`).
@@ -130,6 +141,12 @@ pub struct InstanceConfig {
 }
 
 impl InstanceConfig {
+    /// Whom the routers speak to.
+    #[must_use]
+    pub fn cast(&self) -> Cast {
+        if self.peers.is_empty() { Cast::Multicast } else { Cast::Unicast }
+    }
+
     /// All addresses, advertised or not.
     pub fn addresses(&self) -> impl Iterator<Item = &Vip> {
         self.vips.iter().chain(&self.excluded)

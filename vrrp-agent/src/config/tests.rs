@@ -52,7 +52,8 @@ fn complaints_have_their_place() {
         ("vrrp_instance {\n}\n", (1, 1), "without a name"),
         ("global_defs {\n router_id \"x\n}\n", (2, 12), "does not end on its line"),
         ("", (1, 1), "no vrrp_instance"),
-        (&instance("unicast_peer {\n10.0.0.2\n}"), (5, 1), "`unicast_peer` is not supported yet"),
+        (&instance("auth_hmac {\n}"), (5, 1), "`auth_hmac` is not supported yet"),
+        (&instance("virtual_ipaddress {\nfe80::1\n}"), (1, 1), "mixes IPv4 and IPv6: fe80::1"),
         (&(instance("") + &instance("")), (7, 1), "has the virtual_router_id of `V`"),
         (&instance("virtual_ipaddress {\n10.0.0.300\n}"), (6, 1), "not an address"),
     ] {

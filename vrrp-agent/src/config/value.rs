@@ -66,6 +66,19 @@ pub(super) fn seconds(
     value
 }
 
+/// A switch: nothing is on.
+pub(super) fn boolean(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<bool> {
+    let Some(word) = statement.arguments().first() else { return Some(true) };
+    match word.text {
+        "on" | "true" | "yes" => Some(true),
+        "off" | "false" | "no" => Some(false),
+        _ => {
+            diagnostics.push(bad_value(statement, word, "on, true, yes, off, false or no"));
+            None
+        }
+    }
+}
+
 /// An IP address.
 pub(super) fn address(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<IpAddr> {
     let word = argument(statement, diagnostics)?;

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use vrrp_ebpf::abi::{InstanceKey, Role};
 use vrrp_ebpf::advert::Rules;
 
-use super::frames::{Frame, Frames};
+use super::frames::{Frames, Packet};
 use super::status::StatusPage;
 use crate::control::Snapshot;
 use crate::dataplane::{DataPlane, Desired, Signal, Slot};
@@ -90,10 +90,10 @@ impl Router {
     }
 }
 
-/// A frame to send, and whether it renews the lease of an instance.
+/// A packet to send, and whether it renews the lease of an instance.
 struct Queued {
     slot: Slot,
-    frame: Frame,
+    packet: Packet,
     renews: bool,
 }
 
@@ -297,13 +297,13 @@ impl Engine {
             let router = &mut self.routers[slot];
             match output {
                 Output::Advertise { priority } => {
-                    let frame = router.frames.advert(priority).clone();
-                    self.queue.push(Queued { slot, frame, renews: priority != 0 });
+                    let packets = router.frames.adverts(priority).iter().cloned();
+                    self.queue.extend(packets.map(|packet| Queued { slot, packet, renews: priority != 0 }));
                 }
                 Output::Announce { repeat } => {
                     for _ in 0..repeat {
-                        let frames = router.frames.announcements().iter().cloned();
-                        self.queue.extend(frames.map(|frame| Queued { slot, frame, renews: false }));
+                        let packets = router.frames.announcements().iter().cloned();
+                        self.queue.extend(packets.map(|packet| Queued { slot, packet, renews: false }));
                     }
                 }
                 Output::Install => {
@@ -328,12 +328,9 @@ impl Engine {
     fn flush(&mut self) {
         let queue = std::mem::take(&mut self.queue);
         let heartbeat = host::now();
-        let frames: Vec<Outgoing<'_>> = queue
-            .iter()
-            .map(|Queued { frame, .. }| Outgoing { ifindex: frame.ifindex, frame: &frame.bytes })
-            .collect();
+        let outgoing: Vec<Outgoing<'_>> = queue.iter().map(|queued| queued.packet.outgoing()).collect();
         let mut failures = vec![None; queue.len()];
-        self.transmitter.send(&frames, |index, error| failures[index] = Some(error.to_string()));
+        self.transmitter.send(&outgoing, |index, error| failures[index] = Some(error.to_string()));
         for (queued, failure) in queue.iter().zip(failures) {
             let slot = queued.slot;
             match failure {
@@ -345,7 +342,7 @@ impl Engine {
                     }
                 }
                 None => {}
-                Some(error) => self.complain(slot, heartbeat, "send a frame", error),
+                Some(error) => self.complain(slot, heartbeat, "send a packet", error),
             }
         }
     }

@@ -7,7 +7,7 @@ mod frames;
 mod locks;
 mod status;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -18,7 +18,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use vrrp_ebpf::abi::{INSTANCES_MAX, InstanceKey};
-use vrrp_ebpf::advert::{Auth, Family, Rules};
+use vrrp_ebpf::advert::{Auth, Cast, Family, Rules};
 
 use crate::config::{Authentication, Config, InstanceConfig};
 use crate::control;
@@ -88,10 +88,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     // In this order: a fence that an earlier run left up stays until its addresses are gone.
     executor.remove_leftovers().await?;
     let (mut plane, pins) = open_plane(&config, &host, choice, mode)?;
-    let _memberships = match plane {
-        DataPlane::Ebpf(_) => host.join_groups()?,
-        DataPlane::Socket(_) => Vec::new(),
-    };
+    let _memberships = host.join_groups()?;
     tracing::info!("data plane: {}", plane.describe());
     log_program_messages(&mut plane);
 
@@ -152,7 +149,7 @@ struct Host {
     /// Each instance's interface, as an index into `links`.
     link_of: Vec<usize>,
     /// Each instance's primary address.
-    sources: Vec<Ipv4Addr>,
+    sources: Vec<IpAddr>,
 }
 
 impl Host {
@@ -173,8 +170,13 @@ impl Host {
             config.instances.iter().map(|instance| position(&instance.interface)).collect();
         let mut sources = Vec::new();
         for (instance, &link) in config.instances.iter().zip(&link_of) {
-            let source = instance.source.or(links[link].address);
-            sources.push(source.ok_or_else(|| NetError::NoAddress { name: instance.interface.clone() })?);
+            let (own, kind) = match instance.family {
+                Family::V4 => (links[link].address.map(IpAddr::V4), "IPv4"),
+                Family::V6 => (links[link].link_local.map(IpAddr::V6), "link-local IPv6"),
+            };
+            let source = instance.source.or(own);
+            sources
+                .push(source.ok_or_else(|| NetError::NoAddress { name: instance.interface.clone(), kind })?);
         }
         Ok(Self { links, link_of, sources })
     }
@@ -216,33 +218,39 @@ impl Host {
         let router = |(slot, instance): (usize, &InstanceConfig)| {
             let (link, source) = (self.link(slot), self.sources[slot]);
             let machine = Instance::new(params(instance, source), host::now());
-            let key = InstanceKey { ifindex: link.index, family: Family::V4, vrid: instance.vrid.into() };
+            let key =
+                InstanceKey { ifindex: link.index, family: instance.family, vrid: instance.vrid.into() };
             let frames = Frames::new(instance, link, source, |name| self.named(name));
-            Router::new(machine, key, rules(instance), frames)
+            Router::new(machine, key, rules(instance, source), frames)
         };
         config.instances.iter().enumerate().map(router).collect()
     }
 }
 
-fn params(instance: &InstanceConfig, source: Ipv4Addr) -> Params {
+fn params(instance: &InstanceConfig, source: IpAddr) -> Params {
     Params {
         version: instance.version,
         priority: instance.priority,
         interval: instance.interval,
         preempt: instance.preempt,
         down_adverts: instance.down_adverts,
-        address: address(source.into()),
+        address: address(source),
         garp: instance.garp,
     }
 }
 
-fn rules(instance: &InstanceConfig) -> Rules {
+fn rules(instance: &InstanceConfig, source: IpAddr) -> Rules {
     let (auth, password) = match instance.authentication {
         Some(Authentication::Pass(password)) => (Auth::Pass, password),
         None => (Auth::None, [0; 8]),
     };
     let interval_ns = u64::try_from(instance.interval.as_nanos()).expect("read as at most 255 seconds");
-    Rules { version: instance.version, auth, password, interval_ns }
+    let cast = instance.cast();
+    let ttl_min = match cast {
+        Cast::Multicast => 255,
+        Cast::Unicast => instance.peer_ttl_min.into(),
+    };
+    Rules { version: instance.version, auth, password, interval_ns, address: address(source), cast, ttl_min }
 }
 
 /// The kernel half, or sockets: losing it costs speed, never correctness.

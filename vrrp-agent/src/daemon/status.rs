@@ -1,6 +1,6 @@
 //! The snapshot of a running engine.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::engine::Router;
@@ -15,7 +15,7 @@ use crate::wire::advert::{family, ip};
 pub(super) struct StatusPage {
     pub(super) config: Config,
     /// Primary addresses, by slot.
-    pub(super) sources: Vec<Ipv4Addr>,
+    pub(super) sources: Vec<IpAddr>,
     pub(super) pins: Option<String>,
 }
 
@@ -46,12 +46,12 @@ impl StatusPage {
         let kernel = plane.kernel_watch(slot);
         let master = match state {
             State::Master => Some(MasterStatus {
-                address: self.sources[slot].into(),
+                address: self.sources[slot],
                 priority: machine.priority(),
                 is_self: true,
             }),
             State::Backup => machine.heard().map(|heard| MasterStatus {
-                address: ip(family(self.sources[slot].into()), &heard.advert.source),
+                address: ip(family(self.sources[slot]), &heard.advert.source),
                 priority: heard.advert.priority,
                 is_self: false,
             }),

@@ -12,7 +12,7 @@ use aya::{Ebpf, EbpfLoader};
 use vrrp_ebpf::abi::{
     Counters, Event, EventKind, Instance, InstanceKey, Lease, Plain, Role, Vip, VipKey, Watchdog,
 };
-use vrrp_ebpf::advert::{Advert, Family};
+use vrrp_ebpf::advert::Advert;
 
 use super::bpffs::PinDirectory;
 use super::{Desired, KernelWatch, Signal, Slot, VipEntry};
@@ -41,8 +41,8 @@ pub enum EbpfError {
     #[error("load the eBPF program: {0}")]
     Load(#[from] aya::EbpfError),
     /// The verifier said no, or the program could not be handled.
-    #[error("load the XDP program: {0}")]
-    Program(#[source] ProgramError),
+    #[error("load the XDP program: {}", brief(.0))]
+    Program(ProgramError),
     /// The interface did not take it.
     #[error("attach to {interface}: {why}")]
     Attach {
@@ -264,9 +264,11 @@ impl EbpfPlane {
                 deadline: Time::from_nanos(event.deadline_ns),
                 noticed: Time::from_nanos(event.time_ns),
             }),
-            EventKind::Conflict => {
-                Some(Signal::Conflict { slot, address: ip(Family::V4, &event.address), mac: event.mac })
-            }
+            EventKind::Conflict => Some(Signal::Conflict {
+                slot,
+                address: ip(desired.key.family, &event.address),
+                mac: event.mac,
+            }),
         }
     }
 
@@ -385,6 +387,18 @@ fn refusal(error: &ProgramError) -> String {
             "another XDP program is there already (`bpftool net` shows it)".to_owned()
         }
         ProgramError::SyscallError(error) => error.io_error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// The end of the verifier's log says what is wrong; all of it is thousands of lines.
+fn brief(error: &ProgramError) -> String {
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            let lines: Vec<&str> = log.lines().collect();
+            format!("{io_error}; the verifier said: {}", lines[lines.len().saturating_sub(6)..].join(" / "))
+        }
         other => other.to_string(),
     }
 }

@@ -1,9 +1,11 @@
 //! Virtual addresses on interfaces. "Already there" and "already gone" are success.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures_util::TryStreamExt as _;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
+};
 use rtnetlink::{AddressMessageBuilder, Handle};
 
 use super::NetError;
@@ -52,6 +54,16 @@ pub async fn add(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError>
     if let Some(broadcast) = vip.broadcast {
         message.attributes.push(AddressAttribute::Broadcast(broadcast));
     }
+    if vip.address.is_ipv6() {
+        // Another router had it a moment ago: to probe for duplicates would delay it, or find the old master.
+        message.header.flags |= AddressHeaderFlags::Nodad;
+        if vip.prefix == 128 {
+            // As keepalived does: a deprecated address is answered for but not chosen as a source.
+            let mut lifetimes = CacheInfo::default();
+            (lifetimes.ifa_preferred, lifetimes.ifa_valid) = (0, u32::MAX);
+            message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
+        }
+    }
     let result = request.execute().await;
     ignoring(result, nix::libc::EEXIST, || format!("add {}/{} to interface {index}", vip.address, vip.prefix))
 }
@@ -61,12 +73,13 @@ pub async fn add(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError>
 /// # Errors
 /// If the kernel refuses.
 pub async fn remove(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError> {
-    let IpAddr::V4(address) = vip.address else { return Ok(()) };
-    let message = AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(address, vip.prefix).build();
+    let message = match vip.address {
+        IpAddr::V4(a) => AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(a, vip.prefix).build(),
+        IpAddr::V6(a) => AddressMessageBuilder::<Ipv6Addr>::new().index(index).address(a, vip.prefix).build(),
+    };
     let result = handle.address().del(message).execute().await;
-    ignoring(result, nix::libc::EADDRNOTAVAIL, || {
-        format!("remove {address}/{} from interface {index}", vip.prefix)
-    })
+    let doing = || format!("remove {}/{} from interface {index}", vip.address, vip.prefix);
+    ignoring(result, nix::libc::EADDRNOTAVAIL, doing)
 }
 
 /// Takes away what the kernel has, exactly as it has it: what a crash left behind.

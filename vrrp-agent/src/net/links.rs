@@ -1,6 +1,6 @@
 //! The interfaces, and word of their going up and down.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -22,6 +22,8 @@ pub struct Link {
     pub mac: Mac,
     /// First IPv4 address, if any.
     pub address: Option<Ipv4Addr>,
+    /// First link-local IPv6 address, if any.
+    pub link_local: Option<Ipv6Addr>,
     /// Whether it can carry frames.
     pub running: bool,
     /// Whether it is one end of a veth pair.
@@ -54,14 +56,19 @@ pub async fn find(handle: &Handle, names: &[String]) -> Result<Vec<Link>, NetErr
             return Err(NetError::NoInterface { name: name.clone(), present: present.join(", ") });
         };
         let index = message.header.index;
+        let ours = || addresses.iter().filter(|a| a.index == index).map(|a| a.address);
         let not_ethernet = || NetError::NotEthernet { name: name.clone() };
         links.push(Link {
             index,
             name: name.clone(),
             mac: mac_of(message).ok_or_else(not_ethernet)?,
-            address: addresses.iter().find(|a| a.index == index).and_then(|a| match a.address {
-                std::net::IpAddr::V4(address) => Some(address),
-                std::net::IpAddr::V6(_) => None,
+            address: ours().find_map(|address| match address {
+                IpAddr::V4(address) => Some(address),
+                IpAddr::V6(_) => None,
+            }),
+            link_local: ours().find_map(|address| match address {
+                IpAddr::V6(address) if address.is_unicast_link_local() => Some(address),
+                IpAddr::V6(_) | IpAddr::V4(_) => None,
             }),
             running: running(message),
             is_veth: is_veth(message),

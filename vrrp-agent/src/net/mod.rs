@@ -34,11 +34,13 @@ pub enum NetError {
     },
     /// An interface without an address to send from.
     #[error(
-        "interface `{name}` has no IPv4 address to send adverts from; give it one, or set `mcast_src_ip` to an address of this host"
+        "interface `{name}` has no {kind} address to send adverts from; give it one, or set `mcast_src_ip` to an address of this host"
     )]
     NoAddress {
         /// The interface.
         name: String,
+        /// What kind of address is missing.
+        kind: &'static str,
     },
     /// An interface that is not Ethernet.
     #[error("interface `{name}` has no Ethernet address, which adverts and ARP need")]

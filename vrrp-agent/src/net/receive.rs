@@ -1,40 +1,51 @@
-//! Receiving adverts without the kernel half: a raw socket for each interface. With it, the same socket only holds the
-//! membership of the group, so that network cards and snooping switches let adverts through.
+//! Receiving adverts without the kernel half: a packet socket for each interface, which sees the frames that the XDP
+//! program would, and has them classified by the same code.
 
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
-use network_types::ip::Ipv4Hdr;
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
-use vrrp_ebpf::advert::{Address, Datagram, Family, GROUP_V4, MESSAGE_MAX, PROTOCOL};
-use vrrp_ebpf::frame::Frame as _;
+use nix::libc;
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
+use vrrp_ebpf::advert::{Datagram, GROUP_V4, GROUP_V6, MESSAGE_MAX, PROTOCOL};
+use vrrp_ebpf::frame::{Carrier, Class, classify};
 
 use super::NetError;
 use super::links::Link;
 
-const HEADER_MAX: usize = 60;
-const BUFFER: usize = HEADER_MAX + MESSAGE_MAX;
+/// Ethernet, the longest IPv4 header, the longest advert.
+const BUFFER: usize = 14 + 60 + MESSAGE_MAX;
 
-/// A member of the VRRP group on an interface, as long as it lives; it hears nothing.
+/// A member of the VRRP groups on an interface, as long as it lives, so that network cards and snooping switches let
+/// adverts through. It hears nothing.
 #[derive(Debug)]
-pub struct Membership(#[expect(dead_code, reason = "held for its effect")] Socket);
+pub struct Membership(#[expect(dead_code, reason = "held for their effect")] Vec<Socket>);
 
 impl Membership {
-    /// Joins the group on an interface.
+    /// Joins the groups on an interface. A host without IPv6 is a member of the IPv4 group only.
     ///
     /// # Errors
     /// If the kernel refuses.
     pub fn join(link: &Link) -> Result<Self, NetError> {
-        let open = || {
+        let v4 = || {
             let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-            join(&socket, link)?;
-            Ok(Self(socket))
+            socket.join_multicast_v4_n(&GROUP_V4.into(), &InterfaceIndexOrAddress::Index(link.index))?;
+            Ok(socket)
         };
-        open().map_err(|e: io::Error| NetError::system(format!("join 224.0.0.18 on {}", link.name), e))
+        let v6 = || {
+            let socket = Socket::new(Domain::IPV6, Type::DGRAM, None)?;
+            socket.join_multicast_v6(&GROUP_V6.into(), link.index)?;
+            Ok(socket)
+        };
+        let refused = |e: io::Error| NetError::system(format!("join the VRRP group on {}", link.name), e);
+        let mut sockets = vec![v4().map_err(refused)?];
+        if link.link_local.is_some() {
+            sockets.push(v6().map_err(refused)?);
+        }
+        Ok(Self(sockets))
     }
 }
 
-/// A raw socket that hears the adverts of one interface.
+/// A packet socket that hears the adverts of one interface.
 #[derive(Debug)]
 pub struct Receiver {
     socket: Socket,
@@ -43,19 +54,21 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Opens the socket on an interface and joins the group there.
+    /// Opens the socket on an interface.
     ///
     /// # Errors
     /// Without `CAP_NET_RAW`, or if the kernel refuses.
     pub fn open(link: &Link) -> Result<Self, NetError> {
         let open = || {
-            let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(i32::from(PROTOCOL))))?;
+            // Nothing is received before it is bound, and the filter is there by then.
+            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
             socket.set_nonblocking(true)?;
-            socket.bind_device(Some(link.name.as_bytes()))?;
-            join(&socket, link)?;
+            socket.attach_filter(&only_adverts())?;
+            ignore_outgoing(&socket)?;
+            bind(&socket, link.index)?;
             Ok(Self { socket, ifindex: link.index, buffer: Box::new([0; BUFFER]) })
         };
-        let doing = || format!("open a raw socket on {} (needs CAP_NET_RAW)", link.name);
+        let doing = || format!("open a packet socket on {} (needs CAP_NET_RAW)", link.name);
         open().map_err(|e: io::Error| NetError::system(doing(), e))
     }
 
@@ -65,18 +78,20 @@ impl Receiver {
         self.ifindex
     }
 
-    /// The next datagram that waits; `None` when there is none. What is not an IPv4 packet is skipped.
+    /// The next datagram that waits; `None` when there is none.
     pub fn next_datagram(&mut self) -> Option<Datagram<'_>> {
-        let length = loop {
+        loop {
             match self.socket.read(&mut self.buffer[..]) {
-                Ok(length) if parse(&self.buffer[..length]).is_some() => break length,
-                Ok(_) => {}
+                Ok(length) => {
+                    if let Some(carrier) = carrier(&self.buffer[..length]) {
+                        return datagram(&self.buffer[..length], &carrier);
+                    }
+                }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // Nothing there, or ENETDOWN and the like, which is told once and is not about a datagram.
+                // Nothing there, or ENETDOWN, which is told once and is not about a frame.
                 Err(_) => return None,
             }
-        };
-        parse(&self.buffer[..length])
+        }
     }
 }
 
@@ -86,20 +101,59 @@ impl AsFd for Receiver {
     }
 }
 
-fn join(socket: &Socket, link: &Link) -> io::Result<()> {
-    socket.join_multicast_v4_n(&GROUP_V4.into(), &InterfaceIndexOrAddress::Index(link.index))
+/// The packet around an advert, if the frame holds all of it.
+fn carrier(frame: &[u8]) -> Option<Carrier> {
+    match classify(frame) {
+        Class::Vrrp(carrier) if carrier.offset + carrier.length <= frame.len() => Some(carrier),
+        Class::Vrrp(_) | Class::Arp(_) | Class::Nd(_) | Class::Other => None,
+    }
 }
 
-/// The packet as a raw socket gives it: with its IP header, reassembled.
-fn parse(packet: &[u8]) -> Option<Datagram<'_>> {
-    let ip = packet.load::<Ipv4Hdr>(0)?;
-    let header = usize::from(ip.vihl & 0x0f) * 4;
-    let total = usize::from(u16::from_be_bytes(ip.tot_len));
-    Some(Datagram {
-        family: Family::V4,
-        source: Address::v4(ip.src_addr),
-        destination: Address::v4(ip.dst_addr),
-        ttl: ip.ttl,
-        payload: packet.get(header..total)?,
-    })
+fn datagram<'f>(frame: &'f [u8], carrier: &Carrier) -> Option<Datagram<'f>> {
+    let payload = frame.get(carrier.offset..carrier.offset + carrier.length)?;
+    let Carrier { family, source, destination, ttl, .. } = *carrier;
+    Some(Datagram { family, source, destination, ttl, payload })
+}
+
+/// A classic BPF program: IPv4 or IPv6 with protocol 112. What [`classify`] says is not asked of all the host's traffic.
+fn only_adverts() -> [SockFilter; 8] {
+    let load_half = |at| SockFilter::new(0x28, 0, 0, at);
+    let load_byte = |at| SockFilter::new(0x30, 0, 0, at);
+    let jump_equal = |value, yes, no| SockFilter::new(0x15, yes, no, value);
+    let accept = |bytes| SockFilter::new(0x06, 0, 0, bytes);
+    [
+        load_half(12),
+        jump_equal(0x0800, 0, 1),
+        load_byte(23),
+        jump_equal(0x86dd, 0, 1), // an IPv4 protocol is a byte and never equal to this
+        load_byte(20),
+        jump_equal(u32::from(PROTOCOL), 0, 1),
+        accept(u32::MAX),
+        accept(0),
+    ]
+}
+
+fn ignore_outgoing(socket: &Socket) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the option takes an int, which lives through the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_IGNORE_OUTGOING,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as u32,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn bind(socket: &Socket, ifindex: u32) -> io::Result<()> {
+    let mut address = super::transmit::link_address(ifindex);
+    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+    // SAFETY: the address is a sockaddr_ll, which lives through the call.
+    let result = unsafe {
+        libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of::<libc::sockaddr_ll>() as u32)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

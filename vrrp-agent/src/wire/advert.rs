@@ -123,7 +123,7 @@ pub fn ip(family: Family, address: &Address) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use vrrp_ebpf::advert::{Auth, Datagram, Reject, Rules, Version, accept};
+    use vrrp_ebpf::advert::{Auth, Cast, Datagram, Reject, Rules, Version, accept};
 
     use super::*;
 
@@ -152,17 +152,18 @@ mod tests {
     const GROUP: [u8; 4] = [224, 0, 0, 18];
 
     fn rules(repr: &Repr) -> Rules {
-        let interval_ns = u64::try_from(repr.interval().as_nanos()).unwrap();
-        match repr.body {
-            Body::V2 { password, .. } => Rules {
-                version: Version::V2,
-                auth: if password.is_some() { Auth::Pass } else { Auth::None },
-                password: password.unwrap_or_default(),
-                interval_ns,
-            },
-            Body::V3 { .. } => {
-                Rules { version: Version::V3, auth: Auth::None, password: [0; 8], interval_ns }
-            }
+        let (version, password) = match repr.body {
+            Body::V2 { password, .. } => (Version::V2, password),
+            Body::V3 { .. } => (Version::V3, None),
+        };
+        Rules {
+            version,
+            auth: if password.is_some() { Auth::Pass } else { Auth::None },
+            password: password.unwrap_or_default(),
+            interval_ns: u64::try_from(repr.interval().as_nanos()).unwrap(),
+            address: Address::v4([10, 0, 0, 2]),
+            cast: Cast::Multicast,
+            ttl_min: 255,
         }
     }
 
@@ -208,6 +209,17 @@ mod tests {
             let bit = bit.index(message.len() * 8);
             message[bit / 8] ^= 1 << (bit % 8);
             prop_assert!(accept(&datagram(&message), &rules(&repr)).is_err());
+        }
+
+        #[test]
+        fn a_unicast_advert_is_for_its_addressee(repr in repr()) {
+            let (ours, other) = ([10, 0, 0, 2], [10, 0, 0, 3]);
+            let rules = Rules { cast: Cast::Unicast, ttl_min: 0, ..rules(&repr) };
+            for (to, believed) in [(ours, true), (other, false), (GROUP, false)] {
+                let message = repr.encode(SOURCE.into(), to.into());
+                let datagram = Datagram { destination: Address::v4(to), ttl: 64, ..datagram(&message) };
+                prop_assert_eq!(accept(&datagram, &rules).is_ok(), believed);
+            }
         }
 
         #[test]

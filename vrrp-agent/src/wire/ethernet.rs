@@ -1,9 +1,10 @@
-//! The frames that we send: an advert in IPv4 in Ethernet, and a gratuitous ARP. Prebuilt, so that sending is one call.
+//! The frames that we send: adverts over IPv4 and IPv6, gratuitous ARP and unsolicited neighbour advertisements. Prebuilt,
+//! so that sending is one call.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use vrrp_ebpf::advert::{GROUP_V4, PROTOCOL};
-use vrrp_ebpf::{arp, checksum};
+use vrrp_ebpf::advert::{GROUP_V4, GROUP_V6, PROTOCOL};
+use vrrp_ebpf::{arp, checksum, nd};
 
 /// An Ethernet hardware address.
 pub type Mac = [u8; 6];
@@ -11,30 +12,76 @@ pub type Mac = [u8; 6];
 /// The Ethernet address of 224.0.0.18 (RFC 1112 section 6.4).
 pub const GROUP_V4_MAC: Mac = [0x01, 0x00, 0x5e, 0x00, 0x00, 0x12];
 
+/// The Ethernet address of ff02::12 (RFC 2464 section 7).
+pub const GROUP_V6_MAC: Mac = [0x33, 0x33, 0x00, 0x00, 0x00, 0x12];
+
 const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
+const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
 const IPV4_HEADER: u16 = 20;
 /// Internetwork control (RFC 791), which is what keepalived sends: networks that sort by it keep adverts in front.
-const TOS_INTERNETWORK_CONTROL: u8 = 0xc0;
+pub(crate) const TOS_INTERNETWORK_CONTROL: u8 = 0xc0;
 const DONT_FRAGMENT: [u8; 2] = [0x40, 0x00];
 /// TTL of an advert (RFC 9568 section 5.1.1.3).
 const TTL: u8 = 255;
 
-/// The frame that carries a VRRP message to the IPv4 group.
+/// The IPv4 header around a VRRP message of `length` bytes.
 #[must_use]
-pub fn advert_ipv4(mac: Mac, source: Ipv4Addr, message: &[u8]) -> Vec<u8> {
-    let total = IPV4_HEADER + u16::try_from(message.len()).expect("255 addresses fit");
+pub fn ipv4_header(source: Ipv4Addr, destination: Ipv4Addr, ttl: u8, length: usize) -> Vec<u8> {
+    let total = IPV4_HEADER + u16::try_from(length).expect("255 addresses fit");
     let mut header = Vec::with_capacity(IPV4_HEADER.into());
     header.extend([0x45, TOS_INTERNETWORK_CONTROL]);
     header.extend(total.to_be_bytes());
     header.extend([0, 0]); // identification: of no use to a datagram that is never fragmented (RFC 6864)
     header.extend(DONT_FRAGMENT);
-    header.extend([TTL, PROTOCOL, 0, 0]);
+    header.extend([ttl, PROTOCOL, 0, 0]);
     header.extend(source.octets());
-    header.extend(GROUP_V4);
+    header.extend(destination.octets());
     let sum = !checksum::fold(checksum::sum(&header));
     header[10..12].copy_from_slice(&sum.to_be_bytes());
+    header
+}
+
+/// The frame that carries a VRRP message to the IPv4 group.
+#[must_use]
+pub fn advert_ipv4(mac: Mac, source: Ipv4Addr, message: &[u8]) -> Vec<u8> {
+    let header = ipv4_header(source, GROUP_V4.into(), TTL, message.len());
     [&GROUP_V4_MAC, &mac, &ETHERTYPE_IPV4[..], &header, message].concat()
+}
+
+/// The frame that carries a VRRP message to the IPv6 group.
+#[must_use]
+pub fn advert_ipv6(mac: Mac, source: Ipv6Addr, message: &[u8]) -> Vec<u8> {
+    let header = ipv6_header(PROTOCOL, source.octets(), GROUP_V6, message.len());
+    [&GROUP_V6_MAC, &mac, &ETHERTYPE_IPV6[..], &header, message].concat()
+}
+
+fn ipv6_header(next: u8, source: [u8; 16], destination: [u8; 16], length: usize) -> Vec<u8> {
+    let length = u16::try_from(length).expect("the configuration keeps an advert in one packet");
+    // The traffic class stands in the second half of the first byte and the first of the second.
+    let mut header = vec![0x60 | TOS_INTERNETWORK_CONTROL >> 4, TOS_INTERNETWORK_CONTROL << 4, 0, 0];
+    header.extend(length.to_be_bytes());
+    header.extend([next, TTL]);
+    header.extend(source);
+    header.extend(destination);
+    header
+}
+
+/// The frame of an unsolicited neighbour advertisement to all nodes, with the router and override flags (RFC 9568
+/// section 6.4.1).
+#[must_use]
+pub fn unsolicited_advertisement(mac: Mac, address: Ipv6Addr) -> Vec<u8> {
+    let (advertisement, destination) = nd::advertisement(address.octets(), mac, nd::Reply::Unsolicited);
+    let header = ipv6_header(nd::ICMPV6, address.octets(), destination, nd::ADVERTISEMENT_BYTES);
+    let nd::Advertisement { message, option, mac: target_mac } = advertisement;
+    let mut frame = [&nd::ALL_NODES_MAC, &mac, &ETHERTYPE_IPV6[..], &header].concat();
+    frame.extend([message.kind, message.code]);
+    frame.extend(message.checksum);
+    frame.extend(message.flags);
+    frame.extend(message.target);
+    frame.extend(option);
+    frame.extend(target_mac);
+    frame
 }
 
 /// The frame of a gratuitous ARP request, keepalived's form: sender and target are the address, the target hardware
@@ -54,7 +101,7 @@ pub fn gratuitous_arp(mac: Mac, address: Ipv4Addr) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use vrrp_ebpf::frame::{Class, classify};
+    use vrrp_ebpf::frame::{Class, NeighbourKind, classify};
 
     use super::*;
 
@@ -66,6 +113,19 @@ mod tests {
         let Class::Vrrp(carrier) = classify(&frame[..]) else { panic!("not recognised: {frame:?}") };
         assert_eq!((carrier.ttl, carrier.offset, carrier.length), (255, 34, 12));
         assert_eq!(checksum::fold(checksum::sum(&frame[14..34])), 0xffff);
+    }
+
+    #[test]
+    fn the_kernel_half_recognises_our_ipv6_frames() {
+        let source = Ipv6Addr::from([0xfe80, 0, 0, 0, 0, 0, 0, 1]);
+        let frame = advert_ipv6(MAC, source, &[0x31; 24]);
+        let Class::Vrrp(carrier) = classify(&frame[..]) else { panic!("not recognised: {frame:?}") };
+        assert_eq!((carrier.ttl, carrier.offset, carrier.length), (255, 54, 24));
+        let frame = unsolicited_advertisement(MAC, source);
+        assert_eq!(frame.len(), 86);
+        let Class::Nd(message) = classify(&frame[..]) else { panic!("not recognised: {frame:?}") };
+        assert_eq!((message.kind, message.mac), (NeighbourKind::Advertisement, MAC));
+        assert_eq!(message.target, source.octets());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::super::syntax::Statement;
 use super::super::value;
 use super::{not_yet, unknown};
 use crate::vrrp::GarpSchedule;
+use crate::wire::advert::V3Checksum;
 
 /// What `global_defs` has said so far.
 #[derive(Clone, Debug)]
@@ -17,6 +18,7 @@ pub(super) struct Globals {
     pub(super) router_id: Option<String>,
     pub(super) version: Version,
     pub(super) garp: GarpSchedule,
+    pub(super) v3_checksum: V3Checksum,
     pub(super) down_adverts: u32,
 }
 
@@ -31,6 +33,7 @@ impl Default for Globals {
                 refresh: None,
                 refresh_repeat: 1,
             },
+            v3_checksum: V3Checksum::PseudoHeader,
             down_adverts: DOWN_ADVERTS,
         }
     }
@@ -95,6 +98,9 @@ pub(super) fn read(statements: &[Statement<'_>], globals: &mut Globals, diagnost
                     globals.down_adverts = adverts;
                 }
             }
+            "v3_checksum_as_v2" => {
+                globals.v3_checksum = v3_checksum(statement, diagnostics).unwrap_or(globals.v3_checksum);
+            }
             // Lists of addresses are not compared at all, so there is nothing to skip.
             "vrrp_skip_check_adv_addr" => {}
             keyword if garp(keyword, "vrrp_garp_master_", statement, &mut globals.garp, diagnostics) => {}
@@ -102,6 +108,15 @@ pub(super) fn read(statements: &[Statement<'_>], globals: &mut Globals, diagnost
             _ => diagnostics.push(unknown(statement.keyword())),
         }
     }
+}
+
+/// `v3_checksum_as_v2 [BOOL]`.
+pub(super) fn v3_checksum(
+    statement: &Statement<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<V3Checksum> {
+    let as_v2 = value::boolean(statement, diagnostics)?;
+    Some(if as_v2 { V3Checksum::MessageOnly } else { V3Checksum::PseudoHeader })
 }
 
 /// `2` or `3`.

@@ -1,9 +1,9 @@
 //! `vrrp_instance`.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::{AUTH_DATA, PRIORITY_OWNER, Version};
+use vrrp_ebpf::advert::{AUTH_DATA, Family, PRIORITY_OWNER, Version};
 use vrrp_ebpf::election::Preempt;
 
 use super::super::diagnostic::Diagnostic;
@@ -13,6 +13,7 @@ use super::super::value;
 use super::globals::{self, Globals};
 use super::script::read_weight;
 use super::{block, name, not_yet, unknown};
+use crate::wire::advert::V3Checksum;
 
 /// Addresses that one advert can carry.
 const VIPS_MAX: usize = 255;
@@ -50,7 +51,7 @@ const NOT_YET: [&str; 27] = [
 ];
 
 /// Keywords whose absence would split the routers of one VRID into two that do not hear each other.
-const CHANGES_WHO_IS_HEARD: [&str; 4] = ["unicast_peer", "unicast_src_ip", "native_ipv6", "auth_hmac"];
+const CHANGES_WHO_IS_HEARD: [&str; 2] = ["auth_hmac", "mcast_dst_ip"];
 
 /// What has been read of an instance; what is required may still be missing.
 struct Draft {
@@ -62,7 +63,12 @@ struct Draft {
     hint: Hint,
     nopreempt: Option<std::ops::Range<usize>>,
     authentication: Option<Authentication>,
-    source: Option<Ipv4Addr>,
+    native_ipv6: bool,
+    source: Option<IpAddr>,
+    peers: Vec<IpAddr>,
+    unicast_ttl: u8,
+    peer_ttl_min: u8,
+    v3_checksum: V3Checksum,
     vips: Vec<Vip>,
     excluded: Vec<Vip>,
     tracked: Vec<Tracked>,
@@ -86,7 +92,12 @@ pub(super) fn read(
         hint: Hint::Backup,
         nopreempt: None,
         authentication: None,
+        native_ipv6: false,
         source: None,
+        peers: Vec::new(),
+        unicast_ttl: 255,
+        peer_ttl_min: 0,
+        v3_checksum: globals.v3_checksum,
         vips: Vec::new(),
         excluded: Vec::new(),
         tracked: Vec::new(),
@@ -120,11 +131,21 @@ fn read_keyword(
         "version" => draft.version = globals::version(statement, diagnostics).unwrap_or(draft.version),
         "nopreempt" => draft.nopreempt = Some(statement.span()),
         "preempt" => draft.nopreempt = None,
-        "mcast_src_ip" => match value::address(statement, diagnostics) {
-            Some(IpAddr::V4(address)) => draft.source = Some(address),
-            Some(IpAddr::V6(_)) => diagnostics.push(ipv6(statement.span())),
-            None => {}
-        },
+        "mcast_src_ip" | "unicast_src_ip" => {
+            draft.source = value::address(statement, diagnostics).or(draft.source);
+        }
+        "unicast_peer" => {
+            for statement in block(statement, diagnostics) {
+                peer(statement, draft, diagnostics);
+            }
+        }
+        "unicast_ttl" => {
+            draft.unicast_ttl = value::number(statement, 1..=255, diagnostics).unwrap_or(draft.unicast_ttl);
+        }
+        "native_ipv6" => draft.native_ipv6 = true,
+        "v3_checksum_as_v2" => {
+            draft.v3_checksum = globals::v3_checksum(statement, diagnostics).unwrap_or(draft.v3_checksum);
+        }
         "authentication" => draft.authentication = authentication(statement, diagnostics),
         "virtual_ipaddress" => vips(statement, &mut draft.vips, diagnostics),
         "virtual_ipaddress_excluded" => vips(statement, &mut draft.excluded, diagnostics),
@@ -215,7 +236,6 @@ fn pad(word: &Word<'_>, diagnostics: &mut Vec<Diagnostic>) -> [u8; AUTH_DATA] {
 fn vips(statement: &Statement<'_>, vips: &mut Vec<Vip>, diagnostics: &mut Vec<Diagnostic>) {
     for statement in block(statement, diagnostics) {
         match value::vip(statement, diagnostics) {
-            Some(vip) if vip.address.is_ipv6() => diagnostics.push(ipv6(statement.span())),
             Some(vip) if vips.iter().any(|v| v.address == vip.address) => {
                 diagnostics
                     .push(Diagnostic::warning(statement.span(), "the same address twice").label("ignored"));
@@ -226,8 +246,32 @@ fn vips(statement: &Statement<'_>, vips: &mut Vec<Vip>, diagnostics: &mut Vec<Di
     }
 }
 
-fn ipv6(span: std::ops::Range<usize>) -> Diagnostic {
-    Diagnostic::error(span, "IPv6 is not supported yet")
+/// `IP [min_ttl N] [max_ttl N]`.
+fn peer(statement: &Statement<'_>, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) {
+    let word = statement.keyword();
+    let Ok(address) = word.text.parse() else {
+        diagnostics.push(
+            Diagnostic::error(word.span.clone(), "not the address of a peer")
+                .help("write one address on each line"),
+        );
+        return;
+    };
+    draft.peers.push(address);
+    match statement.arguments() {
+        [] => draft.peer_ttl_min = 0,
+        [keyword, value] if keyword.text == "min_ttl" => {
+            let ttl: u8 = value.text.parse().unwrap_or(0);
+            // The kernel half has one bound for all peers: the laxest.
+            let first = draft.peers.len() == 1;
+            draft.peer_ttl_min = if first { ttl } else { ttl.min(draft.peer_ttl_min) };
+        }
+        [keyword, ..] => {
+            let message = format!("`{}` of a peer is not supported yet", keyword.text);
+            diagnostics
+                .push(Diagnostic::warning(keyword.span.clone(), message).label("ignored from here on"));
+            draft.peer_ttl_min = 0;
+        }
+    }
 }
 
 /// `NAME [weight N]`.
@@ -257,7 +301,7 @@ fn tracked(statement: &Statement<'_>, config: &Config, diagnostics: &mut Vec<Dia
 fn finish(
     name: &str,
     statement: &Statement<'_>,
-    draft: Draft,
+    mut draft: Draft,
     config: &Config,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<InstanceConfig> {
@@ -285,11 +329,32 @@ fn finish(
         missing("number of addresses", "move those beyond 255 to `virtual_ipaddress_excluded`");
         return None;
     }
-    if let Some(other) = config.instances.iter().find(|o| o.vrid == vrid && o.interface == interface) {
+    let family = match draft.vips.first() {
+        _ if draft.native_ipv6 => Family::V6,
+        Some(vip) => crate::wire::advert::family(vip.address),
+        None => draft.source.map_or(Family::V4, crate::wire::advert::family),
+    };
+    let of_family = |address: &IpAddr| crate::wire::advert::family(*address) == family;
+    let addresses = draft.vips.iter().map(|vip| &vip.address).chain(&draft.source).chain(&draft.peers);
+    if let Some(other) = addresses.copied().find(|address| !of_family(address)) {
+        let message = format!("vrrp_instance `{name}` mixes IPv4 and IPv6: {other}");
+        let help = "an advert carries one family; put the other's addresses into `virtual_ipaddress_excluded`, or into \
+                    an instance of their own";
+        diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
+        return None;
+    }
+    if let Some(other) =
+        config.instances.iter().find(|o| o.vrid == vrid && o.interface == interface && o.family == family)
+    {
         let message = format!("vrrp_instance `{name}` has the virtual_router_id of `{}`", other.name);
         let help = "two virtual routers on one interface need two identifiers";
         diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
         return None;
+    }
+    if family == Family::V6 {
+        // Version 2 has no IPv6.
+        draft.version = Version::V3;
+        link_local_first(name, statement, &mut draft.vips, diagnostics);
     }
     let interval = interval(&draft, diagnostics);
     let preempt = preempt(&draft, diagnostics);
@@ -303,6 +368,7 @@ fn finish(
         interface,
         vrid,
         version: draft.version,
+        family,
         hint: draft.hint,
         priority: draft.priority.unwrap_or(match draft.hint {
             Hint::Master => PRIORITY_OWNER,
@@ -312,12 +378,37 @@ fn finish(
         preempt,
         authentication,
         source: draft.source,
+        peers: draft.peers,
+        unicast_ttl: draft.unicast_ttl,
+        peer_ttl_min: draft.peer_ttl_min,
+        v3_checksum: draft.v3_checksum,
         vips: draft.vips,
         excluded: draft.excluded,
         tracked: draft.tracked,
         garp: draft.garp,
         down_adverts: draft.down_adverts,
     })
+}
+
+/// The first IPv6 address of an advert is link-local (RFC 9568 section 5.2.9).
+fn link_local_first(
+    name: &str,
+    statement: &Statement<'_>,
+    vips: &mut [Vip],
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let link_local =
+        |vip: &Vip| matches!(vip.address, IpAddr::V6(address) if address.is_unicast_link_local());
+    // Stable: the others keep their order.
+    vips.sort_by_key(|vip| !link_local(vip));
+    if !vips.first().is_some_and(link_local) {
+        let message = format!("vrrp_instance `{name}` has no link-local address");
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), message)
+                .label("the first IPv6 address of an advert should be one")
+                .help("other routers may refuse the adverts; add one such as `fe80::10`"),
+        );
+    }
 }
 
 /// The interval as the version can say it.
