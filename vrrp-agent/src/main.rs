@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 use clap::Parser as _;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use vrrp_agent::cli::{Cli, Command, DaemonArguments};
@@ -46,7 +47,8 @@ fn status(json: bool) -> anyhow::Result<()> {
 }
 
 fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
-    start_log(arguments);
+    // What is still to be written is written when this is dropped.
+    let _log = start_log(arguments);
     for note in arguments.ignored.given() {
         tracing::warn!("{note}");
     }
@@ -78,7 +80,10 @@ fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
     }))
 }
 
-fn start_log(arguments: &DaemonArguments) {
+/// The log is written by a thread of its own, and lines are dropped when it cannot keep up: a terminal or journal that hangs
+/// must not hold up an address.
+fn start_log(arguments: &DaemonArguments) -> WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let level = if arguments.log_detail { LevelFilter::DEBUG } else { LevelFilter::INFO };
     // netlink's crates tell every message at debug level.
     let quiet =
@@ -94,6 +99,7 @@ fn start_log(arguments: &DaemonArguments) {
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .init();
+    guard
 }

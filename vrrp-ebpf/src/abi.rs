@@ -27,7 +27,7 @@ macro_rules! plain {
         const _: () = assert!(size_of::<$name>() == $size);
     )+};
 }
-plain! { InstanceKey: 12, Instance: 96, VipKey: 24, Vip: 12, Lease: 24, Watchdog: 120, Counters: 184, Event: 72 }
+plain! { InstanceKey: 12, Instance: 112, VipKey: 24, Vip: 12, Lease: 24, Watchdog: 120, Counters: 184, Event: 72 }
 
 /// Key of `instances`: a virtual router as the wire names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +39,15 @@ pub struct InstanceKey {
     pub family: Family,
     /// Virtual router identifier.
     pub vrid: u32,
+}
+
+impl InstanceKey {
+    /// Equality without `memcmp`: BPF has none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn same(&self, other: &Self) -> bool {
+        self.ifindex == other.ifindex && self.family as u32 == other.family as u32 && self.vrid == other.vrid
+    }
 }
 
 /// What an instance is, as far as the kernel must know.
@@ -67,6 +76,10 @@ pub struct Instance {
     pub slot: u32,
     /// Its role.
     pub role: Role,
+    /// Its own key.
+    pub key: InstanceKey,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Key of `vips`: an address on an interface.
@@ -248,10 +261,12 @@ pub enum EventKind {
     MasterLost = 3,
     /// As backup: a lower priority is advertised, which does not hold us back.
     Outranked = 4,
-    /// As master: another router advertises; the agent decides by its priority.
+    /// As master: another router advertises that does not rank higher.
     Rival = 5,
     /// As master: another host claims an address of ours.
     Conflict = 6,
+    /// As master: a router that ranks higher advertises; the epoch is fenced.
+    Superior = 7,
 }
 
 /// What goes through the ring `events`.

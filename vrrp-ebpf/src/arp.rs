@@ -13,25 +13,20 @@ pub const BROADCAST: [u8; 6] = [0xff; 6];
 /// defenders that both give up; an election must settle sooner).
 pub const DEFENCE_INTERVAL_NS: u64 = 1_000_000_000;
 
-/// Which address of an ARP packet might be ours, and what it is doing there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Concern {
-    /// Somebody asks who has this address.
-    Asked([u8; 4]),
-    /// Somebody says to have this address: a gratuitous request or reply, or any packet sent from it.
-    Claimed([u8; 4]),
-}
-
-/// Reads what an ARP packet is about. A claim counts before a question: a gratuitous request is both.
+/// The address that the sender says to have: of any request or reply, since each teaches those who hear it (RFC 5227
+/// section 2.4). A probe says none.
 #[inline(always)]
 #[must_use]
-pub fn concern(arp: &ArpHdr) -> Option<Concern> {
-    let claimed = arp.spa != [0; 4] && (arp.spa == arp.tpa || arp.oper() == REPLY);
-    match (arp.oper(), claimed) {
-        (REQUEST | REPLY, true) => Some(Concern::Claimed(arp.spa)),
-        (REQUEST, false) => Some(Concern::Asked(arp.tpa)),
-        _ => None,
-    }
+pub fn claimed(arp: &ArpHdr) -> Option<[u8; 4]> {
+    let speaks = matches!(arp.oper(), REQUEST | REPLY);
+    (speaks && arp.spa != [0; 4]).then_some(arp.spa)
+}
+
+/// The address that the sender asks for.
+#[inline(always)]
+#[must_use]
+pub fn asked(arp: &ArpHdr) -> Option<[u8; 4]> {
+    (arp.oper() == REQUEST).then_some(arp.tpa)
 }
 
 /// The answer to a question: the address is at `mac`.
@@ -79,18 +74,16 @@ mod tests {
     }
 
     #[test]
-    fn questions_claims_and_the_rest() {
-        let cases = [
-            (packet(REQUEST, HOST, VIP), Some(Concern::Asked(VIP))),
-            (packet(REQUEST, [0; 4], VIP), Some(Concern::Asked(VIP))), // RFC 5227 probe
-            (packet(REQUEST, VIP, VIP), Some(Concern::Claimed(VIP))),
-            (packet(REPLY, VIP, VIP), Some(Concern::Claimed(VIP))),
-            (packet(REPLY, VIP, HOST), Some(Concern::Claimed(VIP))),
-            (packet(REPLY, [0; 4], HOST), None),
-            (packet(3, HOST, VIP), None),
-        ];
-        for (arp, expected) in cases {
-            assert_eq!(concern(&arp), expected, "{arp:?}");
+    fn questions_and_claims() {
+        for (arp, expected) in [
+            (packet(REQUEST, HOST, VIP), (Some(HOST), Some(VIP))),
+            (packet(REQUEST, VIP, HOST), (Some(VIP), Some(HOST))), // a dead master's stack, asking for a client
+            (packet(REQUEST, [0; 4], VIP), (None, Some(VIP))),     // RFC 5227 probe
+            (packet(REQUEST, VIP, VIP), (Some(VIP), Some(VIP))),
+            (packet(REPLY, VIP, HOST), (Some(VIP), None)),
+            (packet(3, HOST, VIP), (None, None)),
+        ] {
+            assert_eq!((claimed(&arp), asked(&arp)), expected, "{arp:?}");
         }
     }
 

@@ -80,11 +80,15 @@ fn opaque(mut number: usize) -> usize {
     number
 }
 
-/// Borrows a value of a map whose elements are replaced, never changed.
+/// Copies a map value into one that is this CPU's alone, where it stays until the program ends.
 #[inline(always)]
-pub(crate) fn borrow<T>(value: *const T) -> &'static T {
-    // SAFETY: a pointer that a map lookup returned; the kernel frees a replaced element only after the program has ended.
-    unsafe { &*value }
+pub(crate) fn copy_to<T: Copy>(from: *const T, to: *mut T) -> &'static T {
+    // SAFETY: pointers that map lookups returned; programs of one CPU do not interrupt each other, since they all run in its
+    // network softirq.
+    unsafe {
+        *to = *from;
+        &*to
+    }
 }
 
 /// Copies a map value.

@@ -8,8 +8,8 @@ use vrrp_ebpf::abi::{
     Watchdog,
 };
 
-// Not preallocated: an update then replaces an element, and whoever reads the old one goes on doing so. A preallocated
-// element is reused at once, under the reader's eyes.
+// Not preallocated: an update then puts a new element in the old one's place, and hardly ever reuses its memory at once, as
+// it always does with preallocated elements.
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 
 /// Room for the longest advert, a power of two so that a length can be masked to it.
@@ -27,12 +27,17 @@ pub(crate) static WATCHDOGS: Array<Watchdog, INSTANCES_MAX> = Array::new();
 static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
 #[btf_map(name = "scratch")]
 static SCRATCH: PerCpuArray<[u8; SCRATCH_BYTES], 1> = PerCpuArray::new();
+#[btf_map(name = "current")]
+static CURRENT: PerCpuArray<Instance, 1> = PerCpuArray::new();
 #[btf_map(name = "events")]
 static EVENTS: RingBuf<Event, EVENTS_BYTES> = RingBuf::new();
 
 #[inline(always)]
 pub(crate) fn instance(key: &InstanceKey) -> Option<&'static Instance> {
-    INSTANCES.get_ptr(key).map(crate::ctx::borrow)
+    // A copy, off the stack: the memory of a replaced element may serve another key a moment later, and what was copied is
+    // only ours if it says so.
+    let instance = crate::ctx::copy_to(INSTANCES.get_ptr(key)?, CURRENT.get_ptr_mut(0)?);
+    instance.key.same(key).then_some(instance)
 }
 
 #[inline(always)]

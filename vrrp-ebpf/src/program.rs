@@ -9,7 +9,7 @@ use network_types::eth::{EthHdr, EtherType};
 use network_types::ip::Ipv6Hdr;
 use vrrp_ebpf::abi::{Event, EventKind, Instance, InstanceKey, Role, Vip, VipKey, Watchdog};
 use vrrp_ebpf::advert::{self, Address, Advert, Datagram, Family, Reject};
-use vrrp_ebpf::arp::{self, Concern};
+use vrrp_ebpf::arp;
 use vrrp_ebpf::election::{AtBackup, AtMaster};
 use vrrp_ebpf::frame::{self, Kind, Neighbour, NeighbourKind};
 use vrrp_ebpf::nd::{self, Reply};
@@ -88,22 +88,28 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
             return;
         }
     };
-    let unchanged = ctx::with(watchdog, |w| {
-        let unchanged = w.epoch == instance.epoch
-            && w.master.same(&advert.source)
-            && w.master_priority == u32::from(advert.priority)
-            && w.master_interval_ns == advert.interval_ns;
-        w.key = *key;
-        w.epoch = instance.epoch;
-        w.master = advert.source;
-        w.master_priority = advert.priority.into();
-        w.master_interval_ns = advert.interval_ns;
+    watchdog::expect_by(watchdog, now_ns, deadline_ns);
+    let news = ctx::with(watchdog, |w| {
+        let first = w.epoch != instance.epoch;
+        let changed = !w.master.same(&advert.source)
+            || w.master_priority != u32::from(advert.priority)
+            || w.master_interval_ns != advert.interval_ns;
         w.last_advert_ns = now_ns;
         w.adverts += 1;
-        unchanged
+        // The first of an epoch is always told: it hands the watch over. A change that comes too soon after another is not
+        // noted either, so that the next advert still is news.
+        let news = first || (changed && now_ns - w.last_rival_ns >= RIVAL_INTERVAL_NS);
+        if news {
+            w.key = *key;
+            w.master = advert.source;
+            w.master_priority = advert.priority.into();
+            w.master_interval_ns = advert.interval_ns;
+            w.last_rival_ns = now_ns;
+            w.epoch = instance.epoch;
+        }
+        news
     });
-    watchdog::expect_by(watchdog, now_ns, deadline_ns);
-    if !unchanged {
+    if news {
         maps::send(event(kind, instance, advert, now_ns, deadline_ns));
     }
 }
@@ -114,15 +120,21 @@ fn at_master(instance: &Instance, watchdog: *mut Watchdog, advert: &Advert) {
     match instance.candidate.at_master(advert) {
         AtMaster::Echo => {}
         AtMaster::Superior { .. } => {
-            // No more answers in this epoch, before the agent has woken.
-            ctx::with(watchdog, |w| {
-                w.fenced_epoch = instance.epoch;
+            // No more answers in this epoch, before the agent has woken. Told once whatever the limit: it ends a mastership.
+            let first = ctx::with(watchdog, |w| {
+                let first = w.fenced_epoch != instance.epoch;
                 w.master = advert.source;
                 w.master_priority = advert.priority.into();
                 w.master_interval_ns = advert.interval_ns;
                 w.last_advert_ns = now_ns;
+                w.fenced_epoch = instance.epoch;
+                first
             });
-            report_rival(EventKind::Rival, instance, watchdog, advert, now_ns);
+            if first {
+                maps::send(event(EventKind::Superior, instance, advert, now_ns, 0));
+            } else {
+                report_rival(EventKind::Superior, instance, watchdog, advert, now_ns);
+            }
         }
         AtMaster::Resigned | AtMaster::Inferior => {
             report_rival(EventKind::Rival, instance, watchdog, advert, now_ns);
@@ -164,32 +176,37 @@ fn event(kind: EventKind, instance: &Instance, advert: &Advert, time_ns: u64, de
 #[inline(never)]
 fn on_arp(ctx: &XdpContext) -> u32 {
     let Some(packet) = frame::arp(&Packet(ctx)) else { return XDP_PASS };
-    let Some(concern) = arp::concern(&packet) else { return XDP_PASS };
-    let (Concern::Asked(address) | Concern::Claimed(address)) = concern;
-    let Some(vip) = vip(ctx, Family::V4, Address::v4(address)) else { return XDP_PASS };
-    match concern {
-        Concern::Asked(_) if held(&vip) => {
-            let reply = arp::answer(&packet, vip.mac);
-            maps::count(|c| &mut c.arp_answered);
-            send_arp(ctx, reply.tha, &reply)
-        }
-        // The address may still be on the interface of an agent that died: the stack must not answer for it.
-        Concern::Asked(_) => {
-            maps::count(|c| &mut c.arp_swallowed);
-            XDP_DROP
-        }
-        Concern::Claimed(_) if packet.sha != vip.mac && held(&vip) => {
-            if !defence_due(&vip, Address::v4(address), packet.sha) {
-                maps::count(|c| &mut c.arp_defence_limited);
-                return XDP_DROP;
-            }
-            warn!(ctx, "{:i} is claimed by {:mac} too; answered", u32::from_be_bytes(address), packet.sha);
-            maps::count(|c| &mut c.arp_defended);
-            send_arp(ctx, arp::BROADCAST, &arp::gratuitous(address, vip.mac))
-        }
-        // The new master's announcement: the stack's neighbour table wants it.
-        Concern::Claimed(_) => XDP_PASS,
+    if let Some(claimed) = arp::claimed(&packet)
+        && let Some(vip) = vip(ctx, Family::V4, Address::v4(claimed))
+    {
+        return on_claim(ctx, &packet, claimed, &vip);
     }
+    let Some(asked) = arp::asked(&packet) else { return XDP_PASS };
+    let Some(vip) = vip(ctx, Family::V4, Address::v4(asked)) else { return XDP_PASS };
+    if held(&vip) {
+        let reply = arp::answer(&packet, vip.mac);
+        maps::count(|c| &mut c.arp_answered);
+        return send_arp(ctx, reply.tha, &reply);
+    }
+    // The address may still be on the interface of an agent that died: the stack must not answer for it.
+    maps::count(|c| &mut c.arp_swallowed);
+    XDP_DROP
+}
+
+/// An ARP packet that says to come from an address of ours.
+#[inline(always)]
+fn on_claim(ctx: &XdpContext, packet: &ArpHdr, claimed: [u8; 4], vip: &Vip) -> u32 {
+    if packet.sha == vip.mac || !held(vip) {
+        // The new master's announcement, say: the stack's neighbour table wants it.
+        return XDP_PASS;
+    }
+    if !defence_due(vip, Address::v4(claimed), packet.sha) {
+        maps::count(|c| &mut c.arp_defence_limited);
+        return XDP_DROP;
+    }
+    warn!(ctx, "{:i} is claimed by {:mac} too; answered", u32::from_be_bytes(claimed), packet.sha);
+    maps::count(|c| &mut c.arp_defended);
+    send_arp(ctx, arp::BROADCAST, &arp::gratuitous(claimed, vip.mac))
 }
 
 #[inline(never)]

@@ -7,7 +7,8 @@
 //! The race between an advert and the callback is decided by two exchanges, each a full barrier. An advert stores the
 //! deadline, then marks the timer as running; the callback takes the mark away, then reads the deadline. Whatever the
 //! interleaving, either the callback sees the new deadline and sleeps on, or the advert sees the mark gone and starts
-//! the timer. Both may happen: starting a timer twice only moves it. A watch without a timer cannot.
+//! the timer. Both may happen, and the later start wins; whoever starts a timer therefore reads the deadline once more and,
+//! if it has moved earlier meanwhile, starts the timer again. A watch without a timer, or with one too late, cannot be.
 
 use core::ffi::c_void;
 
@@ -27,7 +28,18 @@ pub(crate) fn expect_by(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) 
     if !running {
         ctx::prepare_timer(watchdog, fired);
     }
-    if !ctx::start_timer(watchdog, deadline_ns.saturating_sub(now_ns)) {
+    start(watchdog, now_ns, deadline_ns);
+}
+
+/// Starts the timer for a deadline, or for an earlier one that another CPU has stored meanwhile.
+#[inline(always)]
+fn start(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) {
+    let mut started = ctx::start_timer(watchdog, deadline_ns.saturating_sub(now_ns));
+    let latest_ns = ctx::deadline(watchdog);
+    if latest_ns < deadline_ns {
+        started = ctx::start_timer(watchdog, latest_ns.saturating_sub(now_ns));
+    }
+    if !started {
         ctx::swap_armed(watchdog, 0);
         maps::count(|c| &mut c.timer_failed);
     }
@@ -42,10 +54,7 @@ extern "C" fn fired(_map: *mut c_void, slot: *mut u32, watchdog: *mut Watchdog) 
     let now_ns = ctx::now_ns();
     if deadline_ns > now_ns {
         ctx::swap_armed(watchdog, 1);
-        if !ctx::start_timer(watchdog, deadline_ns - now_ns) {
-            ctx::swap_armed(watchdog, 0);
-            maps::count(|c| &mut c.timer_failed);
-        }
+        start(watchdog, now_ns, deadline_ns);
         return 0;
     }
     let (key, epoch, master, priority, interval_ns) =

@@ -15,14 +15,17 @@ const OTHER_SUBSYSTEMS: [&str; 4] = ["virtual_server", "virtual_server_group", "
 
 /// Builds the model, and complains. The result is only to be used if no complaint is an error.
 pub(super) fn build(statements: &[Statement<'_>], diagnostics: &mut Vec<Diagnostic>) -> Config {
+    refuse_substitution(statements, diagnostics);
     let mut globals = Globals::default();
     let mut config = Config { router_id: None, scripts: Vec::new(), instances: Vec::new() };
+    // keepalived resolves this one at the end, so it holds for instances above it too.
+    globals::read_version(statements, &mut globals, diagnostics);
     for statement in statements {
         let keyword = statement.keyword();
         match keyword.text {
             "global_defs" => globals::read(block(statement, diagnostics), &mut globals, diagnostics),
             "vrrp_script" => {
-                let script = script::read(statement, diagnostics);
+                let script = script::read(statement, &globals, diagnostics);
                 config.scripts.extend(script);
             }
             "vrrp_instance" => {
@@ -35,7 +38,6 @@ pub(super) fn build(statements: &[Statement<'_>], diagnostics: &mut Vec<Diagnost
                     .label("its members would fail over one by one")
                     .help("without the group each instance fails over by itself; remove it if that is acceptable"),
             ),
-            "include" => diagnostics.push(Diagnostic::error(statement.span(), "`include` is not supported yet")),
             other if OTHER_SUBSYSTEMS.contains(&other) => {
                 let message = format!("`{other}` belongs to another subsystem of keepalived");
                 diagnostics.push(
@@ -53,6 +55,35 @@ pub(super) fn build(statements: &[Statement<'_>], diagnostics: &mut Vec<Diagnost
         );
     }
     config
+}
+
+/// What changes the meaning of the text itself: read over, it would leave another configuration than the user has.
+fn refuse_substitution(statements: &[Statement<'_>], diagnostics: &mut Vec<Diagnostic>) {
+    for statement in statements {
+        let keyword = statement.keyword();
+        let include = ["include", "includer", "includem", "includew", "includeb", "includea"];
+        let substitution =
+            statement.words.iter().find(|word| !word.quoted() && word.text.starts_with(['$', '~', '@']));
+        if include.contains(&keyword.text) {
+            let message = format!("`{}` is not supported yet", keyword.text);
+            diagnostics.push(Diagnostic::error(statement.span(), message).help("put all into one file"));
+        } else if let Some(word) = substitution {
+            diagnostics.push(
+                Diagnostic::error(
+                    word.span.clone(),
+                    "definitions, sequences and conditions are not supported yet",
+                )
+                .help("write the value itself; a quoted word is taken as it stands"),
+            );
+        }
+        refuse_substitution(statement.block.as_deref().unwrap_or_default(), diagnostics);
+    }
+}
+
+/// A keyword of keepalived's that, read over, would keep the routers of one VRID from hearing each other.
+fn changes_who_is_heard(statement: &Statement<'_>, keyword: &str) -> Diagnostic {
+    Diagnostic::error(statement.keyword().span.clone(), format!("`{keyword}` is not supported yet"))
+        .label("without it the routers would not hear each other, and each would become master")
 }
 
 /// The statements of a block; a missing one is complained of.

@@ -10,7 +10,9 @@ mod value;
 use std::path::Path;
 
 pub use diagnostic::{Diagnostic, Severity};
-pub use model::{Authentication, Config, Hint, InstanceConfig, Script, ScriptIndex, Tracked, Vip};
+pub use model::{
+    Authentication, Config, Hint, InstanceConfig, Script, ScriptIndex, ScriptUser, Tracked, Vip,
+};
 
 /// No configuration is larger: 255 instances with 20 addresses each are about 200 kB.
 const SIZE_MAX: u64 = 16 * 1024 * 1024;

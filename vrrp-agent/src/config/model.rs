@@ -42,6 +42,17 @@ pub struct Script {
     pub fall: u32,
     /// Whether it counts as failed until it has run.
     pub init_fail: bool,
+    /// Whom it runs as; `None` is `keepalived_script` if there is such a user, else the agent's own.
+    pub user: Option<ScriptUser>,
+}
+
+/// `user` or `script_user`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptUser {
+    /// The user's name.
+    pub user: String,
+    /// The group's, if not the user's own.
+    pub group: Option<String>,
 }
 
 /// A script that an instance tracks.

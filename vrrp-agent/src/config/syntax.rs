@@ -17,6 +17,13 @@ pub(super) struct Word<'t> {
     pub(super) span: Range<usize>,
 }
 
+impl Word<'_> {
+    /// Whether it stood in quotes.
+    pub(super) fn quoted(&self) -> bool {
+        self.span.len() > self.text.len()
+    }
+}
+
 /// A line of words, never none, and the block behind it if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Statement<'t> {

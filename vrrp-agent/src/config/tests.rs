@@ -53,6 +53,9 @@ fn complaints_have_their_place() {
         ("global_defs {\n router_id \"x\n}\n", (2, 12), "does not end on its line"),
         ("", (1, 1), "no vrrp_instance"),
         (&instance("auth_hmac {\n}"), (5, 1), "`auth_hmac` is not supported yet"),
+        ("global_defs {\n vrrp_strict\n}\n", (2, 2), "`vrrp_strict` is not supported yet"),
+        (&instance("include x"), (5, 1), "`include` is not supported yet"),
+        (&instance("priority $P"), (5, 10), "definitions, sequences and conditions"),
         (&instance("virtual_ipaddress {\nfe80::1\n}"), (1, 1), "mixes IPv4 and IPv6: fe80::1"),
         (&(instance("") + &instance("")), (7, 1), "has the virtual_router_id of `V`"),
         (&instance("virtual_ipaddress {\n10.0.0.300\n}"), (6, 1), "not an address"),
@@ -64,6 +67,13 @@ fn complaints_have_their_place() {
         assert!(found.iter().any(expected), "{text:?}: {found:?}");
         assert!(parse(text).config.is_none());
     }
+}
+
+/// keepalived resolves the version at the end of the file.
+#[test]
+fn the_version_may_stand_below() {
+    let text = instance("") + "global_defs {\nvrrp_version 3\n}\n";
+    assert_eq!(parse(&text).config.expect("a valid file").instances[0].version, Version::V3);
 }
 
 #[test]

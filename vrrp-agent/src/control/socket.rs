@@ -37,7 +37,15 @@ pub async fn serve(path: &Path, ask: impl AsyncFn() -> Option<Snapshot>) -> Resu
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     loop {
-        let (mut client, _) = listener.accept().await?;
+        let mut client = match listener.accept().await {
+            Ok((client, _)) => client,
+            Err(error) => {
+                // Out of descriptors, say: the next one may be luckier.
+                tracing::warn!("control socket: {error}");
+                tokio::time::sleep(PATIENCE).await;
+                continue;
+            }
+        };
         let Some(snapshot) = ask().await else { return Ok(()) };
         let Ok(json) = serde_json::to_vec(&snapshot) else { continue };
         // Whatever the client does is the client's affair.

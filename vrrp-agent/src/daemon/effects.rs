@@ -1,11 +1,12 @@
 //! Carrying out what the engine asks for: addresses by netlink, the log. In order, each instance's and all together.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use nix::sys::eventfd::EventFd;
 use rtnetlink::Handle;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::engine::{Command, Effect};
 use super::status::{explain, state_name};
@@ -52,11 +53,13 @@ pub(super) struct Executor {
     pub(super) handle: Handle,
     pub(super) placed: Vec<Vec<Placed>>,
     pub(super) engineer: Engineer,
+    /// Told of each instance whose addresses the kernel did not take.
+    pub(super) refused: UnboundedSender<Slot>,
 }
 
 impl Executor {
-    /// Until the engine has ended and everything that it asked for is done.
-    pub(super) async fn run(&self, mut effects: UnboundedReceiver<Effect>) {
+    /// Until the engine has ended and everything that it asked for is done. May be left off and taken up again.
+    pub(super) async fn run(&self, effects: &mut UnboundedReceiver<Effect>) {
         while let Some(effect) = effects.recv().await {
             self.carry_out(effect).await;
         }
@@ -65,11 +68,16 @@ impl Executor {
     async fn carry_out(&self, effect: Effect) {
         match effect {
             Effect::Install { slot, epoch } => {
-                self.install(slot).await;
-                // An engine that has ended needs no answer.
-                let _ended = self.engineer.tell(Command::Installed { slot, epoch });
+                // Whoever listens may have ended.
+                if self.install(slot).await {
+                    let _ended = self.engineer.tell(Command::Installed { slot, epoch });
+                } else {
+                    let _ended = self.refused.send(slot);
+                }
             }
-            Effect::Withdraw { slot } => self.withdraw(slot).await,
+            Effect::Withdraw { slot } => {
+                let _told = self.withdraw(slot).await;
+            }
             Effect::Transition { slot, from, to, cause, priority, late } => {
                 let late = late.filter(|_| to == State::Master);
                 let late = late
@@ -91,27 +99,40 @@ impl Executor {
         }
     }
 
-    async fn install(&self, slot: Slot) {
+    /// True if all addresses are there.
+    async fn install(&self, slot: Slot) -> bool {
+        let mut all = true;
         for Placed { vip, ifindex } in &self.placed[slot] {
             if let Err(error) = addresses::add(&self.handle, *ifindex, vip).await {
                 tracing::error!("{}: {error}", self.engineer.names[slot]);
+                all = false;
             }
         }
+        all
     }
 
-    pub(super) async fn withdraw(&self, slot: Slot) {
+    /// True if all addresses are gone.
+    pub(super) async fn withdraw(&self, slot: Slot) -> bool {
+        let mut all = true;
         for Placed { vip, ifindex } in &self.placed[slot] {
             if let Err(error) = addresses::remove(&self.handle, *ifindex, vip).await {
                 tracing::error!("{}: {error}", self.engineer.names[slot]);
+                all = false;
             }
         }
+        all
     }
 
-    /// Removes addresses that a crash left behind. With a fence from before still up, nobody is answered meanwhile.
-    pub(super) async fn remove_leftovers(&self) -> Result<(), crate::net::NetError> {
+    /// Removes addresses that a crash left behind: those of the configuration, and those that the pins of the earlier run know
+    /// (`earlier`), should the configuration have changed. With its fence still up, nobody is answered meanwhile.
+    pub(super) async fn remove_leftovers(
+        &self,
+        earlier: &[(u32, IpAddr)],
+    ) -> Result<(), crate::net::NetError> {
         for installed in addresses::list(&self.handle).await? {
-            let ours = |p: &Placed| p.ifindex == installed.index && p.vip.address == installed.address;
-            if self.placed.iter().flatten().any(ours) {
+            let place = (installed.index, installed.address);
+            let mut ours = self.placed.iter().flatten().map(|placed| (placed.ifindex, placed.vip.address));
+            if earlier.contains(&place) || ours.any(|ours| ours == place) {
                 tracing::warn!("removing {}, which an earlier run left on its interface", installed.address);
                 addresses::remove_installed(&self.handle, installed).await?;
             }

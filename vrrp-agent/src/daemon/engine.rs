@@ -4,6 +4,7 @@
 //! What has arrived is handed in before a deadline that has passed. Nothing in here logs, forks or speaks netlink: what
 //! might block is an [`Effect`], carried out elsewhere.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
@@ -31,6 +32,8 @@ use crate::wire::ethernet::Mac;
 
 /// How often the kernel's watches are looked over, should an event have been lost.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// What is heard in one round, and announced in one: a flood, or a thousand addresses, must not hold up an advert.
+const ROUND_MAX: usize = 256;
 /// A failure to send is told at most this often for each instance.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -90,11 +93,11 @@ impl Router {
     }
 }
 
-/// A packet to send, and whether it renews the lease of an instance.
+/// An advert to send.
 struct Queued {
     slot: Slot,
     packet: Packet,
-    renews: bool,
+    priority: u8,
 }
 
 /// The thread's state.
@@ -107,7 +110,9 @@ pub(super) struct Engine {
     wake: Arc<EventFd>,
     timer: TimerFd,
     epoll: Epoll,
-    queue: Vec<Queued>,
+    adverts: Vec<Queued>,
+    /// What is announced, after all adverts and a few at a time.
+    announcements: VecDeque<(Slot, Packet)>,
     next_sweep: Time,
     status: StatusPage,
 }
@@ -142,7 +147,6 @@ impl Engine {
         }
         let transmitter = Transmitter::open()?;
         let next_sweep = host::now() + SWEEP_INTERVAL;
-        let queue = Vec::new();
         Ok(Self {
             routers,
             plane,
@@ -152,7 +156,8 @@ impl Engine {
             wake,
             timer,
             epoll,
-            queue,
+            adverts: Vec::new(),
+            announcements: VecDeque::new(),
             next_sweep,
             status,
         })
@@ -179,7 +184,8 @@ impl Engine {
     fn sleep(&mut self) -> io::Result<()> {
         let deadline = self.routers.iter().filter_map(|router| router.machine.next_deadline()).min();
         let sweep = self.kernel_watches().then_some(self.next_sweep);
-        match [deadline, sweep].into_iter().flatten().min() {
+        let more = (!self.announcements.is_empty()).then(Time::default);
+        match [deadline, sweep, more].into_iter().flatten().min() {
             // A time of zero would stop the timer instead.
             Some(at) => {
                 let at = at.elapsed().max(Duration::from_nanos(1));
@@ -201,14 +207,18 @@ impl Engine {
 
     /// One round: all that has arrived, then all that is due, then send.
     fn step(&mut self) -> Next {
-        // Both are only there to wake us; what they counted does not matter, and reading them empty is no error.
+        let now = host::now();
+        let mut heard = 0;
+        while heard < ROUND_MAX
+            && let Some(signal) = self.plane.next_signal()
+        {
+            self.take_signal(signal, now);
+            heard += 1;
+        }
+        // It is only there to wake us; what it counted does not matter, and reading it empty is no error.
         let _count = self.wake.read();
         let next = self.take_commands();
-        let now = host::now();
-        while let Some(signal) = self.plane.next_signal(now) {
-            self.take_signal(signal, now);
-        }
-        // Not a newer clock: what arrives from here on is heard before a deadline that passes from here on.
+        // Not a newer clock: what has arrived since is heard before a deadline that has passed since.
         for slot in 0..self.routers.len() {
             if self.routers[slot].machine.next_deadline().is_some_and(|at| at <= now) {
                 self.take_deadline(slot, now);
@@ -278,9 +288,12 @@ impl Engine {
             State::Backup => self.plane.kernel_watch(slot).filter(|watch| watch.deadline > now),
             State::Initialize | State::Master | State::Fault => None,
         };
-        match alive {
-            Some(watch) => machine.handle_advert(now, &watch.advert, Watch::Kernel),
-            None => machine.handle_timeout(now),
+        if let Some(watch) = alive {
+            machine.handle_advert(now, &watch.advert, Watch::Kernel);
+        }
+        // Still due: nobody watches, or whom the kernel watches ranks below us by now.
+        if machine.next_deadline().is_some_and(|at| at <= now) {
+            machine.handle_timeout(now);
         }
         self.drain(slot, late);
     }
@@ -298,12 +311,12 @@ impl Engine {
             match output {
                 Output::Advertise { priority } => {
                     let packets = router.frames.adverts(priority).iter().cloned();
-                    self.queue.extend(packets.map(|packet| Queued { slot, packet, renews: priority != 0 }));
+                    self.adverts.extend(packets.map(|packet| Queued { slot, packet, priority }));
                 }
                 Output::Announce { repeat } => {
                     for _ in 0..repeat {
                         let packets = router.frames.announcements().iter().cloned();
-                        self.queue.extend(packets.map(|packet| Queued { slot, packet, renews: false }));
+                        self.announcements.extend(packets.map(|packet| (slot, packet)));
                     }
                 }
                 Output::Install => {
@@ -312,6 +325,9 @@ impl Engine {
                 }
                 Output::Withdraw => {
                     router.lease_until = None;
+                    // What was to be said as master is not said any more; a resignation is.
+                    self.adverts.retain(|queued| queued.slot != slot || queued.priority == 0);
+                    self.announcements.retain(|&(of, _)| of != slot);
                     self.tell(Effect::Withdraw { slot });
                 }
                 Output::Transition { from, to, cause } => {
@@ -326,15 +342,17 @@ impl Engine {
     /// Sends what is queued, then renews the leases of those whose adverts left. The clock is read before: a lease is never
     /// longer than the peers' patience.
     fn flush(&mut self) {
-        let queue = std::mem::take(&mut self.queue);
+        let adverts = std::mem::take(&mut self.adverts);
+        let announcements: Vec<(Slot, Packet)> =
+            self.announcements.drain(..self.announcements.len().min(ROUND_MAX)).collect();
         let heartbeat = host::now();
-        let outgoing: Vec<Outgoing<'_>> = queue.iter().map(|queued| queued.packet.outgoing()).collect();
-        let mut failures = vec![None; queue.len()];
+        let outgoing: Vec<Outgoing<'_>> = adverts.iter().map(|queued| queued.packet.outgoing()).collect();
+        let mut failures = vec![None; adverts.len()];
         self.transmitter.send(&outgoing, |index, error| failures[index] = Some(error.to_string()));
-        for (queued, failure) in queue.iter().zip(failures) {
+        for (queued, failure) in adverts.iter().zip(failures) {
             let slot = queued.slot;
             match failure {
-                None if queued.renews && self.routers[slot].machine.state() == State::Master => {
+                None if queued.priority != 0 && self.routers[slot].machine.state() == State::Master => {
                     let until = heartbeat + self.routers[slot].machine.lease();
                     self.routers[slot].lease_until = Some(until);
                     if let Err(error) = self.plane.renew(slot, heartbeat, until) {
@@ -342,8 +360,14 @@ impl Engine {
                     }
                 }
                 None => {}
-                Some(error) => self.complain(slot, heartbeat, "send a packet", error),
+                Some(error) => self.complain(slot, heartbeat, "send an advert", error),
             }
+        }
+        let outgoing: Vec<Outgoing<'_>> = announcements.iter().map(|(_, packet)| packet.outgoing()).collect();
+        let mut failed = Vec::new();
+        self.transmitter.send(&outgoing, |index, error| failed.push((announcements[index].0, error)));
+        for (slot, error) in failed {
+            self.complain(slot, heartbeat, "announce an address", error.to_string());
         }
     }
 

@@ -11,21 +11,23 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use vrrp_ebpf::abi::{INSTANCES_MAX, InstanceKey};
 use vrrp_ebpf::advert::{Auth, Cast, Family, Rules};
 
 use crate::config::{Authentication, Config, InstanceConfig};
 use crate::control;
-use crate::dataplane::{DataPlane, EbpfPlane, Mode, SocketPlane, VipEntry, bpffs};
+use crate::dataplane::bpffs::{self, PinDirectory};
+use crate::dataplane::{DataPlane, EbpfPlane, Mode, SocketPlane, VipEntry};
 use crate::host::{self, Capability};
 use crate::net::NetError;
-use crate::net::links::{self, Link};
+use crate::net::links::{self, Link, LinkChange};
 use crate::net::receive::Membership;
 use crate::track::{ScriptState, Tracker, script};
 use crate::vrrp::{Instance, Params};
@@ -72,10 +74,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     }
     let runtime_directory = host::make_runtime_directory().context("cannot make the runtime directory")?;
     let pid_file = pid_file.unwrap_or_else(|| runtime_directory.join("agent.pid"));
-    let _pid_file = PidFile::acquire(&pid_file)?;
-    let _namespace = PidFile::acquire(&runtime_directory.join("namespace.lock"))
+    let pid_file = PidFile::acquire(&pid_file)?;
+    let namespace = PidFile::acquire(&runtime_directory.join("namespace.lock"))
         .context("one network namespace has one vrrp-agent")?;
 
+    // Before anything is looked at or started, so that nothing is missed.
+    let mut signals = Signals::register()?;
+    let link_changes = links::changes()?;
     let netlink = links::connect()?;
     let host = Host::look(&netlink, &config).await?;
     let (commands, command_queue) = mpsc::channel();
@@ -84,9 +89,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let wake = Arc::new(wake);
     let names: Arc<[String]> = config.instances.iter().map(|instance| instance.name.clone()).collect();
     let engineer = Engineer { commands, wake: Arc::clone(&wake), names };
-    let executor = Executor { handle: netlink, placed: host.placed(&config), engineer: engineer.clone() };
+    let (refused, refusals) = unbounded_channel();
+    let placed = host.placed(&config);
+    let executor = Executor { handle: netlink, placed, engineer: engineer.clone(), refused };
     // In this order: a fence that an earlier run left up stays until its addresses are gone.
-    executor.remove_leftovers().await?;
+    let left_behind = bpffs::left_behind();
+    let earlier = left_behind.as_ref().map(EbpfPlane::addresses_of_earlier_run).unwrap_or_default();
+    executor.remove_leftovers(&earlier).await?;
+    if let Some(pins) = left_behind {
+        pins.remove();
+    }
     let (mut plane, pins) = open_plane(&config, &host, choice, mode)?;
     let _memberships = host.join_groups()?;
     tracing::info!("data plane: {}", plane.describe());
@@ -99,35 +111,92 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         machine.set_contributions(host::now(), health.contributions);
         machine.set_fault(host::now(), health.fault);
     }
-    let (effects, effect_queue) = unbounded_channel();
-    let status = StatusPage { config: config.clone(), sources: host.sources.clone(), pins };
+    let (effects, mut effect_queue) = unbounded_channel();
+    let pins_path = pins.as_ref().map(|pins| pins.path.display().to_string());
+    let status = StatusPage { config: config.clone(), sources: host.sources.clone(), pins: pins_path };
     let engine = Engine::new(routers, plane, command_queue, effects, wake, status)?;
     let thread = std::thread::Builder::new().name("vrrp".to_owned()).spawn(move || engine.run())?;
 
-    let scripts = start_scripts(&config);
+    let news = News { scripts: start_scripts(&config), links: link_changes, refusals };
     let control_path = control::path();
-    tokio::select! {
-        () = executor.run(effect_queue) => {}
-        result = supervise(&engineer, &mut tracker, &host, scripts) => result?,
+    let outcome = tokio::select! {
+        () = executor.run(&mut effect_queue) => Ok(()),
+        () = supervise(&engineer, &mut tracker, &host, news) => Ok(()),
+        () = signals.asked_to_stop() => Ok(()),
         result = control::serve(&control_path, async || ask(&engineer).await) => {
-            result.with_context(|| format!("control socket {}", control_path.display()))?;
+            result.with_context(|| format!("control socket {}", control_path.display()))
         }
+    };
+    // Whatever has ended, the rest is the same: resign, give up the addresses, and only then take the fence down.
+    tracing::info!("stopping");
+    let _ended = engineer.tell(Command::Stop);
+    tokio::select! {
+        () = executor.run(&mut effect_queue) => {}
+        () = signals.asked_to_stop() => tracing::warn!("asked to stop again: not waiting for the engine"),
     }
-    // The engine has ended, by request or not: whatever it still holds is given up before the fence comes down.
+    let mut all_gone = true;
     for slot in 0..executor.placed.len() {
-        executor.withdraw(slot).await;
+        all_gone &= executor.withdraw(slot).await;
     }
     let _gone = std::fs::remove_file(&control_path);
+    match (pins, all_gone) {
+        (Some(pins), true) => pins.remove(),
+        (Some(pins), false) => tracing::error!(
+            "addresses are left, so the fence in {} stays up: remove them, then it",
+            pins.path.display()
+        ),
+        (None, _) => {}
+    }
+    outcome?;
     match thread.join() {
-        Ok(Ok(DataPlane::Ebpf(plane))) => plane.unload(),
-        Ok(Ok(DataPlane::Socket(_))) => {}
+        Ok(Ok(_plane)) => {}
         Ok(Err(error)) => {
             return Err(error).context("the protocol thread failed; the addresses were removed");
         }
         Err(_panic) => bail!("the protocol thread panicked; the addresses were removed"),
     }
     tracing::info!("stopped");
+    // The directory goes with the last file in it.
+    drop(namespace);
+    drop(pid_file);
+    let _not_empty = std::fs::remove_dir(&runtime_directory);
     Ok(())
+}
+
+/// The signals of a daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    dump_data: Signal,
+    dump_statistics: Signal,
+}
+
+impl Signals {
+    fn register() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            dump_data: signal(SignalKind::user_defined1())?,
+            dump_statistics: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    /// Until SIGTERM or SIGINT; the others are answered.
+    async fn asked_to_stop(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    tracing::warn!("SIGHUP: reload is not supported yet; restart to read the file again");
+                }
+                _ = self.dump_data.recv() => tracing::warn!("SIGUSR1: use `vrrp-agent status --json`"),
+                _ = self.dump_statistics.recv() => tracing::warn!("SIGUSR2: use `vrrp-agent status --json`"),
+            }
+        }
+    }
 }
 
 fn check_capabilities() -> anyhow::Result<()> {
@@ -148,6 +217,8 @@ struct Host {
     links: Vec<Link>,
     /// Each instance's interface, as an index into `links`.
     link_of: Vec<usize>,
+    /// All interfaces of each instance, those of its addresses included.
+    uses: Vec<Vec<usize>>,
     /// Each instance's primary address.
     sources: Vec<IpAddr>,
 }
@@ -168,17 +239,22 @@ impl Host {
         let position = |name: &str| links.iter().position(|link| link.name == name).expect("all were found");
         let link_of: Vec<usize> =
             config.instances.iter().map(|instance| position(&instance.interface)).collect();
+        let virtual_addresses: Vec<IpAddr> =
+            config.instances.iter().flat_map(InstanceConfig::addresses).map(|vip| vip.address).collect();
+        let uses =
+            |instance: &InstanceConfig| of_instance(instance).iter().map(|name| position(name)).collect();
+        let uses: Vec<Vec<usize>> = config.instances.iter().map(uses).collect();
         let mut sources = Vec::new();
         for (instance, &link) in config.instances.iter().zip(&link_of) {
-            let (own, kind) = match instance.family {
-                Family::V4 => (links[link].address.map(IpAddr::V4), "IPv4"),
-                Family::V6 => (links[link].link_local.map(IpAddr::V6), "link-local IPv6"),
+            let kind = match instance.family {
+                Family::V4 => "IPv4",
+                Family::V6 => "link-local IPv6",
             };
-            let source = instance.source.or(own);
+            let source = instance.source.or_else(|| links[link].primary(instance.family, &virtual_addresses));
             sources
                 .push(source.ok_or_else(|| NetError::NoAddress { name: instance.interface.clone(), kind })?);
         }
-        Ok(Self { links, link_of, sources })
+        Ok(Self { links, link_of, uses, sources })
     }
 
     fn link(&self, slot: usize) -> &Link {
@@ -194,8 +270,12 @@ impl Host {
         config.instances.iter().enumerate().map(place).collect()
     }
 
+    fn uses(&self, slot: usize) -> impl Iterator<Item = usize> {
+        self.uses[slot].iter().copied()
+    }
+
     fn running(&self) -> Vec<bool> {
-        self.link_of.iter().map(|&link| self.links[link].running).collect()
+        (0..self.uses.len()).map(|slot| self.uses(slot).all(|link| self.links[link].running)).collect()
     }
 
     fn join_groups(&self) -> Result<Vec<Membership>, NetError> {
@@ -259,10 +339,9 @@ fn open_plane(
     host: &Host,
     choice: Choice,
     mode: Option<Mode>,
-) -> anyhow::Result<(DataPlane, Option<String>)> {
+) -> anyhow::Result<(DataPlane, Option<PinDirectory>)> {
     let sockets = || Ok((DataPlane::Socket(Box::new(SocketPlane::open(&host.links)?)), None));
     if choice == Choice::Socket {
-        clear_stale_pins();
         return sockets();
     }
     match open_ebpf(config, host, mode) {
@@ -275,16 +354,16 @@ fn open_plane(
     }
 }
 
-/// A fence that an earlier run left up would swallow what the sockets' agent must answer.
-fn clear_stale_pins() {
-    if let Ok(pins) = bpffs::directory() {
-        pins.remove();
-    }
-}
-
-fn open_ebpf(config: &Config, host: &Host, mode: Option<Mode>) -> anyhow::Result<(EbpfPlane, String)> {
+fn open_ebpf(config: &Config, host: &Host, mode: Option<Mode>) -> anyhow::Result<(EbpfPlane, PinDirectory)> {
     if !Capability::Bpf.held() {
         bail!("{} is missing", Capability::Bpf.name());
+    }
+    if let Some(link) = host.links.iter().find(|link| link.has_vlans) {
+        bail!(
+            "VLAN interfaces stand on {}, and their frames reach its XDP program without their tag: it could not tell \
+             their virtual routers from its own",
+            link.name
+        );
     }
     let pins = bpffs::directory().context("no bpffs to pin to")?;
     if !pins.lasting {
@@ -294,9 +373,8 @@ fn open_ebpf(config: &Config, host: &Host, mode: Option<Mode>) -> anyhow::Result
             pins.path.display()
         );
     }
-    let path = pins.path.display().to_string();
     let plane = EbpfPlane::load(&host.links, config.instances.len(), &host.vips(config), &pins, mode)?;
-    Ok((plane, path))
+    Ok((plane, pins))
 }
 
 /// The XDP program's own messages go to the log.
@@ -337,44 +415,57 @@ fn start_scripts(config: &Config) -> UnboundedReceiver<(usize, ScriptState)> {
     queue
 }
 
-/// Turns what happens on the host into commands, until a signal asks to stop; then asks the engine to, and waits for ever:
-/// the executor ends when the engine's last effect is done.
+/// What happens on the host.
+struct News<L> {
+    scripts: UnboundedReceiver<(usize, ScriptState)>,
+    links: L,
+    refusals: UnboundedReceiver<usize>,
+}
+
+/// An instance whose addresses the kernel refused tries again after this long.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(10);
+
+/// Turns what happens on the host into commands, for ever.
 async fn supervise(
     engineer: &Engineer,
     tracker: &mut Tracker,
     host: &Host,
-    mut scripts: UnboundedReceiver<(usize, ScriptState)>,
-) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut dumps = [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?];
-    let [dump_data, dump_statistics] = &mut dumps;
-    let mut links = std::pin::pin!(links::changes()?);
+    news: News<impl futures_util::Stream<Item = LinkChange>>,
+) {
+    let News { mut scripts, links, mut refusals } = news;
+    let mut links = std::pin::pin!(links);
+    let mut running: Vec<bool> = host.links.iter().map(|link| link.running).collect();
+    let (over, mut pauses_over) = unbounded_channel();
     loop {
         tokio::select! {
             Some((script, state)) = scripts.recv() => tracker.set_script(script, state),
             Some(change) = links.next() => {
-                for slot in 0..host.link_of.len() {
-                    if host.link(slot).index == change.index && tracker.set_link(slot, change.running) {
-                        let (name, state) = (&host.link(slot).name, if change.running { "up" } else { "down" });
-                        tracing::info!("{}: interface {name} is {state}", engineer.names[slot]);
+                for (link, running) in host.links.iter().zip(&mut running) {
+                    if link.index == change.index && *running != change.running {
+                        *running = change.running;
+                        tracing::info!("interface {} is {}", link.name, if change.running { "up" } else { "down" });
                     }
                 }
+                for slot in 0..host.link_of.len() {
+                    tracker.set_link(slot, host.uses(slot).all(|link| running[link]));
+                }
             }
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => tracing::warn!("SIGHUP: reload is not supported yet; restart to read the file again"),
-            _ = dump_data.recv() => tracing::warn!("SIGUSR1: use `vrrp-agent status --json`"),
-            _ = dump_statistics.recv() => tracing::warn!("SIGUSR2: use `vrrp-agent status --json`"),
+            Some(slot) = refusals.recv() => {
+                tracing::error!("{}: in fault until its addresses are tried again", engineer.names[slot]);
+                tracker.set_addresses(slot, false);
+                let over = over.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(REFUSAL_PAUSE).await;
+                    let _ending = over.send(slot);
+                });
+            }
+            Some(slot) = pauses_over.recv() => tracker.set_addresses(slot, true),
+            else => return,
         }
         for (slot, health) in tracker.changes() {
             let _ended = engineer.tell(Command::Health { slot, health });
         }
     }
-    tracing::info!("stopping");
-    let _ended = engineer.tell(Command::Stop);
-    std::future::pending().await
 }
 
 async fn ask(engineer: &Engineer) -> Option<control::Snapshot> {

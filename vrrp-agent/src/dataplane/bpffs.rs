@@ -24,6 +24,13 @@ pub struct PinDirectory {
     pub lasting: bool,
 }
 
+/// The directory of this network namespace's agent, if an earlier run left one that lasts.
+#[must_use]
+pub fn left_behind() -> Option<PinDirectory> {
+    let path = lasting_root()?.join("vrrp-agent").join(host::namespace_suffix());
+    path.exists().then_some(PinDirectory { path, lasting: true })
+}
+
 /// The directory of this network namespace's agent, made if it is not there.
 ///
 /// # Errors
@@ -35,11 +42,14 @@ pub fn directory() -> io::Result<PinDirectory> {
     Ok(PinDirectory { path, lasting })
 }
 
+fn lasting_root() -> Option<&'static Path> {
+    let is_bpffs = |path: &&str| statfs(*path).is_ok_and(|fs| fs.filesystem_type() == BPF_FS_MAGIC);
+    [USUAL, OURS, THROUGH_INIT].into_iter().find(is_bpffs).map(Path::new)
+}
+
 fn root() -> io::Result<(&'static Path, bool)> {
-    for candidate in [USUAL, THROUGH_INIT, OURS] {
-        if statfs(candidate).is_ok_and(|fs| fs.filesystem_type() == BPF_FS_MAGIC) {
-            return Ok((Path::new(candidate), true));
-        }
+    if let Some(root) = lasting_root() {
+        return Ok((root, true));
     }
     mount(Some("bpf"), USUAL, Some("bpf"), MsFlags::empty(), None::<&str>)?;
     Ok((Path::new(USUAL), host::shares_mounts_with_init()))

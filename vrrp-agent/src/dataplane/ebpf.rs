@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
@@ -145,7 +146,7 @@ impl EbpfPlane {
         program.load().map_err(EbpfError::Program)?;
         program.pin(pins.path.join("prog")).map_err(|e| pin_error(&pins, "prog", &e))?;
         for (name, map) in ebpf.maps() {
-            if name.starts_with(char::is_lowercase) && name != "scratch" {
+            if name.starts_with(char::is_lowercase) && !["scratch", "current"].contains(&name) {
                 let path = pins.path.join(name);
                 map.pin(&path).map_err(|e| pin_error(&pins, name, &e))?;
             }
@@ -206,6 +207,8 @@ impl EbpfPlane {
             candidate: desired.candidate,
             slot: slot_u32(desired.slot),
             role: desired.role,
+            key: desired.key,
+            reserved: 0,
         };
         self.instances.insert(Cell(desired.key), Cell(instance), 0).map_err(map_error("instances"))?;
         self.desired[desired.slot] = Some(*desired);
@@ -226,17 +229,18 @@ impl EbpfPlane {
         self.leases.set(slot_u32(slot), Cell(lease), 0).map_err(map_error("leases"))
     }
 
-    pub(super) fn next_signal(&mut self, now: Time) -> Option<Signal> {
+    pub(super) fn next_signal(&mut self) -> Option<Signal> {
         loop {
             let event = read_event(&self.events.next()?)?;
-            if let Some(signal) = self.signal(&event, now) {
+            if let Some(signal) = self.signal(&event) {
                 return Some(signal);
             }
         }
     }
 
     /// What an event means now; `None` if the instance has moved on since.
-    fn signal(&self, event: &Event, now: Time) -> Option<Signal> {
+    fn signal(&self, event: &Event) -> Option<Signal> {
+        let time = Time::from_nanos(event.time_ns);
         let slot = event.slot as usize;
         let desired = self.desired.get(slot).copied().flatten()?;
         if desired.epoch != event.epoch {
@@ -255,14 +259,16 @@ impl EbpfPlane {
             EventKind::Outranked | EventKind::Rival => {
                 Some(Signal::Advert { slot, advert, watch: Watch::Here })
             }
-            // An advert may have arrived between the timer and now: then the watch goes on.
-            EventKind::MasterLost if self.kernel_watch(slot).is_some_and(|watch| watch.deadline > now) => {
+            EventKind::Superior => Some(Signal::Advert { slot, advert, watch: Watch::Fenced }),
+            // An advert may have arrived since: then the deadline has moved past the event, and the watch goes on. Not past
+            // *our* clock, which may be older than the event.
+            EventKind::MasterLost if self.kernel_watch(slot).is_some_and(|watch| watch.deadline > time) => {
                 None
             }
             EventKind::MasterLost => Some(Signal::MasterDown {
                 slot,
                 deadline: Time::from_nanos(event.deadline_ns),
-                noticed: Time::from_nanos(event.time_ns),
+                noticed: time,
             }),
             EventKind::Conflict => Some(Signal::Conflict {
                 slot,
@@ -305,7 +311,7 @@ impl EbpfPlane {
             (watchdog.fenced_epoch == desired.epoch).then_some(Signal::Advert {
                 slot,
                 advert,
-                watch: Watch::Here,
+                watch: Watch::Fenced,
             })
         };
         (0..self.desired.len()).filter_map(|slot| overdue(slot).or_else(|| fenced(slot))).collect()
@@ -334,9 +340,17 @@ impl EbpfPlane {
         aya_log::EbpfLogger::init(&mut self.ebpf)
     }
 
-    /// Detaches the program and removes the pins; only after the addresses are gone.
-    pub fn unload(self) {
-        self.pins.remove();
+    /// The virtual addresses that the pins of an earlier run know, by interface; none if it left nothing.
+    #[must_use]
+    pub fn addresses_of_earlier_run(pins: &PinDirectory) -> Vec<(u32, IpAddr)> {
+        let read = || -> Result<Vec<(u32, IpAddr)>, MapError> {
+            let map = Map::from_map_data(MapData::from_pin(pins.path.join("vips"))?)?;
+            let vips: HashMap<MapData, Cell<VipKey>, Cell<Vip>> = HashMap::try_from(map)?;
+            let keys: Result<Vec<_>, _> = vips.keys().collect();
+            Ok(keys?.into_iter().map(|Cell(key)| (key.ifindex, ip(key.family, &key.address))).collect())
+        };
+        // No pin, or one of another layout: nothing to be learned.
+        read().unwrap_or_default()
     }
 }
 

@@ -132,9 +132,9 @@ impl DataPlane {
     }
 
     /// The next thing to report, if any.
-    pub fn next_signal(&mut self, now: Time) -> Option<Signal> {
+    pub fn next_signal(&mut self) -> Option<Signal> {
         match self {
-            Self::Ebpf(plane) => plane.next_signal(now),
+            Self::Ebpf(plane) => plane.next_signal(),
             Self::Socket(plane) => plane.next_signal(),
         }
     }

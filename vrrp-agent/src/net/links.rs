@@ -1,12 +1,13 @@
 //! The interfaces, and word of their going up and down.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::{Handle, MulticastGroup};
+use vrrp_ebpf::advert::Family;
 
 use super::{NetError, addresses};
 use crate::wire::ethernet::Mac;
@@ -20,14 +21,30 @@ pub struct Link {
     pub name: String,
     /// Hardware address.
     pub mac: Mac,
-    /// First IPv4 address, if any.
-    pub address: Option<Ipv4Addr>,
-    /// First link-local IPv6 address, if any.
-    pub link_local: Option<Ipv6Addr>,
+    /// Its addresses, in the kernel's order.
+    pub addresses: Vec<IpAddr>,
     /// Whether it can carry frames.
     pub running: bool,
     /// Whether it is one end of a veth pair.
     pub is_veth: bool,
+    /// Whether VLAN interfaces stand on it: their frames pass through it, most often without their tag.
+    pub has_vlans: bool,
+}
+
+impl Link {
+    /// The address that adverts of a family are sent from: the first, for IPv6 the first link-local one. A virtual address
+    /// that a crash left behind is none.
+    #[must_use]
+    pub fn primary(&self, family: Family, virtual_addresses: &[IpAddr]) -> Option<IpAddr> {
+        self.addresses.iter().copied().find(|address| {
+            let fits = match (family, address) {
+                (Family::V4, IpAddr::V4(_)) => true,
+                (Family::V6, IpAddr::V6(address)) => address.is_unicast_link_local(),
+                (Family::V4, IpAddr::V6(_)) | (Family::V6, IpAddr::V4(_)) => false,
+            };
+            fits && !virtual_addresses.contains(address)
+        })
+    }
 }
 
 /// A connection to netlink; must be called in a tokio runtime.
@@ -56,22 +73,15 @@ pub async fn find(handle: &Handle, names: &[String]) -> Result<Vec<Link>, NetErr
             return Err(NetError::NoInterface { name: name.clone(), present: present.join(", ") });
         };
         let index = message.header.index;
-        let ours = || addresses.iter().filter(|a| a.index == index).map(|a| a.address);
         let not_ethernet = || NetError::NotEthernet { name: name.clone() };
         links.push(Link {
             index,
             name: name.clone(),
             mac: mac_of(message).ok_or_else(not_ethernet)?,
-            address: ours().find_map(|address| match address {
-                IpAddr::V4(address) => Some(address),
-                IpAddr::V6(_) => None,
-            }),
-            link_local: ours().find_map(|address| match address {
-                IpAddr::V6(address) if address.is_unicast_link_local() => Some(address),
-                IpAddr::V6(_) | IpAddr::V4(_) => None,
-            }),
+            addresses: addresses.iter().filter(|a| a.index == index).map(|a| a.address).collect(),
             running: running(message),
-            is_veth: is_veth(message),
+            is_veth: kind_of(message) == Some(&InfoKind::Veth),
+            has_vlans: messages.iter().any(|other| is_vlan_on(other, index)),
         });
     }
     Ok(links)
@@ -119,11 +129,19 @@ fn mac_of(message: &LinkMessage) -> Option<Mac> {
     })
 }
 
-fn is_veth(message: &LinkMessage) -> bool {
-    message.attributes.iter().any(|attribute| match attribute {
-        LinkAttribute::LinkInfo(infos) => infos.contains(&LinkInfo::Kind(InfoKind::Veth)),
-        _ => false,
+fn kind_of(message: &LinkMessage) -> Option<&InfoKind> {
+    let infos = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => Some(infos),
+        _ => None,
+    })?;
+    infos.iter().find_map(|info| match info {
+        LinkInfo::Kind(kind) => Some(kind),
+        _ => None,
     })
+}
+
+fn is_vlan_on(message: &LinkMessage, index: u32) -> bool {
+    kind_of(message) == Some(&InfoKind::Vlan) && message.attributes.contains(&LinkAttribute::Link(index))
 }
 
 fn running(message: &LinkMessage) -> bool {

@@ -38,7 +38,7 @@ impl Membership {
         };
         let refused = |e: io::Error| NetError::system(format!("join the VRRP group on {}", link.name), e);
         let mut sockets = vec![v4().map_err(refused)?];
-        if link.link_local.is_some() {
+        if link.addresses.iter().any(std::net::IpAddr::is_ipv6) {
             sockets.push(v6().map_err(refused)?);
         }
         Ok(Self(sockets))
@@ -115,13 +115,19 @@ fn datagram<'f>(frame: &'f [u8], carrier: &Carrier) -> Option<Datagram<'f>> {
     Some(Datagram { family, source, destination, ttl, payload })
 }
 
-/// A classic BPF program: IPv4 or IPv6 with protocol 112. What [`classify`] says is not asked of all the host's traffic.
-fn only_adverts() -> [SockFilter; 8] {
+/// A classic BPF program: IPv4 or IPv6 with protocol 112, and not of a VLAN, whose tag the kernel keeps beside the frame.
+/// What [`classify`] says is not asked of all the host's traffic.
+fn only_adverts() -> [SockFilter; 10] {
+    /// `SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT`.
+    const VLAN_TAG_PRESENT: u32 = (-0x1000_i32 + 48).cast_unsigned();
+    let load_word = |at| SockFilter::new(0x20, 0, 0, at);
     let load_half = |at| SockFilter::new(0x28, 0, 0, at);
     let load_byte = |at| SockFilter::new(0x30, 0, 0, at);
     let jump_equal = |value, yes, no| SockFilter::new(0x15, yes, no, value);
     let accept = |bytes| SockFilter::new(0x06, 0, 0, bytes);
     [
+        load_word(VLAN_TAG_PRESENT),
+        jump_equal(0, 0, 7),
         load_half(12),
         jump_equal(0x0800, 0, 1),
         load_byte(23),

@@ -36,6 +36,7 @@ pub struct Tracker {
 #[derive(Clone, Debug)]
 struct Instance {
     link_running: bool,
+    addresses_fit: bool,
     tracked: Vec<crate::config::Tracked>,
     told: Option<Health>,
 }
@@ -49,6 +50,7 @@ impl Tracker {
         };
         let instance = |(instance, &link_running): (&crate::config::InstanceConfig, &bool)| Instance {
             link_running,
+            addresses_fit: true,
             tracked: instance.tracked.clone(),
             told: None,
         };
@@ -63,9 +65,14 @@ impl Tracker {
         self.scripts[script] = state;
     }
 
-    /// What an instance's interface can do now. True if that is news.
-    pub fn set_link(&mut self, slot: Slot, running: bool) -> bool {
-        std::mem::replace(&mut self.instances[slot].link_running, running) != running
+    /// Whether all interfaces of an instance can carry frames.
+    pub fn set_link(&mut self, slot: Slot, running: bool) {
+        self.instances[slot].link_running = running;
+    }
+
+    /// Whether the kernel takes an instance's addresses: a master without them would be none.
+    pub fn set_addresses(&mut self, slot: Slot, fit: bool) {
+        self.instances[slot].addresses_fit = fit;
     }
 
     /// The instances whose health has changed since this was last asked.
@@ -84,7 +91,7 @@ impl Tracker {
         let instance = &self.instances[slot];
         let mut health = Health {
             contributions: 0,
-            fault: if instance.link_running { Fault::None } else { Fault::Present },
+            fault: if instance.link_running && instance.addresses_fit { Fault::None } else { Fault::Present },
         };
         for tracked in &instance.tracked {
             match (tracked.weight, self.scripts[tracked.script]) {
@@ -151,7 +158,7 @@ mod tests {
     #[test]
     fn a_link_that_is_down_is_a_fault() {
         let mut tracker = tracker("weight -20", "s");
-        assert!(tracker.set_link(0, false) && !tracker.set_link(0, false));
+        tracker.set_link(0, false);
         assert_eq!(tracker.changes(), health(0, Fault::Present));
     }
 }

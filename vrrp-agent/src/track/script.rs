@@ -5,15 +5,18 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Gid, Group, Pid, Uid, User};
 use tokio::process::{Child, Command};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::ScriptState;
-use crate::config::Script;
+use crate::config::{Script, ScriptUser};
 
 /// Between the signal to terminate and the one that cannot be caught.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Scripts run as this user if there is one and the file names none.
+const DEFAULT_USER: &str = "keepalived_script";
 
 /// keepalived's counter: a result from 0 to rise + fall - 1, up from `rise` on. The first result counts alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +85,12 @@ pub async fn run(script: Script, report: impl Fn(ScriptState)) {
 }
 
 fn spawn(script: &Script) -> std::io::Result<Child> {
-    Command::new(&script.command[0])
+    let mut command = Command::new(&script.command[0]);
+    if let Some((user, group)) = identity(script)? {
+        // Its supplementary groups go too, since the agent's may be root's.
+        command.uid(user.as_raw()).gid(group.as_raw());
+    }
+    command
         .args(&script.command[1..])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -90,6 +98,22 @@ fn spawn(script: &Script) -> std::io::Result<Child> {
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
+}
+
+/// Whom a script runs as, if not as the agent: keepalived's rule.
+fn identity(script: &Script) -> std::io::Result<Option<(Uid, Gid)>> {
+    let unknown =
+        |what: &str| std::io::Error::new(std::io::ErrorKind::NotFound, format!("there is no {what}"));
+    let Some(ScriptUser { user, group }) = &script.user else {
+        let default = User::from_name(DEFAULT_USER)?.filter(|_| Uid::effective().is_root());
+        return Ok(default.map(|user| (user.uid, user.gid)));
+    };
+    let user = User::from_name(user)?.ok_or_else(|| unknown(&format!("user {user}")))?;
+    let group = match group {
+        None => user.gid,
+        Some(group) => Group::from_name(group)?.ok_or_else(|| unknown(&format!("group {group}")))?.gid,
+    };
+    Ok(Some((user.uid, group)).filter(|&(uid, _)| uid != Uid::effective()))
 }
 
 /// Waits for it, for as long as it may take; then ends its whole process group.

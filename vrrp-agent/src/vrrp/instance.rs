@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use vrrp_ebpf::advert::{Address, Advert, PRIORITY_OWNER, Version};
-use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, Preempt};
+use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, DOWN_ADVERTS, Preempt};
 
 use super::timers::{Timer, Timers};
 use super::{Time, effective_priority};
@@ -115,6 +115,8 @@ pub enum Watch {
     Here,
     /// The kernel; it reports by [`Instance::handle_master_down`].
     Kernel,
+    /// Nobody: we were master, and the kernel has stopped answering for the addresses because of this advert.
+    Fenced,
 }
 
 /// What the caller is to do, in this order.
@@ -186,6 +188,8 @@ pub struct Instance {
     outranked: Option<Time>,
     /// When the last advert of ours was due to leave; the lease counts from here.
     advertised: Option<Time>,
+    /// When a lower advert was last answered with an announcement.
+    answered: Option<Time>,
     outputs: VecDeque<Output>,
     statistics: Statistics,
 }
@@ -206,6 +210,7 @@ impl Instance {
             heard: None,
             outranked: None,
             advertised: None,
+            answered: None,
             outputs: VecDeque::new(),
             statistics: Statistics::default(),
         }
@@ -259,10 +264,19 @@ impl Instance {
         }
     }
 
-    /// How long after an advert the addresses are still ours: less than any peer's master-down interval, by its skew.
+    /// How long after an advert the addresses are still ours: less than the master-down interval of any peer that waits for
+    /// as many adverts as we do or for three, by its skew. With a single advert to wait for, the least skew there is keeps the
+    /// lease from ending just when it is renewed.
     #[must_use]
     pub fn lease(&self) -> Duration {
-        self.params.interval * self.params.down_adverts
+        let interval = self.params.interval;
+        match self.params.down_adverts.min(DOWN_ADVERTS) {
+            1 => {
+                let best = Candidate { priority: 254, ..self.candidate() };
+                interval + Duration::from_nanos(best.skew_ns(nanos(interval)))
+            }
+            adverts => interval * adverts,
+        }
     }
 
     /// When to call [`Self::handle_timeout`].
@@ -303,7 +317,7 @@ impl Instance {
         self.statistics.adverts_received += 1;
         match self.state {
             State::Backup => self.handle_advert_as_backup(now, advert, watch),
-            State::Master => self.handle_advert_as_master(now, advert),
+            State::Master => self.handle_advert_as_master(now, advert, watch),
             State::Initialize | State::Fault => {}
         }
     }
@@ -321,13 +335,19 @@ impl Instance {
         self.heard = Some(Heard { advert: *advert, at: now });
         self.master_interval = Duration::from_nanos(advert.interval_ns);
         match watch {
-            Watch::Here => self.timers.set(Timer::MasterDown, now + after),
+            Watch::Here | Watch::Fenced => self.timers.set(Timer::MasterDown, now + after),
             Watch::Kernel => self.timers.stop(Timer::MasterDown),
         }
     }
 
     /// RFC 9568 section 6.4.3.
-    fn handle_advert_as_master(&mut self, now: Time, advert: &Advert) {
+    fn handle_advert_as_master(&mut self, now: Time, advert: &Advert, watch: Watch) {
+        match watch {
+            // The fence is this epoch's. Should we still be master after this advert, because our priority has risen since the
+            // kernel judged it, the addresses are held under a new one.
+            Watch::Fenced => self.epoch += 1,
+            Watch::Here | Watch::Kernel => {}
+        }
         match self.candidate().at_master(advert) {
             AtMaster::Echo => {}
             // "ADVERTISEMENT MUST be sent", and the timer restarts.
@@ -345,16 +365,21 @@ impl Instance {
                 // Discard it and say at once who is master; its caches were poisoned, so announce again.
                 None => {
                     self.advertise(now);
-                    self.announce();
+                    // Not for each advert of a flood.
+                    if self.answered.is_none_or(|at| now - at >= self.params.interval) {
+                        self.answered = Some(now);
+                        self.announce();
+                    }
                 }
             },
         }
     }
 
-    /// How long no advert of ours has left, if longer than the lease.
+    /// How long no advert of ours has left, if longer than the lease and longer than lateness explains.
     fn stalled_for(&self, now: Time) -> Option<Duration> {
         let silent = now - self.advertised?;
-        (silent > self.lease()).then_some(silent)
+        let late = self.params.interval + self.params.interval / 2;
+        (silent > self.lease().max(late)).then_some(silent)
     }
 
     fn step_down(&mut self, now: Time, advert: &Advert, down: Duration, cause: Cause) {
@@ -515,6 +540,7 @@ impl Instance {
         self.epoch += 1;
         self.since = now;
         self.outranked = None;
+        self.answered = None;
         self.timers.stop_all();
         self.outputs.push_back(Output::Transition { from, to, cause });
     }

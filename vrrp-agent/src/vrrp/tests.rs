@@ -188,6 +188,16 @@ fn a_master_answers_a_resignation() {
     assert_eq!(instance.next_deadline(), Some(at(11.5)));
 }
 
+/// The kernel judged by an older priority: we stay master, under an epoch that is not fenced.
+#[test]
+fn a_fence_that_we_outrank_is_left_behind() {
+    let mut instance = master();
+    let fenced = instance.epoch();
+    instance.handle_advert(at(10.5), &advert(90, 9), Watch::Fenced);
+    assert_eq!(instance.state(), State::Master);
+    assert!(instance.epoch() > fenced);
+}
+
 /// Silent for longer than its lease, and somebody lower has taken over: no fight.
 #[test]
 fn a_master_that_stalled_gives_way_even_to_a_lower_one() {

@@ -133,7 +133,7 @@ mod tests {
         let frame = gratuitous_arp(MAC, Ipv4Addr::new(10, 0, 0, 100));
         assert_eq!(frame.len(), 42);
         let Class::Arp(packet) = classify(&frame[..]) else { panic!("not recognised: {frame:?}") };
-        assert_eq!(arp::concern(&packet), Some(arp::Concern::Claimed([10, 0, 0, 100])));
+        assert_eq!(arp::claimed(&packet), Some([10, 0, 0, 100]));
         assert_eq!(packet.sha, MAC);
     }
 }

@@ -6,9 +6,10 @@ use vrrp_ebpf::advert::Version;
 use vrrp_ebpf::election::DOWN_ADVERTS;
 
 use super::super::diagnostic::Diagnostic;
+use super::super::model::ScriptUser;
 use super::super::syntax::Statement;
 use super::super::value;
-use super::{not_yet, unknown};
+use super::{not_yet, script, unknown};
 use crate::vrrp::GarpSchedule;
 use crate::wire::advert::V3Checksum;
 
@@ -20,6 +21,8 @@ pub(super) struct Globals {
     pub(super) garp: GarpSchedule,
     pub(super) v3_checksum: V3Checksum,
     pub(super) down_adverts: u32,
+    /// `script_user`, for scripts that name none.
+    pub(super) script_user: Option<ScriptUser>,
 }
 
 impl Default for Globals {
@@ -35,12 +38,13 @@ impl Default for Globals {
             },
             v3_checksum: V3Checksum::PseudoHeader,
             down_adverts: DOWN_ADVERTS,
+            script_user: None,
         }
     }
 }
 
 /// Keywords that a daemon without the feature may read over: mail, SNMP, security policies for scripts, process tuning.
-const NOT_YET: [&str; 39] = [
+const NOT_YET: [&str; 35] = [
     "default_interface",
     "dynamic_interfaces",
     "enable_dbus",
@@ -55,7 +59,6 @@ const NOT_YET: [&str; 39] = [
     "notification_email_from",
     "notify_fifo",
     "notify_fifo_script",
-    "script_user",
     "shutdown_script",
     "smtp_alert",
     "smtp_alert_vrrp",
@@ -72,14 +75,11 @@ const NOT_YET: [&str; 39] = [
     "vrrp_higher_prio_send_advert",
     "vrrp_iptables",
     "vrrp_lower_prio_no_advert",
-    "vrrp_mcast_group4",
-    "vrrp_mcast_group6",
     "vrrp_min_garp",
     "vrrp_notify_fifo",
     "vrrp_notify_fifo_script",
     "vrrp_notify_priority_changes",
     "vrrp_startup_delay",
-    "vrrp_strict",
 ];
 
 pub(super) fn read(statements: &[Statement<'_>], globals: &mut Globals, diagnostics: &mut Vec<Diagnostic>) {
@@ -88,11 +88,7 @@ pub(super) fn read(statements: &[Statement<'_>], globals: &mut Globals, diagnost
             "router_id" => {
                 globals.router_id = value::argument(statement, diagnostics).map(|word| word.text.to_owned());
             }
-            "vrrp_version" => {
-                if let Some(version) = version(statement, diagnostics) {
-                    globals.version = version;
-                }
-            }
+            "vrrp_version" => {} // read before everything else
             "vrrp_down_timer_adverts" => {
                 if let Some(adverts) = value::number(statement, 1..=100, diagnostics) {
                     globals.down_adverts = adverts;
@@ -101,11 +97,29 @@ pub(super) fn read(statements: &[Statement<'_>], globals: &mut Globals, diagnost
             "v3_checksum_as_v2" => {
                 globals.v3_checksum = v3_checksum(statement, diagnostics).unwrap_or(globals.v3_checksum);
             }
+            "script_user" => globals.script_user = script::user(statement, diagnostics),
+            keyword @ ("vrrp_strict" | "vrrp_mcast_group4" | "vrrp_mcast_group6") => {
+                diagnostics.push(super::changes_who_is_heard(statement, keyword));
+            }
             // Lists of addresses are not compared at all, so there is nothing to skip.
             "vrrp_skip_check_adv_addr" => {}
             keyword if garp(keyword, "vrrp_garp_master_", statement, &mut globals.garp, diagnostics) => {}
             keyword if NOT_YET.contains(&keyword) => diagnostics.push(not_yet(statement)),
             _ => diagnostics.push(unknown(statement.keyword())),
+        }
+    }
+}
+
+/// The last `vrrp_version` of the file.
+pub(super) fn read_version(
+    statements: &[Statement<'_>],
+    globals: &mut Globals,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let blocks = statements.iter().filter(|statement| statement.keyword().text == "global_defs");
+    for statement in blocks.flat_map(|statement| statement.block.as_deref().unwrap_or_default()) {
+        if statement.keyword().text == "vrrp_version" {
+            globals.version = version(statement, diagnostics).unwrap_or(globals.version);
         }
     }
 }

@@ -11,7 +11,7 @@ use super::super::model::{Authentication, Config, Hint, InstanceConfig, Tracked,
 use super::super::syntax::{Statement, Word};
 use super::super::value;
 use super::globals::{self, Globals};
-use super::script::read_weight;
+use super::script::{no_reverse, read_weight};
 use super::{block, name, not_yet, unknown};
 use crate::wire::advert::V3Checksum;
 
@@ -51,7 +51,7 @@ const NOT_YET: [&str; 27] = [
 ];
 
 /// Keywords whose absence would split the routers of one VRID into two that do not hear each other.
-const CHANGES_WHO_IS_HEARD: [&str; 2] = ["auth_hmac", "mcast_dst_ip"];
+const CHANGES_WHO_IS_HEARD: [&str; 3] = ["auth_hmac", "mcast_dst_ip", "strict_mode"];
 
 /// What has been read of an instance; what is required may still be missing.
 struct Draft {
@@ -161,11 +161,7 @@ fn read_keyword(
         }
         keyword if globals::garp(keyword, "garp_master_", statement, &mut draft.garp, diagnostics) => {}
         keyword if CHANGES_WHO_IS_HEARD.contains(&keyword) => {
-            let message = format!("`{keyword}` is not supported yet");
-            diagnostics.push(
-                Diagnostic::error(statement.keyword().span.clone(), message)
-                    .label("without it the routers would not hear each other, and each would become master"),
-            );
+            diagnostics.push(super::changes_who_is_heard(statement, keyword));
         }
         keyword if NOT_YET.contains(&keyword) => diagnostics.push(not_yet(statement)),
         _ => diagnostics.push(unknown(keyword)),
@@ -287,6 +283,7 @@ fn tracked(statement: &Statement<'_>, config: &Config, diagnostics: &mut Vec<Dia
         return None;
     };
     let mut weight = config.scripts[script].weight;
+    no_reverse(statement.arguments(), diagnostics);
     match statement.arguments() {
         [] => {}
         [keyword, value] if keyword.text == "weight" => weight = read_weight(value, diagnostics),

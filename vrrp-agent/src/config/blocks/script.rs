@@ -3,16 +3,21 @@
 use std::time::Duration;
 
 use super::super::diagnostic::Diagnostic;
-use super::super::model::Script;
+use super::super::model::{Script, ScriptUser};
 use super::super::syntax::{Statement, Word};
 use super::super::value;
-use super::{block, name, not_yet, unknown};
+use super::globals::Globals;
+use super::{block, name, unknown};
 use crate::vrrp::Weight;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const SHORTEST: Duration = Duration::from_millis(1);
 
-pub(super) fn read(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Script> {
+pub(super) fn read(
+    statement: &Statement<'_>,
+    globals: &Globals,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Script> {
     let name = name(statement, diagnostics)?.to_owned();
     let mut script = Script {
         name,
@@ -23,6 +28,7 @@ pub(super) fn read(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>)
         rise: 1,
         fall: 1,
         init_fail: false,
+        user: globals.script_user.clone(),
     };
     for statement in block(statement, diagnostics) {
         match statement.keyword().text {
@@ -38,6 +44,7 @@ pub(super) fn read(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>)
                 }
             }
             "weight" => {
+                no_reverse(statement.arguments(), diagnostics);
                 if let Some(weight) = value::argument(statement, diagnostics) {
                     script.weight = read_weight(weight, diagnostics);
                 }
@@ -45,7 +52,7 @@ pub(super) fn read(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>)
             "rise" => script.rise = value::number(statement, 1..=10_000, diagnostics).unwrap_or(script.rise),
             "fall" => script.fall = value::number(statement, 1..=10_000, diagnostics).unwrap_or(script.fall),
             "init_fail" => script.init_fail = true,
-            "user" => diagnostics.push(not_yet(statement)),
+            "user" => script.user = user(statement, diagnostics),
             _ => diagnostics.push(unknown(statement.keyword())),
         }
     }
@@ -76,6 +83,28 @@ fn command(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<
         );
         Vec::new()
     })
+}
+
+/// `USER [GROUP]`.
+pub(super) fn user(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<ScriptUser> {
+    match statement.arguments() {
+        [user] => Some(ScriptUser { user: user.text.to_owned(), group: None }),
+        [user, group] => Some(ScriptUser { user: user.text.to_owned(), group: Some(group.text.to_owned()) }),
+        _ => {
+            let message = format!("`{}` needs a user, and may have a group", statement.keyword().text);
+            diagnostics.push(Diagnostic::error(statement.span(), message));
+            None
+        }
+    }
+}
+
+/// A weight that is read the wrong way round moves the address the wrong way.
+pub(super) fn no_reverse(arguments: &[Word<'_>], diagnostics: &mut Vec<Diagnostic>) {
+    if let Some(word) = arguments.iter().find(|word| word.text == "reverse") {
+        let message = "`reverse` is not supported yet";
+        let help = "change the sign of the weight and the meaning of the script";
+        diagnostics.push(Diagnostic::error(word.span.clone(), message).help(help));
+    }
 }
 
 /// A weight from -253 to 253; zero is none.
