@@ -6,7 +6,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Capture, Host, Lab, Process};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, VIP};
+use crate::common::{Config, HIGH, LOW, PATIENCE};
 
 #[derive(Clone, Copy, Debug)]
 enum Daemon {

@@ -7,6 +7,7 @@ mod conflict;
 mod election;
 mod fence;
 mod keepalived;
+mod many;
 mod quiet;
 mod reference;
 mod scripts;

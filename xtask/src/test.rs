@@ -32,6 +32,10 @@ pub(crate) fn run() -> Result<()> {
     part("simulation", &mut || {
         cargo(&["test", "--locked", "--package", "vrrp-tests", "--test", "simulation"])
     })?;
+    part("kernel tests", &mut || {
+        let test = ["test", "--locked", "--package", "vrrp-tests", "--test", "kernel", "--", "--show-output"];
+        cargo(&test)
+    })?;
     part("namespace tests", &mut || {
         let test = ["test", "--locked", "--package", "vrrp-tests", "--test", "namespaces", "--"];
         cargo(&[&test[..], &[NAMESPACE_TESTS_AT_ONCE, "--show-output"]].concat())

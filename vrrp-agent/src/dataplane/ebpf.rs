@@ -24,10 +24,13 @@ use crate::wire::advert::{address, family, ip};
 /// How late the kernel's report of a lost master may be before the sweep takes it for lost too.
 const SWEEP_GRACE: std::time::Duration = std::time::Duration::from_millis(20);
 
+/// The compiled eBPF half, for whoever wants to run it without an interface: kernel tests and benchmarks.
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/vrrp"));
+
 /// A value of the maps. The crate that defines them knows nothing of aya, hence the wrapper.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
-struct Cell<T>(T);
+pub struct Cell<T>(pub T);
 
 // SAFETY: Plain promises what Pod asks for.
 unsafe impl<T: Plain> aya::Pod for Cell<T> {}
@@ -140,7 +143,7 @@ impl EbpfPlane {
         let mut ebpf = EbpfLoader::new()
             .map_max_entries("leases", entries)
             .map_max_entries("watchdogs", entries)
-            .load(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/vrrp")))?;
+            .load(OBJECT)?;
         // Before the maps are taken out: the program refers to them by descriptors that go with them.
         let program = program(&mut ebpf)?;
         program.load().map_err(EbpfError::Program)?;

@@ -12,7 +12,7 @@ use vrrp_ebpf::abi::{Counters, InstanceKey, Role};
 use vrrp_ebpf::advert::{Advert, Rules};
 use vrrp_ebpf::election::Candidate;
 
-pub use ebpf::{EbpfError, EbpfPlane, Mode};
+pub use ebpf::{Cell, EbpfError, EbpfPlane, Mode, OBJECT};
 pub use socket::SocketPlane;
 
 use crate::vrrp::{Time, Watch};

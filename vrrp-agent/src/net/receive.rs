@@ -83,8 +83,8 @@ impl Receiver {
         loop {
             match self.socket.read(&mut self.buffer[..]) {
                 Ok(length) => {
-                    if let Some(carrier) = carrier(&self.buffer[..length]) {
-                        return datagram(&self.buffer[..length], &carrier);
+                    if advert_in(&self.buffer[..length]).is_some() {
+                        return advert_in(&self.buffer[..length]);
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -101,17 +101,13 @@ impl AsFd for Receiver {
     }
 }
 
-/// The packet around an advert, if the frame holds all of it.
-fn carrier(frame: &[u8]) -> Option<Carrier> {
-    match classify(frame) {
-        Class::Vrrp(carrier) if carrier.offset + carrier.length <= frame.len() => Some(carrier),
-        Class::Vrrp(_) | Class::Arp(_) | Class::Nd(_) | Class::Other => None,
-    }
-}
-
-fn datagram<'f>(frame: &'f [u8], carrier: &Carrier) -> Option<Datagram<'f>> {
-    let payload = frame.get(carrier.offset..carrier.offset + carrier.length)?;
-    let Carrier { family, source, destination, ttl, .. } = *carrier;
+/// The datagram of protocol 112 in an Ethernet frame, if it holds all of one.
+#[must_use]
+pub fn advert_in(frame: &[u8]) -> Option<Datagram<'_>> {
+    let Class::Vrrp(Carrier { family, source, destination, ttl, offset, length }) = classify(frame) else {
+        return None;
+    };
+    let payload = frame.get(offset..offset + length)?;
     Some(Datagram { family, source, destination, ttl, payload })
 }
 

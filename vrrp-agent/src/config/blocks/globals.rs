@@ -88,7 +88,6 @@ pub(super) fn read(statements: &[Statement<'_>], globals: &mut Globals, diagnost
             "router_id" => {
                 globals.router_id = value::argument(statement, diagnostics).map(|word| word.text.to_owned());
             }
-            "vrrp_version" => {} // read before everything else
             "vrrp_down_timer_adverts" => {
                 if let Some(adverts) = value::number(statement, 1..=100, diagnostics) {
                     globals.down_adverts = adverts;
@@ -101,8 +100,8 @@ pub(super) fn read(statements: &[Statement<'_>], globals: &mut Globals, diagnost
             keyword @ ("vrrp_strict" | "vrrp_mcast_group4" | "vrrp_mcast_group6") => {
                 diagnostics.push(super::changes_who_is_heard(statement, keyword));
             }
-            // Lists of addresses are not compared at all, so there is nothing to skip.
-            "vrrp_skip_check_adv_addr" => {}
+            // The version was read before everything else; lists of addresses are not compared, so there is nothing to skip.
+            "vrrp_version" | "vrrp_skip_check_adv_addr" => {}
             keyword if garp(keyword, "vrrp_garp_master_", statement, &mut globals.garp, diagnostics) => {}
             keyword if NOT_YET.contains(&keyword) => diagnostics.push(not_yet(statement)),
             _ => diagnostics.push(unknown(statement.keyword())),

@@ -1,0 +1,140 @@
+//! One rule, three places: the loaded program, the socket path's decoder and the shared rule on the host say the same of every
+//! frame.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use vrrp_agent::net::receive::advert_in;
+use vrrp_ebpf::abi::{Instance, InstanceKey, Role};
+use vrrp_ebpf::advert::{self, Address, Auth, Cast, Datagram, Family, Reject, Rules, Version, accept};
+use vrrp_ebpf::election::{Candidate, DOWN_ADVERTS, Preempt};
+use vrrp_ebpf::frame::{Class, classify};
+
+use super::generate::{Random, frame};
+use super::program::{Action, IFINDEX, Program};
+
+const FRAMES: u64 = 120_000;
+const SECOND_NS: u64 = 1_000_000_000;
+
+fn instance(vrid: u8, family: Family, version: Version, password: Option<[u8; 8]>) -> Instance {
+    let address = match family {
+        Family::V4 => Address::v4([10, 0, 0, 2]),
+        Family::V6 => Address::v6([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]),
+    };
+    Instance {
+        epoch: 1,
+        rules: Rules {
+            version,
+            auth: if password.is_some() { Auth::Pass } else { Auth::None },
+            password: password.unwrap_or_default(),
+            interval_ns: SECOND_NS,
+            address,
+            cast: if vrid == 4 { Cast::Unicast } else { Cast::Multicast },
+            ttl_min: if vrid == 4 { 64 } else { 255 },
+        },
+        candidate: Candidate {
+            address,
+            version,
+            priority: 100,
+            preempt: Preempt::Yes,
+            down_adverts: DOWN_ADVERTS,
+        },
+        slot: vrid.into(),
+        role: if vrid == 5 { Role::Idle } else { Role::Backup },
+        key: InstanceKey { ifindex: IFINDEX, family, vrid: vrid.into() },
+        reserved: 0,
+    }
+}
+
+fn instances() -> Vec<Instance> {
+    let password = Some(*b"1111\0\0\0\0");
+    vec![
+        instance(1, Family::V4, Version::V2, None),
+        instance(2, Family::V4, Version::V2, password),
+        instance(3, Family::V4, Version::V3, None),
+        instance(3, Family::V6, Version::V3, None),
+        instance(4, Family::V4, Version::V2, None),
+        instance(5, Family::V4, Version::V2, password),
+    ]
+}
+
+/// The name of the counter that a datagram belongs to, by the shared rule.
+fn by_the_rule(datagram: &Datagram<'_>, instances: &[Instance]) -> Option<&'static str> {
+    let vrid = advert::vrid(datagram.payload)?;
+    let found = instances.iter().find(|i| i.key.family == datagram.family && i.key.vrid == u32::from(vrid));
+    let Some(instance) = found else { return Some("advert_not_ours") };
+    Some(match (accept(datagram, &instance.rules), instance.role) {
+        (Ok(_), Role::Idle) => "advert_idle",
+        (Ok(_), Role::Backup | Role::Master) => "advert_accepted",
+        (Err(reject), _) => match reject {
+            Reject::Length => "bad_length",
+            Reject::Ttl => "bad_ttl",
+            Reject::Destination => "bad_destination",
+            Reject::Version => "bad_version",
+            Reject::Type => "bad_type",
+            Reject::Checksum => "bad_checksum",
+            Reject::AuthType => "bad_auth_type",
+            Reject::Password => "bad_password",
+            Reject::Interval => "bad_interval",
+            Reject::NoAddress => "no_address",
+        },
+    })
+}
+
+/// The shared rule on the host, from the bytes on: its own reading of what the frame holds.
+fn on_the_host(frame: &[u8], instances: &[Instance]) -> Option<&'static str> {
+    let Class::Vrrp(carrier) = classify(frame) else { return None };
+    let end = carrier.offset.checked_add(carrier.length)?;
+    let payload = frame.get(carrier.offset..end)?;
+    let (source, destination) = (carrier.source, carrier.destination);
+    let datagram = Datagram { family: carrier.family, source, destination, ttl: carrier.ttl, payload };
+    by_the_rule(&datagram, instances)
+}
+
+#[test]
+fn kernel_sockets_and_host_agree_about_every_frame() -> Result<()> {
+    let instances = instances();
+    let mut program = Program::load()?;
+    for instance in &instances {
+        program.set(instance)?;
+    }
+    let mut random = Random(1);
+    let mut tally = BTreeMap::<&str, u64>::new();
+    let start = Instant::now();
+    let mut before = program.counters()?;
+    for number in 0..FRAMES {
+        let frame = frame(&mut random);
+        // The kernel takes no test frame that is shorter than an Ethernet header.
+        if frame.len() < 14 {
+            continue;
+        }
+        let sockets = advert_in(&frame).and_then(|datagram| by_the_rule(&datagram, &instances));
+        let host = on_the_host(&frame, &instances);
+        let action = program.run(&frame)?;
+        let after = program.counters()?;
+        let counted: Vec<&str> = after
+            .entries()
+            .zip(before.entries())
+            .filter(|((_, after), (_, before))| after != before)
+            .map(|((name, _), _)| name)
+            .collect();
+        before = after;
+        let kernel = counted.iter().copied().find(|name| *name != "event_lost");
+        assert_eq!((kernel, sockets), (host, host), "frame {number}: {frame:02x?}");
+        let expected = match host {
+            None | Some("advert_not_ours" | "bad_destination") => Action::Pass,
+            Some(_) => Action::Drop,
+        };
+        assert_eq!(action, expected, "frame {number} ({host:?}): {frame:02x?}");
+        *tally.entry(host.unwrap_or("other")).or_default() += 1;
+    }
+    println!("{FRAMES} frames in {:?}: {tally:?}", start.elapsed());
+    // A verdict that never came was not compared.
+    for name in ["advert_accepted", "advert_idle", "advert_not_ours", "other"] {
+        tally.get(name).with_context(|| format!("no frame was `{name}`: {tally:?}"))?;
+    }
+    let rejects = tally.keys().filter(|name| name.starts_with("bad_") || **name == "no_address").count();
+    assert_eq!(rejects, 10, "not every reason was met: {tally:?}");
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! The loaded XDP program, fed by `BPF_PROG_TEST_RUN`. Needs root.
+
+mod differential;
+mod generate;
+mod program;
