@@ -6,6 +6,7 @@ mod common;
 mod conflict;
 mod election;
 mod fence;
+mod frr;
 mod keepalived;
 mod many;
 mod quiet;

@@ -16,8 +16,9 @@ const LINKER_PACKAGES: [&str; 3] = ["llvm-22-dev", "libpolly-22-dev", "libzstd-d
 const COMPILER_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
 /// Real programs for the tests and the demonstration: what is asked for, and what shows that it is there.
-const TEST_PROGRAMS: [(&str, &str); 8] = [
+const TEST_PROGRAMS: [(&str, &str); 9] = [
     ("bpftool", "/usr/sbin/bpftool"),
+    ("frr", "/usr/lib/frr/vrrpd"),
     ("iproute2", "/usr/sbin/ip"),
     ("iputils-arping", "/usr/bin/arping"),
     ("iputils-ping", "/usr/bin/ping"),

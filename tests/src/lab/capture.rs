@@ -49,7 +49,7 @@ impl Capture {
         command.args(["-i", "eth0", "-e", "-n", "-v", "-tt", "-l", "--immediate-mode"]);
         // Small slices, or a burst does not fit into the ring.
         command.args(["-s", "512", "-B", "8192"]);
-        command.args(["--time-stamp-precision=nano", "ip proto 112 or arp"]);
+        command.args(["--time-stamp-precision=nano", "ip proto 112 or ip6 proto 112 or arp"]);
         let process = host.spawn(&mut command, "tcpdump")?;
         if !process.says("listening on", Duration::from_secs(10)) {
             bail!("tcpdump does not listen: {}", process.log());

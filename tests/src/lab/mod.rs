@@ -1,6 +1,7 @@
 //! A network of hosts. Everything that a lab makes has its own name, and goes away with it.
 
 mod capture;
+mod frr;
 mod host;
 mod nginx;
 mod process;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 pub use capture::{Advert, Arp, Capture, Packet, now};
+pub use frr::{Frr, FrrConfig};
 pub use host::Host;
 pub use nginx::Nginx;
 pub use process::Process;
