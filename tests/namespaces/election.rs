@@ -113,6 +113,33 @@ fn on_a_cut_link_the_backup_takes_over_and_the_master_gives_up() -> Result<()> {
     })
 }
 
+/// keepalived: priority 0, and back after the skew time; nobody else is there to take it.
+#[test]
+fn an_address_that_somebody_removes_comes_back() -> Result<()> {
+    let pair = Pair::start(&[])?;
+    vrrp_tests::lab::ip(&["-n", pair.h1.namespace(), "address", "del", &format!("{VIP}/32"), "dev", "eth0"])?;
+    assert!(pair.master.says("somebody took its addresses", PATIENCE), "{}", pair.master.log());
+    pair.capture.wait_for("resignation", PATIENCE, |p| p.content.priority == 0)?;
+    // Its skew is shorter than the backup's.
+    pair.h1.wait_for_address(VIP, true, PATIENCE)?;
+    assert!(eventually(PATIENCE, || pair.h2.state(0) == "backup"));
+    Ok(())
+}
+
+#[test]
+fn a_preemption_waits_for_its_delay() -> Result<()> {
+    let lab = Lab::new()?;
+    let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
+    let _low = h2.agent(&Config::priority(LOW).text())?;
+    h2.wait_for_address(VIP, true, PATIENCE)?;
+    let _high = h1.agent(&Config { more: "preempt_delay 6".to_owned(), ..Config::priority(HIGH) }.text())?;
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!((h1.state(0), h2.state(0)), ("backup".to_owned(), "master".to_owned()));
+    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h2.wait_for_address(VIP, false, PATIENCE)?;
+    Ok(())
+}
+
 #[test]
 fn without_the_kernel_half_it_is_the_same() -> Result<()> {
     let pair = Pair::start(&["--dataplane", "socket"])?;

@@ -1,4 +1,4 @@
-//! Many routers, and many virtual routers.
+//! Many routers, and many virtual routers. `cargo xtask test` runs these one at a time and beside nothing else.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -46,6 +46,7 @@ fn order_of_promotion() -> Result<Vec<String>> {
         let (old, mut agent) = running.remove(0);
         let next = &running[0].0;
         let capture = client.capture()?;
+        std::thread::sleep(Duration::from_millis(100));
         agent.signal(Signal::SIGKILL)?;
         agent.wait(PATIENCE)?;
         next.wait_for_address(VIP, true, PATIENCE)?;

@@ -24,13 +24,16 @@ pub(crate) enum Mishap {
     /// A script of one virtual router says so.
     Contributions(usize, usize, i32),
     Faulted(usize, usize, Fault),
+    /// Somebody takes the addresses of a virtual router off a node.
+    Stolen(usize, usize),
 }
 
 impl Mishap {
     pub(crate) fn any(nodes: usize, slots: usize, random: &mut Random) -> Self {
         let node = random.index(nodes);
         let slot = random.index(slots);
-        match random.below(13) {
+        match random.below(14) {
+            13 => Self::Stolen(node, slot),
             0 => Self::Crash(node),
             1 | 2 => Self::Restart(node),
             3 => Self::Stop(node),

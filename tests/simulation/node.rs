@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_agent::vrrp::{Fault, GarpSchedule, Instance, Output, Params, State, Time, Watch};
+use vrrp_agent::vrrp::{
+    Fault, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, State, Time, Watch,
+};
 use vrrp_agent::wire::advert::{Body, Repr, V3Checksum, address};
 use vrrp_ebpf::advert::{Address, Auth, Cast, Datagram, Family, GROUP_V4, Rules, Version, accept};
 use vrrp_ebpf::election::{AtBackup, DOWN_ADVERTS, Preempt};
@@ -37,6 +39,8 @@ pub(crate) struct Slot {
     /// The kernel's watch: its deadline, by the node's clock, and the epoch that it belongs to.
     watch: Option<(Time, u64)>,
     reported: Option<(Address, u8, u64, u64)>,
+    /// As its transitions say, in the order in which it puts things out.
+    mastering: bool,
     /// Resignations sent since it was last master; a fault sends two.
     pub(crate) resignations: u32,
 }
@@ -58,7 +62,7 @@ pub(crate) struct Node {
 /// What a node did.
 #[derive(Clone, Debug)]
 pub(crate) enum Did {
-    Sent { slot: usize, priority: u8, message: Vec<u8> },
+    Sent { slot: usize, priority: u8, message: Vec<u8>, mastering: bool },
     Installed { slot: usize },
     Withdrawn { slot: usize },
     Told { slot: usize, what: String },
@@ -119,6 +123,7 @@ impl Node {
         for slot in &mut self.slots {
             slot.machine = Instance::new(slot.params.clone(), clock);
             slot.installed = false;
+            slot.mastering = false;
             slot.watch = None;
             slot.reported = None;
             slot.resignations = 0;
@@ -179,6 +184,12 @@ impl Node {
         self.drain()
     }
 
+    pub(crate) fn lose_addresses(&mut self, now: Time, slot: usize) -> Vec<Did> {
+        let clock = self.clock(now);
+        self.slots[slot].machine.handle_addresses_lost(clock);
+        self.drain()
+    }
+
     pub(crate) fn installed(&mut self, now: Time, slot: usize) -> Vec<Did> {
         let clock = self.clock(now);
         self.slots[slot].machine.handle_installed(clock);
@@ -198,7 +209,8 @@ impl Node {
                         } else {
                             slot.resignations = 0;
                         }
-                        did.push(Did::Sent { slot: number, priority, message });
+                        let mastering = slot.mastering;
+                        did.push(Did::Sent { slot: number, priority, message, mastering });
                     }
                     Output::Install => {
                         slot.installed = true;
@@ -209,6 +221,7 @@ impl Node {
                         did.push(Did::Withdrawn { slot: number });
                     }
                     Output::Transition { from, to, cause } => {
+                        slot.mastering = to == State::Master;
                         let what = format!("{from:?} -> {to:?}: {cause:?}");
                         did.push(Did::Told { slot: number, what });
                     }
@@ -228,6 +241,9 @@ impl Slot {
             priority: *random.pick(&[1, 90, 100, 100, 101, 150, 254]),
             interval: shared.interval,
             preempt: if random.chance(20) { Preempt::No } else { Preempt::Yes },
+            preempt_delay: if random.chance(20) { shared.interval * 4 } else { Duration::ZERO },
+            on_lower: *random.pick(&[OnLower::Advertise, OnLower::Advertise, OnLower::Ignore]),
+            on_higher: *random.pick(&[OnHigher::Yield, OnHigher::AdvertiseAndYield]),
             down_adverts: DOWN_ADVERTS,
             address: address(source),
             garp: GarpSchedule {
@@ -239,7 +255,16 @@ impl Slot {
         };
         let machine = Instance::new(params.clone(), Time::default());
         let shared = shared.clone();
-        Self { shared, params, machine, installed: false, watch: None, reported: None, resignations: 0 }
+        Self {
+            shared,
+            params,
+            machine,
+            installed: false,
+            mastering: false,
+            watch: None,
+            reported: None,
+            resignations: 0,
+        }
     }
 
     fn repr(&self, priority: u8) -> Repr {

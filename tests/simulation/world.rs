@@ -17,8 +17,9 @@ use super::random::Random;
 /// How many intervals of mishaps.
 const CHAOS_INTERVALS: u32 = 60;
 /// After the last mishap: a master-down interval (less than 4 intervals) for a part without a master to get one, another
-/// for the higher ranks to preempt, one for the masters to settle it among themselves, one for good measure.
-const BOUND_INTERVALS: u32 = 10;
+/// and the preempt delay (4 intervals) for the higher ranks to preempt, one for the masters to settle it among themselves,
+/// one for good measure.
+const BOUND_INTERVALS: u32 = 14;
 /// And so long it must last.
 const PEACE_INTERVALS: u32 = 6;
 
@@ -233,6 +234,12 @@ impl World {
                     self.record(node, did)?;
                 }
             }
+            Mishap::Stolen(node, slot) => {
+                if self.runs(node) {
+                    let did = self.nodes[node].lose_addresses(self.now, slot);
+                    self.record(node, did)?;
+                }
+            }
             Mishap::Faulted(node, slot, fault) => {
                 if self.runs(node) {
                     let did = self.nodes[node].set_fault(self.now, slot, fault);
@@ -273,7 +280,10 @@ impl World {
     fn record(&mut self, node: usize, did: Vec<Did>) -> Result<(), String> {
         for did in did {
             match did {
-                Did::Sent { slot, priority, message } => {
+                Did::Sent { slot, priority, message, mastering } => {
+                    if !mastering {
+                        return Err(format!("node {node} slot {slot} sends {priority} without being master"));
+                    }
                     self.check_and_send(node, slot, priority, &message)?;
                 }
                 Did::Installed { slot } => {
@@ -305,9 +315,6 @@ impl World {
         let allowed = if state == State::Fault { 2 } else { 1 };
         if priority == 0 && (resignations > allowed || state == State::Master) {
             return Err(format!("node {node} slot {slot} sent {resignations} resignations, now {state:?}"));
-        }
-        if priority != 0 && state != State::Master {
-            return Err(format!("node {node} slot {slot} advertises as {state:?}"));
         }
         for to in (0..self.nodes.len()).filter(|&to| to != node) {
             for delay in self.network.deliveries(node, to, &mut self.random) {

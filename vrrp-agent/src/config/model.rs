@@ -6,7 +6,7 @@ use std::time::Duration;
 use vrrp_ebpf::advert::{AUTH_DATA, Cast, Family, Version};
 use vrrp_ebpf::election::Preempt;
 
-use crate::vrrp::{GarpSchedule, Weight};
+use crate::vrrp::{GarpSchedule, OnHigher, OnLower, Weight};
 use crate::wire::advert::V3Checksum;
 
 /// A whole configuration.
@@ -127,6 +127,12 @@ pub struct InstanceConfig {
     pub interval: Duration,
     /// Whether a lower priority may stay master.
     pub preempt: Preempt,
+    /// How long a lower master is let be.
+    pub preempt_delay: Duration,
+    /// What a master does about a lower advert.
+    pub on_lower: OnLower,
+    /// What a master does about a higher one.
+    pub on_higher: OnHigher,
     /// Version 2's authentication.
     pub authentication: Option<Authentication>,
     /// `mcast_src_ip` or `unicast_src_ip`; otherwise the interface's first address, for IPv6 its link-local one.

@@ -111,6 +111,17 @@ impl Executor {
         all
     }
 
+    /// An address is said to be gone. If it is one that an instance holds, and really is, the engine is told; what we took away
+    /// ourselves, and have put back since, is nobody's loss.
+    pub(super) async fn check_address(&self, ifindex: u32, address: IpAddr) {
+        let is_it = |placed: &Placed| placed.ifindex == ifindex && placed.vip.address == address;
+        let Some(slot) = self.placed.iter().position(|placed| placed.iter().any(is_it)) else { return };
+        let there = addresses::list(&self.handle).await;
+        if there.is_ok_and(|there| !there.iter().any(|at| at.index == ifindex && at.address == address)) {
+            let _ended = self.engineer.tell(Command::AddressesLost { slot });
+        }
+    }
+
     /// True if all addresses are gone.
     pub(super) async fn withdraw(&self, slot: Slot) -> bool {
         let mut all = true;

@@ -42,6 +42,8 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) enum Command {
     /// The addresses of this epoch are on the interface.
     Installed { slot: Slot, epoch: u64 },
+    /// An address of the instance is not on the interface.
+    AddressesLost { slot: Slot },
     /// Tracking says otherwise than before.
     Health { slot: Slot, health: Health },
     /// What is the state of things?
@@ -244,6 +246,10 @@ impl Engine {
                         self.drain(slot, None);
                     }
                 }
+                Ok(Command::AddressesLost { slot }) => {
+                    self.routers[slot].machine.handle_addresses_lost(now);
+                    self.drain(slot, None);
+                }
                 Ok(Command::Health { slot, health }) => {
                     let machine = &mut self.routers[slot].machine;
                     machine.set_contributions(now, health.contributions);
@@ -325,8 +331,7 @@ impl Engine {
                 }
                 Output::Withdraw => {
                     router.lease_until = None;
-                    // What was to be said as master is not said any more; a resignation is.
-                    self.adverts.retain(|queued| queued.slot != slot || queued.priority == 0);
+                    // Where the addresses were is not said any more. Adverts are: a last one, or a resignation.
                     self.announcements.retain(|&(of, _)| of != slot);
                     self.tell(Effect::Withdraw { slot });
                 }

@@ -27,7 +27,8 @@ use crate::dataplane::bpffs::{self, PinDirectory};
 use crate::dataplane::{DataPlane, EbpfPlane, Mode, SocketPlane, VipEntry};
 use crate::host::{self, Capability};
 use crate::net::NetError;
-use crate::net::links::{self, Link, LinkChange};
+use crate::net::changes::{self, Change};
+use crate::net::links::{self, Link};
 use crate::net::receive::Membership;
 use crate::track::{ScriptState, Tracker, script};
 use crate::vrrp::{Instance, Params};
@@ -80,7 +81,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     // Before anything is looked at or started, so that nothing is missed.
     let mut signals = Signals::register()?;
-    let link_changes = links::changes()?;
+    let host_changes = changes::stream()?;
     let netlink = links::connect()?;
     let host = Host::look(&netlink, &config).await?;
     let (commands, command_queue) = mpsc::channel();
@@ -117,11 +118,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let engine = Engine::new(routers, plane, command_queue, effects, wake, status)?;
     let thread = std::thread::Builder::new().name("vrrp".to_owned()).spawn(move || engine.run())?;
 
-    let news = News { scripts: start_scripts(&config), links: link_changes, refusals };
+    let news = News { scripts: start_scripts(&config), host: host_changes, refusals };
     let control_path = control::path();
     let outcome = tokio::select! {
         () = executor.run(&mut effect_queue) => Ok(()),
-        () = supervise(&engineer, &mut tracker, &host, news) => Ok(()),
+        () = supervise(&engineer, &mut tracker, &host, &executor, news) => Ok(()),
         () = signals.asked_to_stop() => Ok(()),
         result = control::serve(&control_path, async || ask(&engineer).await) => {
             result.with_context(|| format!("control socket {}", control_path.display()))
@@ -313,6 +314,9 @@ fn params(instance: &InstanceConfig, source: IpAddr) -> Params {
         priority: instance.priority,
         interval: instance.interval,
         preempt: instance.preempt,
+        preempt_delay: instance.preempt_delay,
+        on_lower: instance.on_lower,
+        on_higher: instance.on_higher,
         down_adverts: instance.down_adverts,
         address: address(source),
         garp: instance.garp,
@@ -418,7 +422,7 @@ fn start_scripts(config: &Config) -> UnboundedReceiver<(usize, ScriptState)> {
 /// What happens on the host.
 struct News<L> {
     scripts: UnboundedReceiver<(usize, ScriptState)>,
-    links: L,
+    host: L,
     refusals: UnboundedReceiver<usize>,
 }
 
@@ -430,26 +434,30 @@ async fn supervise(
     engineer: &Engineer,
     tracker: &mut Tracker,
     host: &Host,
-    news: News<impl futures_util::Stream<Item = LinkChange>>,
+    executor: &Executor,
+    news: News<impl futures_util::Stream<Item = Change>>,
 ) {
-    let News { mut scripts, links, mut refusals } = news;
-    let mut links = std::pin::pin!(links);
+    let News { mut scripts, host: changes, mut refusals } = news;
+    let mut changes = std::pin::pin!(changes);
     let mut running: Vec<bool> = host.links.iter().map(|link| link.running).collect();
     let (over, mut pauses_over) = unbounded_channel();
     loop {
         tokio::select! {
             Some((script, state)) = scripts.recv() => tracker.set_script(script, state),
-            Some(change) = links.next() => {
-                for (link, running) in host.links.iter().zip(&mut running) {
-                    if link.index == change.index && *running != change.running {
-                        *running = change.running;
-                        tracing::info!("interface {} is {}", link.name, if change.running { "up" } else { "down" });
+            Some(change) = changes.next() => match change {
+                Change::AddressGone { index, address } => executor.check_address(index, address).await,
+                Change::Link { index, running: runs } => {
+                    for (link, running) in host.links.iter().zip(&mut running) {
+                        if link.index == index && *running != runs {
+                            *running = runs;
+                            tracing::info!("interface {} is {}", link.name, if runs { "up" } else { "down" });
+                        }
+                    }
+                    for slot in 0..host.link_of.len() {
+                        tracker.set_link(slot, host.uses(slot).all(|link| running[link]));
                     }
                 }
-                for slot in 0..host.link_of.len() {
-                    tracker.set_link(slot, host.uses(slot).all(|link| running[link]));
-                }
-            }
+            },
             Some(slot) = refusals.recv() => {
                 tracing::error!("{}: in fault until its addresses are tried again", engineer.names[slot]);
                 tracker.set_addresses(slot, false);

@@ -104,7 +104,8 @@ fn ignoring(
     }
 }
 
-fn address_of(message: &AddressMessage) -> Option<IpAddr> {
+/// The address that a message is about.
+pub(super) fn address_of(message: &AddressMessage) -> Option<IpAddr> {
     let mut address = None;
     for attribute in &message.attributes {
         match attribute {

@@ -1,12 +1,10 @@
-//! The interfaces, and word of their going up and down.
+//! The interfaces.
 
 use std::net::IpAddr;
 
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
-use netlink_packet_route::RouteNetlinkMessage;
+use futures_util::TryStreamExt as _;
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
-use rtnetlink::packet_core::NetlinkPayload;
-use rtnetlink::{Handle, MulticastGroup};
+use rtnetlink::Handle;
 use vrrp_ebpf::advert::Family;
 
 use super::{NetError, addresses};
@@ -87,34 +85,6 @@ pub async fn find(handle: &Handle, names: &[String]) -> Result<Vec<Link>, NetErr
     Ok(links)
 }
 
-/// What happened to an interface: its index, and whether it can carry frames now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LinkChange {
-    /// Kernel index.
-    pub index: u32,
-    /// Whether it can carry frames; an interface that is gone cannot.
-    pub running: bool,
-}
-
-/// Word of every change of any interface.
-///
-/// # Errors
-/// If the socket cannot be opened.
-pub fn changes() -> Result<impl Stream<Item = LinkChange>, NetError> {
-    let (connection, _, messages) = rtnetlink::new_multicast_connection(&[MulticastGroup::Link])
-        .map_err(|e| NetError::system("listen for interface changes", e))?;
-    tokio::spawn(connection);
-    Ok(messages.filter_map(async |(message, _)| match message.payload {
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
-            Some(LinkChange { index: link.header.index, running: running(&link) })
-        }
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => {
-            Some(LinkChange { index: link.header.index, running: false })
-        }
-        _ => None,
-    }))
-}
-
 fn name_of(message: &LinkMessage) -> Option<&str> {
     message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::IfName(name) => Some(name.as_str()),
@@ -144,6 +114,7 @@ fn is_vlan_on(message: &LinkMessage, index: u32) -> bool {
     kind_of(message) == Some(&InfoKind::Vlan) && message.attributes.contains(&LinkAttribute::Link(index))
 }
 
-fn running(message: &LinkMessage) -> bool {
+/// Whether an interface can carry frames.
+pub(super) fn running(message: &LinkMessage) -> bool {
     message.header.flags.contains(LinkFlags::Up | LinkFlags::Running)
 }

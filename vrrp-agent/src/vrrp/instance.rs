@@ -21,7 +21,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::{Address, Advert, PRIORITY_OWNER, Version};
+use vrrp_ebpf::advert::{Address, Advert, PRIORITY_OWNER, PRIORITY_RESIGN, Version};
 use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, DOWN_ADVERTS, Preempt};
 
 use super::timers::{Timer, Timers};
@@ -38,12 +38,45 @@ pub struct Params {
     pub interval: Duration,
     /// Whether a lower priority may stay master.
     pub preempt: Preempt,
+    /// How long a lower master is let be, from its first advert on (`preempt_delay`); zero is not at all.
+    pub preempt_delay: Duration,
+    /// What a master does about a lower advert.
+    pub on_lower: OnLower,
+    /// What a master does about a higher advert.
+    pub on_higher: OnHigher,
     /// Adverts that may be missed (`vrrp_down_timer_adverts`).
     pub down_adverts: u32,
     /// The address that adverts are sent from; breaks ties.
     pub address: Address,
     /// When the addresses are announced.
     pub garp: GarpSchedule,
+}
+
+/// What a master does about a lower advert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLower {
+    /// It advertises at once (RFC 9568 section 6.4.3).
+    Advertise,
+    /// It does not (`lower_prio_no_advert`; RFC 3768 section 6.4.3).
+    Ignore,
+}
+
+/// What a master does about a higher advert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnHigher {
+    /// It yields.
+    Yield,
+    /// It advertises a last time, then yields (`higher_prio_send_advert`).
+    AdvertiseAndYield,
+}
+
+/// How far a preemption that waits has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// No lower advert was heard yet, or the delay runs.
+    Waiting,
+    /// The delay is over, or there is none.
+    Over,
 }
 
 /// When a master announces its addresses by gratuitous ARP (keepalived's `garp_master_*`).
@@ -93,6 +126,8 @@ pub enum Cause {
         /// How long no advert of ours had left.
         stalled: Duration,
     },
+    /// Somebody else took the addresses off the interface.
+    AddressesLost,
     /// Something that the instance needs is gone.
     Faulted,
     /// It is back.
@@ -184,6 +219,9 @@ pub struct Instance {
     /// The interval of the master heard; version 3 learns it (RFC 9568 section 6.4.2).
     master_interval: Duration,
     heard: Option<Heard>,
+    patience: Patience,
+    /// Whether the addresses of this mastership are on the interface.
+    installed: bool,
     /// As backup: when a lower priority was last advertised.
     outranked: Option<Time>,
     /// When the last advert of ours was due to leave; the lease counts from here.
@@ -208,6 +246,8 @@ impl Instance {
             since: now,
             timers: Timers::default(),
             heard: None,
+            patience: Patience::Waiting,
+            installed: false,
             outranked: None,
             advertised: None,
             answered: None,
@@ -259,9 +299,17 @@ impl Instance {
             address: self.params.address,
             version: self.params.version,
             priority: self.priority().into(),
-            preempt: self.params.preempt,
+            // While it waits, a backup holds still for a lower master as if it might not preempt; the kernel does with it.
+            preempt: match (self.params.preempt, self.waits_to_preempt()) {
+                (Preempt::Yes, false) => Preempt::Yes,
+                (Preempt::No, _) | (Preempt::Yes, true) => Preempt::No,
+            },
             down_adverts: self.params.down_adverts,
         }
+    }
+
+    fn waits_to_preempt(&self) -> bool {
+        !self.params.preempt_delay.is_zero() && self.patience == Patience::Waiting
     }
 
     /// How long after an advert the addresses are still ours: less than the master-down interval of any peer that waits for
@@ -333,10 +381,21 @@ impl Instance {
             }
         };
         self.heard = Some(Heard { advert: *advert, at: now });
+        self.start_patience(now);
         self.master_interval = Duration::from_nanos(advert.interval_ns);
         match watch {
             Watch::Here | Watch::Fenced => self.timers.set(Timer::MasterDown, now + after),
             Watch::Kernel => self.timers.stop(Timer::MasterDown),
+        }
+    }
+
+    /// The delay before a preemption begins when the master is found to rank lower: by its advert, or by our own priority.
+    fn start_patience(&mut self, now: Time) {
+        let lower = self.heard.is_some_and(|heard| {
+            heard.advert.priority != PRIORITY_RESIGN && heard.advert.priority < self.priority()
+        });
+        if lower && self.waits_to_preempt() && self.timers.get(Timer::PreemptDelay).is_none() {
+            self.timers.set(Timer::PreemptDelay, now + self.params.preempt_delay);
         }
     }
 
@@ -353,6 +412,10 @@ impl Instance {
             // "ADVERTISEMENT MUST be sent", and the timer restarts.
             AtMaster::Resigned => self.advertise(now),
             AtMaster::Superior { down_ns } => {
+                match self.params.on_higher {
+                    OnHigher::Yield => {}
+                    OnHigher::AdvertiseAndYield => self.advertise(now),
+                }
                 self.step_down(now, advert, Duration::from_nanos(down_ns), Cause::HigherPriority);
             }
             AtMaster::Inferior => match self.stalled_for(now) {
@@ -364,7 +427,10 @@ impl Instance {
                 }
                 // Discard it and say at once who is master; its caches were poisoned, so announce again.
                 None => {
-                    self.advertise(now);
+                    match self.params.on_lower {
+                        OnLower::Advertise => self.advertise(now),
+                        OnLower::Ignore => {}
+                    }
                     // Not for each advert of a flood.
                     if self.answered.is_none_or(|at| now - at >= self.params.interval) {
                         self.answered = Some(now);
@@ -426,6 +492,7 @@ impl Instance {
                     }
                 }
                 Timer::SecondBurst => self.announce(),
+                Timer::PreemptDelay => self.patience = Patience::Over,
                 Timer::Refresh => {
                     let GarpSchedule { refresh, refresh_repeat, .. } = self.params.garp;
                     self.outputs.push_back(Output::Announce { repeat: refresh_repeat });
@@ -441,6 +508,7 @@ impl Instance {
     pub fn handle_installed(&mut self, now: Time) {
         match self.state {
             State::Master => {
+                self.installed = true;
                 self.announce();
                 let GarpSchedule { delay, refresh, .. } = self.params.garp;
                 if let Some(delay) = delay {
@@ -454,6 +522,21 @@ impl Instance {
         }
     }
 
+    /// Somebody else took an address off the interface: the next one may have it, and we after a skew time (keepalived's
+    /// rule). Before the addresses are all there, it is our own doing.
+    pub fn handle_addresses_lost(&mut self, now: Time) {
+        match self.state {
+            State::Master if self.installed => {
+                self.advertise_resignation();
+                self.leave_master();
+                self.transition(now, State::Backup, Cause::AddressesLost);
+                let skew = self.candidate().skew_ns(nanos(self.params.interval));
+                self.timers.set(Timer::MasterDown, now + Duration::from_nanos(skew));
+            }
+            State::Initialize | State::Backup | State::Master | State::Fault => {}
+        }
+    }
+
     /// What all trackers together add to the priority. A running master-down timer of ours shifts with the skew; the
     /// kernel's deadlines follow with the next advert.
     pub fn set_contributions(&mut self, now: Time, contributions: i32) {
@@ -464,6 +547,11 @@ impl Instance {
         if let Some(at) = self.timers.get(Timer::MasterDown) {
             let shifted = (at.elapsed() + after).saturating_sub(before);
             self.timers.set(Timer::MasterDown, Time::since_start(shifted).max(now));
+        }
+        match self.state {
+            // The kernel tells of no advert that says what the last one said.
+            State::Backup => self.start_patience(now),
+            State::Initialize | State::Master | State::Fault => {}
         }
     }
 
@@ -539,6 +627,8 @@ impl Instance {
         let from = std::mem::replace(&mut self.state, to);
         self.epoch += 1;
         self.since = now;
+        self.patience = Patience::Waiting;
+        self.installed = false;
         self.outranked = None;
         self.answered = None;
         self.timers.stop_all();

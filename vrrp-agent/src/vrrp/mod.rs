@@ -9,6 +9,8 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
-pub use instance::{Cause, Fault, GarpSchedule, Heard, Instance, Output, Params, State, Statistics, Watch};
+pub use instance::{
+    Cause, Fault, GarpSchedule, Heard, Instance, OnHigher, OnLower, Output, Params, State, Statistics, Watch,
+};
 pub use time::Time;
 pub use weight::{Weight, effective_priority};

@@ -16,6 +16,9 @@ fn params(priority: u8) -> Params {
         priority,
         interval: SECOND,
         preempt: Preempt::Yes,
+        preempt_delay: Duration::ZERO,
+        on_lower: OnLower::Advertise,
+        on_higher: OnHigher::Yield,
         down_adverts: DOWN_ADVERTS,
         address: Address::v4([10, 0, 0, 2]),
         garp: GarpSchedule { repeat: 5, delay: Some(5 * SECOND), refresh: None, refresh_repeat: 1 },
@@ -124,6 +127,74 @@ fn a_lower_advert_holds_back_only_without_preemption() {
     let mut instance = started(Params { preempt: Preempt::No, ..params(100) });
     instance.handle_advert(at(1.0), &advert(99, 9), Watch::Here);
     assert_eq!(instance.next_deadline(), Some(at(4.609_375)));
+}
+
+/// keepalived: the delay starts with the first lower advert; until it is over the lower master is followed.
+#[test]
+fn a_preemption_may_wait() {
+    let mut instance = started(Params { preempt_delay: 10 * SECOND, ..params(100) });
+    for second in 1..=10 {
+        instance.handle_timeout(at(f64::from(second)));
+        instance.handle_advert(at(f64::from(second)), &advert(90, 9), Watch::Here);
+    }
+    assert_eq!((instance.state(), instance.candidate().preempt), (State::Backup, Preempt::No));
+    instance.handle_timeout(at(11.0));
+    assert_eq!(instance.candidate().preempt, Preempt::Yes);
+    instance.handle_advert(at(11.1), &advert(90, 9), Watch::Here);
+    instance.handle_timeout(at(13.61));
+    let outputs = outputs(&mut instance);
+    assert_eq!(outputs[0], transition(State::Backup, State::Master, Cause::Preempts));
+    // A silent master is replaced whether the delay is over or not.
+    let mut instance = started(Params { preempt_delay: 100 * SECOND, ..params(100) });
+    instance.handle_advert(at(1.0), &advert(90, 9), Watch::Here);
+    instance.handle_timeout(at(4.61));
+    assert_eq!(instance.state(), State::Master);
+}
+
+/// Found by the simulator: the master is seen once, by the kernel, and it is our own priority that rises.
+#[test]
+fn the_delay_also_begins_when_our_priority_rises() {
+    let mut instance = started(Params { preempt_delay: 10 * SECOND, ..params(100) });
+    instance.handle_advert(at(1.0), &advert(150, 9), Watch::Kernel);
+    assert_eq!(instance.next_deadline(), None);
+    instance.set_contributions(at(2.0), 100);
+    assert_eq!(instance.next_deadline(), Some(at(12.0)));
+}
+
+#[test]
+fn what_a_master_says_to_lower_and_higher_is_configured() {
+    let mastered = |params| {
+        let mut instance = started(params);
+        instance.handle_timeout(at(10.0));
+        outputs(&mut instance);
+        instance
+    };
+    let mut instance = mastered(Params { on_lower: OnLower::Ignore, ..params(100) });
+    instance.handle_advert(at(10.5), &advert(90, 9), Watch::Here);
+    assert_eq!(outputs(&mut instance), [Output::Announce { repeat: 5 }]);
+    let mut instance = mastered(Params { on_higher: OnHigher::AdvertiseAndYield, ..params(100) });
+    instance.handle_advert(at(10.5), &advert(200, 9), Watch::Here);
+    assert_eq!(outputs(&mut instance)[..2], [Output::Advertise { priority: 100 }, Output::Withdraw]);
+}
+
+/// keepalived: priority 0, backup, master again after the skew time.
+#[test]
+fn addresses_that_somebody_took_away_are_given_up_and_taken_back() {
+    let mut instance = master();
+    instance.handle_addresses_lost(at(12.0));
+    assert_eq!(
+        outputs(&mut instance),
+        [
+            Output::Advertise { priority: 0 },
+            Output::Withdraw,
+            transition(State::Master, State::Backup, Cause::AddressesLost)
+        ]
+    );
+    assert_eq!(instance.next_deadline(), Some(at(12.0 + 156.0 / 256.0)));
+    // Before they are there, their absence is no loss.
+    let mut instance = started(params(255));
+    instance.handle_addresses_lost(at(1.0));
+    assert_eq!(instance.state(), State::Master);
 }
 
 /// 6.4.2: version 3 learns the master's interval.
@@ -266,6 +337,7 @@ enum Operation {
     MasterDown,
     Deadline,
     Installed,
+    AddressesLost,
     Contributions(i32),
     Fault(bool),
     Stop,
@@ -279,6 +351,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         Just(Operation::MasterDown),
         Just(Operation::Deadline),
         Just(Operation::Installed),
+        Just(Operation::AddressesLost),
         (-300..300i32).prop_map(Operation::Contributions),
         any::<bool>().prop_map(Operation::Fault),
         Just(Operation::Stop),
@@ -302,6 +375,7 @@ proptest! {
                 Operation::MasterDown => instance.handle_master_down(now),
                 Operation::Deadline => instance.handle_timeout(now),
                 Operation::Installed => instance.handle_installed(now),
+                Operation::AddressesLost => instance.handle_addresses_lost(now),
                 Operation::Contributions(sum) => instance.set_contributions(now, sum),
                 Operation::Fault(true) => instance.set_fault(now, Fault::Present),
                 Operation::Fault(false) => instance.set_fault(now, Fault::None),

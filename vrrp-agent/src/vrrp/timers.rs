@@ -13,9 +13,12 @@ pub(super) enum Timer {
     SecondBurst,
     /// Master: the addresses are announced again, for switches and neighbours that forgot.
     Refresh,
+    /// Backup: a lower master has been let be for long enough (`preempt_delay`).
+    PreemptDelay,
 }
 
-const ALL: [Timer; 4] = [Timer::MasterDown, Timer::Advert, Timer::SecondBurst, Timer::Refresh];
+const ALL: [Timer; 5] =
+    [Timer::MasterDown, Timer::Advert, Timer::SecondBurst, Timer::Refresh, Timer::PreemptDelay];
 
 /// Which timers are set, and for when.
 #[derive(Clone, Debug, Default)]

@@ -10,7 +10,7 @@ use super::super::model::ScriptUser;
 use super::super::syntax::Statement;
 use super::super::value;
 use super::{not_yet, script, unknown};
-use crate::vrrp::GarpSchedule;
+use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 
 /// What `global_defs` has said so far.
@@ -20,6 +20,8 @@ pub(super) struct Globals {
     pub(super) version: Version,
     pub(super) garp: GarpSchedule,
     pub(super) v3_checksum: V3Checksum,
+    pub(super) on_lower: OnLower,
+    pub(super) on_higher: OnHigher,
     pub(super) down_adverts: u32,
     /// `script_user`, for scripts that name none.
     pub(super) script_user: Option<ScriptUser>,
@@ -37,6 +39,8 @@ impl Default for Globals {
                 refresh_repeat: 1,
             },
             v3_checksum: V3Checksum::PseudoHeader,
+            on_lower: OnLower::Advertise,
+            on_higher: OnHigher::Yield,
             down_adverts: DOWN_ADVERTS,
             script_user: None,
         }
@@ -44,7 +48,7 @@ impl Default for Globals {
 }
 
 /// Keywords that a daemon without the feature may read over: mail, SNMP, security policies for scripts, process tuning.
-const NOT_YET: [&str; 35] = [
+const NOT_YET: [&str; 33] = [
     "default_interface",
     "dynamic_interfaces",
     "enable_dbus",
@@ -72,9 +76,7 @@ const NOT_YET: [&str; 35] = [
     "vrrp_garp_lower_prio_delay",
     "vrrp_garp_lower_prio_repeat",
     "vrrp_gna_interval",
-    "vrrp_higher_prio_send_advert",
     "vrrp_iptables",
-    "vrrp_lower_prio_no_advert",
     "vrrp_min_garp",
     "vrrp_notify_fifo",
     "vrrp_notify_fifo_script",
@@ -96,6 +98,8 @@ pub(super) fn read(statements: &[Statement<'_>], globals: &mut Globals, diagnost
             "v3_checksum_as_v2" => {
                 globals.v3_checksum = v3_checksum(statement, diagnostics).unwrap_or(globals.v3_checksum);
             }
+            "vrrp_lower_prio_no_advert" => globals.on_lower = on_lower(statement, diagnostics),
+            "vrrp_higher_prio_send_advert" => globals.on_higher = on_higher(statement, diagnostics),
             "script_user" => globals.script_user = script::user(statement, diagnostics),
             keyword @ ("vrrp_strict" | "vrrp_mcast_group4" | "vrrp_mcast_group6") => {
                 diagnostics.push(super::changes_who_is_heard(statement, keyword));
@@ -120,6 +124,22 @@ pub(super) fn read_version(
         if statement.keyword().text == "vrrp_version" {
             globals.version = version(statement, diagnostics).unwrap_or(globals.version);
         }
+    }
+}
+
+/// `lower_prio_no_advert [BOOL]`.
+pub(super) fn on_lower(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> OnLower {
+    match value::boolean(statement, diagnostics) {
+        Some(true) => OnLower::Ignore,
+        Some(false) | None => OnLower::Advertise,
+    }
+}
+
+/// `higher_prio_send_advert [BOOL]`.
+pub(super) fn on_higher(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> OnHigher {
+    match value::boolean(statement, diagnostics) {
+        Some(true) => OnHigher::AdvertiseAndYield,
+        Some(false) | None => OnHigher::Yield,
     }
 }
 

@@ -13,6 +13,7 @@ use super::super::value;
 use super::globals::{self, Globals};
 use super::script::{no_reverse, read_weight};
 use super::{block, name, not_yet, unknown};
+use crate::vrrp::{OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 
 /// Addresses that one advert can carry.
@@ -20,15 +21,13 @@ const VIPS_MAX: usize = 255;
 const CENTISECOND: Duration = Duration::from_millis(10);
 
 /// Keywords that may be read over without two routers owning an address.
-const NOT_YET: [&str; 27] = [
+const NOT_YET: [&str; 24] = [
     "accept",
     "check_unicast_src",
     "debug",
     "dont_track_primary",
     "garp_lower_prio_delay",
     "garp_lower_prio_repeat",
-    "higher_prio_send_advert",
-    "lower_prio_no_advert",
     "no_accept",
     "notify",
     "notify_backup",
@@ -37,7 +36,6 @@ const NOT_YET: [&str; 27] = [
     "notify_master_rx_lower_pri",
     "notify_priority_changes",
     "notify_stop",
-    "preempt_delay",
     "promote_secondaries",
     "skip_check_adv_addr",
     "smtp_alert",
@@ -62,6 +60,9 @@ struct Draft {
     version: Version,
     hint: Hint,
     nopreempt: Option<std::ops::Range<usize>>,
+    preempt_delay: Duration,
+    on_lower: OnLower,
+    on_higher: OnHigher,
     authentication: Option<Authentication>,
     native_ipv6: bool,
     source: Option<IpAddr>,
@@ -91,6 +92,9 @@ pub(super) fn read(
         version: globals.version,
         hint: Hint::Backup,
         nopreempt: None,
+        preempt_delay: Duration::ZERO,
+        on_lower: globals.on_lower,
+        on_higher: globals.on_higher,
         authentication: None,
         native_ipv6: false,
         source: None,
@@ -131,6 +135,12 @@ fn read_keyword(
         "version" => draft.version = globals::version(statement, diagnostics).unwrap_or(draft.version),
         "nopreempt" => draft.nopreempt = Some(statement.span()),
         "preempt" => draft.nopreempt = None,
+        "preempt_delay" => {
+            let range = Duration::ZERO..=Duration::from_secs(1000);
+            draft.preempt_delay = value::seconds(statement, range, diagnostics).unwrap_or_default();
+        }
+        "lower_prio_no_advert" => draft.on_lower = globals::on_lower(statement, diagnostics),
+        "higher_prio_send_advert" => draft.on_higher = globals::on_higher(statement, diagnostics),
         "mcast_src_ip" | "unicast_src_ip" => {
             draft.source = value::address(statement, diagnostics).or(draft.source);
         }
@@ -373,6 +383,13 @@ fn finish(
         }),
         interval,
         preempt,
+        // As keepalived: `state MASTER` clears it, and it means nothing with `nopreempt`.
+        preempt_delay: match (draft.hint, preempt) {
+            (Hint::Backup, Preempt::Yes) => draft.preempt_delay,
+            (Hint::Master, _) | (Hint::Backup, Preempt::No) => Duration::ZERO,
+        },
+        on_lower: draft.on_lower,
+        on_higher: draft.on_higher,
         authentication,
         source: draft.source,
         peers: draft.peers,
