@@ -267,6 +267,8 @@ pub enum EventKind {
     Conflict = 6,
     /// As master: a router that ranks higher advertises; the epoch is fenced.
     Superior = 7,
+    /// As backup: an advert, for which no timer could be set; the agent watches.
+    Unwatched = 8,
 }
 
 /// What goes through the ring `events`.

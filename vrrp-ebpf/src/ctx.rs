@@ -154,15 +154,18 @@ pub(crate) fn swap_armed(watchdog: *mut Watchdog, armed: u64) -> u64 {
 /// What the kernel calls when a timer fires: the map, the key, the value.
 pub(crate) type Callback = extern "C" fn(*mut c_void, *mut u32, *mut Watchdog) -> i64;
 
-/// Gives the timer its callback, once; later calls are refused by the kernel and change nothing.
+/// Makes the timer and gives it its callback. False if there was no memory for it: the kernel does not wait for any here, so
+/// that this may fail on a machine with plenty. Doing it again changes nothing.
 #[inline(always)]
-pub(crate) fn prepare_timer(watchdog: *mut Watchdog, callback: Callback) {
+pub(crate) fn prepare_timer(watchdog: *mut Watchdog, callback: Callback) -> bool {
     const CLOCK_MONOTONIC: u64 = 1;
+    const ALREADY_MADE: i64 = -16; // EBUSY
     // SAFETY: the timer of a map value, and the map that it lives in.
     unsafe {
         let timer = (&raw mut (*watchdog).timer).cast::<bpf_timer>();
-        bpf_timer_init(timer, (&raw const crate::maps::WATCHDOGS).cast_mut().cast(), CLOCK_MONOTONIC);
-        bpf_timer_set_callback(timer, callback as *mut c_void);
+        let made =
+            bpf_timer_init(timer, (&raw const crate::maps::WATCHDOGS).cast_mut().cast(), CLOCK_MONOTONIC);
+        matches!(made, 0 | ALREADY_MADE) && bpf_timer_set_callback(timer, callback as *mut c_void) == 0
     }
 }
 

@@ -24,8 +24,8 @@ unsafe impl Header for ArpHdr {}
 unsafe impl Header for nd::Message {}
 // SAFETY: byte arrays and integers only.
 unsafe impl Header for nd::Advertisement {}
-// SAFETY: a byte.
-unsafe impl Header for [u8; 1] {}
+// SAFETY: bytes.
+unsafe impl<const N: usize> Header for [u8; N] {}
 
 /// A received Ethernet frame: packet memory in the kernel, a slice on the host.
 pub trait Frame {

@@ -11,7 +11,7 @@ use vrrp_ebpf::abi::{Event, EventKind, Instance, InstanceKey, Role, Vip, VipKey,
 use vrrp_ebpf::advert::{self, Address, Advert, Datagram, Family, Reject};
 use vrrp_ebpf::arp;
 use vrrp_ebpf::election::{AtBackup, AtMaster};
-use vrrp_ebpf::frame::{self, Kind, Neighbour, NeighbourKind};
+use vrrp_ebpf::frame::{self, Frame as _, Kind, Neighbour, NeighbourKind};
 use vrrp_ebpf::nd::{self, Reply};
 
 use crate::ctx::{self, Packet};
@@ -32,6 +32,17 @@ pub(crate) fn vrrp(ctx: XdpContext) -> u32 {
         Kind::VrrpV6 => on_vrrp(&ctx, Family::V6),
         Kind::Arp => on_arp(&ctx),
         Kind::Icmpv6 => on_icmpv6(&ctx),
+    }
+}
+
+/// Makes the timer of the slot that the frame begins with. Run by the agent before it attaches the program above, as often
+/// as it takes, since a packet's program cannot wait for memory.
+#[xdp]
+pub(crate) fn prepare(ctx: XdpContext) -> u32 {
+    let Some(slot) = Packet(&ctx).load::<[u8; 4]>(0) else { return XDP_DROP };
+    match maps::watchdog(u32::from_le_bytes(slot)) {
+        Some(watchdog) if watchdog::prepare(watchdog) => XDP_PASS,
+        Some(_) | None => XDP_DROP,
     }
 }
 
@@ -88,7 +99,7 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
             return;
         }
     };
-    watchdog::expect_by(watchdog, now_ns, deadline_ns);
+    let watched = watchdog::expect_by(watchdog, now_ns, deadline_ns);
     let news = ctx::with(watchdog, |w| {
         let first = w.epoch != instance.epoch;
         let changed = !w.master.same(&advert.source)
@@ -109,7 +120,10 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
         }
         news
     });
-    if news {
+    if !watched {
+        // Each advert goes to the agent then, whose own timer watches: slower, but a master is never lost unseen.
+        maps::send(event(EventKind::Unwatched, instance, advert, now_ns, deadline_ns));
+    } else if news {
         maps::send(event(kind, instance, advert, now_ns, deadline_ns));
     }
 }

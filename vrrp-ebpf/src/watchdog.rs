@@ -17,23 +17,30 @@ use vrrp_ebpf::abi::{Event, EventKind, Role, Watchdog};
 use crate::ctx;
 use crate::maps;
 
-/// Expects the master again by `deadline_ns`.
+/// Makes the timer, ahead of time. False if it must be tried again.
 #[inline(always)]
-pub(crate) fn expect_by(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) {
+pub(crate) fn prepare(watchdog: *mut Watchdog) -> bool {
+    ctx::prepare_timer(watchdog, fired)
+}
+
+/// Expects the master again by `deadline_ns`. False if the timer could not be set: then nobody watches here.
+#[inline(always)]
+pub(crate) fn expect_by(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) -> bool {
     let before_ns = ctx::swap_deadline(watchdog, deadline_ns);
     let running = ctx::swap_armed(watchdog, 1) == 1;
     if running && deadline_ns >= before_ns {
-        return;
+        return true;
     }
     if !running {
-        ctx::prepare_timer(watchdog, fired);
+        // Made when the agent started, as a rule.
+        prepare(watchdog);
     }
-    start(watchdog, now_ns, deadline_ns);
+    start(watchdog, now_ns, deadline_ns)
 }
 
 /// Starts the timer for a deadline, or for an earlier one that another CPU has stored meanwhile.
 #[inline(always)]
-fn start(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) {
+fn start(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) -> bool {
     let mut started = ctx::start_timer(watchdog, deadline_ns.saturating_sub(now_ns));
     let latest_ns = ctx::deadline(watchdog);
     if latest_ns < deadline_ns {
@@ -43,6 +50,7 @@ fn start(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) {
         ctx::swap_armed(watchdog, 0);
         maps::count(|c| &mut c.timer_failed);
     }
+    started
 }
 
 /// The callback. Not exported, because the kernel wants it static.

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::links::{FdLink, LinkError};
 use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{ProgramError, Xdp};
+use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use vrrp_ebpf::abi::{
     Counters, Event, EventKind, Instance, InstanceKey, Lease, Plain, Role, Vip, VipKey, Watchdog,
@@ -148,6 +148,7 @@ impl EbpfPlane {
         let program = program(&mut ebpf)?;
         program.load().map_err(EbpfError::Program)?;
         program.pin(pins.path.join("prog")).map_err(|e| pin_error(&pins, "prog", &e))?;
+        prepare_timers(&mut ebpf, entries)?;
         for (name, map) in ebpf.maps() {
             if name.starts_with(char::is_lowercase) && !["scratch", "current"].contains(&name) {
                 let path = pins.path.join(name);
@@ -259,7 +260,7 @@ impl EbpfPlane {
             EventKind::MasterSeen | EventKind::Resigned => {
                 Some(Signal::Advert { slot, advert, watch: Watch::Kernel })
             }
-            EventKind::Outranked | EventKind::Rival => {
+            EventKind::Outranked | EventKind::Rival | EventKind::Unwatched => {
                 Some(Signal::Advert { slot, advert, watch: Watch::Here })
             }
             EventKind::Superior => Some(Signal::Advert { slot, advert, watch: Watch::Fenced }),
@@ -373,6 +374,39 @@ fn read_event(bytes: &[u8]) -> Option<Event> {
     }
     // SAFETY: written by our own program as this type, and long enough; the ring aligns to 8 bytes at most.
     Some(unsafe { bytes.as_ptr().cast::<Event>().read_unaligned() })
+}
+
+/// Makes the kernel's timers. The kernel takes the memory for each without waiting for any, so it may have to be asked again;
+/// where that does not help, the agent watches the master itself.
+fn prepare_timers(ebpf: &mut Ebpf, slots: u32) -> Result<(), EbpfError> {
+    const TRIES: u32 = 200;
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
+    /// `XDP_PASS`.
+    const MADE: u32 = 2;
+    let program = ebpf.program_mut("prepare").ok_or(EbpfError::Missing("program `prepare`"))?;
+    let program: &mut Xdp = program.try_into().map_err(EbpfError::Program)?;
+    program.load().map_err(EbpfError::Program)?;
+    let mut missing = 0;
+    for slot in 0..slots {
+        let mut frame = [0; 64];
+        frame[..4].copy_from_slice(&slot.to_le_bytes());
+        let mut made = false;
+        for _ in 0..TRIES {
+            let options = TestRunOptions { data_in: Some(&frame), ..TestRunOptions::default() };
+            if program.test_run(options).map_err(EbpfError::Program)?.return_value == MADE {
+                made = true;
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        missing += u32::from(!made);
+    }
+    if missing > 0 {
+        tracing::warn!(
+            "the kernel has no memory for {missing} of {slots} timers; the agent watches those masters itself"
+        );
+    }
+    Ok(())
 }
 
 /// A veth hands what XDP_TX sends to its peer only if the peer listens in a special way (GRO or a program of its own), which
