@@ -37,6 +37,7 @@ pub(crate) fn run() -> Result<()> {
     part("simulation", &mut || {
         cargo(&["test", "--locked", "--package", "vrrp-tests", "--test", "simulation"])
     })?;
+    part("RFC table", &mut || cargo(&["test", "--locked", "--package", "vrrp-tests", "--test", "rfc"]))?;
     part("kernel tests", &mut || {
         let test = ["test", "--locked", "--package", "vrrp-tests", "--test", "kernel", "--", "--show-output"];
         cargo(&test)

@@ -1,0 +1,34 @@
+//! The RFC as a table: rules of RFC 9568 sections 5 to 8 (and of RFC 3768 and keepalived where they differ), each with a
+//! case that satisfies it and one that violates it. Expectations are from the text, by hand.
+//!
+//! Not in the table, because the daemon does not have them yet: virtual MACs (7.3, 8.1.2, 8.2.2), Accept_Mode (6.1), router
+//! advertisements (8.2.3), both versions at once (8.4).
+
+mod announcements;
+mod reception;
+mod states;
+
+/// A rule: its section, what it says, and two cases that must come out as said.
+pub(crate) struct Row {
+    pub(crate) section: &'static str,
+    pub(crate) rule: &'static str,
+    /// Must be true.
+    pub(crate) satisfied: fn() -> bool,
+    /// Must be false; none where whatever is sent satisfies the rule.
+    pub(crate) violated: Option<fn() -> bool>,
+}
+
+/// Checks every row and names all that do not hold.
+pub(crate) fn check(rows: &[Row]) {
+    let mut wrong = Vec::new();
+    for Row { section, rule, satisfied, violated } in rows {
+        if !satisfied() {
+            wrong.push(format!("{section}: {rule}: the case that satisfies it is refused"));
+        }
+        if violated.is_some_and(|violated| violated()) {
+            wrong.push(format!("{section}: {rule}: the case that violates it is accepted"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    println!("{} rules hold", rows.len());
+}
