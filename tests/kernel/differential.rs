@@ -10,8 +10,9 @@ use vrrp_ebpf::abi::{Instance, InstanceKey, Role};
 use vrrp_ebpf::advert::{self, Address, Auth, Cast, Datagram, Family, Reject, Rules, Version, accept};
 use vrrp_ebpf::election::{Candidate, DOWN_ADVERTS, Preempt};
 use vrrp_ebpf::frame::{Class, classify};
+use vrrp_tests::random::Random;
 
-use super::generate::{Random, frame};
+use super::generate::frame;
 use super::program::{Action, IFINDEX, Program};
 
 const FRAMES: u64 = 120_000;
@@ -99,7 +100,7 @@ fn kernel_sockets_and_host_agree_about_every_frame() -> Result<()> {
     for instance in &instances {
         program.set(instance)?;
     }
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     let mut tally = BTreeMap::<&str, u64>::new();
     let start = Instant::now();
     let mut before = program.counters()?;

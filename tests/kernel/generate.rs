@@ -5,31 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use vrrp_agent::wire::advert::{Body, Repr, V3Checksum};
 use vrrp_agent::wire::ethernet::{advert_ipv4, advert_ipv6, ipv4_header};
 use vrrp_ebpf::advert::{GROUP_V4, GROUP_V6};
-
-/// splitmix64.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound as u64).expect("below a length")
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-}
+use vrrp_tests::random::Random;
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -44,22 +20,22 @@ pub(crate) fn frame(random: &mut Random) -> Vec<u8> {
         4 => {
             // One bit, most often in what is looked at.
             let span = if random.below(2) == 0 { frame.len() } else { frame.len().min(64) };
-            let at = random.below(span);
+            let at = random.index(span);
             frame[at] ^= 1 << random.below(8);
         }
-        5 => frame.truncate(random.below(frame.len())),
+        5 => frame.truncate(random.index(frame.len())),
         6 => frame.resize(frame.len().max(60), 0),
         7 => {
             let more = random.below(40);
             frame.extend((0..more).map(|_| random.byte()));
         }
         8 => {
-            let tag = random.pick(&[[0x81, 0x00, 0, 100], [0x88, 0xa8, 0, 7], [0x81, 0x00, 0, 0]]);
+            let tag = *random.pick(&[[0x81, 0x00, 0, 100], [0x88, 0xa8, 0, 7], [0x81, 0x00, 0, 0]]);
             frame.splice(12..12, tag);
         }
         9 => {
             for _ in 0..=random.below(6) {
-                let at = random.below(frame.len());
+                let at = random.index(frame.len());
                 frame[at] = random.byte();
             }
         }
@@ -68,7 +44,8 @@ pub(crate) fn frame(random: &mut Random) -> Vec<u8> {
             let length = random.below(120);
             frame = (0..length).map(|_| random.byte()).collect();
             if length > 14 && random.below(2) == 0 {
-                frame[12..14].copy_from_slice(&random.pick(&[[8, 0], [0x86, 0xdd], [8, 6]]));
+                let ethertype = *random.pick(&[[8, 0], [0x86, 0xdd], [8, 6]]);
+                frame[12..14].copy_from_slice(&ethertype);
             }
         }
     }
@@ -78,13 +55,13 @@ pub(crate) fn frame(random: &mut Random) -> Vec<u8> {
 fn advert(random: &mut Random) -> Vec<u8> {
     let v6 = random.below(4) == 0;
     let body = if random.below(2) == 0 && !v6 {
-        let password = random.pick(&[None, Some(*b"1111\0\0\0\0"), Some(*b"2222\0\0\0\0")]);
-        Body::V2 { seconds: random.pick(&[1, 1, 1, 2, 0]), password }
+        let password = *random.pick(&[None, Some(*b"1111\0\0\0\0"), Some(*b"2222\0\0\0\0")]);
+        Body::V2 { seconds: *random.pick(&[1, 1, 1, 2, 0]), password }
     } else {
-        let checksum = random.pick(&[V3Checksum::PseudoHeader, V3Checksum::MessageOnly]);
-        Body::V3 { centiseconds: random.pick(&[100, 10, 1, 4095, 0]), checksum }
+        let checksum = *random.pick(&[V3Checksum::PseudoHeader, V3Checksum::MessageOnly]);
+        Body::V3 { centiseconds: *random.pick(&[100, 10, 1, 4095, 0]), checksum }
     };
-    let count = random.pick(&[0, 1, 1, 2, 20, 60]);
+    let count = *random.pick(&[0, 1, 1, 2, 20, 60]);
     let address = |n: usize| {
         let last = u8::try_from(n).expect("small");
         if v6 {
@@ -94,19 +71,19 @@ fn advert(random: &mut Random) -> Vec<u8> {
         }
     };
     let vrid = match body {
-        Body::V2 { password: None, .. } => random.pick(&[1, 1, 1, 2, 4, 6]),
-        Body::V2 { .. } => random.pick(&[2, 2, 2, 1, 5, 6]),
-        Body::V3 { .. } => random.pick(&[3, 3, 3, 1, 5, 6]),
+        Body::V2 { password: None, .. } => *random.pick(&[1, 1, 1, 2, 4, 6]),
+        Body::V2 { .. } => *random.pick(&[2, 2, 2, 1, 5, 6]),
+        Body::V3 { .. } => *random.pick(&[3, 3, 3, 1, 5, 6]),
     };
-    let priority = random.pick(&[0, 1, 50, 100, 150, 255]);
+    let priority = *random.pick(&[0, 1, 50, 100, 150, 255]);
     let repr = Repr { vrid, priority, addresses: (0..count).map(address).collect(), body };
     if v6 {
         let source = Ipv6Addr::from([0xfe80, 0, 0, 0, 0, 0, 0, 0x11]);
         advert_ipv6(MAC, source, &repr.encode(source.into(), GROUP_V6.into()))
     } else if vrid == 4 || random.below(10) == 0 {
-        let destination = random.pick(&[Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 9)]);
+        let destination = *random.pick(&[Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 9)]);
         let message = repr.encode(SOURCE.into(), destination.into());
-        let ttl = random.pick(&[255, 64, 1]);
+        let ttl = *random.pick(&[255, 64, 1]);
         let header = ipv4_header(SOURCE, destination, ttl, message.len());
         [&MAC, &MAC, &[8, 0][..], &header, &message].concat()
     } else {

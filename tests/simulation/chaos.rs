@@ -1,8 +1,7 @@
 //! What goes wrong, and when.
 
 use vrrp_agent::vrrp::Fault;
-
-use super::random::Random;
+use vrrp_tests::random::Random;
 
 /// Something that happens to the world.
 #[derive(Clone, Debug)]

@@ -4,7 +4,6 @@
 mod chaos;
 mod network;
 mod node;
-mod random;
 mod world;
 
 use std::time::Instant;

@@ -1,8 +1,7 @@
 //! One segment: who reaches whom, and what happens to a frame on its way.
 
 use std::time::Duration;
-
-use super::random::Random;
+use vrrp_tests::random::Random;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Network {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::time::Duration;
+use vrrp_tests::random::Random;
 
 use vrrp_agent::vrrp::{
     Fault, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, State, Time, Watch,
@@ -9,8 +10,6 @@ use vrrp_agent::vrrp::{
 use vrrp_agent::wire::advert::{Body, Repr, V3Checksum, address};
 use vrrp_ebpf::advert::{Address, Auth, Cast, Datagram, Family, GROUP_V4, Rules, Version, accept};
 use vrrp_ebpf::election::{AtBackup, DOWN_ADVERTS, Preempt};
-
-use super::random::Random;
 
 /// Which data plane a node has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
 use std::time::Duration;
+use vrrp_tests::random::Random;
 
 use vrrp_agent::vrrp::{State, Time};
 use vrrp_ebpf::advert::Version;
@@ -12,7 +13,6 @@ use vrrp_ebpf::election::Preempt;
 use super::chaos::Mishap;
 use super::network::Network;
 use super::node::{Did, Node, Shared};
-use super::random::Random;
 
 /// How many intervals of mishaps.
 const CHAOS_INTERVALS: u32 = 60;

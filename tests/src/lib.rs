@@ -1,3 +1,5 @@
-//! The lab: hosts in network namespaces of this machine, joined by a bridge, with real programs on them.
+//! What the tests share: the lab, which is hosts in network namespaces of this machine, joined by a bridge, with real programs
+//! on them; and randomness from a seed.
 
 pub mod lab;
+pub mod random;

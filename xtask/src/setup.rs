@@ -67,7 +67,10 @@ fn ensure_compiler() -> Result<()> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&nightly.stderr);
-    let said = said.lines().rev().find(|line| line.contains("error")).unwrap_or("its LLVM is too new");
+    let said = match nightly.status.success() {
+        true => "its LLVM is too new for bpf-linker",
+        false => said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("rustup failed"),
+    };
     println!("setup: nightly cannot be used ({}); taking Debian's compiler", said.trim());
     install("a compiler with the source of `core`", &COMPILER_PACKAGES)?;
     run_command(Command::new("rustup").args(["toolchain", "link", LINKED, "/usr"]))?;

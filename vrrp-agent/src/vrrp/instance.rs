@@ -21,54 +21,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::{Address, Advert, PRIORITY_OWNER, PRIORITY_RESIGN, Version};
+use vrrp_ebpf::advert::{Advert, PRIORITY_OWNER, PRIORITY_RESIGN};
 use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, DOWN_ADVERTS, Preempt};
 
+use super::terms::{
+    Cause, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, State, Statistics, Watch,
+};
 use super::timers::{Timer, Timers};
 use super::{Time, effective_priority};
-
-/// What the file fixes about an instance, as far as the protocol is concerned.
-#[derive(Clone, Debug)]
-pub struct Params {
-    /// Protocol version.
-    pub version: Version,
-    /// Base priority, 1 to 255; 255 owns the addresses.
-    pub priority: u8,
-    /// Advertisement interval.
-    pub interval: Duration,
-    /// Whether a lower priority may stay master.
-    pub preempt: Preempt,
-    /// How long a lower master is let be, from its first advert on (`preempt_delay`); zero is not at all.
-    pub preempt_delay: Duration,
-    /// What a master does about a lower advert.
-    pub on_lower: OnLower,
-    /// What a master does about a higher advert.
-    pub on_higher: OnHigher,
-    /// Adverts that may be missed (`vrrp_down_timer_adverts`).
-    pub down_adverts: u32,
-    /// The address that adverts are sent from; breaks ties.
-    pub address: Address,
-    /// When the addresses are announced.
-    pub garp: GarpSchedule,
-}
-
-/// What a master does about a lower advert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnLower {
-    /// It advertises at once (RFC 9568 section 6.4.3).
-    Advertise,
-    /// It does not (`lower_prio_no_advert`; RFC 3768 section 6.4.3).
-    Ignore,
-}
-
-/// What a master does about a higher advert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnHigher {
-    /// It yields.
-    Yield,
-    /// It advertises a last time, then yields (`higher_prio_send_advert`).
-    AdvertiseAndYield,
-}
 
 /// How far a preemption that waits has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,133 +37,6 @@ enum Patience {
     Waiting,
     /// The delay is over, or there is none.
     Over,
-}
-
-/// When a master announces its addresses by gratuitous ARP (keepalived's `garp_master_*`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GarpSchedule {
-    /// Packets for each address in each burst.
-    pub repeat: u32,
-    /// From the first burst to the second; `None` is no second burst.
-    pub delay: Option<Duration>,
-    /// From one refresh to the next; `None` is no refresh.
-    pub refresh: Option<Duration>,
-    /// Packets for each address in each refresh.
-    pub refresh_repeat: u32,
-}
-
-/// The states of RFC 9568 section 6.4, and keepalived's fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Not started, or stopped.
-    Initialize,
-    /// Watching a master.
-    Backup,
-    /// Owning the addresses.
-    Master,
-    /// Something that the instance needs is gone.
-    Fault,
-}
-
-/// Why a state changed: what the log, the status and the notification say. A failover that nobody can explain afterwards
-/// is a defect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The daemon started.
-    Started,
-    /// The daemon stops.
-    Stopped,
-    /// The master was silent for the master-down interval.
-    MasterSilent,
-    /// The master resigned with priority 0.
-    MasterResigned,
-    /// The master ranks lower than we do.
-    Preempts,
-    /// A router of higher priority, or of equal priority and higher address, advertises.
-    HigherPriority,
-    /// We stalled for longer than our lease, and another router has taken over meanwhile.
-    Overtaken {
-        /// How long no advert of ours had left.
-        stalled: Duration,
-    },
-    /// Somebody else took the addresses off the interface.
-    AddressesLost,
-    /// Something that the instance needs is gone.
-    Faulted,
-    /// It is back.
-    Recovered,
-}
-
-/// Whether an instance can work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Nothing is missing.
-    None,
-    /// The interface is down, a tracker without a weight has failed, and the like.
-    Present,
-}
-
-/// Who waits for the master's next advert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Watch {
-    /// This state machine, by its own timer.
-    Here,
-    /// The kernel; it reports by [`Instance::handle_master_down`].
-    Kernel,
-    /// Nobody: we were master, and the kernel has stopped answering for the addresses because of this advert.
-    Fenced,
-}
-
-/// What the caller is to do, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Send an advert.
-    Advertise {
-        /// With this priority; 0 resigns.
-        priority: u8,
-    },
-    /// Put the virtual addresses on the interface, then call [`Instance::handle_installed`].
-    Install,
-    /// Take the virtual addresses away.
-    Withdraw,
-    /// Send gratuitous ARP.
-    Announce {
-        /// This many times for each address.
-        repeat: u32,
-    },
-    /// Tell the world.
-    Transition {
-        /// The state left.
-        from: State,
-        /// The state entered.
-        to: State,
-        /// Why.
-        cause: Cause,
-    },
-}
-
-/// The last router heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard {
-    /// What it said.
-    pub advert: Advert,
-    /// When.
-    pub at: Time,
-}
-
-/// Counts since the start, for the status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// Adverts sent.
-    pub adverts_sent: u64,
-    /// Resignations sent.
-    pub resignations_sent: u64,
-    /// Adverts handed in.
-    pub adverts_received: u64,
-    /// Times that it became master.
-    pub became_master: u64,
-    /// Times that it stopped being master.
-    pub released_master: u64,
 }
 
 /// One virtual router.

@@ -2,6 +2,7 @@
 //! comes out as [`Output`]s; when to come back, as [`Instance::next_deadline`]. It can be run for a simulated year.
 
 mod instance;
+mod terms;
 mod time;
 mod timers;
 mod weight;
@@ -9,8 +10,9 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
-pub use instance::{
-    Cause, Fault, GarpSchedule, Heard, Instance, OnHigher, OnLower, Output, Params, State, Statistics, Watch,
+pub use instance::Instance;
+pub use terms::{
+    Cause, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, State, Statistics, Watch,
 };
 pub use time::Time;
 pub use weight::{Weight, effective_priority};
