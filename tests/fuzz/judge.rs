@@ -23,13 +23,7 @@ pub(crate) fn judge(frame: &[u8]) {
                     cast,
                     ttl_min: 255,
                 };
-                let datagram = Datagram {
-                    family: carrier.family,
-                    source: carrier.source,
-                    destination: carrier.destination,
-                    ttl: carrier.ttl,
-                    payload,
-                };
+                let datagram = carrier.datagram(payload);
                 let Ok(advert) = accept(&datagram, &rules) else { continue };
                 assert_eq!(advert.priority, payload[offset::PRIORITY]);
                 assert_eq!(advert.count, payload[offset::COUNT]);

@@ -88,9 +88,7 @@ fn on_the_host(frame: &[u8], instances: &[Instance]) -> Option<&'static str> {
     let Class::Vrrp(carrier) = classify(frame) else { return None };
     let end = carrier.offset.checked_add(carrier.length)?;
     let payload = frame.get(carrier.offset..end)?;
-    let (source, destination) = (carrier.source, carrier.destination);
-    let datagram = Datagram { family: carrier.family, source, destination, ttl: carrier.ttl, payload };
-    by_the_rule(&datagram, instances)
+    by_the_rule(&carrier.datagram(payload), instances)
 }
 
 #[test]

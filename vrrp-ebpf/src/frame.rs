@@ -4,7 +4,7 @@ use network_types::arp::ArpHdr;
 use network_types::eth::{EthHdr, EtherType};
 use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 
-use crate::advert::{Address, Family, PROTOCOL};
+use crate::advert::{Address, Datagram, Family, PROTOCOL};
 use crate::nd;
 
 /// A type that any bytes are a value of, with alignment that a packet offers.
@@ -91,6 +91,16 @@ pub struct Carrier {
     pub offset: usize,
     /// Its length as the IP header says, which leaves Ethernet padding out.
     pub length: usize,
+}
+
+impl Carrier {
+    /// The datagram, with the message that stands at [`Self::offset`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn datagram<'p>(&self, payload: &'p [u8]) -> Datagram<'p> {
+        let Self { family, source, destination, ttl, .. } = *self;
+        Datagram { family, source, destination, ttl, payload }
+    }
 }
 
 const ETHERTYPE_IPV4: u16 = EtherType::Ipv4 as u16;

@@ -8,7 +8,7 @@ use network_types::arp::ArpHdr;
 use network_types::eth::{EthHdr, EtherType};
 use network_types::ip::Ipv6Hdr;
 use vrrp_ebpf::abi::{Event, EventKind, Instance, InstanceKey, Role, Vip, VipKey, Watchdog};
-use vrrp_ebpf::advert::{self, Address, Advert, Datagram, Family, Reject};
+use vrrp_ebpf::advert::{self, Address, Advert, Family, Reject};
 use vrrp_ebpf::arp;
 use vrrp_ebpf::election::{AtBackup, AtMaster};
 use vrrp_ebpf::frame::{self, Frame as _, Kind, Neighbour, NeighbourKind};
@@ -58,14 +58,7 @@ fn on_vrrp(ctx: &XdpContext, family: Family) -> u32 {
         return XDP_PASS;
     };
     let Some(watchdog) = maps::watchdog(instance.slot) else { return XDP_PASS };
-    let datagram = Datagram {
-        family: carrier.family,
-        source: carrier.source,
-        destination: carrier.destination,
-        ttl: carrier.ttl,
-        payload,
-    };
-    match advert::accept(&datagram, &instance.rules) {
+    match advert::accept(&carrier.datagram(payload), &instance.rules) {
         Err(reject) => {
             maps::count(|c| c.rejected(reject));
             // On its way to somebody else through this host, perhaps.
@@ -158,16 +151,19 @@ fn at_master(instance: &Instance, watchdog: *mut Watchdog, advert: &Advert) {
 
 #[inline(always)]
 fn report_rival(kind: EventKind, instance: &Instance, watchdog: *mut Watchdog, advert: &Advert, now_ns: u64) {
-    let due = ctx::with(watchdog, |w| {
-        let due = now_ns - w.last_rival_ns >= RIVAL_INTERVAL_NS;
-        if due {
-            w.last_rival_ns = now_ns;
-        }
-        due
-    });
-    if due {
+    if ctx::with(watchdog, |w| due(&mut w.last_rival_ns, now_ns, RIVAL_INTERVAL_NS)) {
         maps::send(event(kind, instance, advert, now_ns, 0));
     }
+}
+
+/// Whether something that is limited may be done again; if so it counts as done now.
+#[inline(always)]
+fn due(last_ns: &mut u64, now_ns: u64, interval_ns: u64) -> bool {
+    let due = now_ns - *last_ns >= interval_ns;
+    if due {
+        *last_ns = now_ns;
+    }
+    due
 }
 
 #[inline(always)]
@@ -274,13 +270,7 @@ fn defence_due(vip: &Vip, address: Address, mac: [u8; 6]) -> bool {
     let Some(watchdog) = maps::watchdog(vip.slot) else { return false };
     let Some(lease) = maps::lease(vip.slot) else { return false };
     let now_ns = ctx::now_ns();
-    let due = ctx::with(watchdog, |w| {
-        let due = now_ns - w.last_defence_ns >= arp::DEFENCE_INTERVAL_NS;
-        if due {
-            w.last_defence_ns = now_ns;
-        }
-        due
-    });
+    let due = ctx::with(watchdog, |w| due(&mut w.last_defence_ns, now_ns, arp::DEFENCE_INTERVAL_NS));
     if due {
         maps::send(Event {
             kind: EventKind::Conflict,

@@ -278,7 +278,7 @@ impl Engine {
                 self.routers[slot].machine.handle_advert(now, &advert, watch);
                 self.drain(slot, None);
             }
-            Signal::MasterDown { slot, deadline, noticed: _ } => {
+            Signal::MasterDown { slot, deadline } => {
                 self.routers[slot].machine.handle_master_down(now);
                 self.drain(slot, Some(now - deadline));
             }

@@ -269,11 +269,9 @@ impl EbpfPlane {
             EventKind::MasterLost if self.kernel_watch(slot).is_some_and(|watch| watch.deadline > time) => {
                 None
             }
-            EventKind::MasterLost => Some(Signal::MasterDown {
-                slot,
-                deadline: Time::from_nanos(event.deadline_ns),
-                noticed: time,
-            }),
+            EventKind::MasterLost => {
+                Some(Signal::MasterDown { slot, deadline: Time::from_nanos(event.deadline_ns) })
+            }
             EventKind::Conflict => Some(Signal::Conflict {
                 slot,
                 address: ip(desired.key.family, &event.address),
@@ -306,7 +304,7 @@ impl EbpfPlane {
     pub(super) fn sweep(&self, now: Time) -> Vec<Signal> {
         let overdue = |slot: Slot| {
             let deadline = Time::from_nanos(self.watchdog(slot)?.deadline_ns);
-            (deadline + SWEEP_GRACE < now).then_some(Signal::MasterDown { slot, deadline, noticed: now })
+            (deadline + SWEEP_GRACE < now).then_some(Signal::MasterDown { slot, deadline })
         };
         let fenced = |slot: Slot| {
             let desired = self.desired[slot].filter(|desired| desired.role == Role::Master)?;

@@ -69,8 +69,6 @@ pub enum Signal {
         slot: Slot,
         /// When it was due.
         deadline: Time,
-        /// When the kernel noticed.
-        noticed: Time,
     },
     /// Another host claims an address that we hold; the kernel has answered.
     Conflict {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use nix::libc;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 use vrrp_ebpf::advert::{Datagram, GROUP_V4, GROUP_V6, MESSAGE_MAX, PROTOCOL};
-use vrrp_ebpf::frame::{Carrier, Class, classify};
+use vrrp_ebpf::frame::{Class, classify};
 
 use super::NetError;
 use super::links::Link;
@@ -104,11 +104,9 @@ impl AsFd for Receiver {
 /// The datagram of protocol 112 in an Ethernet frame, if it holds all of one.
 #[must_use]
 pub fn advert_in(frame: &[u8]) -> Option<Datagram<'_>> {
-    let Class::Vrrp(Carrier { family, source, destination, ttl, offset, length }) = classify(frame) else {
-        return None;
-    };
-    let payload = frame.get(offset..offset + length)?;
-    Some(Datagram { family, source, destination, ttl, payload })
+    let Class::Vrrp(carrier) = classify(frame) else { return None };
+    let payload = frame.get(carrier.offset..carrier.offset + carrier.length)?;
+    Some(carrier.datagram(payload))
 }
 
 /// A classic BPF program: IPv4 or IPv6 with protocol 112, and not of a VLAN, whose tag the kernel keeps beside the frame.
