@@ -1,6 +1,6 @@
 //! What must hold of every frame: nothing panics, what is believed is what the bytes say, and no other length is believed.
 
-use vrrp_ebpf::advert::{Address, Auth, Cast, Datagram, Family, Rules, Version, accept, offset};
+use vrrp_ebpf::advert::{Address, Auth, Cast, Datagram, Family, Judge, Rules, Version, accept, offset};
 use vrrp_ebpf::frame::{Class, classify};
 
 /// Judges a frame under every kind of rules.
@@ -22,11 +22,12 @@ pub(crate) fn judge(frame: &[u8]) {
                     address: Address::v4([10, 0, 0, 2]),
                     cast,
                     ttl_min: 255,
+                    judge: Judge::Kernel,
+                    list_sum: 0,
                 };
                 let datagram = carrier.datagram(payload);
                 let Ok(advert) = accept(&datagram, &rules) else { continue };
                 assert_eq!(advert.priority, payload[offset::PRIORITY]);
-                assert_eq!(advert.count, payload[offset::COUNT]);
                 assert_ne!(advert.interval_ns, 0);
                 assert_eq!(carrier.ttl, 255);
                 assert_eq!(payload[0], (version as u8) << 4 | 1);
@@ -35,7 +36,7 @@ pub(crate) fn judge(frame: &[u8]) {
                     Family::V6 => 16,
                 };
                 let tail = if matches!(version, Version::V2) { 8 } else { 0 };
-                assert_eq!(payload.len(), 8 + usize::from(advert.count) * width + tail);
+                assert_eq!(payload.len(), 8 + usize::from(payload[offset::COUNT]) * width + tail);
                 let shorter = Datagram { payload: &payload[..payload.len() - 1], ..datagram };
                 assert!(accept(&shorter, &rules).is_err());
             }

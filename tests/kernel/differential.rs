@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use vrrp_agent::net::receive::advert_in;
+use vrrp_agent::net::receive::{Heard, advert_in};
 use vrrp_ebpf::abi::{Instance, InstanceKey, Role};
-use vrrp_ebpf::advert::{self, Address, Auth, Cast, Datagram, Family, Reject, Rules, Version, accept};
+use vrrp_ebpf::advert::{
+    self, Address, Auth, Cast, Datagram, Family, Judge, List, Reject, Rules, Version, accept, list_sum,
+};
 use vrrp_ebpf::election::{Candidate, DOWN_ADVERTS, Preempt};
 use vrrp_ebpf::frame::{Class, classify};
 use vrrp_tests::random::Random;
@@ -33,6 +35,9 @@ fn instance(vrid: u8, family: Family, version: Version, password: Option<[u8; 8]
             address,
             cast: if vrid == 4 { Cast::Unicast } else { Cast::Multicast },
             ttl_min: if vrid == 4 { 64 } else { 255 },
+            judge: if vrid == 7 { Judge::Agent } else { Judge::Kernel },
+            // What the generated adverts with one address say.
+            list_sum: list_sum([Address::v4([10, 0, 1, 0])].into_iter()),
         },
         candidate: Candidate {
             address,
@@ -57,17 +62,21 @@ fn instances() -> Vec<Instance> {
         instance(3, Family::V6, Version::V3, None),
         instance(4, Family::V4, Version::V2, None),
         instance(5, Family::V4, Version::V2, password),
+        instance(7, Family::V4, Version::V3, None),
     ]
 }
 
-/// The name of the counter that a datagram belongs to, by the shared rule.
-fn by_the_rule(datagram: &Datagram<'_>, instances: &[Instance]) -> Option<&'static str> {
+/// The names of the counters that a datagram belongs to, by the shared rule.
+fn by_the_rule(datagram: &Datagram<'_>, instances: &[Instance]) -> Option<(&'static str, List)> {
     let vrid = advert::vrid(datagram.payload)?;
     let found = instances.iter().find(|i| i.key.family == datagram.family && i.key.vrid == u32::from(vrid));
-    let Some(instance) = found else { return Some("advert_not_ours") };
-    Some(match (accept(datagram, &instance.rules), instance.role) {
+    let Some(instance) = found else { return Some(("advert_not_ours", List::Same)) };
+    if instance.rules.judge == Judge::Agent {
+        return Some(("advert_to_agent", List::Same));
+    }
+    let name = match (accept(datagram, &instance.rules), instance.role) {
         (Ok(_), Role::Idle) => "advert_idle",
-        (Ok(_), Role::Backup | Role::Master) => "advert_accepted",
+        (Ok(advert), Role::Backup | Role::Master) => return Some(("advert_accepted", advert.list)),
         (Err(reject), _) => match reject {
             Reject::Length => "bad_length",
             Reject::Ttl => "bad_ttl",
@@ -79,12 +88,19 @@ fn by_the_rule(datagram: &Datagram<'_>, instances: &[Instance]) -> Option<&'stat
             Reject::Password => "bad_password",
             Reject::Interval => "bad_interval",
             Reject::NoAddress => "no_address",
+            Reject::Unsealed
+            | Reject::Seal
+            | Reject::SealKey
+            | Reject::Stale
+            | Reject::Replay
+            | Reject::Source => unreachable!("the judge's reasons"),
         },
-    })
+    };
+    Some((name, List::Same))
 }
 
 /// The shared rule on the host, from the bytes on: its own reading of what the frame holds.
-fn on_the_host(frame: &[u8], instances: &[Instance]) -> Option<&'static str> {
+fn on_the_host(frame: &[u8], instances: &[Instance]) -> Option<(&'static str, List)> {
     let Class::Vrrp(carrier) = classify(frame) else { return None };
     let end = carrier.offset.checked_add(carrier.length)?;
     let payload = frame.get(carrier.offset..end)?;
@@ -108,7 +124,10 @@ fn kernel_sockets_and_host_agree_about_every_frame() -> Result<()> {
         if frame.len() < 14 {
             continue;
         }
-        let sockets = advert_in(&frame).and_then(|datagram| by_the_rule(&datagram, &instances));
+        let sockets = match advert_in(&frame) {
+            Some(Heard::Plain(datagram)) => by_the_rule(&datagram, &instances),
+            Some(Heard::Sealed(_)) | None => None,
+        };
         let host = on_the_host(&frame, &instances);
         let action = program.run(&frame)?;
         let after = program.counters()?;
@@ -119,18 +138,23 @@ fn kernel_sockets_and_host_agree_about_every_frame() -> Result<()> {
             .map(|((name, _), _)| name)
             .collect();
         before = after;
-        let kernel = counted.iter().copied().find(|name| *name != "event_lost");
+        let list = if counted.contains(&"other_addresses") { List::Other } else { List::Same };
+        let kernel = counted.iter().copied().find(|name| !matches!(*name, "event_lost" | "other_addresses"));
+        let kernel = kernel.map(|name| (name, list));
         assert_eq!((kernel, sockets), (host, host), "frame {number}: {frame:02x?}");
         let expected = match host {
-            None | Some("advert_not_ours" | "bad_destination") => Action::Pass,
+            None | Some(("advert_not_ours" | "bad_destination" | "advert_to_agent", _)) => Action::Pass,
             Some(_) => Action::Drop,
         };
         assert_eq!(action, expected, "frame {number} ({host:?}): {frame:02x?}");
-        *tally.entry(host.unwrap_or("other")).or_default() += 1;
+        *tally.entry(host.map_or("other", |(name, _)| name)).or_default() += 1;
+        *tally.entry("other list").or_default() += u64::from(matches!(host, Some((_, List::Other))));
     }
     println!("{FRAMES} frames in {:?}: {tally:?}", start.elapsed());
     // A verdict that never came was not compared.
-    for name in ["advert_accepted", "advert_idle", "advert_not_ours", "other"] {
+    for name in
+        ["advert_accepted", "advert_idle", "advert_not_ours", "advert_to_agent", "other", "other list"]
+    {
         tally.get(name).with_context(|| format!("no frame was `{name}`: {tally:?}"))?;
     }
     let rejects = tally.keys().filter(|name| name.starts_with("bad_") || **name == "no_address").count();

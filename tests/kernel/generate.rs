@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use vrrp_agent::wire::advert::{Body, Repr, V3Checksum};
-use vrrp_agent::wire::ethernet::{advert_ipv4, advert_ipv6, ipv4_header};
+use vrrp_agent::wire::advert::{Body, Repr, V2Auth, V3Checksum};
+use vrrp_agent::wire::ethernet::{advert_ipv4, advert_ipv6, ipv4_packet};
 use vrrp_ebpf::advert::{GROUP_V4, GROUP_V6};
 use vrrp_tests::random::Random;
 
@@ -12,7 +12,7 @@ const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const ETHERNET: usize = 14;
 
 /// A frame, valid or not. The instances of the test have VRIDs 1 (version 2), 2 (with password), 3 (version 3) over IPv4, 3 over
-/// IPv6, 4 (unicast, to 10.0.0.2), 5 (in fault); 6 is nobody's.
+/// IPv6, 4 (unicast, to 10.0.0.2), 5 (in fault), 7 (for the agent to judge); 6 is nobody's.
 pub(crate) fn frame(random: &mut Random) -> Vec<u8> {
     let mut frame = advert(random);
     match random.below(12) {
@@ -55,8 +55,16 @@ pub(crate) fn frame(random: &mut Random) -> Vec<u8> {
 fn advert(random: &mut Random) -> Vec<u8> {
     let v6 = random.below(4) == 0;
     let body = if random.below(2) == 0 && !v6 {
-        let password = *random.pick(&[None, Some(*b"1111\0\0\0\0"), Some(*b"2222\0\0\0\0")]);
-        Body::V2 { seconds: *random.pick(&[1, 1, 1, 2, 0]), password }
+        let pass = |password: &[u8; 8]| V2Auth::Pass(*password);
+        let auth = *random.pick(&[
+            V2Auth::None,
+            V2Auth::None,
+            pass(b"1111\0\0\0\0"),
+            pass(b"1111\0\0\0\0"),
+            pass(b"2222\0\0\0\0"),
+            V2Auth::Ah,
+        ]);
+        Body::V2 { seconds: *random.pick(&[1, 1, 1, 2, 0]), auth }
     } else {
         let checksum = *random.pick(&[V3Checksum::PseudoHeader, V3Checksum::MessageOnly]);
         Body::V3 { centiseconds: *random.pick(&[100, 10, 1, 4095, 0]), checksum }
@@ -71,9 +79,9 @@ fn advert(random: &mut Random) -> Vec<u8> {
         }
     };
     let vrid = match body {
-        Body::V2 { password: None, .. } => *random.pick(&[1, 1, 1, 2, 4, 6]),
+        Body::V2 { auth: V2Auth::None, .. } => *random.pick(&[1, 1, 1, 2, 4, 6]),
         Body::V2 { .. } => *random.pick(&[2, 2, 2, 1, 5, 6]),
-        Body::V3 { .. } => *random.pick(&[3, 3, 3, 1, 5, 6]),
+        Body::V3 { .. } => *random.pick(&[3, 3, 3, 1, 5, 6, 7]),
     };
     let priority = *random.pick(&[0, 1, 50, 100, 150, 255]);
     let repr = Repr { vrid, priority, addresses: (0..count).map(address).collect(), body };
@@ -84,8 +92,7 @@ fn advert(random: &mut Random) -> Vec<u8> {
         let destination = *random.pick(&[Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 9)]);
         let message = repr.encode(SOURCE.into(), destination.into());
         let ttl = *random.pick(&[255, 64, 1]);
-        let header = ipv4_header(SOURCE, destination, ttl, message.len());
-        [&MAC, &MAC, &[8, 0][..], &header, &message].concat()
+        [&MAC, &MAC, &[8, 0][..], &ipv4_packet(SOURCE, destination, ttl, &message)].concat()
     } else {
         advert_ipv4(MAC, SOURCE, &repr.encode(SOURCE.into(), GROUP_V4.into()))
     }

@@ -12,4 +12,5 @@ mod many;
 mod quiet;
 mod reference;
 mod scripts;
+mod sealed;
 mod service;

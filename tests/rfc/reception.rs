@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use vrrp_agent::wire::advert::{Body, Repr, V3Checksum};
+use vrrp_agent::wire::advert::{Body, Repr, V2Auth, V3Checksum};
 use vrrp_ebpf::advert::{
-    Address, Auth, Cast, Datagram, Family, GROUP_V4, GROUP_V6, Rules, Version, accept, offset,
+    Address, Auth, Cast, Datagram, Family, GROUP_V4, GROUP_V6, Judge, Rules, Version, accept, offset,
 };
 use vrrp_ebpf::checksum;
 use vrrp_ebpf::frame::{Class, classify};
@@ -32,6 +32,8 @@ fn rules(version: Version) -> Rules {
         address: Address::v4([10, 0, 0, 2]),
         cast: Cast::Multicast,
         ttl_min: 255,
+        judge: Judge::Kernel,
+        list_sum: 0,
     }
 }
 
@@ -59,7 +61,7 @@ fn v3() -> Case {
 }
 
 fn v2(password: Option<[u8; 8]>) -> Case {
-    let body = Body::V2 { seconds: 1, password };
+    let body = Body::V2 { seconds: 1, auth: password.map_or(V2Auth::None, V2Auth::Pass) };
     let repr = Repr { vrid: 1, priority: 100, addresses: vec![IpAddr::from([10, 0, 0, 100])], body };
     let payload = repr.encode(SOURCE.into(), GROUP_V4.into());
     let auth = if password.is_some() { Auth::Pass } else { Auth::None };
@@ -74,7 +76,11 @@ impl Case {
             Family::V6 => Address::v6([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
         };
         let (family, destination, ttl) = (self.family, self.destination, self.ttl);
-        accept(&Datagram { family, source, destination, ttl, payload: &self.payload }, &self.rules).is_ok()
+        accept(
+            &Datagram { family, source, destination, ttl, payload: &self.payload, trailer: &[] },
+            &self.rules,
+        )
+        .is_ok()
     }
 
     /// Changes a byte and mends the checksum (without pseudo-header), so that only the byte is wrong.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use vrrp_agent::vrrp::{
     Fault, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, State, Time, Watch,
 };
-use vrrp_ebpf::advert::{Address, Advert, Version};
+use vrrp_ebpf::advert::{Address, Advert, List, Version};
 use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt};
 
 use super::{Row, check};
@@ -30,7 +30,7 @@ fn at(millis: u64) -> Time {
 }
 
 fn heard(priority: u8, last: u8) -> Advert {
-    Advert { source: Address::v4([10, 0, 0, last]), priority, count: 1, interval_ns: 1_000_000_000 }
+    Advert { source: Address::v4([10, 0, 0, last]), priority, interval_ns: 1_000_000_000, list: List::Same }
 }
 
 fn started(params: Params) -> Instance {

@@ -7,8 +7,10 @@ use vrrp_tests::random::Random;
 use vrrp_agent::vrrp::{
     Fault, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, State, Time, Watch,
 };
-use vrrp_agent::wire::advert::{Body, Repr, V3Checksum, address};
-use vrrp_ebpf::advert::{Address, Auth, Cast, Datagram, Family, GROUP_V4, Rules, Version, accept};
+use vrrp_agent::wire::advert::{Body, Repr, V2Auth, V3Checksum, address};
+use vrrp_ebpf::advert::{
+    Address, Auth, Cast, Datagram, Family, GROUP_V4, Judge, Rules, Version, accept, list_sum,
+};
 use vrrp_ebpf::election::{AtBackup, DOWN_ADVERTS, Preempt};
 
 /// Which data plane a node has.
@@ -160,6 +162,7 @@ impl Node {
             destination: Address::v4(GROUP_V4),
             ttl: 255,
             payload: message,
+            trailer: &[],
         };
         for slot in &mut self.slots {
             if vrrp_ebpf::advert::vrid(message) == Some(slot.shared.vrid) {
@@ -270,7 +273,7 @@ impl Slot {
         let body = match self.shared.version {
             Version::V2 => Body::V2 {
                 seconds: u8::try_from(self.shared.interval.as_secs()).expect("small"),
-                password: self.shared.password,
+                auth: self.shared.password.map_or(V2Auth::None, V2Auth::Pass),
             },
             Version::V3 => Body::V3 {
                 centiseconds: u16::try_from(self.shared.interval.as_millis() / 10).expect("small"),
@@ -285,6 +288,8 @@ impl Slot {
             address: self.params.address,
             cast: Cast::Multicast,
             ttl_min: 255,
+            judge: Judge::Kernel,
+            list_sum: list_sum([Address::v4([10, 0, 0, 100])].into_iter()),
             version: self.shared.version,
             auth: if self.shared.password.is_some() { Auth::Pass } else { Auth::None },
             password: self.shared.password.unwrap_or_default(),

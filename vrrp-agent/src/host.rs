@@ -19,6 +19,12 @@ pub fn now() -> Time {
     Time::since_start(Duration::from(now))
 }
 
+/// The time since 1970, as adverts under `auth_hmac` say it. It may jump.
+#[must_use]
+pub fn utc() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+}
+
 /// What tells the agents of several network namespaces apart in a directory that they share: nothing for the host's own
 /// namespace, `net-INODE` for any other.
 #[must_use]

@@ -4,7 +4,7 @@
 //! What changes rarely (`instances`, `vips`, written by the agent) is kept apart from what the kernel writes
 //! (`watchdogs`, `counters`), because updating a hash element from userspace replaces it and would free a timer in it.
 
-use crate::advert::{Address, Family, Reject, Rules};
+use crate::advert::{Address, Family, List, Reject, Rules};
 use crate::election::Candidate;
 
 /// How many instances one agent may run: 255 VRIDs on two interfaces in both families, rounded up.
@@ -27,7 +27,7 @@ macro_rules! plain {
         const _: () = assert!(size_of::<$name>() == $size);
     )+};
 }
-plain! { InstanceKey: 12, Instance: 112, VipKey: 24, Vip: 12, Lease: 24, Watchdog: 120, Counters: 184, Event: 72 }
+plain! { InstanceKey: 12, Instance: 120, VipKey: 24, Vip: 12, Lease: 24, Watchdog: 128, Counters: 248, Event: 72 }
 
 /// Key of `instances`: a virtual router as the wire names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,6 +155,10 @@ pub struct Watchdog {
     pub master_priority: u32,
     /// The instance watched.
     pub key: InstanceKey,
+    /// Its list of addresses: [`List`], or zero before the first advert.
+    pub master_list: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 macro_rules! counters {
@@ -207,6 +211,22 @@ counters! {
     bad_interval,
     /// Rejected: no address.
     no_address,
+    /// Rejected by the agent: no seal.
+    unsealed,
+    /// Rejected by the agent: seal.
+    bad_seal,
+    /// Rejected by the agent: key of the seal.
+    bad_seal_key,
+    /// Rejected by the agent: time of the seal.
+    stale,
+    /// Rejected by the agent: a sequence number that was there before.
+    replayed,
+    /// Rejected by the agent: not a peer.
+    bad_source,
+    /// Adverts that the agent must judge: passed to it.
+    advert_to_agent,
+    /// Of the adverts believed: those whose list of addresses is not ours.
+    other_addresses,
     /// ARP requests for a VIP, answered.
     arp_answered,
     /// ARP requests for a VIP that we do not hold, swallowed.
@@ -244,6 +264,12 @@ impl Counters {
             Reject::Password => &mut self.bad_password,
             Reject::Interval => &mut self.bad_interval,
             Reject::NoAddress => &mut self.no_address,
+            Reject::Unsealed => &mut self.unsealed,
+            Reject::Seal => &mut self.bad_seal,
+            Reject::SealKey => &mut self.bad_seal_key,
+            Reject::Stale => &mut self.stale,
+            Reject::Replay => &mut self.replayed,
+            Reject::Source => &mut self.bad_source,
         }
     }
 }
@@ -291,8 +317,8 @@ pub struct Event {
     pub address: Address,
     /// The advert's priority.
     pub priority: u32,
-    /// The advert's number of addresses.
-    pub count: u32,
+    /// The advert's list of addresses.
+    pub list: List,
     /// The hardware address that claims ours.
     pub mac: [u8; 6],
     /// Zero.

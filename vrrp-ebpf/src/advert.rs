@@ -137,6 +137,8 @@ pub enum Auth {
     None = 0,
     /// Type 1: eight bytes of password in the clear.
     Pass = 1,
+    /// Type 2: an IP authentication header around the message, which the agent verifies.
+    Ah = 2,
 }
 
 /// Whom the routers of an instance speak to.
@@ -147,6 +149,16 @@ pub enum Cast {
     Multicast = 1,
     /// Each other by name (keepalived's `unicast_peer`).
     Unicast = 2,
+}
+
+/// Who can tell whether an advert may be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Judge {
+    /// [`accept`] alone, wherever it runs.
+    Kernel = 1,
+    /// The agent: a seal (AH, HMAC), or one peer among several, is judged before [`accept`] is asked.
+    Agent = 2,
 }
 
 /// What an instance believes; the part of its configuration that decides about an advert.
@@ -167,6 +179,10 @@ pub struct Rules {
     pub cast: Cast,
     /// The least TTL or hop limit: 255 for multicast (RFC 9568 section 5.1.1.3), as configured for unicast.
     pub ttl_min: u32,
+    /// Who judges.
+    pub judge: Judge,
+    /// The sum of our own list of addresses, as [`list_sum`] takes it; another list is believed, but told.
+    pub list_sum: u32,
 }
 
 /// A datagram of protocol 112 as it arrived.
@@ -180,8 +196,10 @@ pub struct Datagram<'a> {
     pub destination: Address,
     /// TTL or hop limit.
     pub ttl: u8,
-    /// The IP payload, without Ethernet padding, at most [`MESSAGE_MAX`] bytes.
+    /// The VRRP message, without Ethernet padding, at most [`MESSAGE_MAX`] bytes.
     pub payload: &'a [u8],
+    /// What follows it in the packet and was verified: the agent's affair. The checksum over IPv6 covers it.
+    pub trailer: &'a [u8],
 }
 
 /// An advert that was read and believed.
@@ -191,10 +209,21 @@ pub struct Advert {
     pub source: Address,
     /// The sender's priority; 0 resigns.
     pub priority: u8,
-    /// Number of addresses in the list.
-    pub count: u8,
     /// The sender's advertisement interval in nanoseconds, never zero.
     pub interval_ns: u64,
+    /// Its list of addresses.
+    pub list: List,
+}
+
+/// How an advert's list of addresses compares with ours. Like keepalived since 2.3.3, we believe it either way; but two
+/// routers that do not agree on what they share deserve a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum List {
+    /// The same addresses, in any order.
+    Same = 1,
+    /// Others.
+    Other = 2,
 }
 
 /// Why an advert is not believed. The names are those of the counters.
@@ -220,6 +249,18 @@ pub enum Reject {
     Interval,
     /// Version 3 without addresses (erratum 8299).
     NoAddress,
+    /// Without the seal that is configured: AH, or the trailer of `auth_hmac`.
+    Unsealed,
+    /// A seal that is wrong or malformed.
+    Seal,
+    /// A seal under a key that is not configured.
+    SealKey,
+    /// A seal of a time that is too far from ours.
+    Stale,
+    /// A sequence number that was there before.
+    Replay,
+    /// Not from one of the peers (`check_unicast_src`).
+    Source,
 }
 
 /// Nanoseconds in version 2's unit of time.
@@ -293,32 +334,54 @@ pub fn accept(datagram: &Datagram<'_>, rules: &Rules) -> Result<Advert, Reject> 
     if matches!(version, Version::V3) && addresses == 0 {
         return Err(Reject::NoAddress);
     }
-    if !checksum_matches(datagram, version) {
+    let sum = checksum::sum(payload);
+    if !checksum_matches(datagram, version, sum) {
         return Err(Reject::Checksum);
     }
-    Ok(Advert {
-        source: datagram.source,
-        priority: header[offset::PRIORITY],
-        count: header[offset::COUNT],
-        interval_ns,
-    })
+    // What has been summed, less what is not the list.
+    let around = checksum::sum(header) + auth_data_sum(payload, version);
+    let list = if sum - around == rules.list_sum { List::Same } else { List::Other };
+    Ok(Advert { source: datagram.source, priority: header[offset::PRIORITY], interval_ns, list })
+}
+
+/// What is remembered of a list of addresses, to compare it with another's in any order: the sum of its words. Two lists
+/// that differ may have the same sum, which costs a word in the log and nothing else.
+#[must_use]
+pub fn list_sum(addresses: impl Iterator<Item = Address>) -> u32 {
+    // The rest of an IPv4 address is zero.
+    addresses.map(|address| checksum::sum(&address.octets)).sum()
+}
+
+#[inline(always)]
+fn auth_data_sum(payload: &[u8], version: Version) -> u32 {
+    match (version, payload.last_chunk::<AUTH_DATA>()) {
+        (Version::V2, Some(data)) => checksum::sum(data),
+        (Version::V2, None) | (Version::V3, _) => 0,
+    }
 }
 
 /// Version 2, IPv4: over the message. Version 3 over IPv6: with the pseudo-header. Version 3 over IPv4: either, since
-/// RFC 5798 and keepalived include the pseudo-header and RFC 9568 section 5.2.8 does not.
+/// RFC 5798 and keepalived include the pseudo-header and RFC 9568 section 5.2.8 does not. `sum` is the message's.
+///
+/// keepalived up to 1.3.6 takes the group's address for the pseudo-header of what it sends to a peer; for unicast that is
+/// believed too.
 #[inline(always)]
-fn checksum_matches(datagram: &Datagram<'_>, version: Version) -> bool {
-    let sum = checksum::sum(datagram.payload);
-    let pseudo = || {
-        let (source, destination) = (&datagram.source, &datagram.destination);
-        checksum::pseudo_header(datagram.family, source, destination, datagram.payload.len())
-    };
-    match (version, datagram.family) {
-        (Version::V2, _) => checksum::fold(sum) == 0xffff,
+fn checksum_matches(datagram: &Datagram<'_>, version: Version, sum: u32) -> bool {
+    let Datagram { family, source, destination, payload, trailer, .. } = datagram;
+    let valid = |sum| checksum::fold(sum) == 0xffff;
+    match (version, family) {
+        (Version::V2, _) => valid(sum),
         (Version::V3, Family::V4) => {
-            checksum::fold(sum) == 0xffff || checksum::fold(sum + pseudo()) == 0xffff
+            let pseudo = |to| checksum::pseudo_header(Family::V4, source, to, payload.len());
+            valid(sum)
+                || valid(sum + pseudo(destination))
+                || (!destination.same(&Address::v4(GROUP_V4)) && valid(sum + pseudo(&Address::v4(GROUP_V4))))
         }
-        (Version::V3, Family::V6) => checksum::fold(sum + pseudo()) == 0xffff,
+        (Version::V3, Family::V6) => {
+            let length = payload.len() + trailer.len();
+            let pseudo = checksum::pseudo_header(Family::V6, source, destination, length);
+            valid(sum + checksum::sum(trailer) + pseudo)
+        }
     }
 }
 

@@ -122,6 +122,7 @@ impl Candidate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advert::List;
 
     const MS: u64 = 1_000_000;
 
@@ -136,7 +137,7 @@ mod tests {
     }
 
     fn advert(priority: u8, last: u8) -> Advert {
-        Advert { source: Address::v4([10, 0, 0, last]), priority, count: 1, interval_ns: 1000 * MS }
+        Advert { source: Address::v4([10, 0, 0, last]), priority, interval_ns: 1000 * MS, list: List::Same }
     }
 
     /// The table of RFC 9568's formulas, worked by hand: 1 s gives 3.6094 s at priority 100.

@@ -99,7 +99,7 @@ impl Carrier {
     #[must_use]
     pub const fn datagram<'p>(&self, payload: &'p [u8]) -> Datagram<'p> {
         let Self { family, source, destination, ttl, .. } = *self;
-        Datagram { family, source, destination, ttl, payload }
+        Datagram { family, source, destination, ttl, payload, trailer: &[] }
     }
 }
 

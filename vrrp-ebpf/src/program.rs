@@ -8,7 +8,7 @@ use network_types::arp::ArpHdr;
 use network_types::eth::{EthHdr, EtherType};
 use network_types::ip::Ipv6Hdr;
 use vrrp_ebpf::abi::{Event, EventKind, Instance, InstanceKey, Role, Vip, VipKey, Watchdog};
-use vrrp_ebpf::advert::{self, Address, Advert, Family, Reject};
+use vrrp_ebpf::advert::{self, Address, Advert, Family, Judge, List, Reject};
 use vrrp_ebpf::arp;
 use vrrp_ebpf::election::{AtBackup, AtMaster};
 use vrrp_ebpf::frame::{self, Frame as _, Kind, Neighbour, NeighbourKind};
@@ -57,6 +57,13 @@ fn on_vrrp(ctx: &XdpContext, family: Family) -> u32 {
         maps::count(|c| &mut c.advert_not_ours);
         return XDP_PASS;
     };
+    match instance.rules.judge {
+        Judge::Kernel => {}
+        Judge::Agent => {
+            maps::count(|c| &mut c.advert_to_agent);
+            return XDP_PASS;
+        }
+    }
     let Some(watchdog) = maps::watchdog(instance.slot) else { return XDP_PASS };
     match advert::accept(&carrier.datagram(payload), &instance.rules) {
         Err(reject) => {
@@ -69,16 +76,25 @@ fn on_vrrp(ctx: &XdpContext, family: Family) -> u32 {
         Ok(advert) => match instance.role {
             Role::Idle => maps::count(|c| &mut c.advert_idle),
             Role::Backup => {
-                maps::count(|c| &mut c.advert_accepted);
+                count_believed(&advert);
                 at_backup(&key, instance, watchdog, &advert);
             }
             Role::Master => {
-                maps::count(|c| &mut c.advert_accepted);
+                count_believed(&advert);
                 at_master(instance, watchdog, &advert);
             }
         },
     }
     XDP_DROP
+}
+
+#[inline(always)]
+fn count_believed(advert: &Advert) {
+    maps::count(|c| &mut c.advert_accepted);
+    match advert.list {
+        List::Same => {}
+        List::Other => maps::count(|c| &mut c.other_addresses),
+    }
 }
 
 #[inline(always)]
@@ -108,6 +124,7 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
             w.master = advert.source;
             w.master_priority = advert.priority.into();
             w.master_interval_ns = advert.interval_ns;
+            w.master_list = advert.list as u32;
             w.last_rival_ns = now_ns;
             w.epoch = instance.epoch;
         }
@@ -177,7 +194,7 @@ fn event(kind: EventKind, instance: &Instance, advert: &Advert, time_ns: u64, de
         interval_ns: advert.interval_ns,
         address: advert.source,
         priority: advert.priority.into(),
-        count: advert.count.into(),
+        list: advert.list,
         mac: [0; 6],
         reserved: 0,
     }
@@ -281,7 +298,7 @@ fn defence_due(vip: &Vip, address: Address, mac: [u8; 6]) -> bool {
             interval_ns: 0,
             address,
             priority: 0,
-            count: 0,
+            list: List::Same,
             mac,
             reserved: 0,
         });

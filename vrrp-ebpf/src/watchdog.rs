@@ -13,6 +13,7 @@
 use core::ffi::c_void;
 
 use vrrp_ebpf::abi::{Event, EventKind, Role, Watchdog};
+use vrrp_ebpf::advert::List;
 
 use crate::ctx;
 use crate::maps;
@@ -79,7 +80,7 @@ extern "C" fn fired(_map: *mut c_void, slot: *mut u32, watchdog: *mut Watchdog) 
                 interval_ns,
                 address: master,
                 priority,
-                count: 0,
+                list: List::Same,
                 mac: [0; 6],
                 reserved: 0,
             });

@@ -49,7 +49,7 @@ impl Capture {
         command.args(["-i", "eth0", "-e", "-n", "-v", "-tt", "-l", "--immediate-mode"]);
         // Small slices, or a burst does not fit into the ring.
         command.args(["-s", "512", "-B", "8192"]);
-        command.args(["--time-stamp-precision=nano", "ip proto 112 or ip6 proto 112 or arp"]);
+        command.args(["--time-stamp-precision=nano", "ip proto 112 or ip proto 51 or ip6 proto 112 or arp"]);
         let process = host.spawn(&mut command, "tcpdump")?;
         if !process.says("listening on", Duration::from_secs(10)) {
             bail!("tcpdump does not listen: {}", process.log());
@@ -115,7 +115,8 @@ fn advert(line: &str) -> Option<Packet<Advert>> {
         let (_, rest) = after.split_once(name)?;
         rest.split([',', ' ']).next()?.parse().ok()
     };
-    let source = before.rsplit(' ').nth(2)?.to_owned();
+    // Behind the last arrow there may be a header of its own: `1.2.3.4 > 224.0.0.18: AH(…): VRRPv2`.
+    let source = before.rsplit_once(" > ")?.0.rsplit(' ').next()?.to_owned();
     let version = after.split(',').next()?.parse().ok()?;
     let content = Advert { source, version, vrid: field("vrid ")?, priority: field("prio ")? };
     Some(Packet { at: time(line)?, content })

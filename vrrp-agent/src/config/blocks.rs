@@ -1,6 +1,8 @@
 //! From statements to the model, in the order of the file: as with keepalived, a default set in `global_defs` holds for
 //! the instances below it, and a script must stand above the instance that tracks it.
 
+mod authentication;
+mod complete;
 mod globals;
 mod instance;
 mod script;

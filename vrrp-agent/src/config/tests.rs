@@ -52,7 +52,12 @@ fn complaints_have_their_place() {
         ("vrrp_instance {\n}\n", (1, 1), "without a name"),
         ("global_defs {\n router_id \"x\n}\n", (2, 12), "does not end on its line"),
         ("", (1, 1), "no vrrp_instance"),
-        (&instance("auth_hmac {\n}"), (5, 1), "`auth_hmac` is not supported yet"),
+        (&instance("auth_hmac {\n}"), (5, 1), "`auth_hmac` without a valid key"),
+        (&instance("auth_hmac {\nkey 1 short\n}"), (6, 7), "a key of 5 bytes"),
+        (&instance(&format!("auth_hmac {{\nkey 1 {KEY}\nkey 1 {KEY}\n}}")), (7, 1), "a number of its own"),
+        (&instance(&format!("auth_hmac {{\nkey 1 {KEY}\nactive_key 2\n}}")), (5, 1), "the number of no key"),
+        (&instance("auth_hmac {\nkey 1 hex:123\n}"), (6, 7), "not an even number of hexadecimal digits"),
+        (&instance("authentication {\nauth_type MD5\n}"), (6, 11), "unknown authentication type `MD5`"),
         ("global_defs {\n vrrp_strict\n}\n", (2, 2), "`vrrp_strict` is not supported yet"),
         (&instance("include x"), (5, 1), "`include` is not supported yet"),
         (&instance("priority $P"), (5, 10), "definitions, sequences and conditions"),
@@ -67,6 +72,40 @@ fn complaints_have_their_place() {
         assert!(found.iter().any(expected), "{text:?}: {found:?}");
         assert!(parse(text).config.is_none());
     }
+}
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+#[test]
+fn keys_are_read_and_never_shown() {
+    let text =
+        instance(&format!("advert_int 2\nauth_hmac {{\nkey 7 {KEY}\nkey 8 hex:{KEY}{KEY}\nactive_key 8\n}}"));
+    let config = parse(&text).config.expect("a valid file");
+    let keys = config.instances[0].hmac.as_ref().expect("keys");
+    assert_eq!(keys.keys[0].secret, KEY.as_bytes());
+    assert_eq!(keys.sending().map(|key| (key.id, key.secret[..2].to_vec())), Some((8, vec![0x01, 0x23])));
+    assert_eq!(
+        (keys.replay, keys.mode),
+        (Replay::Window(std::time::Duration::from_secs(6)), HmacMode::Enforce)
+    );
+    let text = instance("authentication {\nauth_type AH\nauth_pass s3cret\n}");
+    let with_ah = parse(&text).config.expect("a valid file");
+    assert_eq!(with_ah.instances[0].authentication, Some(Authentication::Ah(*b"s3cret\0\0")));
+    let shown = format!("{config:?} {with_ah:?}");
+    assert!(
+        !shown.contains("0123456789") && !shown.contains("s3cret") && !shown.contains("115, 51"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn peers_and_their_ttl() {
+    let body = "unicast_src_ip 10.0.0.2\ncheck_unicast_src\nunicast_peer {\n10.0.0.3\n10.0.0.4 min_ttl 64 max_ttl 100\n}";
+    let config = parse(&instance(body)).config.expect("a valid file");
+    let [instance] = &config.instances[..] else { panic!("one instance: {config:?}") };
+    let peer = |last, ttl| Peer { address: [10, 0, 0, last].into(), ttl };
+    assert_eq!(instance.peers, [peer(3, 0..=255), peer(4, 64..=100)]);
+    assert!(instance.only_peers);
 }
 
 /// keepalived resolves the version at the end of the file.

@@ -26,7 +26,7 @@ pub struct Snapshot {
     /// Every instance, in the order of the file.
     pub instances: Vec<InstanceStatus>,
     /// What became of the frames that concern us, by name; those that are zero are left out.
-    pub counters: Vec<(String, u64)>,
+    pub counters: std::collections::BTreeMap<String, u64>,
 }
 
 /// An instance at one moment.

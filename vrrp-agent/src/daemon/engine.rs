@@ -316,7 +316,7 @@ impl Engine {
             let router = &mut self.routers[slot];
             match output {
                 Output::Advertise { priority } => {
-                    let packets = router.frames.adverts(priority).iter().cloned();
+                    let packets = router.frames.adverts(priority, host::utc()).into_iter();
                     self.adverts.extend(packets.map(|packet| Queued { slot, packet, priority }));
                 }
                 Output::Announce { repeat } => {

@@ -1,29 +1,40 @@
-//! The packets of one instance, built when what they say changes, not when they are sent.
+//! The packets of one instance. Built when what they say changes, not when they are sent; but a sealed advert says something
+//! new each time.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use vrrp_ebpf::advert::{Cast, GROUP_V4, GROUP_V6, Version};
+use vrrp_ebpf::advert::{AUTH_DATA, Cast, GROUP_V4, GROUP_V6, Version};
 
-use crate::config::{Authentication, InstanceConfig};
+use crate::config::{Authentication, HmacKey, InstanceConfig, Replay};
+use crate::dataplane::Sequence;
 use crate::net::links::Link;
 use crate::net::transmit::Outgoing;
-use crate::wire::advert::{Body, Repr};
-use crate::wire::ethernet::{advert_ipv4, advert_ipv6, gratuitous_arp, unsolicited_advertisement};
+use crate::wire::advert::{Body, Repr, V2Auth};
+use crate::wire::ethernet::{
+    Mac, TTL, advert_ipv6, gratuitous_arp, ipv4_packet, to_group_v4, unsolicited_advertisement,
+};
+use crate::wire::{ah, trailer};
 
 /// Something ready to be sent.
 #[derive(Clone, Debug)]
 pub(super) enum Packet {
+    /// To the group, or to everybody.
     Frame { ifindex: u32, bytes: Arc<[u8]> },
-    Message { source: IpAddr, peer: IpAddr, ttl: u8, ifindex: u32, bytes: Arc<[u8]> },
+    /// To a peer.
+    Ipv4 { peer: std::net::Ipv4Addr, bytes: Arc<[u8]> },
+    /// To a peer; the kernel makes the header.
+    Ipv6 { source: std::net::Ipv6Addr, peer: std::net::Ipv6Addr, ttl: u8, ifindex: u32, bytes: Arc<[u8]> },
 }
 
 impl Packet {
     pub(super) fn outgoing(&self) -> Outgoing<'_> {
         match self {
             Self::Frame { ifindex, bytes } => Outgoing::Frame { ifindex: *ifindex, bytes },
-            Self::Message { source, peer, ttl, ifindex, bytes } => {
-                Outgoing::Message { source: *source, peer: *peer, ttl: *ttl, ifindex: *ifindex, bytes }
+            Self::Ipv4 { peer, bytes } => Outgoing::Ipv4 { peer: *peer, bytes },
+            Self::Ipv6 { source, peer, ttl, ifindex, bytes } => {
+                Outgoing::Ipv6 { source: *source, peer: *peer, ttl: *ttl, ifindex: *ifindex, bytes }
             }
         }
     }
@@ -34,6 +45,7 @@ impl Packet {
 pub(super) struct Frames {
     builder: Builder,
     repr: Repr,
+    sealer: Option<Sealer>,
     adverts: Vec<Packet>,
     resignations: Vec<Packet>,
     announcements: Vec<Packet>,
@@ -42,25 +54,81 @@ pub(super) struct Frames {
 /// What does not change about an instance's adverts.
 #[derive(Clone, Debug)]
 struct Builder {
-    link: Link,
+    ifindex: u32,
+    mac: Mac,
     source: IpAddr,
     cast: Cast,
     peers: Vec<IpAddr>,
     ttl: u8,
 }
 
+/// What is new in each sealed advert.
+#[derive(Clone)]
+pub(super) enum Sealer {
+    Ah { key: [u8; AUTH_DATA], sequence: Sequence },
+    Hmac { key: HmacKey, replay: Replay, last: u64 },
+}
+
+/// Never the key.
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ah { .. } => f.write_str("Ah(…)"),
+            Self::Hmac { key, .. } => write!(f, "Hmac({key:?})"),
+        }
+    }
+}
+
+/// The seal of one advert, the same for all peers.
+enum Stamp<'s> {
+    Ah { key: &'s [u8; AUTH_DATA], sequence: u32 },
+    Hmac { key: &'s HmacKey, sequence: u64 },
+}
+
+impl Sealer {
+    /// `utc` is the time since 1970.
+    fn stamp(&mut self, utc: Duration) -> Stamp<'_> {
+        match self {
+            Self::Ah { key, sequence } => Stamp::Ah { key, sequence: sequence.next() },
+            Self::Hmac { key, replay, last } => {
+                *last = next_in_time(*last, utc, *replay);
+                Stamp::Hmac { key, sequence: *last }
+            }
+        }
+    }
+}
+
+/// Seconds, a fraction of 16 bits, and a counter of 16: the clock, or one more than the last where the clock has not moved on.
+/// A clock that was set back further than receivers tolerate is followed.
+fn next_in_time(last: u64, utc: Duration, replay: Replay) -> u64 {
+    let fraction = (u64::from(utc.subsec_nanos()) << 16) / 1_000_000_000;
+    let clock = (utc.as_secs() & u64::from(u32::MAX)) << 32 | fraction << 16;
+    let ahead = Duration::from_secs((last >> 32).saturating_sub(clock >> 32));
+    match replay {
+        _ if clock > last => clock,
+        Replay::Window(window) if ahead > window => clock,
+        Replay::Window(_) | Replay::Monotonic => last + 1,
+    }
+}
+
 impl Frames {
-    /// `link_of` finds the interface of an address's `dev`.
+    /// `mac` is what adverts and announcements on `link` come from; `link_of` finds the interface of an address's `dev`.
     pub(super) fn new<'l>(
         config: &InstanceConfig,
         link: &'l Link,
+        mac: Mac,
         source: IpAddr,
+        sealer: Option<Sealer>,
         link_of: impl Fn(&str) -> Option<&'l Link>,
     ) -> Self {
         let body = match config.version {
             Version::V2 => Body::V2 {
                 seconds: u8::try_from(config.interval.as_secs()).expect("read as at most 255"),
-                password: config.authentication.map(|Authentication::Pass(password)| password),
+                auth: match config.authentication {
+                    None => V2Auth::None,
+                    Some(Authentication::Pass(password)) => V2Auth::Pass(password),
+                    Some(Authentication::Ah(_)) => V2Auth::Ah,
+                },
             },
             Version::V3 => Body::V3 {
                 centiseconds: u16::try_from(config.interval.as_millis() / 10).expect("read as at most 4095"),
@@ -76,36 +144,44 @@ impl Frames {
         let announcements = config
             .addresses()
             .filter_map(|vip| {
-                let link = vip.dev.as_deref().map_or(Some(link), &link_of)?;
-                let bytes = match vip.address {
-                    IpAddr::V4(address) => gratuitous_arp(link.mac, address),
-                    IpAddr::V6(address) => unsolicited_advertisement(link.mac, address),
+                let (ifindex, mac) = match vip.dev.as_deref() {
+                    None => (link.index, mac),
+                    Some(dev) => link_of(dev).map(|link| (link.index, link.mac))?,
                 };
-                Some(Packet::Frame { ifindex: link.index, bytes: bytes.into() })
+                let bytes = match vip.address {
+                    IpAddr::V4(address) => gratuitous_arp(mac, address),
+                    IpAddr::V6(address) => unsolicited_advertisement(mac, address),
+                };
+                Some(Packet::Frame { ifindex, bytes: bytes.into() })
             })
             .collect();
         let builder = Builder {
-            link: link.clone(),
+            ifindex: link.index,
+            mac,
             source,
             cast: config.cast(),
-            peers: config.peers.clone(),
+            peers: config.peers.iter().map(|peer| peer.address).collect(),
             ttl: config.unicast_ttl,
         };
         let (adverts, resignations) =
-            (builder.build(&repr), builder.build(&Repr { priority: 0, ..repr.clone() }));
-        Self { builder, repr, adverts, resignations, announcements }
+            (builder.build(&repr, None), builder.build(&Repr { priority: 0, ..repr.clone() }, None));
+        Self { builder, repr, sealer, adverts, resignations, announcements }
     }
 
     /// The advert with a priority, for the group or for each peer; 0 resigns.
-    pub(super) fn adverts(&mut self, priority: u8) -> &[Packet] {
+    pub(super) fn adverts(&mut self, priority: u8, utc: Duration) -> Vec<Packet> {
+        if let Some(sealer) = &mut self.sealer {
+            let repr = Repr { priority, ..self.repr.clone() };
+            return self.builder.build(&repr, Some(&sealer.stamp(utc)));
+        }
         if priority == 0 {
-            return &self.resignations;
+            return self.resignations.clone();
         }
         if priority != self.repr.priority {
             self.repr.priority = priority;
-            self.adverts = self.builder.build(&self.repr);
+            self.adverts = self.builder.build(&self.repr, None);
         }
-        &self.adverts
+        self.adverts.clone()
     }
 
     /// A gratuitous ARP or neighbour advertisement for each address.
@@ -115,24 +191,80 @@ impl Frames {
 }
 
 impl Builder {
-    fn build(&self, repr: &Repr) -> Vec<Packet> {
-        let Self { link: Link { index: ifindex, mac, .. }, source, ttl, .. } = *self;
-        match (self.cast, source) {
-            (Cast::Multicast, IpAddr::V4(address)) => {
-                let bytes = advert_ipv4(mac, address, &repr.encode(source, GROUP_V4.into())).into();
-                vec![Packet::Frame { ifindex, bytes }]
-            }
-            (Cast::Multicast, IpAddr::V6(address)) => {
-                let bytes = advert_ipv6(mac, address, &repr.encode(source, GROUP_V6.into())).into();
-                vec![Packet::Frame { ifindex, bytes }]
-            }
-            (Cast::Unicast, _) => {
-                let message = |&peer: &IpAddr| {
-                    let bytes = repr.encode(source, peer).into();
-                    Packet::Message { source, peer, ttl, ifindex, bytes }
-                };
-                self.peers.iter().map(message).collect()
-            }
+    fn build(&self, repr: &Repr, stamp: Option<&Stamp<'_>>) -> Vec<Packet> {
+        match self.cast {
+            Cast::Multicast => vec![self.to_group(repr, stamp)],
+            Cast::Unicast => self.peers.iter().filter_map(|&peer| self.to_peer(repr, stamp, peer)).collect(),
         }
+    }
+
+    fn to_group(&self, repr: &Repr, stamp: Option<&Stamp<'_>>) -> Packet {
+        let Self { ifindex, mac, source, .. } = *self;
+        let bytes = match source {
+            IpAddr::V4(address) => {
+                let message = message(repr, stamp, source, GROUP_V4.into());
+                to_group_v4(mac, &packet(stamp, address, GROUP_V4.into(), TTL, &message))
+            }
+            IpAddr::V6(address) => advert_ipv6(mac, address, &message(repr, stamp, source, GROUP_V6.into())),
+        };
+        Packet::Frame { ifindex, bytes: bytes.into() }
+    }
+
+    /// None if the peer is of the other family, which the configuration excludes.
+    fn to_peer(&self, repr: &Repr, stamp: Option<&Stamp<'_>>, peer: IpAddr) -> Option<Packet> {
+        let Self { ifindex, source, ttl, .. } = *self;
+        let message = message(repr, stamp, source, peer);
+        match (source, peer) {
+            (IpAddr::V4(source), IpAddr::V4(peer)) => {
+                Some(Packet::Ipv4 { peer, bytes: packet(stamp, source, peer, ttl, &message).into() })
+            }
+            (IpAddr::V6(source), IpAddr::V6(peer)) => {
+                Some(Packet::Ipv6 { source, peer, ttl, ifindex, bytes: message.into() })
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => None,
+        }
+    }
+}
+
+/// The VRRP message, with its trailer if it has one.
+fn message(repr: &Repr, stamp: Option<&Stamp<'_>>, source: IpAddr, destination: IpAddr) -> Vec<u8> {
+    let message = repr.encode(source, destination);
+    match stamp {
+        Some(Stamp::Hmac { key, sequence }) => {
+            trailer::seal(message, source, destination, key.id, &key.secret, *sequence)
+        }
+        Some(Stamp::Ah { .. }) | None => message,
+    }
+}
+
+/// The IPv4 packet, under an authentication header if there is to be one.
+fn packet(
+    stamp: Option<&Stamp<'_>>,
+    source: std::net::Ipv4Addr,
+    destination: std::net::Ipv4Addr,
+    ttl: u8,
+    message: &[u8],
+) -> Vec<u8> {
+    match stamp {
+        Some(&Stamp::Ah { key, sequence }) => ah::seal(source, destination, ttl, message, key, sequence),
+        Some(Stamp::Hmac { .. }) | None => ipv4_packet(source, destination, ttl, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// keepalived's rule for the sequence, by hand.
+    #[test]
+    fn the_sequence_grows_with_the_clock_or_without() {
+        let window = Replay::Window(Duration::from_secs(5));
+        let at = |millis| Duration::from_millis(millis);
+        let half = 1 << 31;
+        assert_eq!(next_in_time(0, at(7_500), window), 7 << 32 | half);
+        assert_eq!(next_in_time(7 << 32 | half, at(7_500), window), (7 << 32 | half) + 1);
+        assert_eq!(next_in_time(7 << 32, at(3_000), window), (7 << 32) + 1);
+        assert_eq!(next_in_time(9 << 32, at(3_000), window), 3 << 32);
+        assert_eq!(next_in_time(9 << 32, at(3_000), Replay::Monotonic), (9 << 32) + 1);
     }
 }

@@ -13,10 +13,10 @@ use aya::{Ebpf, EbpfLoader};
 use vrrp_ebpf::abi::{
     Counters, Event, EventKind, Instance, InstanceKey, Lease, Plain, Role, Vip, VipKey, Watchdog,
 };
-use vrrp_ebpf::advert::Advert;
+use vrrp_ebpf::advert::{Advert, Judge, List};
 
 use super::bpffs::PinDirectory;
-use super::{Desired, KernelWatch, Signal, Slot, VipEntry};
+use super::{Desired, KernelWatch, Signal, Slot, SocketPlane, VipEntry};
 use crate::net::links::Link;
 use crate::vrrp::{Time, Watch};
 use crate::wire::advert::{address, family, ip};
@@ -99,6 +99,8 @@ pub struct EbpfPlane {
     watchdogs: Array<MapData, Cell<Watchdog>>,
     counters: PerCpuArray<MapData, Cell<Counters>>,
     events: RingBuf<MapData>,
+    /// Hears what the kernel passes because only the agent can judge it.
+    listener: SocketPlane,
     attached: Vec<(String, Mode)>,
     pins: PinDirectory,
     desired: Vec<Option<Desired>>,
@@ -122,9 +124,10 @@ impl EbpfPlane {
         vips: &[VipEntry],
         pins: &PinDirectory,
         mode: Option<Mode>,
+        listener: SocketPlane,
     ) -> Result<Self, EbpfError> {
         pins.clear().map_err(|e| pin_error(pins, "", &e))?;
-        let result = Self::load_and_attach(links, slots, vips, pins.clone(), mode);
+        let result = Self::load_and_attach(links, slots, vips, pins.clone(), mode, listener);
         if result.is_err() {
             pins.remove();
         }
@@ -137,6 +140,7 @@ impl EbpfPlane {
         vips: &[VipEntry],
         pins: PinDirectory,
         mode: Option<Mode>,
+        listener: SocketPlane,
     ) -> Result<Self, EbpfError> {
         // As many slots as there are instances, so that a dump shows them and no others.
         let entries = u32::try_from(slots).unwrap_or(u32::MAX).max(1);
@@ -161,6 +165,7 @@ impl EbpfPlane {
             watchdogs: Array::try_from(take(&mut ebpf, "watchdogs")?).map_err(map_error("watchdogs"))?,
             counters: PerCpuArray::try_from(take(&mut ebpf, "counters")?).map_err(map_error("counters"))?,
             events: RingBuf::try_from(take(&mut ebpf, "events")?).map_err(map_error("events"))?,
+            listener,
             attached: Vec::new(),
             desired: vec![None; slots],
             pins,
@@ -215,6 +220,10 @@ impl EbpfPlane {
             reserved: 0,
         };
         self.instances.insert(Cell(desired.key), Cell(instance), 0).map_err(map_error("instances"))?;
+        match desired.rules.judge {
+            Judge::Kernel => {}
+            Judge::Agent => self.listener.apply(desired),
+        }
         self.desired[desired.slot] = Some(*desired);
         Ok(())
     }
@@ -234,12 +243,12 @@ impl EbpfPlane {
     }
 
     pub(super) fn next_signal(&mut self) -> Option<Signal> {
-        loop {
-            let event = read_event(&self.events.next()?)?;
+        while let Some(event) = self.events.next().and_then(|entry| read_event(&entry)) {
             if let Some(signal) = self.signal(&event) {
                 return Some(signal);
             }
         }
+        self.listener.next_signal()
     }
 
     /// What an event means now; `None` if the instance has moved on since.
@@ -253,8 +262,8 @@ impl EbpfPlane {
         let advert = Advert {
             source: event.address,
             priority: event.priority.try_into().ok()?,
-            count: event.count.try_into().ok()?,
             interval_ns: event.interval_ns,
+            list: event.list,
         };
         match event.kind {
             EventKind::MasterSeen | EventKind::Resigned => {
@@ -282,7 +291,8 @@ impl EbpfPlane {
 
     pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         // SAFETY: the ring owns the descriptor and is borrowed for as long as it is used.
-        vec![unsafe { BorrowedFd::borrow_raw(self.events.as_raw_fd()) }]
+        let events = unsafe { BorrowedFd::borrow_raw(self.events.as_raw_fd()) };
+        [events].into_iter().chain(self.listener.descriptors()).collect()
     }
 
     fn watchdog(&self, slot: Slot) -> Option<Watchdog> {
@@ -325,6 +335,8 @@ impl EbpfPlane {
         for Cell(cpu) in values.iter() {
             total.add(cpu);
         }
+        // The kernel has counted what is nobody's already.
+        total.add(&Counters { advert_not_ours: 0, ..*self.listener.counters() });
         total
     }
 
@@ -360,8 +372,8 @@ fn heard_by(watchdog: &Watchdog) -> Option<Advert> {
     Some(Advert {
         source: watchdog.master,
         priority: watchdog.master_priority.try_into().ok()?,
-        count: 0,
         interval_ns: watchdog.master_interval_ns,
+        list: if watchdog.master_list == List::Other as u32 { List::Other } else { List::Same },
     })
 }
 

@@ -3,6 +3,7 @@
 
 pub mod bpffs;
 mod ebpf;
+mod judge;
 mod socket;
 
 use std::net::IpAddr;
@@ -13,7 +14,8 @@ use vrrp_ebpf::advert::{Advert, Rules};
 use vrrp_ebpf::election::Candidate;
 
 pub use ebpf::{Cell, EbpfError, EbpfPlane, Mode, OBJECT};
-pub use socket::SocketPlane;
+pub use judge::{Judge, Seal, Sequence};
+pub use socket::{Judges, SocketPlane};
 
 use crate::vrrp::{Time, Watch};
 use crate::wire::ethernet::Mac;

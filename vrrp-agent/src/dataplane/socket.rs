@@ -1,22 +1,28 @@
-//! The data plane without a kernel half: raw sockets hear all adverts, the same rule decides, and the state machine's own
-//! timer watches the master. Slower, never wrong.
+//! Adverts by packet sockets: the data plane where there is no kernel half, and its helper for what the kernel cannot judge.
+//! The same rule decides, and the state machine's own timer watches the master. Slower, never wrong.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use vrrp_ebpf::abi::{Counters, InstanceKey, Role};
-use vrrp_ebpf::advert;
+use vrrp_ebpf::advert::{self, List};
 
+use super::judge::Judge;
 use super::{Desired, Signal};
+use crate::host;
 use crate::net::NetError;
 use crate::net::links::Link;
 use crate::net::receive::Receiver;
 use crate::vrrp::Watch;
 
-/// A raw socket for each interface.
+/// Who judges for which instance; the shared rule alone for those that are not in it.
+pub type Judges = HashMap<InstanceKey, Judge>;
+
+/// A packet socket for each interface.
 #[derive(Debug)]
 pub struct SocketPlane {
     receivers: Vec<Receiver>,
+    judges: Judges,
     instances: HashMap<InstanceKey, Desired>,
     counters: Counters,
 }
@@ -26,9 +32,9 @@ impl SocketPlane {
     ///
     /// # Errors
     /// Without `CAP_NET_RAW`, or if the kernel refuses.
-    pub fn open(links: &[Link]) -> Result<Self, NetError> {
-        let receivers = links.iter().map(Receiver::open).collect::<Result<_, _>>()?;
-        Ok(Self { receivers, instances: HashMap::new(), counters: Counters::default() })
+    pub fn open<'l>(links: impl IntoIterator<Item = &'l Link>, judges: Judges) -> Result<Self, NetError> {
+        let receivers = links.into_iter().map(Receiver::open).collect::<Result<_, _>>()?;
+        Ok(Self { receivers, judges, instances: HashMap::new(), counters: Counters::default() })
     }
 
     pub(super) fn apply(&mut self, desired: &Desired) {
@@ -36,10 +42,11 @@ impl SocketPlane {
     }
 
     pub(super) fn next_signal(&mut self) -> Option<Signal> {
-        let Self { receivers, instances, counters } = self;
+        let Self { receivers, judges, instances, counters } = self;
         for receiver in receivers {
             let ifindex = receiver.ifindex();
-            while let Some(datagram) = receiver.next_datagram() {
+            while let Some(heard) = receiver.next_advert() {
+                let datagram = heard.datagram();
                 let key = advert::vrid(datagram.payload).map(|vrid| InstanceKey {
                     ifindex,
                     family: datagram.family,
@@ -49,11 +56,13 @@ impl SocketPlane {
                     counters.advert_not_ours += 1;
                     continue;
                 };
-                match advert::accept(&datagram, &desired.rules) {
+                let judge = judges.entry(desired.key).or_default();
+                match judge.judge(&heard, &desired.rules, host::utc()) {
                     Err(reject) => *counters.rejected(reject) += 1,
                     Ok(_) if desired.role == Role::Idle => counters.advert_idle += 1,
                     Ok(advert) => {
                         counters.advert_accepted += 1;
+                        counters.other_addresses += u64::from(advert.list == List::Other);
                         return Some(Signal::Advert { slot: desired.slot, advert, watch: Watch::Here });
                     }
                 }

@@ -21,6 +21,8 @@ pub struct Link {
     pub mac: Mac,
     /// Its addresses, in the kernel's order.
     pub addresses: Vec<IpAddr>,
+    /// Bytes of the longest IP packet that it carries.
+    pub mtu: u32,
     /// Whether it can carry frames.
     pub running: bool,
     /// Whether it is one end of a veth pair.
@@ -77,6 +79,7 @@ pub async fn find(handle: &Handle, names: &[String]) -> Result<Vec<Link>, NetErr
             name: name.clone(),
             mac: mac_of(message).ok_or_else(not_ethernet)?,
             addresses: addresses.iter().filter(|a| a.index == index).map(|a| a.address).collect(),
+            mtu: mtu_of(message).unwrap_or(u32::MAX),
             running: running(message),
             is_veth: kind_of(message) == Some(&InfoKind::Veth),
             has_vlans: messages.iter().any(|other| is_vlan_on(other, index)),
@@ -95,6 +98,13 @@ fn name_of(message: &LinkMessage) -> Option<&str> {
 fn mac_of(message: &LinkMessage) -> Option<Mac> {
     message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::Address(bytes) => bytes.as_slice().try_into().ok(),
+        _ => None,
+    })
+}
+
+fn mtu_of(message: &LinkMessage) -> Option<u32> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Mtu(mtu) => Some(*mtu),
         _ => None,
     })
 }

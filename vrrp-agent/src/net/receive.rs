@@ -11,6 +11,7 @@ use vrrp_ebpf::frame::{Class, classify};
 
 use super::NetError;
 use super::links::Link;
+use crate::wire::ah::{self, AH_PROTOCOL};
 
 /// Ethernet, the longest IPv4 header, the longest advert.
 const BUFFER: usize = 14 + 60 + MESSAGE_MAX;
@@ -78,8 +79,8 @@ impl Receiver {
         self.ifindex
     }
 
-    /// The next datagram that waits; `None` when there is none.
-    pub fn next_datagram(&mut self) -> Option<Datagram<'_>> {
+    /// The next advert that waits; `None` when there is none.
+    pub fn next_advert(&mut self) -> Option<Heard<'_>> {
         loop {
             match self.socket.read(&mut self.buffer[..]) {
                 Ok(length) => {
@@ -101,30 +102,61 @@ impl AsFd for Receiver {
     }
 }
 
-/// The datagram of protocol 112 in an Ethernet frame, if it holds all of one.
-#[must_use]
-pub fn advert_in(frame: &[u8]) -> Option<Datagram<'_>> {
-    let Class::Vrrp(carrier) = classify(frame) else { return None };
-    let payload = frame.get(carrier.offset..carrier.offset + carrier.length)?;
-    Some(carrier.datagram(payload))
+/// A VRRP message as it came.
+#[derive(Clone, Copy, Debug)]
+pub enum Heard<'p> {
+    /// Right behind the IP header, where XDP judges it too.
+    Plain(Datagram<'p>),
+    /// Under an authentication header.
+    Sealed(ah::Sealed<'p>),
 }
 
-/// A classic BPF program: IPv4 or IPv6 with protocol 112, and not of a VLAN, whose tag the kernel keeps beside the frame.
-/// What [`classify`] says is not asked of all the host's traffic.
-fn only_adverts() -> [SockFilter; 10] {
-    /// `SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT`.
-    const VLAN_TAG_PRESENT: u32 = (-0x1000_i32 + 48).cast_unsigned();
+impl<'p> Heard<'p> {
+    /// The message and where it came from, before anything about it is believed.
+    #[must_use]
+    pub fn datagram(&self) -> Datagram<'p> {
+        match self {
+            Self::Plain(datagram) => *datagram,
+            Self::Sealed(sealed) => sealed.datagram(),
+        }
+    }
+}
+
+/// The VRRP message in an Ethernet frame, if it holds all of one.
+#[must_use]
+pub fn advert_in(frame: &[u8]) -> Option<Heard<'_>> {
+    match classify(frame) {
+        Class::Vrrp(carrier) => {
+            let payload = frame.get(carrier.offset..carrier.offset + carrier.length)?;
+            Some(Heard::Plain(carrier.datagram(payload)))
+        }
+        Class::Other if frame.get(12..14) == Some(&[0x08, 0x00]) => {
+            ah::Sealed::parse(&frame[14..]).map(Heard::Sealed)
+        }
+        Class::Other | Class::Arp(_) | Class::Nd(_) => None,
+    }
+}
+
+/// A classic BPF program: IPv4 or IPv6 with protocol 112, or 51 over IPv4, and not of a VLAN, whose tag the kernel keeps beside
+/// the frame. A tag of VLAN 0 says a priority and no VLAN. What [`classify`] says is not asked of all the host's traffic.
+fn only_adverts() -> [SockFilter; 12] {
+    /// `SKF_AD_OFF + SKF_AD_VLAN_TAG`: zero without a tag.
+    const VLAN_TAG: u32 = (-0x1000_i32 + 44).cast_unsigned();
+    const VLAN_ID: u32 = 0xfff;
     let load_word = |at| SockFilter::new(0x20, 0, 0, at);
     let load_half = |at| SockFilter::new(0x28, 0, 0, at);
     let load_byte = |at| SockFilter::new(0x30, 0, 0, at);
+    let and = |mask| SockFilter::new(0x54, 0, 0, mask);
     let jump_equal = |value, yes, no| SockFilter::new(0x15, yes, no, value);
     let accept = |bytes| SockFilter::new(0x06, 0, 0, bytes);
     [
-        load_word(VLAN_TAG_PRESENT),
-        jump_equal(0, 0, 7),
+        load_word(VLAN_TAG),
+        and(VLAN_ID),
+        jump_equal(0, 0, 8),
         load_half(12),
-        jump_equal(0x0800, 0, 1),
+        jump_equal(0x0800, 0, 2),
         load_byte(23),
+        jump_equal(u32::from(AH_PROTOCOL), 3, 0),
         jump_equal(0x86dd, 0, 1), // an IPv4 protocol is a byte and never equal to this
         load_byte(20),
         jump_equal(u32::from(PROTOCOL), 0, 1),

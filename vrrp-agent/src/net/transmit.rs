@@ -1,7 +1,7 @@
 //! Sending prebuilt frames, many in one system call.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::libc;
@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use vrrp_ebpf::advert::PROTOCOL;
 
 use super::NetError;
-use crate::wire::ethernet::{TOS_INTERNETWORK_CONTROL, ipv4_header};
+use crate::wire::ethernet::TOS_INTERNETWORK_CONTROL;
 
 /// Most frames that one system call takes; the kernel's own limit is 1024.
 const BATCH_MAX: usize = 256;
@@ -27,13 +27,20 @@ pub enum Outgoing<'a> {
         /// The frame.
         bytes: &'a [u8],
     },
-    /// A VRRP message to one peer: the kernel finds the way and the neighbour.
-    Message {
-        /// Our address.
-        source: IpAddr,
+    /// A whole IPv4 packet to one peer: the kernel finds the way and the neighbour.
+    Ipv4 {
         /// The peer.
-        peer: IpAddr,
-        /// TTL or hop limit.
+        peer: Ipv4Addr,
+        /// The packet.
+        bytes: &'a [u8],
+    },
+    /// A VRRP message to one peer over IPv6: the kernel finds the way and the neighbour, and makes the header.
+    Ipv6 {
+        /// Our address.
+        source: Ipv6Addr,
+        /// The peer.
+        peer: Ipv6Addr,
+        /// Hop limit.
         ttl: u8,
         /// The interface of the instance, for link-local peers.
         ifindex: u32,
@@ -80,8 +87,11 @@ impl Transmitter {
         while done < outgoing.len() {
             let sent = match outgoing[done] {
                 Outgoing::Frame { .. } => self.send_frames(&outgoing[done..]),
-                Outgoing::Message { source, peer, ttl, ifindex, bytes } => {
-                    self.send_message(source, peer, ttl, ifindex, bytes).map(|()| 1)
+                Outgoing::Ipv4 { peer, bytes } => {
+                    self.v4.send_to(bytes, &SocketAddrV4::new(peer, 0).into()).map(|_all| 1)
+                }
+                Outgoing::Ipv6 { source, peer, ttl, ifindex, bytes } => {
+                    self.send_ipv6(source, peer, ttl, ifindex, bytes).map(|()| 1)
                 }
             };
             match sent {
@@ -99,37 +109,26 @@ impl Transmitter {
     fn send_frames(&self, outgoing: &[Outgoing<'_>]) -> io::Result<usize> {
         let frame = |outgoing: &Outgoing<'_>| match *outgoing {
             Outgoing::Frame { ifindex, bytes } => Some((ifindex, bytes.as_ptr(), bytes.len())),
-            Outgoing::Message { .. } => None,
+            Outgoing::Ipv4 { .. } | Outgoing::Ipv6 { .. } => None,
         };
         let frames: Vec<_> = outgoing.iter().map_while(frame).take(BATCH_MAX).collect();
         send_batch(&self.frames, &frames)
     }
 
-    fn send_message(
+    fn send_ipv6(
         &self,
-        source: IpAddr,
-        peer: IpAddr,
+        source: Ipv6Addr,
+        peer: Ipv6Addr,
         ttl: u8,
         ifindex: u32,
         message: &[u8],
     ) -> io::Result<()> {
-        match (source, peer) {
-            (IpAddr::V4(source), IpAddr::V4(peer)) => {
-                let packet = [&ipv4_header(source, peer, ttl, message.len())[..], message].concat();
-                self.v4.send_to(&packet, &SocketAddrV4::new(peer, 0).into()).map(drop)
-            }
-            (IpAddr::V6(source), IpAddr::V6(peer)) => {
-                let socket = self.v6.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-                // One socket for all: its source and hop limit are set for each message, which only this thread sends.
-                let scope = if peer.is_unicast_link_local() { ifindex } else { 0 };
-                socket.set_unicast_hops_v6(ttl.into())?;
-                socket.set_tclass_v6(TOS_INTERNETWORK_CONTROL.into())?;
-                send_from(socket, source, SocketAddrV6::new(peer, 0, 0, scope), message)
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
-                Err(io::ErrorKind::AddrNotAvailable.into())
-            }
-        }
+        let socket = self.v6.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        // One socket for all: its source and hop limit are set for each message, which only this thread sends.
+        let scope = if peer.is_unicast_link_local() { ifindex } else { 0 };
+        socket.set_unicast_hops_v6(ttl.into())?;
+        socket.set_tclass_v6(TOS_INTERNETWORK_CONTROL.into())?;
+        send_from(socket, source, SocketAddrV6::new(peer, 0, 0, scope), message)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use vrrp_ebpf::advert::{Address, Advert, Version};
+use vrrp_ebpf::advert::{Address, Advert, List, Version};
 use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt};
 
 use super::*;
@@ -30,7 +30,7 @@ fn at(seconds: f64) -> Time {
 }
 
 fn advert(priority: u8, last: u8) -> Advert {
-    Advert { source: Address::v4([10, 0, 0, last]), priority, count: 1, interval_ns: 1_000_000_000 }
+    Advert { source: Address::v4([10, 0, 0, last]), priority, interval_ns: 1_000_000_000, list: List::Same }
 }
 
 fn outputs(instance: &mut Instance) -> Vec<Output> {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::{AUTH_DATA, Address, Family, HEADER, offset};
+use vrrp_ebpf::advert::{AUTH_DATA, Address, Auth, Datagram, Family, HEADER, offset};
 use vrrp_ebpf::checksum;
 
 /// What an advert says. One that breaks the format cannot be built.
@@ -26,8 +26,8 @@ pub enum Body {
     V2 {
         /// Advertisement interval in seconds.
         seconds: u8,
-        /// The password, zero-padded; `None` is authentication type 0.
-        password: Option<[u8; AUTH_DATA]>,
+        /// The authentication.
+        auth: V2Auth,
     },
     /// Version 3: centiseconds, 1 to 4095.
     V3 {
@@ -36,6 +36,34 @@ pub enum Body {
         /// Over IPv4: whether the checksum covers the pseudo-header (RFC 5798 and keepalived) or not (RFC 9568).
         checksum: V3Checksum,
     },
+}
+
+/// The authentication of version 2 (RFC 2338 section 5.3.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum V2Auth {
+    /// Type 0.
+    None,
+    /// Type 1: the password, zero-padded, in the clear.
+    Pass([u8; AUTH_DATA]),
+    /// Type 2: around the message is what [`super::ah`] builds.
+    Ah,
+}
+
+impl V2Auth {
+    fn kind(self) -> Auth {
+        match self {
+            Self::None => Auth::None,
+            Self::Pass(_) => Auth::Pass,
+            Self::Ah => Auth::Ah,
+        }
+    }
+
+    fn data(self) -> [u8; AUTH_DATA] {
+        match self {
+            Self::None | Self::Ah => [0; AUTH_DATA],
+            Self::Pass(password) => password,
+        }
+    }
 }
 
 /// What a version 3 checksum over IPv4 covers.
@@ -61,7 +89,7 @@ impl Repr {
     #[must_use]
     pub fn encode(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
         let (version, bytes_4_5) = match self.body {
-            Body::V2 { seconds, password } => (2, [u8::from(password.is_some()), seconds]),
+            Body::V2 { seconds, auth } => (2, [auth.kind() as u8, seconds]),
             Body::V3 { centiseconds, .. } => (3, (centiseconds & 0x0fff).to_be_bytes()),
         };
         let count = u8::try_from(self.addresses.len()).expect("the configuration keeps the list under 256");
@@ -77,8 +105,8 @@ impl Repr {
         let family = family(source);
         let pseudo = checksum::pseudo_header(family, &address(source), &address(destination), message.len());
         let covered = match self.body {
-            Body::V2 { password, .. } => {
-                message.extend(password.unwrap_or_default());
+            Body::V2 { auth, .. } => {
+                message.extend(auth.data());
                 0
             }
             Body::V3 { checksum: V3Checksum::MessageOnly, .. } if family == Family::V4 => 0,
@@ -88,7 +116,48 @@ impl Repr {
         message[offset::CHECKSUM..][..2].copy_from_slice(&checksum.to_be_bytes());
         message
     }
+
+    /// Reads a message back: the inverse of [`Self::encode`]. `None` if the format is broken, the checksum included. Whether
+    /// an instance may believe it is another question, which [`vrrp_ebpf::advert::accept`] answers.
+    #[must_use]
+    pub fn decode(datagram: &Datagram<'_>) -> Option<Self> {
+        let Datagram { family, source, destination, payload, .. } = *datagram;
+        let (header, rest) = payload.split_first_chunk::<HEADER>()?;
+        let &[version_type, vrid, priority, count, byte_4, byte_5, _, _] = header;
+        let (list, tail) = rest.split_at_checked(usize::from(count) * family.width())?;
+        let sum = checksum::sum(payload);
+        let valid = |covered| checksum::fold(sum + covered) == 0xffff;
+        let pseudo = checksum::pseudo_header(family, &source, &destination, payload.len());
+        let body = match (version_type, family) {
+            (0x21, Family::V4) if valid(0) => {
+                let data: [u8; AUTH_DATA] = tail.try_into().ok()?;
+                let auth = match (byte_4, data) {
+                    (0, NO_DATA) => V2Auth::None,
+                    (1, password) => V2Auth::Pass(password),
+                    (2, NO_DATA) => V2Auth::Ah,
+                    _ => return None,
+                };
+                Body::V2 { seconds: byte_5, auth }
+            }
+            (0x31, _) if tail.is_empty() => {
+                let checksum = match family {
+                    Family::V4 if valid(0) => V3Checksum::MessageOnly,
+                    Family::V4 | Family::V6 if valid(pseudo) => V3Checksum::PseudoHeader,
+                    Family::V4 | Family::V6 => return None,
+                };
+                Body::V3 { centiseconds: u16::from_be_bytes([byte_4 & 0x0f, byte_5]), checksum }
+            }
+            _ => return None,
+        };
+        let addresses = list.chunks_exact(family.width()).map(|octets| match *octets {
+            [a, b, c, d] => IpAddr::from([a, b, c, d]),
+            ref octets => IpAddr::from(<[u8; 16]>::try_from(octets).expect("the other width")),
+        });
+        Some(Self { vrid, priority, addresses: addresses.collect(), body })
+    }
 }
+
+const NO_DATA: [u8; AUTH_DATA] = [0; AUTH_DATA];
 
 /// The family of an address.
 #[must_use]
@@ -123,14 +192,18 @@ pub fn ip(family: Family, address: &Address) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use vrrp_ebpf::advert::{Auth, Cast, Datagram, Reject, Rules, Version, accept};
+    use vrrp_ebpf::advert::{Cast, Judge, List, Reject, Rules, Version, accept, list_sum};
 
     use super::*;
 
+    fn auth() -> impl Strategy<Value = V2Auth> {
+        let password = prop::array::uniform8(any::<u8>()).prop_map(V2Auth::Pass);
+        prop_oneof![Just(V2Auth::None), Just(V2Auth::Ah), password]
+    }
+
     fn body() -> impl Strategy<Value = Body> {
         prop_oneof![
-            (1..=255u8, prop::option::of(prop::array::uniform8(any::<u8>())))
-                .prop_map(|(seconds, password)| Body::V2 { seconds, password }),
+            (1..=255u8, auth()).prop_map(|(seconds, auth)| Body::V2 { seconds, auth }),
             (1..=4095u16, any::<bool>()).prop_map(|(centiseconds, pseudo)| Body::V3 {
                 centiseconds,
                 checksum: if pseudo { V3Checksum::PseudoHeader } else { V3Checksum::MessageOnly },
@@ -152,18 +225,20 @@ mod tests {
     const GROUP: [u8; 4] = [224, 0, 0, 18];
 
     fn rules(repr: &Repr) -> Rules {
-        let (version, password) = match repr.body {
-            Body::V2 { password, .. } => (Version::V2, password),
-            Body::V3 { .. } => (Version::V3, None),
+        let (version, auth) = match repr.body {
+            Body::V2 { auth, .. } => (Version::V2, auth),
+            Body::V3 { .. } => (Version::V3, V2Auth::None),
         };
         Rules {
             version,
-            auth: if password.is_some() { Auth::Pass } else { Auth::None },
-            password: password.unwrap_or_default(),
+            auth: auth.kind(),
+            password: auth.data(),
             interval_ns: u64::try_from(repr.interval().as_nanos()).unwrap(),
             address: Address::v4([10, 0, 0, 2]),
             cast: Cast::Multicast,
             ttl_min: 255,
+            judge: Judge::Kernel,
+            list_sum: list_sum(repr.addresses.iter().copied().map(address)),
         }
     }
 
@@ -174,6 +249,7 @@ mod tests {
             destination: Address::v4(GROUP),
             ttl: 255,
             payload,
+            trailer: &[],
         }
     }
 
@@ -185,7 +261,7 @@ mod tests {
             vrid: 51,
             priority: 100,
             addresses: vec![IpAddr::from([192, 168, 1, 10])],
-            body: Body::V2 { seconds: 1, password: Some(*b"1111\0\0\0\0") },
+            body: Body::V2 { seconds: 1, auth: V2Auth::Pass(*b"1111\0\0\0\0") },
         };
         assert_eq!(
             repr.encode(SOURCE.into(), GROUP.into()),
@@ -199,8 +275,40 @@ mod tests {
             let message = repr.encode(SOURCE.into(), GROUP.into());
             let advert = accept(&datagram(&message), &rules(&repr)).unwrap();
             prop_assert_eq!(advert.priority, repr.priority);
-            prop_assert_eq!(usize::from(advert.count), repr.addresses.len());
+            prop_assert_eq!(advert.list, List::Same);
             prop_assert_eq!(u128::from(advert.interval_ns), repr.interval().as_nanos());
+        }
+
+        #[test]
+        fn what_we_send_is_read_back(repr in repr()) {
+            let message = repr.encode(SOURCE.into(), GROUP.into());
+            prop_assert_eq!(Repr::decode(&datagram(&message)), Some(repr));
+        }
+
+        #[test]
+        fn what_we_send_over_ipv6_is_read_back(
+            vrid in 1..=255u8, priority in any::<u8>(), centiseconds in 1..=4095u16,
+            addresses in prop::collection::vec(any::<[u8; 16]>(), 1..=90),
+        ) {
+            let body = Body::V3 { centiseconds, checksum: V3Checksum::PseudoHeader };
+            let repr = Repr { vrid, priority, addresses: addresses.into_iter().map(IpAddr::from).collect(), body };
+            let (source, group) = ([0xfe; 16], vrrp_ebpf::advert::GROUP_V6);
+            let message = repr.encode(source.into(), group.into());
+            let (source, destination) = (Address::v6(source), Address::v6(group));
+            let datagram = Datagram { family: Family::V6, source, destination, ..datagram(&message) };
+            prop_assert_eq!(Repr::decode(&datagram), Some(repr));
+        }
+
+        #[test]
+        fn another_list_is_told(repr in repr(), other in any::<[u8; 4]>()) {
+            let message = repr.encode(SOURCE.into(), GROUP.into());
+            let mut list = repr.addresses.clone();
+            list.reverse();
+            let rules = |list: &[IpAddr]| Rules { list_sum: list_sum(list.iter().copied().map(address)), ..rules(&repr) };
+            prop_assert_eq!(accept(&datagram(&message), &rules(&list)).unwrap().list, List::Same);
+            list.push(other.into());
+            prop_assume!(other.chunks(2).any(|word| word != [0, 0]));
+            prop_assert_eq!(accept(&datagram(&message), &rules(&list)).unwrap().list, List::Other);
         }
 
         #[test]
@@ -225,6 +333,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..1600), repr in repr()) {
             let _verdict = accept(&datagram(&bytes), &rules(&repr));
+            let _read = Repr::decode(&datagram(&bytes));
         }
 
         #[test]

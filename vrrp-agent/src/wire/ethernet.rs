@@ -18,35 +18,71 @@ pub const GROUP_V6_MAC: Mac = [0x33, 0x33, 0x00, 0x00, 0x00, 0x12];
 const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
-const IPV4_HEADER: u16 = 20;
+/// Bytes of an IPv4 header without options.
+pub(crate) const IPV4_HEADER: usize = 20;
 /// Internetwork control (RFC 791), which is what keepalived sends: networks that sort by it keep adverts in front.
 pub(crate) const TOS_INTERNETWORK_CONTROL: u8 = 0xc0;
 const DONT_FRAGMENT: [u8; 2] = [0x40, 0x00];
 /// TTL of an advert (RFC 9568 section 5.1.1.3).
-const TTL: u8 = 255;
+pub const TTL: u8 = 255;
 
-/// The IPv4 header around a VRRP message of `length` bytes.
+/// An IPv4 header without options.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ipv4 {
+    pub(crate) source: Ipv4Addr,
+    pub(crate) destination: Ipv4Addr,
+    pub(crate) ttl: u8,
+    pub(crate) protocol: u8,
+    pub(crate) tos: u8,
+    /// Flags and fragment offset.
+    pub(crate) flags: [u8; 2],
+    pub(crate) identification: u16,
+}
+
+impl Ipv4 {
+    /// The header of a packet with so many bytes behind it.
+    pub(crate) fn encode(&self, length: usize) -> Vec<u8> {
+        let total = u16::try_from(IPV4_HEADER + length).expect("255 addresses fit");
+        let mut header = Vec::with_capacity(usize::from(total));
+        header.extend([0x45, self.tos]);
+        header.extend(total.to_be_bytes());
+        header.extend(self.identification.to_be_bytes());
+        header.extend(self.flags);
+        header.extend([self.ttl, self.protocol, 0, 0]);
+        header.extend(self.source.octets());
+        header.extend(self.destination.octets());
+        let sum = !checksum::fold(checksum::sum(&header));
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+        header
+    }
+}
+
+/// The IPv4 packet of a VRRP message.
 #[must_use]
-pub fn ipv4_header(source: Ipv4Addr, destination: Ipv4Addr, ttl: u8, length: usize) -> Vec<u8> {
-    let total = IPV4_HEADER + u16::try_from(length).expect("255 addresses fit");
-    let mut header = Vec::with_capacity(IPV4_HEADER.into());
-    header.extend([0x45, TOS_INTERNETWORK_CONTROL]);
-    header.extend(total.to_be_bytes());
-    header.extend([0, 0]); // identification: of no use to a datagram that is never fragmented (RFC 6864)
-    header.extend(DONT_FRAGMENT);
-    header.extend([ttl, PROTOCOL, 0, 0]);
-    header.extend(source.octets());
-    header.extend(destination.octets());
-    let sum = !checksum::fold(checksum::sum(&header));
-    header[10..12].copy_from_slice(&sum.to_be_bytes());
-    header
+pub fn ipv4_packet(source: Ipv4Addr, destination: Ipv4Addr, ttl: u8, message: &[u8]) -> Vec<u8> {
+    let header = Ipv4 {
+        source,
+        destination,
+        ttl,
+        protocol: PROTOCOL,
+        tos: TOS_INTERNETWORK_CONTROL,
+        flags: DONT_FRAGMENT,
+        // Of no use to a datagram that is never fragmented (RFC 6864).
+        identification: 0,
+    };
+    [&header.encode(message.len())[..], message].concat()
+}
+
+/// The frame that carries an IPv4 packet to the group.
+#[must_use]
+pub fn to_group_v4(mac: Mac, packet: &[u8]) -> Vec<u8> {
+    [&GROUP_V4_MAC, &mac, &ETHERTYPE_IPV4[..], packet].concat()
 }
 
 /// The frame that carries a VRRP message to the IPv4 group.
 #[must_use]
 pub fn advert_ipv4(mac: Mac, source: Ipv4Addr, message: &[u8]) -> Vec<u8> {
-    let header = ipv4_header(source, GROUP_V4.into(), TTL, message.len());
-    [&GROUP_V4_MAC, &mac, &ETHERTYPE_IPV4[..], &header, message].concat()
+    to_group_v4(mac, &ipv4_packet(source, GROUP_V4.into(), TTL, message))
 }
 
 /// The frame that carries a VRRP message to the IPv6 group.

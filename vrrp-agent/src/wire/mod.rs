@@ -4,4 +4,6 @@
 //! Whether an advert is to be believed is not decided here but in [`vrrp_ebpf::advert`], which the kernel shares.
 
 pub mod advert;
+pub mod ah;
 pub mod ethernet;
+pub mod trailer;

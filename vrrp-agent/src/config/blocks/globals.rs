@@ -23,6 +23,8 @@ pub(super) struct Globals {
     pub(super) on_lower: OnLower,
     pub(super) on_higher: OnHigher,
     pub(super) down_adverts: u32,
+    /// `vrrp_check_unicast_src`.
+    pub(super) only_peers: bool,
     /// `script_user`, for scripts that name none.
     pub(super) script_user: Option<ScriptUser>,
 }
@@ -42,13 +44,14 @@ impl Default for Globals {
             on_lower: OnLower::Advertise,
             on_higher: OnHigher::Yield,
             down_adverts: DOWN_ADVERTS,
+            only_peers: false,
             script_user: None,
         }
     }
 }
 
 /// Keywords that a daemon without the feature may read over: mail, SNMP, security policies for scripts, process tuning.
-const NOT_YET: [&str; 33] = [
+const NOT_YET: [&str; 32] = [
     "default_interface",
     "dynamic_interfaces",
     "enable_dbus",
@@ -71,7 +74,6 @@ const NOT_YET: [&str; 33] = [
     "smtp_server",
     "startup_script",
     "umask",
-    "vrrp_check_unicast_src",
     "vrrp_garp_interval",
     "vrrp_garp_lower_prio_delay",
     "vrrp_garp_lower_prio_repeat",
@@ -100,6 +102,9 @@ pub(super) fn read(statements: &[Statement<'_>], globals: &mut Globals, diagnost
             }
             "vrrp_lower_prio_no_advert" => globals.on_lower = on_lower(statement, diagnostics),
             "vrrp_higher_prio_send_advert" => globals.on_higher = on_higher(statement, diagnostics),
+            "vrrp_check_unicast_src" => {
+                globals.only_peers = value::boolean(statement, diagnostics).unwrap_or(globals.only_peers);
+            }
             "script_user" => globals.script_user = script::user(statement, diagnostics),
             keyword @ ("vrrp_strict" | "vrrp_mcast_group4" | "vrrp_mcast_group6") => {
                 diagnostics.push(super::changes_who_is_heard(statement, keyword));

@@ -1,0 +1,166 @@
+//! `authentication` and `auth_hmac` of an instance. What would keep its routers from hearing each other is an error.
+
+use std::time::Duration;
+
+use vrrp_ebpf::advert::AUTH_DATA;
+
+use super::super::diagnostic::Diagnostic;
+use super::super::model::{Authentication, HmacKey, HmacKeys, HmacMode, Replay};
+use super::super::syntax::{Statement, Word};
+use super::super::value;
+use super::{block, unknown};
+
+/// Bytes of a key of `auth_hmac`.
+const SECRET: std::ops::RangeInclusive<usize> = 32..=64;
+const NOT_HEARD: &str = "without it the routers would not hear each other, and each would become master";
+
+/// `authentication`.
+pub(super) fn read(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Authentication> {
+    let (mut kind, mut password) = (None, None);
+    for statement in block(statement, diagnostics) {
+        match statement.keyword().text {
+            "auth_type" => kind = value::argument(statement, diagnostics),
+            "auth_pass" => password = value::argument(statement, diagnostics),
+            _ => diagnostics.push(unknown(statement.keyword())),
+        }
+    }
+    match (kind?.text, password) {
+        ("PASS", Some(word)) => Some(Authentication::Pass(pad(word, diagnostics))),
+        ("AH", Some(word)) => Some(Authentication::Ah(pad(word, diagnostics))),
+        ("PASS" | "AH", None) => {
+            diagnostics.push(
+                Diagnostic::warning(statement.span(), "authentication without a password")
+                    .label("no authentication is used")
+                    .help("add `auth_pass` on a line of its own"),
+            );
+            None
+        }
+        (other, _) => {
+            let message = format!("unknown authentication type `{other}`");
+            diagnostics
+                .push(Diagnostic::error(kind?.span.clone(), message).label(NOT_HEARD).help("PASS or AH"));
+            None
+        }
+    }
+}
+
+fn pad(word: &Word<'_>, diagnostics: &mut Vec<Diagnostic>) -> [u8; AUTH_DATA] {
+    let bytes = word.text.as_bytes();
+    if bytes.len() > AUTH_DATA {
+        diagnostics.push(
+            Diagnostic::warning(word.span.clone(), "a password longer than 8 bytes")
+                .label("only the first 8 bytes are used, here as on the other routers"),
+        );
+    }
+    let mut padded = [0; AUTH_DATA];
+    for (to, from) in padded.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    padded
+}
+
+/// What `auth_hmac` says; the time window still wants the instance's interval for its default.
+#[derive(Clone, Debug)]
+pub(super) struct Hmac {
+    keys: Vec<HmacKey>,
+    active: Option<u8>,
+    monotonic: bool,
+    window: Option<Duration>,
+    mode: HmacMode,
+}
+
+/// `auth_hmac`.
+pub(super) fn read_hmac(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Hmac> {
+    let mut hmac =
+        Hmac { keys: Vec::new(), active: None, monotonic: false, window: None, mode: HmacMode::Enforce };
+    for statement in block(statement, diagnostics) {
+        match statement.keyword().text {
+            "key" => {
+                let key = key(statement, &hmac.keys, diagnostics);
+                hmac.keys.extend(key);
+            }
+            "active_key" => hmac.active = value::number(statement, 0..=255, diagnostics),
+            "anti_replay" => match value::argument(statement, diagnostics)?.text {
+                "time" => hmac.monotonic = false,
+                "monotonic" => hmac.monotonic = true,
+                _ => diagnostics.push(refused(statement, "`anti_replay` is `time` or `monotonic`")),
+            },
+            "time_window" => {
+                let range = Duration::from_secs(1)..=Duration::from_secs(300);
+                hmac.window = value::seconds(statement, range, diagnostics);
+            }
+            "mode" => match value::argument(statement, diagnostics)?.text {
+                "enforce" => hmac.mode = HmacMode::Enforce,
+                "permissive" => hmac.mode = HmacMode::Permissive,
+                "receive-only" => hmac.mode = HmacMode::ReceiveOnly,
+                _ => diagnostics
+                    .push(refused(statement, "`mode` is `enforce`, `permissive` or `receive-only`")),
+            },
+            _ => diagnostics.push(unknown(statement.keyword())),
+        }
+    }
+    if hmac.keys.is_empty() {
+        diagnostics.push(refused(statement, "`auth_hmac` without a valid key"));
+    } else if hmac.active.is_some_and(|active| hmac.keys.iter().all(|key| key.id != active)) {
+        diagnostics.push(refused(statement, "`active_key` is the number of no key"));
+    }
+    Some(hmac)
+}
+
+fn refused(statement: &Statement<'_>, message: &str) -> Diagnostic {
+    Diagnostic::error(statement.span(), message.to_owned()).label(NOT_HEARD)
+}
+
+/// `key ID [hex:|file:]VALUE`.
+fn key(statement: &Statement<'_>, others: &[HmacKey], diagnostics: &mut Vec<Diagnostic>) -> Option<HmacKey> {
+    let [id, value] = statement.arguments() else {
+        diagnostics.push(refused(statement, "expected `key NUMBER VALUE`"));
+        return None;
+    };
+    let id = id.text.parse().ok().filter(|id| others.iter().all(|key| key.id != *id));
+    let secret = secret(value.text).and_then(|secret| match SECRET.contains(&secret.len()) {
+        true => Ok(secret),
+        false => Err(format!("a key of {} bytes", secret.len())),
+    });
+    match (id, secret) {
+        (Some(id), Ok(secret)) => Some(HmacKey { id, secret }),
+        (None, _) => {
+            diagnostics.push(refused(statement, "a key needs a number of its own, from 0 to 255"));
+            None
+        }
+        (Some(_), Err(what)) => {
+            let help = "32 to 64 bytes, as they stand, as `hex:…`, or in a file as `file:/path`";
+            diagnostics.push(Diagnostic::error(value.span.clone(), what).label(NOT_HEARD).help(help));
+            None
+        }
+    }
+}
+
+/// The bytes of a key, or what is wrong with it; never the key itself.
+fn secret(text: &str) -> Result<Vec<u8>, String> {
+    if let Some(digits) = text.strip_prefix("hex:") {
+        let digit = |c: char| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let digits: Option<Vec<u8>> = digits.chars().map(digit).collect();
+        let digits = digits.filter(|digits| digits.len().is_multiple_of(2));
+        let digits = digits.ok_or("a key that is not an even number of hexadecimal digits")?;
+        return Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect());
+    }
+    if let Some(path) = text.strip_prefix("file:") {
+        let text = super::super::read(path.as_ref()).map_err(|error| error.to_string())?;
+        return Ok(text.trim_end().as_bytes().to_vec());
+    }
+    Ok(text.as_bytes().to_vec())
+}
+
+impl Hmac {
+    /// The keys of an instance with this interval.
+    pub(super) fn complete(self, interval: Duration) -> HmacKeys {
+        let window = self.window.unwrap_or_else(|| (3 * interval).max(Duration::from_secs(5)));
+        HmacKeys {
+            active: self.active.or(self.keys.first().map(|key| key.id)).unwrap_or_default(),
+            keys: self.keys,
+            replay: if self.monotonic { Replay::Monotonic } else { Replay::Window(window) },
+            mode: self.mode,
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The end of a `vrrp_instance`: its defaults filled in, and what only the whole shows.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use vrrp_ebpf::advert::{Family, PRIORITY_OWNER, Version};
+use vrrp_ebpf::election::Preempt;
+
+use super::super::diagnostic::Diagnostic;
+use super::super::model::{Config, Hint, InstanceConfig, Vip};
+use super::super::syntax::Statement;
+use super::instance::Draft;
+
+/// Addresses that one advert can carry.
+const VIPS_MAX: usize = 255;
+const CENTISECOND: Duration = Duration::from_millis(10);
+
+/// Fills in the defaults and checks what only the whole shows.
+pub(super) fn complete(
+    name: &str,
+    statement: &Statement<'_>,
+    mut draft: Draft,
+    config: &Config,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<InstanceConfig> {
+    let mut missing = |what: &str, help: &str| {
+        let message = format!("vrrp_instance `{name}` has no valid {what}");
+        diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
+    };
+    let (Some(vrid), Some(interface)) = (draft.vrid, draft.interface.clone()) else {
+        if draft.vrid.is_none() {
+            missing(
+                "virtual_router_id",
+                "add `virtual_router_id N`, with the same N from 1 to 255 on all its routers",
+            );
+        }
+        if draft.interface.is_none() {
+            missing("interface", "add `interface NAME`");
+        }
+        return None;
+    };
+    if draft.vips.is_empty() && draft.version == Version::V3 {
+        missing("virtual_ipaddress", "version 3 needs at least one address to advertise");
+        return None;
+    }
+    if draft.vips.len() > VIPS_MAX {
+        let message = format!("vrrp_instance `{name}` has more addresses than an advert can say");
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), message)
+                .label("those beyond 255 are held, but not advertised")
+                .help("this is what `virtual_ipaddress_excluded` is for"),
+        );
+        let beyond = draft.vips.split_off(VIPS_MAX);
+        draft.excluded.splice(0..0, beyond);
+    }
+    let family = match draft.vips.first() {
+        _ if draft.native_ipv6 => Family::V6,
+        Some(vip) => crate::wire::advert::family(vip.address),
+        None => draft.source.map_or(Family::V4, crate::wire::advert::family),
+    };
+    let of_family = |address: &IpAddr| crate::wire::advert::family(*address) == family;
+    let addresses = draft.vips.iter().map(|vip| &vip.address).chain(&draft.source);
+    let addresses = addresses.chain(draft.peers.iter().map(|peer| &peer.address));
+    if let Some(other) = addresses.copied().find(|address| !of_family(address)) {
+        let message = format!("vrrp_instance `{name}` mixes IPv4 and IPv6: {other}");
+        let help = "an advert carries one family; put the other's addresses into `virtual_ipaddress_excluded`, or into \
+                    an instance of their own";
+        diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
+        return None;
+    }
+    if let Some(other) =
+        config.instances.iter().find(|o| o.vrid == vrid && o.interface == interface && o.family == family)
+    {
+        let message = format!("vrrp_instance `{name}` has the virtual_router_id of `{}`", other.name);
+        let help = "two virtual routers on one interface need two identifiers";
+        diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
+        return None;
+    }
+    if family == Family::V6 {
+        // Version 2 has no IPv6.
+        draft.version = Version::V3;
+        link_local_first(name, statement, &mut draft.vips, diagnostics);
+    }
+    let interval = interval(&draft, diagnostics);
+    let preempt = preempt(&draft, diagnostics);
+    let authentication = draft.authentication.filter(|_| draft.version == Version::V2);
+    if draft.authentication.is_some() && authentication.is_none() {
+        let message = format!("vrrp_instance `{name}`: version 3 has no authentication");
+        diagnostics.push(Diagnostic::warning(statement.span(), message).label("the password is not used"));
+    }
+    Some(InstanceConfig {
+        name: name.to_owned(),
+        interface,
+        vrid,
+        version: draft.version,
+        family,
+        hint: draft.hint,
+        priority: draft.priority.unwrap_or(match draft.hint {
+            Hint::Master => PRIORITY_OWNER,
+            Hint::Backup => 100,
+        }),
+        interval,
+        preempt,
+        // As keepalived: `state MASTER` clears it, and it means nothing with `nopreempt`.
+        preempt_delay: match (draft.hint, preempt) {
+            (Hint::Backup, Preempt::Yes) => draft.preempt_delay,
+            (Hint::Master, _) | (Hint::Backup, Preempt::No) => Duration::ZERO,
+        },
+        on_lower: draft.on_lower,
+        on_higher: draft.on_higher,
+        authentication,
+        source: draft.source,
+        hmac: draft.hmac.map(|hmac| hmac.complete(interval)),
+        peers: draft.peers,
+        only_peers: draft.only_peers,
+        unicast_ttl: draft.unicast_ttl,
+        v3_checksum: draft.v3_checksum,
+        vips: draft.vips,
+        excluded: draft.excluded,
+        tracked: draft.tracked,
+        garp: draft.garp,
+        down_adverts: draft.down_adverts,
+    })
+}
+
+/// The first IPv6 address of an advert is link-local (RFC 9568 section 5.2.9).
+fn link_local_first(
+    name: &str,
+    statement: &Statement<'_>,
+    vips: &mut [Vip],
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let link_local =
+        |vip: &Vip| matches!(vip.address, IpAddr::V6(address) if address.is_unicast_link_local());
+    // Stable: the others keep their order.
+    vips.sort_by_key(|vip| !link_local(vip));
+    if !vips.first().is_some_and(link_local) {
+        let message = format!("vrrp_instance `{name}` has no link-local address");
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), message)
+                .label("the first IPv6 address of an advert should be one")
+                .help("other routers may refuse the adverts; add one such as `fe80::10`"),
+        );
+    }
+}
+
+/// The interval as the version can say it.
+fn interval(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Duration {
+    let Some((asked, span)) = draft.interval.clone() else { return Duration::from_secs(1) };
+    let said = match draft.version {
+        Version::V2 => Duration::from_secs(asked.as_secs() + u64::from(asked.subsec_millis() >= 500))
+            .max(Duration::from_secs(1)),
+        Version::V3 => {
+            let centiseconds = (asked.as_millis() + 5) / 10;
+            let centiseconds = u32::try_from(centiseconds).unwrap_or(u32::MAX).clamp(1, 4095);
+            CENTISECOND * centiseconds
+        }
+    };
+    if said != asked {
+        let message =
+            format!("version {} cannot advertise every {} s", draft.version as u32, asked.as_secs_f64());
+        diagnostics.push(
+            Diagnostic::warning(span, message).label(format!("{} s is used", said.as_secs_f64())).help(
+                "version 3 says 0.01 to 40.95 s, version 2 whole seconds; all routers must use the same",
+            ),
+        );
+    }
+    said
+}
+
+/// As keepalived: `state MASTER` clears `nopreempt`.
+fn preempt(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Preempt {
+    match (&draft.nopreempt, draft.hint) {
+        (None, _) => Preempt::Yes,
+        (Some(_), Hint::Backup) => Preempt::No,
+        (Some(span), Hint::Master) => {
+            diagnostics.push(
+                Diagnostic::warning(span.clone(), "`nopreempt` has no effect with `state MASTER`")
+                    .label("this router takes the addresses back when it returns")
+                    .help("for no return, write `state BACKUP` on all routers"),
+            );
+            Preempt::Yes
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The site: what the configuration meets on this host, and the routers that are made of both.
+
+use std::net::IpAddr;
+
+use vrrp_ebpf::abi::InstanceKey;
+use vrrp_ebpf::advert::{AUTH_DATA, Auth, Cast, Family, HEADER, Judge as JudgedBy, Rules, Version, list_sum};
+
+use super::effects::{Placed, place};
+use super::engine::Router;
+use super::frames::{Frames, Sealer};
+use crate::config::{Authentication, Config, InstanceConfig};
+use crate::dataplane::{Judge, Judges, Seal, Sequence, VipEntry};
+use crate::host;
+use crate::net::NetError;
+use crate::net::links::{self, Link};
+use crate::net::receive::Membership;
+use crate::vrrp::{Instance, Params};
+use crate::wire::advert::address;
+use crate::wire::{ah, trailer};
+
+/// What the configuration meets on this host.
+pub(super) struct Site {
+    /// Every interface that an instance or an address uses, once.
+    pub(super) links: Vec<Link>,
+    /// Each instance's primary address.
+    pub(super) sources: Vec<IpAddr>,
+    /// Each instance's interface, as an index into `links`.
+    link_of: Vec<usize>,
+    /// All interfaces of each instance, those of its addresses included.
+    uses: Vec<Vec<usize>>,
+    /// Each instance's sequence of AH, which its sender and its receiver share.
+    sequences: Vec<Sequence>,
+}
+
+impl Site {
+    /// Looks at the host. Addresses that do not fit in an advert here become excluded ones, as with keepalived.
+    pub(super) async fn look(netlink: &rtnetlink::Handle, config: &mut Config) -> Result<Self, NetError> {
+        let mut names: Vec<String> = Vec::new();
+        let of_instance = |instance: &InstanceConfig| {
+            let devs = instance.addresses().filter_map(|vip| vip.dev.clone());
+            std::iter::once(instance.interface.clone()).chain(devs).collect::<Vec<_>>()
+        };
+        for name in config.instances.iter().flat_map(of_instance) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let links = links::find(netlink, &names).await?;
+        let position = |name: &str| links.iter().position(|link| link.name == name).expect("all were found");
+        let link_of: Vec<usize> =
+            config.instances.iter().map(|instance| position(&instance.interface)).collect();
+        let virtual_addresses: Vec<IpAddr> =
+            config.instances.iter().flat_map(InstanceConfig::addresses).map(|vip| vip.address).collect();
+        let uses =
+            |instance: &InstanceConfig| of_instance(instance).iter().map(|name| position(name)).collect();
+        let uses: Vec<Vec<usize>> = config.instances.iter().map(uses).collect();
+        let mut sources = Vec::new();
+        for (instance, &link) in config.instances.iter_mut().zip(&link_of) {
+            fit(instance, &links[link]);
+            let kind = match instance.family {
+                Family::V4 => "IPv4",
+                Family::V6 => "link-local IPv6",
+            };
+            let source = instance.source.or_else(|| links[link].primary(instance.family, &virtual_addresses));
+            sources
+                .push(source.ok_or_else(|| NetError::NoAddress { name: instance.interface.clone(), kind })?);
+        }
+        let first = first_sequence();
+        let sequences = config.instances.iter().map(|_| Sequence::after(first)).collect();
+        Ok(Self { links, link_of, uses, sources, sequences })
+    }
+
+    /// The number of instances.
+    pub(super) fn len(&self) -> usize {
+        self.link_of.len()
+    }
+
+    fn link(&self, slot: usize) -> &Link {
+        &self.links[self.link_of[slot]]
+    }
+
+    fn named(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name)
+    }
+
+    pub(super) fn placed(&self, config: &Config) -> Vec<Vec<Placed>> {
+        let place = |(slot, instance)| place(instance, self.link(slot), &self.links);
+        config.instances.iter().enumerate().map(place).collect()
+    }
+
+    pub(super) fn uses(&self, slot: usize) -> impl Iterator<Item = usize> {
+        self.uses[slot].iter().copied()
+    }
+
+    pub(super) fn running(&self) -> Vec<bool> {
+        (0..self.len()).map(|slot| self.uses(slot).all(|link| self.links[link].running)).collect()
+    }
+
+    pub(super) fn join_groups(&self) -> Result<Vec<Membership>, NetError> {
+        self.links.iter().map(Membership::join).collect()
+    }
+
+    pub(super) fn vips(&self, config: &Config) -> Vec<VipEntry> {
+        let mut entries = Vec::new();
+        for (slot, placed) in self.placed(config).into_iter().enumerate() {
+            for Placed { vip, ifindex } in placed {
+                let mac =
+                    self.links.iter().find(|link| link.index == ifindex).map_or([0; 6], |link| link.mac);
+                entries.push(VipEntry { slot, ifindex, address: vip.address, mac });
+            }
+        }
+        entries
+    }
+
+    fn key(&self, slot: usize, instance: &InstanceConfig) -> InstanceKey {
+        InstanceKey { ifindex: self.link(slot).index, family: instance.family, vrid: instance.vrid.into() }
+    }
+
+    pub(super) fn routers(&self, config: &Config) -> Vec<Router> {
+        let router = |(slot, instance): (usize, &InstanceConfig)| {
+            let (link, source) = (self.link(slot), self.sources[slot]);
+            let machine = Instance::new(params(instance, source), host::now());
+            let sealer = self.sealer(slot, instance);
+            let frames = Frames::new(instance, link, link.mac, source, sealer, |name| self.named(name));
+            Router::new(machine, self.key(slot, instance), rules(instance, source), frames)
+        };
+        config.instances.iter().enumerate().map(router).collect()
+    }
+
+    fn sealer(&self, slot: usize, instance: &InstanceConfig) -> Option<Sealer> {
+        match (instance.authentication, &instance.hmac) {
+            (Some(Authentication::Ah(key)), _) => {
+                Some(Sealer::Ah { key, sequence: self.sequences[slot].clone() })
+            }
+            (_, Some(keys)) => {
+                let key = keys.sending()?.clone();
+                Some(Sealer::Hmac { key, replay: keys.replay, last: 0 })
+            }
+            (_, None) => None,
+        }
+    }
+
+    /// The judges of those instances whose adverts the kernel cannot judge.
+    pub(super) fn judges(&self, config: &Config) -> Judges {
+        let judged = config.instances.iter().enumerate().filter(|(_, instance)| judged_here(instance));
+        let judge = |(slot, instance): (usize, &InstanceConfig)| {
+            let seal = match (instance.authentication, &instance.hmac) {
+                (Some(Authentication::Ah(key)), _) => {
+                    Some(Seal::Ah { key, sequence: self.sequences[slot].clone() })
+                }
+                (_, Some(keys)) => Some(Seal::Hmac(keys.clone())),
+                (_, None) => None,
+            };
+            let judge = Judge::new(seal, instance.peers.clone(), instance.only_peers);
+            (self.key(slot, instance), judge)
+        };
+        judged.map(judge).collect()
+    }
+
+    /// The interfaces of those instances.
+    pub(super) fn links_judged_here(&self, config: &Config) -> Vec<&Link> {
+        let used = |index: &usize| {
+            let mut instances = config.instances.iter().zip(&self.link_of);
+            instances.any(|(instance, link)| link == index && judged_here(instance))
+        };
+        (0..self.links.len()).filter(used).map(|index| &self.links[index]).collect()
+    }
+}
+
+/// Whether the kernel leaves the judgement to the agent: seals it cannot verify, and peers it does not tell apart.
+fn judged_here(instance: &InstanceConfig) -> bool {
+    let sealed = matches!(instance.authentication, Some(Authentication::Ah(_))) || instance.hmac.is_some();
+    sealed || instance.only_peers || instance.peers.iter().any(|peer| peer.ttl != (0..=u8::MAX))
+}
+
+/// Where the numbers of AH begin: seconds since 2020, more than an earlier run has used, so that the peers of a router that
+/// starts as owner believe it at once. Any other hears what the master's number is before it sends.
+fn first_sequence() -> u32 {
+    const YEAR_2020: u64 = 1_577_836_800;
+    u32::try_from(host::utc().as_secs().saturating_sub(YEAR_2020)).unwrap_or(0)
+}
+
+/// Leaves in the advert what one packet on this interface takes.
+fn fit(instance: &mut InstanceConfig, link: &Link) {
+    const IPV4: usize = 20;
+    const IPV6: usize = 40;
+    let ip = match instance.family {
+        Family::V4 => IPV4,
+        Family::V6 => IPV6,
+    };
+    let tail = match instance.version {
+        Version::V2 => AUTH_DATA,
+        Version::V3 => 0,
+    };
+    let seal = match (instance.authentication, &instance.hmac) {
+        (Some(Authentication::Ah(_)), _) => ah::HEADER,
+        (_, Some(_)) => trailer::TRAILER,
+        (_, None) => 0,
+    };
+    let mtu = usize::try_from(link.mtu).unwrap_or(usize::MAX);
+    let room = mtu.saturating_sub(ip + HEADER + tail + seal) / instance.family.width();
+    if instance.vips.len() > room {
+        tracing::warn!(
+            "{}: an advert on {} takes {room} of the {} addresses; the others are held, but not advertised",
+            instance.name,
+            link.name,
+            instance.vips.len()
+        );
+        let beyond = instance.vips.split_off(room);
+        instance.excluded.splice(0..0, beyond);
+    }
+}
+
+fn params(instance: &InstanceConfig, source: IpAddr) -> Params {
+    Params {
+        version: instance.version,
+        priority: instance.priority,
+        interval: instance.interval,
+        preempt: instance.preempt,
+        preempt_delay: instance.preempt_delay,
+        on_lower: instance.on_lower,
+        on_higher: instance.on_higher,
+        down_adverts: instance.down_adverts,
+        address: address(source),
+        garp: instance.garp,
+    }
+}
+
+fn rules(instance: &InstanceConfig, source: IpAddr) -> Rules {
+    let (auth, password) = match instance.authentication {
+        Some(Authentication::Pass(password)) => (Auth::Pass, password),
+        Some(Authentication::Ah(_)) => (Auth::Ah, [0; AUTH_DATA]),
+        None => (Auth::None, [0; AUTH_DATA]),
+    };
+    let cast = instance.cast();
+    Rules {
+        version: instance.version,
+        auth,
+        password,
+        interval_ns: u64::try_from(instance.interval.as_nanos()).expect("read as at most 255 seconds"),
+        address: address(source),
+        cast,
+        ttl_min: match cast {
+            Cast::Multicast => 255,
+            // Of each peer its own, if any: the judge's affair.
+            Cast::Unicast => 0,
+        },
+        judge: if judged_here(instance) { JudgedBy::Agent } else { JudgedBy::Kernel },
+        list_sum: list_sum(instance.vips.iter().map(|vip| address(vip.address))),
+    }
+}

@@ -1,0 +1,322 @@
+//! What the kernel cannot judge about an advert: seals (AH, `auth_hmac`) with their sequences, and one peer among several.
+//! After that the shared rule has its say, as for any other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use vrrp_ebpf::advert::{AUTH_DATA, Address, Advert, Datagram, Reject, Rules, accept};
+
+use crate::config::{HmacKeys, HmacMode, Peer, Replay};
+use crate::net::receive::Heard;
+use crate::wire::trailer;
+
+/// Senders whose sequences are remembered.
+const SENDERS_MAX: usize = 4;
+
+/// The sequence numbers of AH in one virtual router: what is sent goes on from what was heard, whoever sent it, so that the
+/// next master's adverts are as new to the others as the last one's were.
+#[derive(Clone, Debug)]
+pub struct Sequence(Arc<AtomicU32>);
+
+impl Sequence {
+    /// The next number after `last` is the first.
+    #[must_use]
+    pub fn after(last: u32) -> Self {
+        Self(Arc::new(AtomicU32::new(last)))
+    }
+
+    /// The number of the next advert to send.
+    pub fn next(&self) -> u32 {
+        self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// Whether a number is new; if so it is not any more.
+    fn take(&self, number: u32) -> bool {
+        self.0.fetch_max(number, Ordering::Relaxed) < number
+    }
+}
+
+/// How adverts are sealed.
+#[derive(Clone)]
+pub enum Seal {
+    /// By AH.
+    Ah {
+        /// The password.
+        key: [u8; AUTH_DATA],
+        /// Shared with the sender.
+        sequence: Sequence,
+    },
+    /// By a trailer.
+    Hmac(HmacKeys),
+}
+
+/// Never the key.
+impl std::fmt::Debug for Seal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ah { sequence, .. } => write!(f, "Ah({sequence:?})"),
+            Self::Hmac(keys) => write!(f, "Hmac({keys:?})"),
+        }
+    }
+}
+
+/// Whom to believe.
+#[derive(Clone, Debug, Default)]
+pub struct Judge {
+    seal: Option<Seal>,
+    peers: Vec<Peer>,
+    /// `check_unicast_src`.
+    only_peers: bool,
+    /// The sequences of trailers, the sender heard last standing last.
+    senders: Vec<(Address, u64)>,
+}
+
+impl Judge {
+    /// One for an instance.
+    #[must_use]
+    pub fn new(seal: Option<Seal>, peers: Vec<Peer>, only_peers: bool) -> Self {
+        Self { seal, peers, only_peers, senders: Vec::new() }
+    }
+
+    /// The verdict on what was heard; `utc` is the time since 1970.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    pub fn judge(&mut self, heard: &Heard<'_>, rules: &Rules, utc: Duration) -> Result<Advert, Reject> {
+        let (datagram, sequence) = self.unseal(heard, utc)?;
+        self.check_peer(&datagram)?;
+        let advert = accept(&datagram, rules)?;
+        // Last, so that nothing that is not believed moves it.
+        match sequence {
+            Some(number) => self.take(&advert.source, number)?,
+            None => {}
+        }
+        Ok(advert)
+    }
+
+    /// The datagram under the seal, and its sequence number, which is not taken yet.
+    fn unseal<'p>(&self, heard: &Heard<'p>, utc: Duration) -> Result<(Datagram<'p>, Option<u64>), Reject> {
+        match (&self.seal, heard) {
+            (None, Heard::Plain(datagram)) => Ok((*datagram, None)),
+            (Some(Seal::Ah { key, .. }), Heard::Sealed(sealed)) => {
+                if !sealed.verify(key) {
+                    return Err(Reject::Seal);
+                }
+                Ok((sealed.datagram(), Some(sealed.sequence().into())))
+            }
+            (Some(Seal::Ah { .. }), Heard::Plain(_)) => Err(Reject::Unsealed),
+            (Some(Seal::Hmac(keys)), Heard::Plain(datagram)) => match trailer::Sealed::split(datagram) {
+                Some(sealed) => {
+                    check_trailer(&sealed, keys, utc)?;
+                    Ok((sealed.datagram(), Some(sealed.sequence())))
+                }
+                None => match keys.mode {
+                    HmacMode::Enforce => Err(Reject::Unsealed),
+                    HmacMode::Permissive | HmacMode::ReceiveOnly => Ok((*datagram, None)),
+                },
+            },
+            (None | Some(Seal::Hmac(_)), Heard::Sealed(_)) => Err(Reject::AuthType),
+        }
+    }
+
+    fn check_peer(&self, datagram: &Datagram<'_>) -> Result<(), Reject> {
+        let is_it = |peer: &&Peer| crate::wire::advert::address(peer.address) == datagram.source;
+        match self.peers.iter().find(is_it) {
+            Some(peer) if !peer.ttl.contains(&datagram.ttl) => Err(Reject::Ttl),
+            None if self.only_peers => Err(Reject::Source),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn take(&mut self, source: &Address, number: u64) -> Result<(), Reject> {
+        let new = match &self.seal {
+            Some(Seal::Ah { sequence, .. }) => {
+                u32::try_from(number).is_ok_and(|number| sequence.take(number))
+            }
+            Some(Seal::Hmac(_)) => {
+                let known = self.senders.iter().position(|(sender, _)| sender == source);
+                let last = known.map(|at| self.senders[at].1);
+                // Serial number arithmetic (RFC 1982): later is less than half a turn ahead.
+                let later = |last: u64| number != last && number.wrapping_sub(last) < 1 << 63;
+                let new = last.is_none_or(later);
+                if new {
+                    let forgotten = known.or((self.senders.len() == SENDERS_MAX).then_some(0));
+                    forgotten.map(|at| self.senders.remove(at));
+                    self.senders.push((*source, number));
+                }
+                new
+            }
+            None => true,
+        };
+        if new { Ok(()) } else { Err(Reject::Replay) }
+    }
+}
+
+fn check_trailer(sealed: &trailer::Sealed<'_>, keys: &HmacKeys, utc: Duration) -> Result<(), Reject> {
+    if !sealed.well_formed() {
+        return Err(Reject::Seal);
+    }
+    match keys.replay {
+        Replay::Window(window) => {
+            let theirs = Duration::from_secs(sealed.sequence() >> 32);
+            // Theirs ends after 2106; ours is cut as theirs is.
+            let ours = Duration::from_secs(utc.as_secs() & u64::from(u32::MAX));
+            if ours.abs_diff(theirs) > window {
+                return Err(Reject::Stale);
+            }
+        }
+        Replay::Monotonic => {}
+    }
+    let key = keys.keys.iter().find(|key| key.id == sealed.key_id()).ok_or(Reject::SealKey)?;
+    if sealed.verify(&key.secret) { Ok(()) } else { Err(Reject::Seal) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use vrrp_ebpf::advert::{Auth, Cast, GROUP_V4, Judge as Who, Version};
+
+    use super::*;
+    use crate::config::HmacKey;
+    use crate::wire::advert::{Body, Repr, V2Auth, V3Checksum};
+
+    const KEY: [u8; 8] = *b"1111\0\0\0\0";
+    const NOW: Duration = Duration::from_secs(1_800_000_000);
+
+    fn rules(version: Version, auth: Auth) -> Rules {
+        Rules {
+            version,
+            auth,
+            password: KEY,
+            interval_ns: 1_000_000_000,
+            address: Address::v4([10, 0, 0, 2]),
+            cast: Cast::Multicast,
+            ttl_min: 255,
+            judge: Who::Agent,
+            list_sum: 0,
+        }
+    }
+
+    fn repr(body: Body) -> Vec<u8> {
+        let repr = Repr { vrid: 1, priority: 100, addresses: vec![IpAddr::from([10, 0, 0, 100])], body };
+        repr.encode([10, 0, 0, 1].into(), GROUP_V4.into())
+    }
+
+    fn ah(sequence: u32, key: &[u8; 8], auth: V2Auth) -> Vec<u8> {
+        let message = repr(Body::V2 { seconds: 1, auth });
+        crate::wire::ah::seal([10, 0, 0, 1].into(), GROUP_V4.into(), 255, &message, key, sequence)
+    }
+
+    fn hear_ah(judge: &mut Judge, packet: &[u8]) -> Result<(), Reject> {
+        let sealed = crate::wire::ah::Sealed::parse(packet).expect("well formed");
+        judge.judge(&Heard::Sealed(sealed), &rules(Version::V2, Auth::Ah), NOW).map(drop)
+    }
+
+    #[test]
+    fn ah_believes_what_is_sealed_and_new() {
+        let seal = Seal::Ah { key: KEY, sequence: Sequence::after(0) };
+        let mut judge = Judge::new(Some(seal), Vec::new(), false);
+        assert_eq!(hear_ah(&mut judge, &ah(5, &KEY, V2Auth::Ah)), Ok(()));
+        assert_eq!(hear_ah(&mut judge, &ah(5, &KEY, V2Auth::Ah)), Err(Reject::Replay));
+        assert_eq!(hear_ah(&mut judge, &ah(4, &KEY, V2Auth::Ah)), Err(Reject::Replay));
+        assert_eq!(hear_ah(&mut judge, &ah(6, b"2222\0\0\0\0", V2Auth::Ah)), Err(Reject::Seal));
+        // What is not believed does not use its number up, however high.
+        assert_eq!(hear_ah(&mut judge, &ah(u32::MAX, &KEY, V2Auth::None)), Err(Reject::AuthType));
+        assert_eq!(hear_ah(&mut judge, &ah(6, &KEY, V2Auth::Ah)), Ok(()));
+        // The right words without the seal: anybody can say them.
+        let message = repr(Body::V2 { seconds: 1, auth: V2Auth::Ah });
+        assert_eq!(hear(&mut judge, &message, &rules(Version::V2, Auth::Ah), NOW), Err(Reject::Unsealed));
+    }
+
+    #[test]
+    fn what_is_sent_goes_on_from_what_was_heard() {
+        let sequence = Sequence::after(7);
+        let seal = Seal::Ah { key: KEY, sequence: sequence.clone() };
+        let mut judge = Judge::new(Some(seal), Vec::new(), false);
+        assert_eq!(hear_ah(&mut judge, &ah(40, &KEY, V2Auth::Ah)), Ok(()));
+        assert_eq!(sequence.next(), 41);
+        assert_eq!(hear_ah(&mut judge, &ah(41, &KEY, V2Auth::Ah)), Err(Reject::Replay));
+    }
+
+    fn hear(judge: &mut Judge, payload: &[u8], rules: &Rules, utc: Duration) -> Result<(), Reject> {
+        judge.judge(&Heard::Plain(datagram(payload, 255)), rules, utc).map(drop)
+    }
+
+    fn datagram(payload: &[u8], ttl: u8) -> Datagram<'_> {
+        Datagram {
+            family: vrrp_ebpf::advert::Family::V4,
+            source: Address::v4([10, 0, 0, 1]),
+            destination: Address::v4(GROUP_V4),
+            ttl,
+            payload,
+            trailer: &[],
+        }
+    }
+
+    fn keys(mode: HmacMode, replay: Replay) -> Judge {
+        let key = |id, byte| HmacKey { id, secret: vec![byte; 32] };
+        let keys = HmacKeys { keys: vec![key(1, 0x11), key(2, 0x22)], active: 1, replay, mode };
+        Judge::new(Some(Seal::Hmac(keys)), Vec::new(), false)
+    }
+
+    fn trailed(key_id: u8, byte: u8, sequence: u64) -> Vec<u8> {
+        let message = repr(Body::V3 { centiseconds: 100, checksum: V3Checksum::PseudoHeader });
+        trailer::seal(message, [10, 0, 0, 1].into(), GROUP_V4.into(), key_id, &[byte; 32], sequence)
+    }
+
+    fn at(seconds: u64) -> u64 {
+        seconds << 32
+    }
+
+    #[test]
+    fn a_trailer_is_believed_if_it_is_right_new_and_of_now() {
+        let rules = rules(Version::V3, Auth::None);
+        let mut judge = keys(HmacMode::Enforce, Replay::Window(Duration::from_secs(5)));
+        let now = NOW.as_secs();
+        for (payload, expected) in [
+            (trailed(1, 0x11, at(now)), Ok(())),
+            (trailed(1, 0x11, at(now)), Err(Reject::Replay)),
+            (trailed(2, 0x22, at(now) + 1), Ok(())), // either key: that is how they are changed
+            (trailed(3, 0x33, at(now) + 2), Err(Reject::SealKey)),
+            (trailed(1, 0x22, at(now) + 2), Err(Reject::Seal)),
+            (trailed(1, 0x11, at(now + 6)), Err(Reject::Stale)),
+            (trailed(1, 0x11, at(now - 6)), Err(Reject::Stale)),
+            (trailed(1, 0x11, at(now - 1)), Err(Reject::Replay)),
+            (repr(Body::V3 { centiseconds: 100, checksum: V3Checksum::PseudoHeader }), Err(Reject::Unsealed)),
+            (trailed(1, 0x11, at(now + 5)), Ok(())),
+        ] {
+            assert_eq!(hear(&mut judge, &payload, &rules, NOW), expected, "{payload:02x?}");
+        }
+    }
+
+    #[test]
+    fn while_it_is_rolled_out_a_missing_trailer_is_believed_and_a_wrong_one_is_not() {
+        let rules = rules(Version::V3, Auth::None);
+        for mode in [HmacMode::Permissive, HmacMode::ReceiveOnly] {
+            let mut judge = keys(mode, Replay::Monotonic);
+            let plain = repr(Body::V3 { centiseconds: 100, checksum: V3Checksum::PseudoHeader });
+            assert_eq!(hear(&mut judge, &plain, &rules, NOW), Ok(()));
+            assert_eq!(hear(&mut judge, &trailed(1, 0x22, 9), &rules, NOW), Err(Reject::Seal));
+            assert_eq!(hear(&mut judge, &trailed(1, 0x11, 9), &rules, NOW), Ok(()));
+            assert_eq!(hear(&mut judge, &trailed(1, 0x11, 8), &rules, NOW), Err(Reject::Replay));
+        }
+    }
+
+    #[test]
+    fn each_peer_has_its_own_ttl() {
+        let peer = Peer { address: [10, 0, 0, 1].into(), ttl: 64..=100 };
+        let rules = Rules { ttl_min: 0, ..rules(Version::V3, Auth::None) };
+        let payload = repr(Body::V3 { centiseconds: 100, checksum: V3Checksum::PseudoHeader });
+        let mut judge = Judge::new(None, vec![peer.clone()], true);
+        for (ttl, expected) in [(63, Err(Reject::Ttl)), (64, Ok(())), (100, Ok(())), (101, Err(Reject::Ttl))]
+        {
+            let heard = Heard::Plain(datagram(&payload, ttl));
+            assert_eq!(judge.judge(&heard, &rules, NOW).map(drop), expected, "{ttl}");
+        }
+        let stranger = Peer { address: [10, 0, 0, 9].into(), ..peer };
+        let mut judge = Judge::new(None, vec![stranger], true);
+        assert_eq!(hear(&mut judge, &payload, &rules, NOW), Err(Reject::Source));
+    }
+}
