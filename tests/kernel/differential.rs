@@ -20,7 +20,7 @@ use super::program::{Action, IFINDEX, Program};
 const FRAMES: u64 = 120_000;
 const SECOND_NS: u64 = 1_000_000_000;
 
-fn instance(vrid: u8, family: Family, version: Version, password: Option<[u8; 8]>) -> Instance {
+pub(crate) fn instance(vrid: u8, family: Family, version: Version, password: Option<[u8; 8]>) -> Instance {
     let address = match family {
         Family::V4 => Address::v4([10, 0, 0, 2]),
         Family::V6 => Address::v6([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]),

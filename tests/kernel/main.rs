@@ -3,4 +3,5 @@
 mod corpus;
 mod differential;
 mod generate;
+mod lost;
 mod program;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vrrp_agent::vrrp::{
-    Fault, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, State, Time, Watch,
+    Company, Fault, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, State, Time, Watch,
 };
 use vrrp_ebpf::advert::{Address, Advert, List, Version};
 use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt};
@@ -21,7 +21,15 @@ fn params(priority: u8) -> Params {
         on_higher: OnHigher::Yield,
         down_adverts: DOWN_ADVERTS,
         address: Address::v4([10, 0, 0, 5]),
-        garp: GarpSchedule { repeat: 5, delay: None, refresh: None, refresh_repeat: 1 },
+        garp: GarpSchedule {
+            repeat: 5,
+            delay: None,
+            refresh: None,
+            refresh_repeat: 1,
+            lower_repeat: 5,
+            lower_delay: None,
+        },
+        company: Company::Alone,
     }
 }
 

@@ -25,14 +25,20 @@ pub(crate) enum Mishap {
     Faulted(usize, usize, Fault),
     /// Somebody takes the addresses of a virtual router off a node.
     Stolen(usize, usize),
+    /// The file of a node is read again, with other parameters for a virtual router.
+    Reload(usize, usize),
+    /// The clock of a node leaps ahead by so many hundredths of an interval.
+    Leap(usize, u32),
 }
 
 impl Mishap {
     pub(crate) fn any(nodes: usize, slots: usize, random: &mut Random) -> Self {
         let node = random.index(nodes);
         let slot = random.index(slots);
-        match random.below(14) {
+        match random.below(17) {
             13 => Self::Stolen(node, slot),
+            14 | 15 => Self::Reload(node, slot),
+            16 => Self::Leap(node, u32::try_from(random.below(800)).expect("small")),
             0 => Self::Crash(node),
             1 | 2 => Self::Restart(node),
             3 => Self::Stop(node),

@@ -2,6 +2,7 @@
 //! same run each time, and a failing one prints the line that replays it.
 
 mod chaos;
+mod kernel;
 mod network;
 mod node;
 mod world;
@@ -29,7 +30,10 @@ fn every_connected_part_has_one_master() {
                 masters += run.became_master;
             }
             Err(violation) => {
-                let tail = violation.transcript.len().saturating_sub(40);
+                let tail = violation
+                    .transcript
+                    .len()
+                    .saturating_sub(std::env::var("SIM_TAIL").map_or(40, |n| n.parse().unwrap_or(40)));
                 panic!(
                     "seed {seed}: {}\n{}\nreplay with: cargo xtask sim --seeds 1 --from {seed}",
                     violation.what,

@@ -1,6 +1,8 @@
 //! One segment: who reaches whom, and what happens to a frame on its way.
 
 use std::time::Duration;
+
+use vrrp_agent::vrrp::Time;
 use vrrp_tests::random::Random;
 
 #[derive(Clone, Debug)]
@@ -11,15 +13,19 @@ pub(crate) struct Network {
     pub(crate) duplicate_percent: u64,
     /// Longer than the interval between two adverts, it reorders.
     pub(crate) delay_max: Duration,
+    /// Since when it is whole, loses nothing and is quick.
+    pub(crate) calm_since: Option<Time>,
 }
 
 impl Network {
-    pub(crate) fn new(nodes: usize) -> Self {
+    /// A calm one.
+    pub(crate) fn new(nodes: usize, now: Time) -> Self {
         Self {
             reaches: vec![vec![true; nodes]; nodes],
             loss_percent: 0,
             duplicate_percent: 0,
             delay_max: Duration::from_micros(200),
+            calm_since: Some(now),
         }
     }
 
@@ -34,6 +40,7 @@ impl Network {
 
     /// Splits the segment into parts that do not hear each other at all.
     pub(crate) fn split(&mut self, part_of: &[usize]) {
+        self.calm_since = None;
         for (a, row) in self.reaches.iter_mut().enumerate() {
             for (b, reaches) in row.iter_mut().enumerate() {
                 *reaches = part_of[a] == part_of[b];
@@ -43,6 +50,7 @@ impl Network {
 
     /// Breaks one direction of one pair.
     pub(crate) fn break_one_way(&mut self, from: usize, to: usize) {
+        self.calm_since = None;
         self.reaches[from][to] = false;
     }
 }

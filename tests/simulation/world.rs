@@ -2,11 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::net::IpAddr;
 use std::time::Duration;
 use vrrp_tests::random::Random;
 
-use vrrp_agent::vrrp::{State, Time};
+use vrrp_agent::vrrp::{Cause, Company, Instance, State, Time};
 use vrrp_ebpf::advert::Version;
 use vrrp_ebpf::election::Preempt;
 
@@ -20,6 +19,8 @@ const CHAOS_INTERVALS: u32 = 60;
 /// and the preempt delay (4 intervals) for the higher ranks to preempt, one for the masters to settle it among themselves,
 /// one for good measure.
 const BOUND_INTERVALS: u32 = 14;
+/// And, for an event that did not fit in the ring, the agent's next look at what the kernel knows.
+const SWEEP: Duration = Duration::from_millis(1100);
 /// And so long it must last.
 const PEACE_INTERVALS: u32 = 6;
 
@@ -70,11 +71,13 @@ impl World {
         };
         let password = (version == Version::V2 && random.chance(50)).then_some(*b"1111\0\0\0\0");
         let vrids = 1..=1 + u8::try_from(random.below(3)).expect("small");
-        let shared: Vec<Shared> = vrids.map(|vrid| Shared { vrid, version, interval, password }).collect();
+        let company = if random.chance(30) { Company::Group } else { Company::Alone };
+        let shared = |vrid| Shared { vrid, version, interval, password, company };
+        let shared: Vec<Shared> = vrids.map(shared).collect();
         let count = if random.chance(20) { 6 + random.index(15) } else { 2 + random.index(4) };
         let nodes: Vec<Node> = (0..count).map(|number| Node::new(number, &shared, &mut random)).collect();
         Self {
-            network: Network::new(count),
+            network: Network::new(count, Time::default()),
             part_of: vec![0; count],
             now: Time::default(),
             sequence: 0,
@@ -82,7 +85,7 @@ impl World {
             nodes,
             interval,
             steps: 0,
-            transcript: vec![format!("{count} nodes, {version:?}, interval {interval:?}")],
+            transcript: vec![format!("{count} nodes, {version:?}, interval {interval:?}, {company:?}")],
             random,
         }
     }
@@ -93,7 +96,10 @@ impl World {
         let became_master = became_master.map(|slot| slot.machine.statistics().became_master).sum();
         match result {
             Ok(()) => Ok(Run { steps: self.steps, became_master, transcript: self.transcript }),
-            Err(what) => Err(Violation { what, transcript: self.transcript }),
+            Err(what) => {
+                self.note_nodes();
+                Err(Violation { what, transcript: self.transcript })
+            }
         }
     }
 
@@ -105,7 +111,7 @@ impl World {
         self.schedule_mishap();
         self.run_until(Time::default() + self.interval * CHAOS_INTERVALS)?;
         self.make_peace()?;
-        let bound = self.now + self.interval * BOUND_INTERVALS;
+        let bound = self.now + self.interval * BOUND_INTERVALS + SWEEP;
         self.run_until(bound)?;
         self.check_one_master()?;
         let end = self.now + self.interval * PEACE_INTERVALS;
@@ -139,7 +145,7 @@ impl World {
             }
             Event::WakeUp(node) => self.wake_up(node),
             Event::Deadline(node) => {
-                if self.runs(node) && self.nodes[node].next_deadline().is_some_and(|at| at <= self.now) {
+                if self.nodes[node].next_deadline().is_some_and(|at| at <= self.now) {
                     let did = self.nodes[node].handle_deadlines(self.now);
                     self.record(node, did)?;
                 }
@@ -147,40 +153,32 @@ impl World {
             }
             Event::Frame { from, to, message } => {
                 let source = self.nodes[from].source;
-                if self.runs(to) {
-                    let did = self.nodes[to].receive(self.now, source, &message);
-                    self.record(to, did)?;
-                } else if self.nodes[to].alive {
-                    self.nodes[to].waiting.push((source, message));
-                }
-                Ok(())
+                let did = self.nodes[to].receive(self.now, source, &message);
+                self.record(to, did)
             }
-            Event::Installed { node, slot } => {
-                if self.runs(node) {
-                    let did = self.nodes[node].installed(self.now, slot);
-                    self.record(node, did)?;
-                }
-                Ok(())
-            }
+            Event::Installed { node, slot } => self.tell(node, slot, Instance::handle_installed),
         }
     }
 
-    fn runs(&self, node: usize) -> bool {
-        self.nodes[node].alive && self.nodes[node].stalled_until.is_none()
+    /// Tells a node's instance something, if the node can hear it.
+    fn tell(
+        &mut self,
+        node: usize,
+        slot: usize,
+        what: impl FnOnce(&mut Instance, Time),
+    ) -> Result<(), String> {
+        if !self.nodes[node].runs() {
+            return Ok(());
+        }
+        let did = self.nodes[node].tell(self.now, slot, what);
+        self.record(node, did)
     }
 
-    /// After a stall, what has arrived is heard before a deadline that has passed.
     fn wake_up(&mut self, node: usize) -> Result<(), String> {
         if !self.nodes[node].alive || self.nodes[node].stalled_until.is_none_or(|until| until > self.now) {
             return Ok(());
         }
-        self.nodes[node].stalled_until = None;
-        let waiting: Vec<(IpAddr, Vec<u8>)> = std::mem::take(&mut self.nodes[node].waiting);
-        for (source, message) in waiting {
-            let did = self.nodes[node].receive(self.now, source, &message);
-            self.record(node, did)?;
-        }
-        let did = self.nodes[node].handle_deadlines(self.now);
+        let did = self.nodes[node].wake_up(self.now);
         self.record(node, did)
     }
 
@@ -197,21 +195,21 @@ impl World {
     fn strike(&mut self, mishap: Mishap) -> Result<(), String> {
         self.note(format!("mishap: {mishap:?}"));
         match mishap {
-            Mishap::Crash(node) => self.nodes[node].alive = false,
+            Mishap::Crash(node) => self.nodes[node].crash(),
             Mishap::Restart(node) => {
                 if !self.nodes[node].alive {
-                    let did = self.nodes[node].restart(self.now);
+                    let did = self.nodes[node].restart(self.now, &mut self.random);
                     self.record(node, did)?;
                 }
             }
             Mishap::Stop(node) => {
-                if self.runs(node) {
+                if self.nodes[node].runs() {
                     let did = self.nodes[node].stop(self.now);
                     self.record(node, did)?;
                 }
             }
             Mishap::Stall(node, intervals) => {
-                if self.runs(node) {
+                if self.nodes[node].runs() {
                     let until = self.now + self.interval * intervals;
                     self.nodes[node].stalled_until = Some(until);
                     self.schedule(until, Event::WakeUp(node));
@@ -227,24 +225,30 @@ impl World {
                 self.network.loss_percent = loss;
                 self.network.duplicate_percent = duplicates;
                 self.network.delay_max = self.interval * delay / 1000;
+                self.network.calm_since = None;
             }
             Mishap::Contributions(node, slot, contributions) => {
-                if self.runs(node) {
-                    let did = self.nodes[node].set_contributions(self.now, slot, contributions);
-                    self.record(node, did)?;
+                // As a member of a group its priority does not move.
+                if self.nodes[node].slots[slot].shared.company == Company::Alone {
+                    self.tell(node, slot, |machine, now| machine.set_contributions(now, contributions))?;
                 }
             }
-            Mishap::Stolen(node, slot) => {
-                if self.runs(node) {
-                    let did = self.nodes[node].lose_addresses(self.now, slot);
-                    self.record(node, did)?;
-                }
-            }
+            Mishap::Stolen(node, slot) => self.tell(node, slot, Instance::handle_addresses_lost)?,
             Mishap::Faulted(node, slot, fault) => {
-                if self.runs(node) {
-                    let did = self.nodes[node].set_fault(self.now, slot, fault);
+                self.tell(node, slot, |machine, now| machine.set_fault(now, fault))?;
+            }
+            Mishap::Reload(node, slot) => {
+                if self.nodes[node].runs() {
+                    let did = self.nodes[node].reload(self.now, slot, &mut self.random);
                     self.record(node, did)?;
                 }
+            }
+            Mishap::Leap(node, hundredths) => {
+                self.nodes[node].leap(self.interval * hundredths / 100);
+                // What is calm is also that clocks agree.
+                self.network.calm_since = self.network.calm_since.map(|_| self.now);
+                let did = self.nodes[node].handle_deadlines(self.now);
+                self.record(node, did)?;
             }
         }
         Ok(())
@@ -252,7 +256,7 @@ impl World {
 
     fn heal(&mut self) {
         self.part_of = vec![0; self.nodes.len()];
-        self.network = Network::new(self.nodes.len());
+        self.network = Network::new(self.nodes.len(), self.now);
     }
 
     /// The last mishaps: everybody runs, in parts that are whole in themselves.
@@ -269,7 +273,7 @@ impl World {
                 self.wake_up(node)?;
             }
             if !self.nodes[node].alive && self.random.chance(70) {
-                let did = self.nodes[node].restart(self.now);
+                let did = self.nodes[node].restart(self.now, &mut self.random);
                 self.record(node, did)?;
             }
         }
@@ -291,7 +295,12 @@ impl World {
                     self.schedule(self.now + after, Event::Installed { node, slot });
                 }
                 Did::Withdrawn { slot } => self.note(format!("node {node} slot {slot} withdraws")),
-                Did::Told { slot, what } => self.note(format!("node {node} slot {slot}: {what}")),
+                Did::Moved { slot, from, to, cause } => {
+                    self.note(format!("node {node} slot {slot}: {from:?} -> {to:?}: {cause:?}"));
+                    if (to, cause) == (State::Master, Cause::MasterSilent) {
+                        self.check_takeover(node, slot)?;
+                    }
+                }
             }
         }
         self.check_node(node)?;
@@ -329,11 +338,43 @@ impl World {
         let node = &self.nodes[number];
         for (index, slot) in node.slots.iter().enumerate() {
             let state = slot.machine.state();
-            if slot.installed != (state == State::Master) {
+            if node.alive && slot.installed != (state == State::Master) {
                 return Err(format!("node {number} slot {index}: {state:?}, installed: {}", slot.installed));
             }
             if node.alive && state == State::Master && slot.machine.next_deadline().is_none() {
                 return Err(format!("node {number} slot {index}: a master that will not advertise again"));
+            }
+            if state != State::Master && node.kernel.is_some() && node.alive && node.answers(index, self.now)
+            {
+                return Err(format!("node {number} slot {index}: {state:?}, and its kernel answers"));
+            }
+        }
+        let grouped = || node.slots.iter().filter(|slot| slot.shared.company == Company::Group);
+        if grouped().any(|slot| slot.machine.state() != node.slots[0].machine.state()) {
+            let states: Vec<State> = grouped().map(|slot| slot.machine.state()).collect();
+            return Err(format!("node {number}: a sync group apart: {states:?}"));
+        }
+        Ok(())
+    }
+
+    /// On a network that has lost and held up nothing for long, whoever takes over from a silent master finds
+    /// that nobody is answered any more by its kernel half: the lease is over first.
+    fn check_takeover(&self, number: usize, slot: usize) -> Result<(), String> {
+        let calm = self.network.calm_since.is_some_and(|since| self.now - since > self.interval * 12);
+        if !calm {
+            return Ok(());
+        }
+        for (other, node) in self.nodes.iter().enumerate().filter(|&(other, _)| other != number) {
+            let silent = node.kernel.is_some() && !node.runs();
+            let master_since = node.slots[slot].machine.since();
+            let settled = node.clock(self.now) - master_since > self.interval * 6;
+            // Who outranks it need not wait for its silence: its kernel half is fenced by the first advert.
+            let (new, old) = (&self.nodes[number].slots[slot].machine, &node.slots[slot].machine);
+            let outranked = new.priority() > old.priority();
+            if silent && settled && !outranked && node.answers(slot, self.now) {
+                return Err(format!(
+                    "slot {slot}: node {number} takes over while silent node {other} answers"
+                ));
             }
         }
         Ok(())
@@ -341,7 +382,7 @@ impl World {
 
     /// Nobody who runs sleeps past a deadline; the clocks' rounding is less than this.
     fn check_deadlines(&self) -> Result<(), String> {
-        for number in (0..self.nodes.len()).filter(|&number| self.runs(number)) {
+        for number in (0..self.nodes.len()).filter(|&number| self.nodes[number].runs()) {
             let node = &self.nodes[number];
             let late = |at: Time| at + Duration::from_micros(10) < node.clock(self.now);
             if node.slots.iter().any(|slot| slot.machine.next_deadline().is_some_and(late)) {
@@ -374,6 +415,14 @@ impl World {
         match (&able[..], &masters[..]) {
             ([], []) => Ok(()),
             (_, [master]) => {
+                let answers = |node: &usize| self.nodes[*node].answers(slot, self.now);
+                let answering: Vec<usize> = (0..self.nodes.len())
+                    .filter(|&node| self.part_of[node] == part && self.nodes[node].alive)
+                    .filter(|node| answers(node))
+                    .collect();
+                if answering != [*master] {
+                    return Err(format!("slot {slot}: node {master} is master, and {answering:?} answer"));
+                }
                 let priority = |node: usize| self.nodes[node].slots[slot].machine.priority();
                 let better = able.iter().copied().find(|&node| {
                     self.nodes[node].slots[slot].params.preempt == Preempt::Yes
@@ -384,6 +433,29 @@ impl World {
                 })
             }
             _ => Err(format!("part {part} {able:?} slot {slot}: masters {masters:?}")),
+        }
+    }
+
+    /// Who everybody is at the end of a run that failed.
+    fn note_nodes(&mut self) {
+        for number in 0..self.nodes.len() {
+            let node = self.nodes[number].clone();
+            let plane = if node.kernel.is_some() { "kernel" } else { "sockets" };
+            let runs = if node.runs() { "runs" } else { "silent" };
+            for (index, slot) in node.slots.iter().enumerate() {
+                let machine = &slot.machine;
+                let heard =
+                    machine.heard().map(|heard| (heard.advert.source.octets[3], heard.advert.priority));
+                self.note(format!(
+                    "node {number} ({runs}, {plane}) slot {index}: {:?} {} (base {}) {:?} after {:?}, heard {heard:?}, claims {}",
+                    machine.state(),
+                    machine.priority(),
+                    slot.params.priority,
+                    slot.params.preempt,
+                    slot.params.preempt_delay,
+                    machine.claims(),
+                ));
+            }
         }
     }
 

@@ -157,8 +157,8 @@ pub struct Watchdog {
     pub key: InstanceKey,
     /// Its list of addresses: [`List`], or zero before the first advert.
     pub master_list: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1 if the ring had no room for the event that told of this master: the next advert tells again.
+    pub untold: u32,
 }
 
 macro_rules! counters {

@@ -69,15 +69,19 @@ pub(crate) fn count(counter: impl FnOnce(&mut Counters) -> &mut u64) {
 }
 
 /// Sends an event and wakes the agent, whatever it is waiting for. An event that does not fit is counted, and what it
-/// said stands in the watchdog for the agent's sweep.
+/// said stands in the watchdog for the agent's sweep. False if it did not.
 #[inline(always)]
-pub(crate) fn send(event: Event) {
+pub(crate) fn send(event: Event) -> bool {
     const WAKE: u64 = aya_ebpf::bindings::BPF_RB_FORCE_WAKEUP as u64;
     match EVENTS.reserve(0) {
         Some(mut entry) => {
             entry.write(event);
             entry.submit(WAKE);
+            true
         }
-        None => count(|c| &mut c.event_lost),
+        None => {
+            count(|c| &mut c.event_lost);
+            false
+        }
     }
 }

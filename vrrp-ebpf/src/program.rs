@@ -118,7 +118,7 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
         w.adverts += 1;
         // The first of an epoch is always told: it hands the watch over. A change that comes too soon after another is not
         // noted either, so that the next advert still is news.
-        let news = first || (changed && now_ns - w.last_rival_ns >= RIVAL_INTERVAL_NS);
+        let news = first || w.untold != 0 || (changed && now_ns - w.last_rival_ns >= RIVAL_INTERVAL_NS);
         if news {
             w.key = *key;
             w.master = advert.source;
@@ -134,7 +134,8 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
         // Each advert goes to the agent then, whose own timer watches: slower, but a master is never lost unseen.
         maps::send(event(EventKind::Unwatched, instance, advert, now_ns, deadline_ns));
     } else if news {
-        maps::send(event(kind, instance, advert, now_ns, deadline_ns));
+        let told = maps::send(event(kind, instance, advert, now_ns, deadline_ns));
+        ctx::with(watchdog, |w| w.untold = u32::from(!told));
     }
 }
 

@@ -4,11 +4,12 @@
 mod authentication;
 mod complete;
 mod globals;
+mod group;
 mod instance;
 mod script;
 
 use super::diagnostic::Diagnostic;
-use super::model::Config;
+use super::model::{Config, Spacing};
 use super::syntax::{Statement, Word};
 use globals::Globals;
 
@@ -19,7 +20,13 @@ const OTHER_SUBSYSTEMS: [&str; 4] = ["virtual_server", "virtual_server_group", "
 pub(super) fn build(statements: &[Statement<'_>], diagnostics: &mut Vec<Diagnostic>) -> Config {
     refuse_substitution(statements, diagnostics);
     let mut globals = Globals::default();
-    let mut config = Config { router_id: None, scripts: Vec::new(), instances: Vec::new() };
+    let mut config = Config {
+        router_id: None,
+        scripts: Vec::new(),
+        instances: Vec::new(),
+        groups: Vec::new(),
+        spacing: Spacing::default(),
+    };
     // keepalived resolves this one at the end, so it holds for instances above it too.
     globals::read_version(statements, &mut globals, diagnostics);
     for statement in statements {
@@ -34,22 +41,19 @@ pub(super) fn build(statements: &[Statement<'_>], diagnostics: &mut Vec<Diagnost
                 let instance = instance::read(statement, &globals, &config, diagnostics);
                 config.instances.extend(instance);
             }
-            // Members of a sync group that do not move together route traffic into nowhere.
-            "vrrp_sync_group" => diagnostics.push(
-                Diagnostic::error(keyword.span.clone(), "sync groups are not supported yet")
-                    .label("its members would fail over one by one")
-                    .help("without the group each instance fails over by itself; remove it if that is acceptable"),
-            ),
+            // Read below, when all instances are known.
+            "vrrp_sync_group" => {}
             other if OTHER_SUBSYSTEMS.contains(&other) => {
                 let message = format!("`{other}` belongs to another subsystem of keepalived");
-                diagnostics.push(
-                    Diagnostic::warning(statement.span(), message).label("the whole block is skipped"),
-                );
+                diagnostics
+                    .push(Diagnostic::warning(statement.span(), message).label("the whole block is skipped"));
             }
             _ => diagnostics.push(unknown(keyword)),
         }
     }
+    group::read_all(statements, &mut config, diagnostics);
     config.router_id = globals.router_id;
+    config.spacing = globals.spacing;
     if config.instances.is_empty() && diagnostics.iter().all(|d| d.severity != super::Severity::Error) {
         diagnostics.push(
             Diagnostic::error(0..0, "no vrrp_instance")

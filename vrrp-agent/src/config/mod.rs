@@ -11,8 +11,8 @@ use std::path::Path;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::{
-    Authentication, Config, Hint, HmacKey, HmacKeys, HmacMode, InstanceConfig, Peer, Replay, Script,
-    ScriptIndex, ScriptUser, Tracked, Vip,
+    Authentication, Config, Group, Hint, HmacKey, HmacKeys, HmacMode, InstanceConfig, Peer, Replay, Script,
+    ScriptIndex, ScriptUser, Spacing, Tracked, Vip,
 };
 
 /// No configuration is larger: 255 instances with 20 addresses each are about 200 kB.

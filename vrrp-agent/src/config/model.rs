@@ -19,6 +19,28 @@ pub struct Config {
     pub scripts: Vec<Script>,
     /// The instances, at least one.
     pub instances: Vec<InstanceConfig>,
+    /// The sync groups.
+    pub groups: Vec<Group>,
+    /// How announcements are spaced out.
+    pub spacing: Spacing,
+}
+
+/// A `vrrp_sync_group`: instances that are master together or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Indices in [`Config::instances`], at least two; an instance is in one group at most.
+    pub members: Vec<usize>,
+}
+
+/// The least time between two announcements on one interface (`vrrp_garp_interval`, `vrrp_gna_interval`); zero is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spacing {
+    /// Between two gratuitous ARP packets.
+    pub arp: Duration,
+    /// Between two unsolicited neighbour advertisements.
+    pub na: Duration,
 }
 
 /// Index in [`Config::scripts`].

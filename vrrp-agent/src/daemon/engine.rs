@@ -27,7 +27,7 @@ use crate::host;
 use crate::net::NetError;
 use crate::net::transmit::{Outgoing, Transmitter};
 use crate::track::Health;
-use crate::vrrp::{Cause, Instance, Output, State, Time, Watch};
+use crate::vrrp::{Cause, Instance, Output, State, Time, Watch, group};
 use crate::wire::ethernet::Mac;
 
 /// How often the kernel's watches are looked over, should an event have been lost.
@@ -74,14 +74,31 @@ pub(super) struct Router {
     pub(super) rules: Rules,
     pub(super) frames: Frames,
     pub(super) cause: Cause,
+    /// The sync group, by number.
+    pub(super) group: Option<usize>,
     /// Until when the addresses are ours if no further advert leaves.
     pub(super) lease_until: Option<Time>,
     complained: Option<Time>,
 }
 
 impl Router {
-    pub(super) fn new(machine: Instance, key: InstanceKey, rules: Rules, frames: Frames) -> Self {
-        Self { machine, key, rules, frames, cause: Cause::Started, lease_until: None, complained: None }
+    pub(super) fn new(
+        machine: Instance,
+        key: InstanceKey,
+        rules: Rules,
+        frames: Frames,
+        group: Option<usize>,
+    ) -> Self {
+        Self {
+            machine,
+            key,
+            rules,
+            frames,
+            cause: Cause::Started,
+            group,
+            lease_until: None,
+            complained: None,
+        }
     }
 
     fn desired(&self, slot: Slot) -> Desired {
@@ -168,9 +185,11 @@ impl Engine {
     /// Runs until told to stop, and gives the data plane back: its fence stays up until the addresses are gone.
     pub(super) fn run(mut self) -> io::Result<DataPlane> {
         let now = host::now();
+        for router in &mut self.routers {
+            router.machine.start(now);
+        }
         for slot in 0..self.routers.len() {
-            self.routers[slot].machine.start(now);
-            self.drain(slot, None);
+            self.react(slot, now, None);
         }
         self.flush();
         loop {
@@ -243,18 +262,18 @@ impl Engine {
                 Ok(Command::Installed { slot, epoch }) => {
                     if self.routers[slot].machine.epoch() == epoch {
                         self.routers[slot].machine.handle_installed(now);
-                        self.drain(slot, None);
+                        self.react(slot, now, None);
                     }
                 }
                 Ok(Command::AddressesLost { slot }) => {
                     self.routers[slot].machine.handle_addresses_lost(now);
-                    self.drain(slot, None);
+                    self.react(slot, now, None);
                 }
                 Ok(Command::Health { slot, health }) => {
                     let machine = &mut self.routers[slot].machine;
                     machine.set_contributions(now, health.contributions);
                     machine.set_fault(now, health.fault);
-                    self.drain(slot, None);
+                    self.react(slot, now, None);
                 }
                 Ok(Command::Status(reply)) => {
                     // Whoever asked may have left.
@@ -262,9 +281,11 @@ impl Engine {
                 }
                 Err(TryRecvError::Empty) => return Next::Continue,
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
+                    for router in &mut self.routers {
+                        router.machine.stop(now);
+                    }
                     for slot in 0..self.routers.len() {
-                        self.routers[slot].machine.stop(now);
-                        self.drain(slot, None);
+                        self.react(slot, now, None);
                     }
                     return Next::Stop;
                 }
@@ -276,11 +297,11 @@ impl Engine {
         match signal {
             Signal::Advert { slot, advert, watch } => {
                 self.routers[slot].machine.handle_advert(now, &advert, watch);
-                self.drain(slot, None);
+                self.react(slot, now, None);
             }
             Signal::MasterDown { slot, deadline } => {
                 self.routers[slot].machine.handle_master_down(now);
-                self.drain(slot, Some(now - deadline));
+                self.react(slot, now, Some(now - deadline));
             }
             Signal::Conflict { slot, address, mac } => self.tell(Effect::Conflict { slot, address, mac }),
         }
@@ -301,7 +322,19 @@ impl Engine {
         if machine.next_deadline().is_some_and(|at| at <= now) {
             machine.handle_timeout(now);
         }
-        self.drain(slot, late);
+        self.react(slot, now, late);
+    }
+
+    /// After an input: the sync group agrees again, and then all that its members have put out is done.
+    fn react(&mut self, slot: Slot, now: Time, late: Option<Duration>) {
+        let Some(group) = self.routers[slot].group else { return self.drain(slot, late) };
+        let members = self.routers.iter_mut().filter(|router| router.group == Some(group));
+        group::settle(now, members.map(|router| &mut router.machine));
+        for slot in 0..self.routers.len() {
+            if self.routers[slot].group == Some(group) {
+                self.drain(slot, late);
+            }
+        }
     }
 
     /// Does what an instance has put out. The data plane comes first: a master that steps down stops answering before

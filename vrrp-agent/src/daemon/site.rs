@@ -14,7 +14,7 @@ use crate::host;
 use crate::net::NetError;
 use crate::net::links::{self, Link};
 use crate::net::receive::Membership;
-use crate::vrrp::{Instance, Params};
+use crate::vrrp::{Company, Instance, Params};
 use crate::wire::advert::address;
 use crate::wire::{ah, trailer};
 
@@ -119,10 +119,12 @@ impl Site {
     pub(super) fn routers(&self, config: &Config) -> Vec<Router> {
         let router = |(slot, instance): (usize, &InstanceConfig)| {
             let (link, source) = (self.link(slot), self.sources[slot]);
-            let machine = Instance::new(params(instance, source), host::now());
+            let group = config.groups.iter().position(|group| group.members.contains(&slot));
+            let company = if group.is_some() { Company::Group } else { Company::Alone };
+            let machine = Instance::new(params(instance, source, company), host::now());
             let sealer = self.sealer(slot, instance);
             let frames = Frames::new(instance, link, link.mac, source, sealer, |name| self.named(name));
-            Router::new(machine, self.key(slot, instance), rules(instance, source), frames)
+            Router::new(machine, self.key(slot, instance), rules(instance, source), frames, group)
         };
         config.instances.iter().enumerate().map(router).collect()
     }
@@ -211,7 +213,7 @@ fn fit(instance: &mut InstanceConfig, link: &Link) {
     }
 }
 
-fn params(instance: &InstanceConfig, source: IpAddr) -> Params {
+fn params(instance: &InstanceConfig, source: IpAddr, company: Company) -> Params {
     Params {
         version: instance.version,
         priority: instance.priority,
@@ -223,6 +225,7 @@ fn params(instance: &InstanceConfig, source: IpAddr) -> Params {
         down_adverts: instance.down_adverts,
         address: address(source),
         garp: instance.garp,
+        company,
     }
 }
 

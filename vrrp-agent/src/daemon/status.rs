@@ -109,6 +109,7 @@ pub(super) fn explain(cause: Cause) -> String {
             format!("stalled for {:.3} s, and another router took over", stalled.as_secs_f64())
         }
         Cause::AddressesLost => "somebody took its addresses off the interface".to_owned(),
+        Cause::WithGroup => "another member of its sync group has moved".to_owned(),
         Cause::Faulted => "something that it needs is gone".to_owned(),
         Cause::Recovered => "what it needs is back".to_owned(),
     }

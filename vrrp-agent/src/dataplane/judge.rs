@@ -88,9 +88,8 @@ impl Judge {
         self.check_peer(&datagram)?;
         let advert = accept(&datagram, rules)?;
         // Last, so that nothing that is not believed moves it.
-        match sequence {
-            Some(number) => self.take(&advert.source, number)?,
-            None => {}
+        if let Some(number) = sequence {
+            self.take(&advert.source, number)?;
         }
         Ok(advert)
     }

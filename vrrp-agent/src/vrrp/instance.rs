@@ -21,11 +21,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::{Advert, PRIORITY_OWNER, PRIORITY_RESIGN};
+use vrrp_ebpf::advert::{Advert, PRIORITY_OWNER, PRIORITY_RESIGN, Version};
 use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, DOWN_ADVERTS, Preempt};
 
 use super::terms::{
-    Cause, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, State, Statistics, Watch,
+    Cause, Company, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, State, Statistics, Watch,
 };
 use super::timers::{Timer, Timers};
 use super::{Time, effective_priority};
@@ -45,6 +45,10 @@ pub struct Instance {
     params: Params,
     contributions: i32,
     fault: Fault,
+    /// Of another member of its sync group.
+    group_fault: Fault,
+    /// It would be master, but for its sync group; and why.
+    claim: Option<Cause>,
     state: State,
     epoch: u64,
     since: Time,
@@ -61,6 +65,8 @@ pub struct Instance {
     advertised: Option<Time>,
     /// When a lower advert was last answered with an announcement.
     answered: Option<Time>,
+    /// Whether the sync group has yet to hear of that.
+    poisoned: bool,
     outputs: VecDeque<Output>,
     statistics: Statistics,
 }
@@ -74,6 +80,8 @@ impl Instance {
             params,
             contributions: 0,
             fault: Fault::None,
+            group_fault: Fault::None,
+            claim: None,
             state: State::Initialize,
             epoch: 1,
             since: now,
@@ -84,6 +92,7 @@ impl Instance {
             outranked: None,
             advertised: None,
             answered: None,
+            poisoned: false,
             outputs: VecDeque::new(),
             statistics: Statistics::default(),
         }
@@ -123,6 +132,18 @@ impl Instance {
     #[must_use]
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
+    }
+
+    /// Whether it would be master, but for its sync group.
+    #[must_use]
+    pub fn claims(&self) -> bool {
+        self.claim.is_some()
+    }
+
+    /// Whether something that it needs is gone, whatever its group says.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        self.fault
     }
 
     /// How this router ranks; what the kernel decides by.
@@ -214,6 +235,7 @@ impl Instance {
             }
         };
         self.heard = Some(Heard { advert: *advert, at: now });
+        self.claim = None;
         self.start_patience(now);
         self.master_interval = Duration::from_nanos(advert.interval_ns);
         match watch {
@@ -267,7 +289,8 @@ impl Instance {
                     // Not for each advert of a flood.
                     if self.answered.is_none_or(|at| now - at >= self.params.interval) {
                         self.answered = Some(now);
-                        self.announce();
+                        self.poisoned = true;
+                        self.announce_after_lower(now);
                     }
                 }
             },
@@ -300,7 +323,7 @@ impl Instance {
                     (Some(Heard { advert: Advert { priority: 0, .. }, .. }), _) => Cause::MasterResigned,
                     (Some(_) | None, _) => Cause::MasterSilent,
                 };
-                self.become_master(now, cause);
+                self.claim(now, cause);
             }
             State::Initialize | State::Master | State::Fault => {}
         }
@@ -325,6 +348,9 @@ impl Instance {
                     }
                 }
                 Timer::SecondBurst => self.announce(),
+                Timer::SecondAfterLower => {
+                    self.outputs.push_back(Output::Announce { repeat: self.params.garp.lower_repeat });
+                }
                 Timer::PreemptDelay => self.patience = Patience::Over,
                 Timer::Refresh => {
                     let GarpSchedule { refresh, refresh_repeat, .. } = self.params.garp;
@@ -370,17 +396,35 @@ impl Instance {
         }
     }
 
+    /// The file was read again: the same virtual router with other parameters. The state stays, and a master misses no advert;
+    /// deadlines that depend on what has changed move with it.
+    pub fn reconfigure(&mut self, now: Time, params: Params) {
+        let skew = self.skew();
+        let interval = std::mem::replace(&mut self.params, params).interval;
+        // Version 3 has learned the master's interval; version 2 must share it.
+        if self.params.version == Version::V2 || self.heard.is_none() {
+            self.master_interval = self.params.interval;
+        }
+        self.shift_master_down(now, skew);
+        match self.state {
+            State::Master if self.params.interval < interval => {
+                let next = now + self.params.interval;
+                let due = self.timers.get(Timer::Advert).map_or(next, |due| due.min(next));
+                self.timers.set(Timer::Advert, due);
+            }
+            // An owner waits for nobody.
+            State::Backup if self.priority() == PRIORITY_OWNER => self.claim(now, Cause::Preempts),
+            State::Backup => self.start_patience(now),
+            State::Initialize | State::Master | State::Fault => {}
+        }
+    }
+
     /// What all trackers together add to the priority. A running master-down timer of ours shifts with the skew; the
     /// kernel's deadlines follow with the next advert.
     pub fn set_contributions(&mut self, now: Time, contributions: i32) {
-        let interval_ns = nanos(self.master_interval);
-        let before = Duration::from_nanos(self.candidate().skew_ns(interval_ns));
+        let skew = self.skew();
         self.contributions = contributions;
-        let after = Duration::from_nanos(self.candidate().skew_ns(interval_ns));
-        if let Some(at) = self.timers.get(Timer::MasterDown) {
-            let shifted = (at.elapsed() + after).saturating_sub(before);
-            self.timers.set(Timer::MasterDown, Time::since_start(shifted).max(now));
-        }
+        self.shift_master_down(now, skew);
         match self.state {
             // The kernel tells of no advert that says what the last one said.
             State::Backup => self.start_patience(now),
@@ -388,20 +432,49 @@ impl Instance {
         }
     }
 
+    fn skew(&self) -> Duration {
+        Duration::from_nanos(self.candidate().skew_ns(nanos(self.master_interval)))
+    }
+
+    /// Moves a running master-down timer from the skew that it was set with to the present one.
+    fn shift_master_down(&mut self, now: Time, before: Duration) {
+        if let Some(at) = self.timers.get(Timer::MasterDown) {
+            let shifted = (at.elapsed() + self.skew()).saturating_sub(before);
+            self.timers.set(Timer::MasterDown, Time::since_start(shifted).max(now));
+        }
+    }
+
     /// Something that the instance needs is gone, or all of it is back.
     pub fn set_fault(&mut self, now: Time, fault: Fault) {
-        let before = std::mem::replace(&mut self.fault, fault);
-        match (self.state, before, fault) {
+        let before = self.lacking();
+        self.fault = fault;
+        self.follow_fault(now, before);
+    }
+
+    /// Its own fault, or its group's.
+    fn lacking(&self) -> Fault {
+        match (self.fault, self.group_fault) {
+            (Fault::None, Fault::None) => Fault::None,
+            (Fault::Present, _) | (_, Fault::Present) => Fault::Present,
+        }
+    }
+
+    fn follow_fault(&mut self, now: Time, before: Fault) {
+        let faulted = match self.fault {
+            Fault::Present => Cause::Faulted,
+            Fault::None => Cause::WithGroup,
+        };
+        match (self.state, before, self.lacking()) {
             (State::Initialize, _, _)
             | (_, Fault::None, Fault::None)
             | (_, Fault::Present, Fault::Present) => {}
-            (State::Backup, _, Fault::Present) => self.transition(now, State::Fault, Cause::Faulted),
+            (State::Backup, _, Fault::Present) => self.transition(now, State::Fault, faulted),
             (State::Master, _, Fault::Present) => {
                 // Twice, as keepalived does: the fault may be a link that loses packets.
                 self.advertise_resignation();
                 self.advertise_resignation();
                 self.leave_master();
-                self.transition(now, State::Fault, Cause::Faulted);
+                self.transition(now, State::Fault, faulted);
             }
             (State::Fault, _, Fault::None) => self.enter(now, Cause::Recovered),
             (State::Backup | State::Master, Fault::Present, Fault::None)
@@ -413,17 +486,86 @@ impl Instance {
 
     /// From Initialize or Fault into the protocol.
     fn enter(&mut self, now: Time, cause: Cause) {
-        if self.fault == Fault::Present {
+        if self.lacking() == Fault::Present {
             self.transition(now, State::Fault, Cause::Faulted);
-        } else if self.priority() == PRIORITY_OWNER {
+        } else if self.priority() == PRIORITY_OWNER && self.params.company == Company::Alone {
             self.become_master(now, cause);
         } else {
             self.heard = None;
             self.master_interval = self.params.interval;
-            let down = Duration::from_nanos(self.candidate().down_ns(nanos(self.params.interval)));
             self.transition(now, State::Backup, cause);
-            self.timers.set(Timer::MasterDown, now + down);
+            self.timers.set(Timer::MasterDown, now + self.own_down());
+            if self.priority() == PRIORITY_OWNER {
+                self.claim(now, cause);
+            }
         }
+    }
+
+    /// It is to be master: at once, or when its whole sync group is to be.
+    fn claim(&mut self, now: Time, cause: Cause) {
+        match self.params.company {
+            Company::Alone => self.become_master(now, cause),
+            Company::Group => {
+                self.claim = Some(cause);
+                // The kernel is to tell of the next advert, whoever sends it; and should that be missed, it is asked again.
+                self.epoch += 1;
+                self.timers.set(Timer::MasterDown, now + self.own_down());
+            }
+        }
+    }
+
+    /// All of the sync group are to be master.
+    pub(super) fn confirm(&mut self, now: Time) {
+        if let Some(cause) = self.claim {
+            self.become_master(now, cause);
+        }
+    }
+
+    /// Another member of the sync group is not master any more: this one resigns too. Its turn may come again soon, if all of
+    /// the group get theirs.
+    pub(super) fn yield_with_group(&mut self, now: Time) {
+        match self.state {
+            State::Master => {
+                self.advertise_resignation();
+                self.leave_master();
+                self.transition(now, State::Backup, Cause::WithGroup);
+                let skew = self.candidate().skew_ns(nanos(self.params.interval));
+                self.timers.set(Timer::MasterDown, now + Duration::from_nanos(skew));
+            }
+            State::Initialize | State::Backup | State::Fault => {}
+        }
+    }
+
+    /// Whether neighbours may have believed a lower router since this was last asked.
+    pub(super) fn take_poisoned(&mut self) -> bool {
+        std::mem::take(&mut self.poisoned)
+    }
+
+    /// A lower router has advertised here or to another member of the sync group, and may have announced the addresses as its
+    /// own.
+    pub(super) fn announce_after_lower(&mut self, now: Time) {
+        match self.state {
+            State::Master => {
+                let GarpSchedule { lower_repeat, lower_delay, .. } = self.params.garp;
+                self.outputs.push_back(Output::Announce { repeat: lower_repeat });
+                if let Some(delay) = lower_delay {
+                    self.timers.set(Timer::SecondAfterLower, now + delay);
+                }
+            }
+            State::Initialize | State::Backup | State::Fault => {}
+        }
+    }
+
+    /// Something that a member of the sync group needs is gone, or none lacks anything.
+    pub(super) fn set_group_fault(&mut self, now: Time, fault: Fault) {
+        let before = self.lacking();
+        self.group_fault = fault;
+        self.follow_fault(now, before);
+    }
+
+    /// The master-down interval while no master was heard.
+    fn own_down(&self) -> Duration {
+        Duration::from_nanos(self.candidate().down_ns(nanos(self.params.interval)))
     }
 
     fn become_master(&mut self, now: Time, cause: Cause) {
@@ -464,6 +606,7 @@ impl Instance {
         self.installed = false;
         self.outranked = None;
         self.answered = None;
+        self.claim = None;
         self.timers.stop_all();
         self.outputs.push_back(Output::Transition { from, to, cause });
     }

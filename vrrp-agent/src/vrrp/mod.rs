@@ -1,6 +1,7 @@
 //! The protocol, without a clock, socket, thread or random number in it. Time comes in as an argument; what is to be done
 //! comes out as [`Output`]s; when to come back, as [`Instance::next_deadline`]. It can be run for a simulated year.
 
+pub mod group;
 mod instance;
 mod terms;
 mod time;
@@ -12,7 +13,7 @@ mod tests;
 
 pub use instance::Instance;
 pub use terms::{
-    Cause, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, State, Statistics, Watch,
+    Cause, Company, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, State, Statistics, Watch,
 };
 pub use time::Time;
 pub use weight::{Weight, effective_priority};

@@ -31,6 +31,17 @@ pub struct Params {
     pub address: Address,
     /// When the addresses are announced.
     pub garp: GarpSchedule,
+    /// Whether it moves alone.
+    pub company: Company,
+}
+
+/// Whether an instance moves alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// It does.
+    Alone,
+    /// It is a member of a sync group: see [`super::group::settle`].
+    Group,
 }
 
 /// What a master does about a lower advert.
@@ -51,7 +62,8 @@ pub enum OnHigher {
     AdvertiseAndYield,
 }
 
-/// When a master announces its addresses by gratuitous ARP (keepalived's `garp_master_*`).
+/// When a master announces its addresses by gratuitous ARP (keepalived's `garp_master_*` and
+/// `garp_lower_prio_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GarpSchedule {
     /// Packets for each address in each burst.
@@ -62,6 +74,10 @@ pub struct GarpSchedule {
     pub refresh: Option<Duration>,
     /// Packets for each address in each refresh.
     pub refresh_repeat: u32,
+    /// Packets for each address when a lower router has advertised, in each burst.
+    pub lower_repeat: u32,
+    /// From the first of those bursts to the second; `None` is no second.
+    pub lower_delay: Option<Duration>,
 }
 
 /// The states of RFC 9568 section 6.4, and keepalived's fault.
@@ -100,6 +116,8 @@ pub enum Cause {
     },
     /// Somebody else took the addresses off the interface.
     AddressesLost,
+    /// Another member of its sync group has moved.
+    WithGroup,
     /// Something that the instance needs is gone.
     Faulted,
     /// It is back.

@@ -21,7 +21,15 @@ fn params(priority: u8) -> Params {
         on_higher: OnHigher::Yield,
         down_adverts: DOWN_ADVERTS,
         address: Address::v4([10, 0, 0, 2]),
-        garp: GarpSchedule { repeat: 5, delay: Some(5 * SECOND), refresh: None, refresh_repeat: 1 },
+        garp: GarpSchedule {
+            repeat: 5,
+            delay: Some(5 * SECOND),
+            refresh: None,
+            refresh_repeat: 1,
+            lower_repeat: 5,
+            lower_delay: None,
+        },
+        company: Company::Alone,
     }
 }
 

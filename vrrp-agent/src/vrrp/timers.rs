@@ -11,14 +11,22 @@ pub(super) enum Timer {
     Advert,
     /// Master: the second burst of gratuitous ARP is due.
     SecondBurst,
+    /// Master: the second burst after a lower router's advert is due.
+    SecondAfterLower,
     /// Master: the addresses are announced again, for switches and neighbours that forgot.
     Refresh,
     /// Backup: a lower master has been let be for long enough (`preempt_delay`).
     PreemptDelay,
 }
 
-const ALL: [Timer; 5] =
-    [Timer::MasterDown, Timer::Advert, Timer::SecondBurst, Timer::Refresh, Timer::PreemptDelay];
+const ALL: [Timer; 6] = [
+    Timer::MasterDown,
+    Timer::Advert,
+    Timer::SecondBurst,
+    Timer::SecondAfterLower,
+    Timer::Refresh,
+    Timer::PreemptDelay,
+];
 
 /// Which timers are set, and for when.
 #[derive(Clone, Debug, Default)]

@@ -81,6 +81,7 @@ pub(super) fn complete(
         draft.version = Version::V3;
         link_local_first(name, statement, &mut draft.vips, diagnostics);
     }
+    draft.lower.complete(&mut draft.garp);
     let interval = interval(&draft, diagnostics);
     let preempt = preempt(&draft, diagnostics);
     let authentication = draft.authentication.filter(|_| draft.version == Version::V2);

@@ -6,12 +6,15 @@ use vrrp_ebpf::advert::Version;
 use vrrp_ebpf::election::DOWN_ADVERTS;
 
 use super::super::diagnostic::Diagnostic;
-use super::super::model::ScriptUser;
+use super::super::model::{ScriptUser, Spacing};
 use super::super::syntax::Statement;
 use super::super::value;
 use super::{not_yet, script, unknown};
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
+
+const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What `global_defs` has said so far.
 #[derive(Clone, Debug)]
@@ -19,6 +22,8 @@ pub(super) struct Globals {
     pub(super) router_id: Option<String>,
     pub(super) version: Version,
     pub(super) garp: GarpSchedule,
+    pub(super) lower: AfterLower,
+    pub(super) spacing: Spacing,
     pub(super) v3_checksum: V3Checksum,
     pub(super) on_lower: OnLower,
     pub(super) on_higher: OnHigher,
@@ -39,7 +44,11 @@ impl Default for Globals {
                 delay: Some(Duration::from_secs(5)),
                 refresh: None,
                 refresh_repeat: 1,
+                lower_repeat: 5,
+                lower_delay: Some(Duration::from_secs(5)),
             },
+            lower: AfterLower::default(),
+            spacing: Spacing::default(),
             v3_checksum: V3Checksum::PseudoHeader,
             on_lower: OnLower::Advertise,
             on_higher: OnHigher::Yield,
@@ -50,8 +59,25 @@ impl Default for Globals {
     }
 }
 
+/// `garp_lower_prio_*`, as far as said; the master's own schedule is the default.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct AfterLower {
+    repeat: Option<u32>,
+    delay: Option<Duration>,
+}
+
+impl AfterLower {
+    pub(super) fn complete(self, garp: &mut GarpSchedule) {
+        garp.lower_repeat = self.repeat.unwrap_or(garp.repeat);
+        garp.lower_delay = match self.delay {
+            Some(delay) => (!delay.is_zero()).then_some(delay),
+            None => garp.delay,
+        };
+    }
+}
+
 /// Keywords that a daemon without the feature may read over: mail, SNMP, security policies for scripts, process tuning.
-const NOT_YET: [&str; 32] = [
+const NOT_YET: [&str; 28] = [
     "default_interface",
     "dynamic_interfaces",
     "enable_dbus",
@@ -74,10 +100,6 @@ const NOT_YET: [&str; 32] = [
     "smtp_server",
     "startup_script",
     "umask",
-    "vrrp_garp_interval",
-    "vrrp_garp_lower_prio_delay",
-    "vrrp_garp_lower_prio_repeat",
-    "vrrp_gna_interval",
     "vrrp_iptables",
     "vrrp_min_garp",
     "vrrp_notify_fifo",
@@ -111,6 +133,13 @@ pub(super) fn read(statements: &[Statement<'_>], globals: &mut Globals, diagnost
             }
             // The version was read before everything else; lists of addresses are not compared, so there is nothing to skip.
             "vrrp_version" | "vrrp_skip_check_adv_addr" => {}
+            "vrrp_garp_interval" => {
+                globals.spacing.arp = spacing(statement, diagnostics).unwrap_or(globals.spacing.arp);
+            }
+            "vrrp_gna_interval" => {
+                globals.spacing.na = spacing(statement, diagnostics).unwrap_or(globals.spacing.na);
+            }
+            keyword if after_lower(keyword, "vrrp_garp_", statement, &mut globals.lower, diagnostics) => {}
             keyword if garp(keyword, "vrrp_garp_master_", statement, &mut globals.garp, diagnostics) => {}
             keyword if NOT_YET.contains(&keyword) => diagnostics.push(not_yet(statement)),
             _ => diagnostics.push(unknown(statement.keyword())),
@@ -162,6 +191,29 @@ pub(super) fn version(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnosti
     value::number(statement, 2..=3u8, diagnostics).map(|n| if n == 2 { Version::V2 } else { Version::V3 })
 }
 
+/// A microsecond at least; the literal 0 that many files have is refused with a warning, as by keepalived, and means the same.
+fn spacing(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Duration> {
+    value::seconds(statement, Duration::from_micros(1)..=MINUTE, diagnostics)
+}
+
+/// `lower_prio_repeat` and `lower_prio_delay`. False if it is neither.
+pub(super) fn after_lower(
+    keyword: &str,
+    prefix: &str,
+    statement: &Statement<'_>,
+    lower: &mut AfterLower,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> bool {
+    match keyword.strip_prefix(prefix) {
+        Some("lower_prio_repeat") => lower.repeat = value::number(statement, 0..=1000, diagnostics),
+        Some("lower_prio_delay") => {
+            lower.delay = value::seconds(statement, Duration::ZERO..=DAY, diagnostics);
+        }
+        Some(_) | None => return false,
+    }
+    true
+}
+
 /// The four keywords of the announcement schedule, which differ in their prefix only. False if it is none of them.
 pub(super) fn garp(
     keyword: &str,
@@ -170,7 +222,6 @@ pub(super) fn garp(
     garp: &mut GarpSchedule,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> bool {
-    const DAY: Duration = Duration::from_secs(86_400);
     let optional = |duration: Duration| (!duration.is_zero()).then_some(duration);
     match keyword.strip_prefix(prefix) {
         Some("delay") => {

@@ -11,7 +11,7 @@ use super::super::syntax::Statement;
 use super::super::value;
 use super::authentication::{self, Hmac};
 use super::complete::complete;
-use super::globals::{self, Globals};
+use super::globals::{self, AfterLower, Globals};
 use super::script::{no_reverse, read_weight};
 use super::{block, name, not_yet, unknown};
 use crate::vrrp::{OnHigher, OnLower};
@@ -20,12 +20,10 @@ use crate::wire::advert::V3Checksum;
 const CENTISECOND: Duration = Duration::from_millis(10);
 
 /// Keywords that may be read over without two routers owning an address.
-const NOT_YET: [&str; 23] = [
+const NOT_YET: [&str; 21] = [
     "accept",
     "debug",
     "dont_track_primary",
-    "garp_lower_prio_delay",
-    "garp_lower_prio_repeat",
     "no_accept",
     "notify",
     "notify_backup",
@@ -73,6 +71,7 @@ pub(super) struct Draft {
     pub(super) excluded: Vec<Vip>,
     pub(super) tracked: Vec<Tracked>,
     pub(super) garp: crate::vrrp::GarpSchedule,
+    pub(super) lower: AfterLower,
     pub(super) down_adverts: u32,
 }
 
@@ -106,6 +105,7 @@ pub(super) fn read(
         excluded: Vec::new(),
         tracked: Vec::new(),
         garp: globals.garp,
+        lower: globals.lower,
         down_adverts: globals.down_adverts,
     };
     for statement in block(statement, diagnostics) {
@@ -173,6 +173,7 @@ fn read_keyword(
                 draft.down_adverts = adverts;
             }
         }
+        keyword if globals::after_lower(keyword, "garp_", statement, &mut draft.lower, diagnostics) => {}
         keyword if globals::garp(keyword, "garp_master_", statement, &mut draft.garp, diagnostics) => {}
         keyword if CHANGES_WHO_IS_HEARD.contains(&keyword) => {
             diagnostics.push(super::changes_who_is_heard(statement, keyword));

@@ -1,0 +1,242 @@
+//! A model of the kernel half of one node: what `program.rs` and `watchdog.rs` do, with the shared rule and the shared
+//! election. It hears and answers while its agent stalls, and after it has crashed.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use vrrp_agent::vrrp::{Time, Watch};
+use vrrp_ebpf::abi::{EventKind, Role};
+use vrrp_ebpf::advert::{Advert, Datagram, Rules, accept};
+use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate};
+
+/// As in the program: news of a rival or a changed master at most this often.
+const RIVAL_INTERVAL: Duration = Duration::from_millis(10);
+/// As in the agent: how late the report of a lost master may be.
+const SWEEP_GRACE: Duration = Duration::from_millis(20);
+
+/// What the agent has said of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Desired {
+    pub(crate) epoch: u64,
+    pub(crate) role: Role,
+    pub(crate) candidate: Candidate,
+    pub(crate) rules: Rules,
+}
+
+/// What the kernel knows of an instance.
+#[derive(Clone, Copy, Debug, Default)]
+struct Watchdog {
+    epoch: u64,
+    /// When the timer fires, if it runs.
+    armed: Option<Time>,
+    deadline: Time,
+    last: Option<Advert>,
+    fenced_epoch: u64,
+    last_rival: Time,
+    untold: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Lease {
+    until: Time,
+    epoch: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Event {
+    kind: EventKind,
+    slot: usize,
+    epoch: u64,
+    at: Time,
+    advert: Advert,
+}
+
+/// What an event means to the agent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Signal {
+    Advert(Advert, Watch),
+    MasterDown,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Kernel {
+    desired: Vec<Option<Desired>>,
+    watchdogs: Vec<Watchdog>,
+    leases: Vec<Lease>,
+    ring: VecDeque<Event>,
+    room: usize,
+}
+
+impl Kernel {
+    pub(crate) fn new(slots: usize, room: usize) -> Self {
+        Self {
+            desired: vec![None; slots],
+            watchdogs: vec![Watchdog::default(); slots],
+            leases: vec![Lease::default(); slots],
+            ring: VecDeque::new(),
+            room,
+        }
+    }
+
+    pub(crate) fn apply(&mut self, slot: usize, desired: Desired) {
+        if self.desired[slot].is_none_or(|before| before.epoch != desired.epoch) {
+            self.leases[slot] = Lease { until: Time::default(), epoch: desired.epoch };
+        }
+        self.desired[slot] = Some(desired);
+    }
+
+    pub(crate) fn renew(&mut self, slot: usize, until: Time) {
+        if let Some(Desired { role: Role::Master, epoch, .. }) = self.desired[slot] {
+            self.leases[slot] = Lease { until, epoch };
+        }
+    }
+
+    /// Whether ARP for the addresses is answered.
+    pub(crate) fn holds(&self, slot: usize, now: Time) -> bool {
+        let Lease { until, epoch } = self.leases[slot];
+        now < until && self.watchdogs[slot].fenced_epoch != epoch
+    }
+
+    pub(crate) fn next_timer(&self) -> Option<Time> {
+        self.watchdogs.iter().filter_map(|watchdog| watchdog.armed).min()
+    }
+
+    pub(crate) fn receive(&mut self, slot: usize, now: Time, datagram: &Datagram<'_>) {
+        let Some(desired) = self.desired[slot] else { return };
+        let Ok(advert) = accept(datagram, &desired.rules) else { return };
+        match desired.role {
+            Role::Idle => {}
+            Role::Backup => self.at_backup(slot, now, &desired, advert),
+            Role::Master => self.at_master(slot, now, &desired, advert),
+        }
+    }
+
+    fn at_backup(&mut self, slot: usize, now: Time, desired: &Desired, advert: Advert) {
+        let (kind, after) = match desired.candidate.at_backup(&advert) {
+            AtBackup::Alive { down_ns } => (EventKind::MasterSeen, down_ns),
+            AtBackup::Resigned { skew_ns } => (EventKind::Resigned, skew_ns),
+            AtBackup::Outranked => {
+                return self.report_rival(EventKind::Outranked, slot, now, desired, advert);
+            }
+        };
+        let watchdog = &mut self.watchdogs[slot];
+        watchdog.deadline = now + Duration::from_nanos(after);
+        // Lazily: a timer that runs is only moved forward.
+        watchdog.armed = Some(watchdog.armed.map_or(watchdog.deadline, |armed| armed.min(watchdog.deadline)));
+        let first = watchdog.epoch != desired.epoch;
+        let same = |last: Advert| {
+            (last.source, last.priority, last.interval_ns)
+                == (advert.source, advert.priority, advert.interval_ns)
+        };
+        let changed = !watchdog.last.is_some_and(same);
+        if first || watchdog.untold || (changed && now - watchdog.last_rival >= RIVAL_INTERVAL) {
+            (watchdog.last, watchdog.last_rival, watchdog.epoch) = (Some(advert), now, desired.epoch);
+            let told = self.send(Event { kind, slot, epoch: desired.epoch, at: now, advert });
+            self.watchdogs[slot].untold = !told;
+        }
+    }
+
+    fn at_master(&mut self, slot: usize, now: Time, desired: &Desired, advert: Advert) {
+        match desired.candidate.at_master(&advert) {
+            AtMaster::Echo => {}
+            AtMaster::Superior { .. } => {
+                let watchdog = &mut self.watchdogs[slot];
+                let first = watchdog.fenced_epoch != desired.epoch;
+                (watchdog.last, watchdog.fenced_epoch) = (Some(advert), desired.epoch);
+                if first {
+                    self.send(Event {
+                        kind: EventKind::Superior,
+                        slot,
+                        epoch: desired.epoch,
+                        at: now,
+                        advert,
+                    });
+                } else {
+                    self.report_rival(EventKind::Superior, slot, now, desired, advert);
+                }
+            }
+            AtMaster::Resigned | AtMaster::Inferior => {
+                self.report_rival(EventKind::Rival, slot, now, desired, advert);
+            }
+        }
+    }
+
+    fn report_rival(&mut self, kind: EventKind, slot: usize, now: Time, desired: &Desired, advert: Advert) {
+        if now - self.watchdogs[slot].last_rival >= RIVAL_INTERVAL {
+            self.watchdogs[slot].last_rival = now;
+            self.send(Event { kind, slot, epoch: desired.epoch, at: now, advert });
+        }
+    }
+
+    /// The timers that are due.
+    pub(crate) fn fire(&mut self, now: Time) {
+        for slot in 0..self.watchdogs.len() {
+            let watchdog = &mut self.watchdogs[slot];
+            if watchdog.armed.is_none_or(|at| at > now) {
+                continue;
+            }
+            if watchdog.deadline > now {
+                watchdog.armed = Some(watchdog.deadline);
+                continue;
+            }
+            watchdog.armed = None;
+            let (epoch, last) = (watchdog.epoch, watchdog.last);
+            let waits = self.desired[slot]
+                .is_some_and(|desired| desired.epoch == epoch && desired.role == Role::Backup);
+            if let (true, Some(advert)) = (waits, last) {
+                self.send(Event { kind: EventKind::MasterLost, slot, epoch, at: now, advert });
+            }
+        }
+    }
+
+    /// False if the ring is full.
+    fn send(&mut self, event: Event) -> bool {
+        let fits = self.ring.len() < self.room;
+        if fits {
+            self.ring.push_back(event);
+        }
+        fits
+    }
+
+    /// What the agent reads next, as its data plane understands it.
+    pub(crate) fn next_signal(&mut self) -> Option<(usize, Signal)> {
+        while let Some(event) = self.ring.pop_front() {
+            if self.desired[event.slot].is_none_or(|desired| desired.epoch != event.epoch) {
+                continue;
+            }
+            let signal = match event.kind {
+                EventKind::MasterSeen | EventKind::Resigned => Signal::Advert(event.advert, Watch::Kernel),
+                EventKind::Outranked | EventKind::Rival | EventKind::Unwatched => {
+                    Signal::Advert(event.advert, Watch::Here)
+                }
+                EventKind::Superior => Signal::Advert(event.advert, Watch::Fenced),
+                EventKind::MasterLost => {
+                    if self.watch(event.slot).is_some_and(|(deadline, _)| deadline > event.at) {
+                        continue;
+                    }
+                    Signal::MasterDown
+                }
+                EventKind::Conflict => continue,
+            };
+            return Some((event.slot, signal));
+        }
+        None
+    }
+
+    /// Until when the master of an instance counts as alive, and what it said, if the watch is of this epoch.
+    pub(crate) fn watch(&self, slot: usize) -> Option<(Time, Advert)> {
+        let (watchdog, desired) = (&self.watchdogs[slot], self.desired[slot]?);
+        let live = watchdog.epoch == desired.epoch && desired.role == Role::Backup;
+        live.then_some((watchdog.deadline, watchdog.last?))
+    }
+
+    /// What should have been told by now.
+    pub(crate) fn sweep(&self, slot: usize, now: Time) -> Option<Signal> {
+        if self.watch(slot).is_some_and(|(deadline, _)| deadline + SWEEP_GRACE < now) {
+            return Some(Signal::MasterDown);
+        }
+        let (watchdog, desired) = (&self.watchdogs[slot], self.desired[slot]?);
+        let fenced = desired.role == Role::Master && watchdog.fenced_epoch == desired.epoch;
+        Some(Signal::Advert(watchdog.last.filter(|_| fenced)?, Watch::Fenced))
+    }
+}

@@ -1,0 +1,131 @@
+//! `vrrp_sync_group`. Its members may stand below it, so it is resolved at the end of the file.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::model::{Config, Group};
+use super::super::syntax::{Statement, Word};
+use super::{block, name, not_yet, unknown};
+
+/// Keywords that may be read over: the members move together without them.
+const NOT_YET: [&str; 14] = [
+    "global_tracking",
+    "notify",
+    "notify_backup",
+    "notify_fault",
+    "notify_master",
+    "notify_priority_changes",
+    "notify_stop",
+    "smtp_alert",
+    "track_bfd",
+    "track_file",
+    "track_interface",
+    "track_process",
+    "track_script",
+    "use_group_priority",
+];
+
+/// Reads every group of a file.
+pub(super) fn read_all(statements: &[Statement<'_>], config: &mut Config, diagnostics: &mut Vec<Diagnostic>) {
+    for statement in statements.iter().filter(|statement| statement.keyword().text == "vrrp_sync_group") {
+        let group = read(statement, config, diagnostics);
+        config.groups.extend(group);
+    }
+}
+
+fn read(statement: &Statement<'_>, config: &mut Config, diagnostics: &mut Vec<Diagnostic>) -> Option<Group> {
+    let name = name(statement, diagnostics)?.to_owned();
+    if config.groups.iter().any(|group| group.name == name) {
+        let message = format!("a second vrrp_sync_group `{name}`");
+        diagnostics.push(Diagnostic::warning(statement.span(), message).label("ignored"));
+        return None;
+    }
+    let (mut members, mut weights) = (Vec::new(), false);
+    for statement in block(statement, diagnostics) {
+        match statement.keyword().text {
+            "group" => {
+                let words = block(statement, diagnostics).iter().flat_map(|line| &line.words);
+                for word in words {
+                    let member = member(word, config, &members, diagnostics);
+                    members.extend(member);
+                }
+            }
+            "sync_group_tracking_weight" => weights = true,
+            keyword if NOT_YET.contains(&keyword) => diagnostics.push(not_yet(statement)),
+            _ => diagnostics.push(unknown(statement.keyword())),
+        }
+    }
+    if members.len() < 2 {
+        let message = format!("vrrp_sync_group `{name}` has fewer than two members");
+        diagnostics
+            .push(Diagnostic::warning(statement.span(), message).label("there is nothing to keep together"));
+        return None;
+    }
+    if !weights {
+        drop_weights(&name, statement, &members, config, diagnostics);
+    }
+    one_rank(&name, statement, &members, config, diagnostics);
+    Some(Group { name, members })
+}
+
+fn member(
+    word: &Word<'_>,
+    config: &Config,
+    members: &[usize],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<usize> {
+    let Some(index) = config.instances.iter().position(|instance| instance.name == word.text) else {
+        let message = format!("no vrrp_instance `{}`", word.text);
+        diagnostics.push(Diagnostic::warning(word.span.clone(), message).label("not a member"));
+        return None;
+    };
+    let mut others = config.groups.iter().filter(|group| group.members.contains(&index));
+    if members.contains(&index) || others.next().is_some() {
+        let message = format!("`{}` is a member of a group already", word.text);
+        diagnostics.push(Diagnostic::warning(word.span.clone(), message).label("ignored here"));
+        return None;
+    }
+    Some(index)
+}
+
+/// As keepalived: members whose priorities move apart would never agree.
+fn drop_weights(
+    name: &str,
+    statement: &Statement<'_>,
+    members: &[usize],
+    config: &mut Config,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for &member in members {
+        let instance = &mut config.instances[member];
+        let before = instance.tracked.len();
+        instance.tracked.retain(|tracked| tracked.weight.is_none());
+        if instance.tracked.len() < before {
+            let message = format!("`{}` tracks scripts with weights", instance.name);
+            diagnostics.push(
+                Diagnostic::warning(statement.span(), message)
+                    .label(format!(
+                        "as a member of `{name}` it does not: its priority must not move by itself"
+                    ))
+                    .help("a script without weight puts the whole group in fault"),
+            );
+        }
+    }
+}
+
+/// Members that rank differently can leave two routers each with half of the group, and no master.
+fn one_rank(
+    name: &str,
+    statement: &Statement<'_>,
+    members: &[usize],
+    config: &Config,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let rank = |member: &usize| config.instances[*member].priority;
+    if members.iter().any(|member| rank(member) != rank(&members[0])) {
+        let message = format!("the members of vrrp_sync_group `{name}` have different priorities");
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), message)
+                .label("where two routers each rank higher in one member, neither can be master of all")
+                .help("give all members on one router the same priority"),
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! Sync groups: instances that are master together or not at all, as a router between two networks must be
+//! (keepalived's `vrrp_sync_group`).
+//!
+//! Each member watches its own master. One that would become master claims it, and waits; when all of the group do, all of
+//! them are. When one is master no more, for whatever reason, the others resign. When one lacks something, all are in fault.
+//! Backup is preferred: a group that hears a better master anywhere stays backup everywhere.
+
+use super::terms::{Fault, State};
+use super::{Instance, Time};
+
+/// Makes a group's members agree again, after any of them was handed an input, and before anything that they put out is
+/// done: to the outside they are never apart.
+pub fn settle<'m>(now: Time, members: impl Iterator<Item = &'m mut Instance>) {
+    let mut members: Vec<&mut Instance> = members.collect();
+    let lacks = members.iter().any(|member| member.fault() == Fault::Present);
+    let fault = if lacks { Fault::Present } else { Fault::None };
+    for member in &mut members {
+        member.set_group_fault(now, fault);
+    }
+    if members.iter().any(|member| member.state() != State::Master) {
+        for member in &mut members {
+            member.yield_with_group(now);
+        }
+    }
+    // keepalived's rule: who has heard a lower router announces for all.
+    let poisoned: Vec<bool> = members.iter_mut().map(|member| member.take_poisoned()).collect();
+    if poisoned.contains(&true) {
+        for (member, _) in members.iter_mut().zip(&poisoned).filter(|(_, own)| !**own) {
+            member.announce_after_lower(now);
+        }
+    }
+    if members.iter().all(|member| member.claims()) {
+        for member in &mut members {
+            member.confirm(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use vrrp_ebpf::advert::{Address, Advert, List, Version};
+    use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt};
+
+    use super::*;
+    use crate::vrrp::{Cause, Company, GarpSchedule, OnHigher, OnLower, Output, Params, Watch};
+
+    fn member(priority: u8) -> Instance {
+        let params = Params {
+            version: Version::V3,
+            priority,
+            interval: Duration::from_secs(1),
+            preempt: Preempt::Yes,
+            preempt_delay: Duration::ZERO,
+            on_lower: OnLower::Advertise,
+            on_higher: OnHigher::Yield,
+            down_adverts: DOWN_ADVERTS,
+            address: Address::v4([10, 0, 0, 2]),
+            garp: GarpSchedule {
+                repeat: 5,
+                delay: None,
+                refresh: None,
+                refresh_repeat: 1,
+                lower_repeat: 3,
+                lower_delay: None,
+            },
+            company: Company::Group,
+        };
+        let mut instance = Instance::new(params, at(0));
+        instance.start(at(0));
+        instance
+    }
+
+    fn at(millis: u64) -> Time {
+        Time::since_start(Duration::from_millis(millis))
+    }
+
+    fn advert(priority: u8) -> Advert {
+        let source = Address::v4([10, 0, 0, 9]);
+        Advert { source, priority, interval_ns: 1_000_000_000, list: List::Same }
+    }
+
+    /// Three members, told everything in turn.
+    struct Group([Instance; 3]);
+
+    impl Group {
+        fn new(priority: u8) -> Self {
+            let mut group = Self([member(priority), member(priority), member(priority)]);
+            group.settle(0);
+            group.drain();
+            group
+        }
+
+        fn settle(&mut self, millis: u64) -> State {
+            settle(at(millis), self.0.iter_mut());
+            let states = self.0.each_ref().map(Instance::state);
+            assert!(states.iter().all(|state| *state == states[0]), "apart: {states:?}");
+            states[0]
+        }
+
+        fn tell(&mut self, millis: u64, of: usize, what: impl FnOnce(&mut Instance)) -> State {
+            what(&mut self.0[of]);
+            self.settle(millis)
+        }
+
+        fn hear(&mut self, millis: u64, of: usize, priority: u8) -> State {
+            self.tell(millis, of, |member| member.handle_advert(at(millis), &advert(priority), Watch::Here))
+        }
+
+        fn drain(&mut self) -> [Vec<Output>; 3] {
+            self.0.each_mut().map(|member| std::iter::from_fn(|| member.poll_output()).collect())
+        }
+
+        fn timeout(&mut self, millis: u64) -> State {
+            let mut state = self.0[0].state();
+            for of in 0..3 {
+                state = self.tell(millis, of, |member| member.handle_timeout(at(millis)));
+            }
+            state
+        }
+
+        fn master() -> Self {
+            let mut group = Self::new(100);
+            assert_eq!(group.timeout(3610), State::Master);
+            for of in 0..3 {
+                group.tell(3620, of, |member| member.handle_installed(at(3620)));
+            }
+            group.drain();
+            group
+        }
+    }
+
+    #[test]
+    fn all_members_lose_their_master_before_any_takes_over() {
+        let mut group = Group::new(100);
+        group.hear(1000, 2, 200);
+        assert_eq!(group.timeout(3610), State::Backup);
+        assert!(group.0[0].claims() && group.0[1].claims() && !group.0[2].claims());
+        // The first hears its master again, the last has lost its own: still not all.
+        group.hear(4000, 0, 200);
+        assert_eq!(group.timeout(4610), State::Backup);
+        assert_eq!(group.timeout(8300), State::Master);
+    }
+
+    #[test]
+    fn a_claim_has_an_epoch_so_that_the_kernel_tells_of_the_next_advert() {
+        let mut group = Group::new(100);
+        let before = group.0[0].epoch();
+        group.hear(0, 2, 200);
+        group.timeout(3609);
+        assert_eq!(group.0[0].epoch(), before);
+        group.tell(3610, 0, |member| member.handle_master_down(at(3610)));
+        assert!(group.0[0].epoch() > before);
+        assert!(group.0[0].next_deadline().is_some());
+    }
+
+    #[test]
+    fn when_one_steps_down_the_others_resign() {
+        let mut group = Group::master();
+        assert_eq!(group.hear(5000, 1, 200), State::Backup);
+        let [first, second, _] = group.drain();
+        assert_eq!(first[0], Output::Advertise { priority: 0 });
+        let with_group =
+            Output::Transition { from: State::Master, to: State::Backup, cause: Cause::WithGroup };
+        assert!(first.contains(&with_group) && first.contains(&Output::Withdraw));
+        assert!(!second.contains(&Output::Advertise { priority: 0 }));
+        // The others may have it back, but not before the one that heard a better master.
+        assert_eq!(group.timeout(6000), State::Backup);
+        assert_eq!(group.timeout(5000 + 3610), State::Master);
+    }
+
+    #[test]
+    fn one_fault_is_everybody_s() {
+        let mut group = Group::master();
+        assert_eq!(group.tell(5000, 0, |member| member.set_fault(at(5000), Fault::Present)), State::Fault);
+        let [first, second, _] = group.drain();
+        assert_eq!(first[..2], second[..2], "each resigns twice");
+        group.tell(5000, 2, |member| member.set_fault(at(5000), Fault::Present));
+        assert_eq!(group.tell(6000, 0, |member| member.set_fault(at(6000), Fault::None)), State::Fault);
+        assert_eq!(group.tell(7000, 2, |member| member.set_fault(at(7000), Fault::None)), State::Backup);
+        assert_eq!(group.timeout(7000 + 3610), State::Master);
+    }
+
+    #[test]
+    fn owners_are_master_when_all_have_started() {
+        let mut group = Group([member(255), member(255), member(255)]);
+        assert_eq!(group.settle(0), State::Master);
+    }
+
+    #[test]
+    fn who_hears_a_lower_router_announces_for_all() {
+        let mut group = Group::master();
+        assert_eq!(group.hear(5000, 1, 50), State::Master);
+        let announces = |outputs: &Vec<Output>| outputs.contains(&Output::Announce { repeat: 3 });
+        assert!(group.drain().iter().all(announces));
+    }
+}
