@@ -42,9 +42,21 @@ pub(crate) struct Violation {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Deadline(usize),
-    Frame { from: usize, to: usize, message: Vec<u8> },
-    Installed { node: usize, slot: usize },
+    Frame {
+        from: usize,
+        to: usize,
+        message: Vec<u8>,
+    },
+    Installed {
+        node: usize,
+        slot: usize,
+    },
     WakeUp(usize),
+    /// A node took over a while ago, and everybody must have heard.
+    Heard {
+        node: usize,
+        slot: usize,
+    },
     Mishap,
 }
 
@@ -156,6 +168,7 @@ impl World {
                 let did = self.nodes[to].receive(self.now, source, &message);
                 self.record(to, did)
             }
+            Event::Heard { node, slot } => self.check_heard(node, slot),
             Event::Installed { node, slot } => self.tell(node, slot, Instance::handle_installed),
         }
     }
@@ -299,6 +312,10 @@ impl World {
                     self.note(format!("node {node} slot {slot}: {from:?} -> {to:?}: {cause:?}"));
                     if (to, cause) == (State::Master, Cause::MasterSilent) {
                         self.check_takeover(node, slot)?;
+                    }
+                    if to == State::Master {
+                        let heard = self.now + self.network.delay_max * 2;
+                        self.schedule(heard, Event::Heard { node, slot });
                     }
                 }
             }
@@ -457,6 +474,22 @@ impl World {
                 ));
             }
         }
+    }
+
+    /// A silent master whose kernel half has heard a better one answers no more, whatever its lease says.
+    fn check_heard(&self, number: usize, slot: usize) -> Result<(), String> {
+        let calm = self.network.calm_since.is_some_and(|since| self.now - since > self.interval * 2);
+        let master = &self.nodes[number].slots[slot].machine;
+        if !calm || master.state() != State::Master || !self.nodes[number].runs() {
+            return Ok(());
+        }
+        for (other, node) in self.nodes.iter().enumerate().filter(|&(other, _)| other != number) {
+            let outranked = master.priority() > node.slots[slot].machine.priority();
+            if node.kernel.is_some() && !node.runs() && outranked && node.answers(slot, self.now) {
+                return Err(format!("slot {slot}: silent node {other} answers against node {number}"));
+            }
+        }
+        Ok(())
     }
 
     fn note(&mut self, what: impl std::fmt::Display) {
