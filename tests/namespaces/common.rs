@@ -67,6 +67,26 @@ impl Config {
     }
 }
 
+/// Whose daemon runs on a host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Daemon {
+    Ours,
+    Keepalived,
+}
+
+impl Daemon {
+    pub(crate) fn start(self, host: &Host, config: &Config) -> Result<Process> {
+        self.start_with(host, &config.text())
+    }
+
+    pub(crate) fn start_with(self, host: &Host, config: &str) -> Result<Process> {
+        match self {
+            Self::Ours => host.agent(config),
+            Self::Keepalived => host.keepalived(config),
+        }
+    }
+}
+
 /// Two hosts with an agent each, and a client that watches the wire.
 pub(crate) struct Pair {
     pub(crate) master: Process,

@@ -4,24 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use vrrp_tests::lab::{Capture, Host, Lab, Process};
+use vrrp_tests::lab::{Capture, Host, Lab};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE};
-
-#[derive(Clone, Copy, Debug)]
-enum Daemon {
-    Ours,
-    Keepalived,
-}
-
-impl Daemon {
-    fn start(self, host: &Host, config: &Config) -> Result<Process> {
-        match self {
-            Self::Ours => host.agent(&config.text()),
-            Self::Keepalived => host.keepalived(&config.text()),
-        }
-    }
-}
+use crate::common::{Config, Daemon, HIGH, LOW, PATIENCE, VIP};
 
 /// Election, failover by resignation, preemption, failover by silence, return; `config` gives each host's file.
 fn all_transitions(high: Daemon, low: Daemon, config: impl Fn(&Host, u8) -> Config) -> Result<()> {
@@ -183,4 +168,31 @@ fn our_master_its_backup_ah_unicast() -> Result<()> {
 #[test]
 fn its_master_our_backup_ah_unicast() -> Result<()> {
     all_transitions(Daemon::Keepalived, Daemon::Ours, sealed_unicast)
+}
+
+/// Both with `nopreempt`: who returns stays backup, and takes over when the other goes.
+fn no_preemption(high: Daemon, low: Daemon) -> Result<()> {
+    let lab = Lab::new()?;
+    let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
+    let config = |priority| Config { more: "nopreempt".to_owned(), ..Config::priority(priority) };
+    let first = high.start(&h1, &config(HIGH))?;
+    h1.wait_for_address(VIP, true, PATIENCE)?;
+    let second = low.start(&h2, &config(LOW))?;
+    first.stop()?;
+    h2.wait_for_address(VIP, true, PATIENCE)?;
+    let _first = high.start(&h1, &config(HIGH))?;
+    std::thread::sleep(Duration::from_secs(7));
+    assert!(h2.has_address(VIP)? && !h1.has_address(VIP)?, "it has preempted");
+    second.signal(Signal::SIGKILL)?;
+    h1.wait_for_address(VIP, true, PATIENCE)
+}
+
+#[test]
+fn ours_returns_as_backup_with_nopreempt() -> Result<()> {
+    no_preemption(Daemon::Ours, Daemon::Keepalived)
+}
+
+#[test]
+fn it_returns_as_backup_with_nopreempt() -> Result<()> {
+    no_preemption(Daemon::Keepalived, Daemon::Ours)
 }

@@ -7,6 +7,7 @@ mod conflict;
 mod election;
 mod fence;
 mod frr;
+mod groups;
 mod keepalived;
 mod many;
 mod quiet;

@@ -164,16 +164,16 @@ impl Host {
         status["instances"][instance]["state"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Whether an address is on `eth0` here.
+    /// Whether an address is on an interface here.
     ///
     /// # Errors
     /// If it cannot be asked.
     pub fn has_address(&self, address: &str) -> Result<bool> {
-        let text = ip(&["-n", &self.namespace, "-o", "address", "show", "dev", "eth0"])?;
+        let text = ip(&["-n", &self.namespace, "-o", "address", "show"])?;
         Ok(text.contains(&format!(" {address}/")))
     }
 
-    /// Waits until an address is on `eth0` here, or gone.
+    /// Waits until an address is on an interface here, or gone.
     ///
     /// # Errors
     /// If it is not so in time.
@@ -203,6 +203,16 @@ impl Host {
     /// If the system refuses.
     pub fn set_link(&self, up: bool) -> Result<()> {
         ip(&["-n", &self.switch, "link", "set", &self.port, if up { "up" } else { "down" }]).map(drop)
+    }
+
+    /// The switch of the second segment passes no multicast on to this host any more.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn deafen_second_interface(&self) -> Result<()> {
+        let port = format!("{}b", self.port);
+        let mut command = Command::new("bridge");
+        run(command.args(["-n", &self.switch, "link", "set", "dev", &port, "mcast_flood", "off"])).map(drop)
     }
 
     /// Starts to record adverts and ARP as seen here.

@@ -22,6 +22,9 @@ pub use process::Process;
 /// The network of every lab, which no other network sees.
 pub const NETWORK: &str = "192.168.1";
 
+/// The network of a lab's second segment.
+pub const SECOND_NETWORK: &str = "192.168.2";
+
 /// Where the host mounts a bpffs that is seen inside `ip netns exec`.
 const BPFFS: &str = "/run/vrrp-agent/bpf";
 
@@ -85,6 +88,24 @@ impl Lab {
         ip(&["-n", ns, "link", "set", "eth0", "up"])?;
         ip(&["-n", ns, "address", "add", &format!("{NETWORK}.{last}/24"), "dev", "eth0"])?;
         Ok(host)
+    }
+
+    /// Gives a host a second interface `eth1` with the address `192.168.2.LAST`, on a second segment.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn second_interface(&self, host: &Host) -> Result<()> {
+        let (switch, ns, port) = (&self.switch, host.namespace(), format!("{}b", host.port()));
+        let bridge = ip(&["-n", switch, "link", "add", "br1", "type", "bridge", "mcast_snooping", "0"]);
+        if bridge.is_ok() {
+            ip(&["-n", switch, "link", "set", "br1", "up"])?;
+        }
+        let peer = ["type", "veth", "peer", "name", "eth1", "netns", ns];
+        ip(&[&["link", "add", &port, "netns", switch][..], &peer].concat())?;
+        ip(&["-n", switch, "link", "set", &port, "master", "br1", "up"])?;
+        ip(&["-n", ns, "link", "set", "eth1", "up"])?;
+        let address = host.address().replace(NETWORK, SECOND_NETWORK);
+        ip(&["-n", ns, "address", "add", &format!("{address}/24"), "dev", "eth1"]).map(drop)
     }
 
     /// A file of this lab.

@@ -108,6 +108,59 @@ fn peers_and_their_ttl() {
     assert!(instance.only_peers);
 }
 
+#[test]
+fn groups_are_resolved_at_the_end() {
+    let group = "vrrp_sync_group VG {\ngroup {\nA\nB\n}\n}\n";
+    let member = |name: &str, vrid: u8, more: &str| {
+        format!(
+            "vrrp_instance {name} {{\ninterface eth0\nvirtual_router_id {vrid}\n{more}\nvirtual_ipaddress {{\n10.0.0.{vrid}\n}}\n}}\n"
+        )
+    };
+    let script = "vrrp_script S {\nscript /bin/true\nweight 5\n}\nvrrp_script F {\nscript /bin/true\n}\n";
+    let text = format!("{script}{group}{}{}", member("A", 1, "track_script {\nS\nF\n}"), member("B", 2, ""));
+    let config = parse(&text).config.expect("a valid file");
+    assert_eq!(config.groups, [Group { name: "VG".to_owned(), members: vec![0, 1] }]);
+    assert_eq!(
+        config.instances[0].tracked,
+        [Tracked { script: 1, weight: None }],
+        "a weight would part them"
+    );
+    for (text, message) in [
+        (format!("{}{}", member("A", 1, ""), group), "no vrrp_instance `B`"),
+        (format!("{}{}", member("A", 1, ""), group), "fewer than two members"),
+        (member("A", 1, "") + &member("B", 2, "") + group + group, "a second vrrp_sync_group `VG`"),
+        (
+            member("A", 1, "") + &member("B", 2, "") + group + &group.replace("VG", "W"),
+            "`A` is a member of a group already",
+        ),
+        (member("A", 1, "priority 50") + &member("B", 2, "") + group, "have different priorities"),
+    ] {
+        let found = complaints(&text);
+        assert!(
+            found.iter().any(|(s, _, m)| *s == Severity::Warning && m.contains(message)),
+            "{message}: {found:?}"
+        );
+        assert!(parse(&text).config.is_some());
+    }
+}
+
+#[test]
+fn announcements_and_their_spacing() {
+    let globals =
+        "global_defs {\nvrrp_garp_interval 0.001\nvrrp_gna_interval 0\nvrrp_garp_lower_prio_repeat 2\n}\n";
+    let text = globals.to_owned() + &instance("garp_master_repeat 7\ngarp_lower_prio_delay 0");
+    let config = parse(&text).config.expect("a valid file");
+    assert_eq!(config.spacing.arp, std::time::Duration::from_millis(1));
+    assert!(config.spacing.na.is_zero());
+    let garp = config.instances[0].garp;
+    assert_eq!((garp.repeat, garp.lower_repeat, garp.lower_delay), (7, 2, None));
+    assert!(
+        complaints(&text).iter().any(|(_, _, message)| message.contains("bad value for `vrrp_gna_interval`"))
+    );
+    let plain = parse(&instance("garp_master_repeat 7")).config.expect("a valid file").instances[0].garp;
+    assert_eq!((plain.lower_repeat, plain.lower_delay), (7, plain.delay));
+}
+
 /// keepalived resolves the version at the end of the file.
 #[test]
 fn the_version_may_stand_below() {

@@ -46,6 +46,10 @@ pub struct InstanceStatus {
     pub vrid: u8,
     /// Protocol version.
     pub version: u8,
+    /// Its sync group.
+    pub group: Option<String>,
+    /// As backup: whether it would be master, but for its sync group.
+    pub waits_for_group: bool,
     /// Priority after tracking.
     pub priority: u8,
     /// Priority in the file.

@@ -44,6 +44,10 @@ fn instance_lines(instance: &InstanceStatus, line: &mut impl FnMut(String)) {
         let who = if master.is_self { ", this router" } else { "" };
         line(format!("  master     {} with priority {}{who}", master.address, master.priority));
     }
+    if let Some(group) = &instance.group {
+        let waits = if instance.waits_for_group { ", whose other members still hear a master" } else { "" };
+        line(format!("  group      {group}{waits}"));
+    }
     let vips: Vec<String> = instance.vips.iter().map(ToString::to_string).collect();
     line(format!("  addresses  {}", vips.join(", ")));
     if let Some(lease) = instance.lease_seconds {

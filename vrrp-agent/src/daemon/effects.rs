@@ -8,7 +8,7 @@ use nix::sys::eventfd::EventFd;
 use rtnetlink::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::engine::{Command, Effect};
+use super::engine::{Command, Effect, Notice};
 use super::status::{explain, state_name};
 use crate::config::{InstanceConfig, Vip};
 use crate::dataplane::Slot;
@@ -92,6 +92,16 @@ impl Executor {
                 tracing::warn!(
                     "{name}: {address} is claimed by {mac} too; it was answered with our own claim"
                 );
+            }
+            Effect::Notice { slot, notice, address } => {
+                let name = &self.engineer.names[slot];
+                let what = match notice {
+                    Notice::OtherAddresses => {
+                        "advertises other addresses than we do: compare virtual_ipaddress"
+                    }
+                    Notice::TwoOwners => "has priority 255 like us: only one router owns the addresses",
+                };
+                tracing::warn!("{name}: {address} {what}");
             }
             Effect::Failed { slot, doing, error } => {
                 tracing::error!("{}: cannot {doing}: {error}", self.engineer.names[slot]);

@@ -4,7 +4,6 @@
 //! What has arrived is handed in before a deadline that has passed. Nothing in here logs, forks or speaks netlink: what
 //! might block is an [`Effect`], carried out elsewhere.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
@@ -17,8 +16,9 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use vrrp_ebpf::abi::{InstanceKey, Role};
-use vrrp_ebpf::advert::Rules;
+use vrrp_ebpf::advert::{Address, Advert, List, PRIORITY_OWNER, Rules};
 
+use super::announcements::Announcements;
 use super::frames::{Frames, Packet};
 use super::status::StatusPage;
 use crate::control::Snapshot;
@@ -28,6 +28,7 @@ use crate::net::NetError;
 use crate::net::transmit::{Outgoing, Transmitter};
 use crate::track::Health;
 use crate::vrrp::{Cause, Instance, Output, State, Time, Watch, group};
+use crate::wire::advert::ip;
 use crate::wire::ethernet::Mac;
 
 /// How often the kernel's watches are looked over, should an event have been lost.
@@ -63,8 +64,19 @@ pub(super) enum Effect {
     Transition { slot: Slot, from: State, to: State, cause: Cause, priority: u8, late: Option<Duration> },
     /// Another host claims an address that we hold; it was answered.
     Conflict { slot: Slot, address: std::net::IpAddr, mac: Mac },
+    /// The routers do not agree about what they share.
+    Notice { slot: Slot, notice: Notice, address: std::net::IpAddr },
     /// Something failed that the operator should know.
     Failed { slot: Slot, doing: &'static str, error: String },
+}
+
+/// In what another router differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// It advertises other addresses.
+    OtherAddresses,
+    /// Both own the addresses (erratum 8298, RFC 9568 section 8.3.2).
+    TwoOwners,
 }
 
 /// One instance and what it needs besides its state machine.
@@ -79,6 +91,8 @@ pub(super) struct Router {
     /// Until when the addresses are ours if no further advert leaves.
     pub(super) lease_until: Option<Time>,
     complained: Option<Time>,
+    /// What was last said of which router.
+    noticed: Option<(Notice, Address)>,
 }
 
 impl Router {
@@ -98,6 +112,7 @@ impl Router {
             group,
             lease_until: None,
             complained: None,
+            noticed: None,
         }
     }
 
@@ -130,8 +145,7 @@ pub(super) struct Engine {
     timer: TimerFd,
     epoll: Epoll,
     adverts: Vec<Queued>,
-    /// What is announced, after all adverts and a few at a time.
-    announcements: VecDeque<(Slot, Packet)>,
+    announcements: Announcements,
     next_sweep: Time,
     status: StatusPage,
 }
@@ -176,7 +190,7 @@ impl Engine {
             timer,
             epoll,
             adverts: Vec::new(),
-            announcements: VecDeque::new(),
+            announcements: Announcements::new(status.config.spacing),
             next_sweep,
             status,
         })
@@ -205,7 +219,7 @@ impl Engine {
     fn sleep(&mut self) -> io::Result<()> {
         let deadline = self.routers.iter().filter_map(|router| router.machine.next_deadline()).min();
         let sweep = self.kernel_watches().then_some(self.next_sweep);
-        let more = (!self.announcements.is_empty()).then(Time::default);
+        let more = self.announcements.next();
         match [deadline, sweep, more].into_iter().flatten().min() {
             // A time of zero would stop the timer instead.
             Some(at) => {
@@ -296,6 +310,7 @@ impl Engine {
     fn take_signal(&mut self, signal: Signal, now: Time) {
         match signal {
             Signal::Advert { slot, advert, watch } => {
+                self.notice(slot, &advert);
                 self.routers[slot].machine.handle_advert(now, &advert, watch);
                 self.react(slot, now, None);
             }
@@ -304,6 +319,21 @@ impl Engine {
                 self.react(slot, now, Some(now - deadline));
             }
             Signal::Conflict { slot, address, mac } => self.tell(Effect::Conflict { slot, address, mac }),
+        }
+    }
+
+    /// What is wrong with the routers of an instance rather than with one of them: said once for each that differs.
+    fn notice(&mut self, slot: Slot, advert: &Advert) {
+        let router = &mut self.routers[slot];
+        let notice = match (advert.priority, advert.list) {
+            (PRIORITY_OWNER, _) if router.machine.priority() == PRIORITY_OWNER => Notice::TwoOwners,
+            (_, List::Other) => Notice::OtherAddresses,
+            (_, List::Same) => return,
+        };
+        let said = Some((notice, advert.source));
+        if std::mem::replace(&mut router.noticed, said) != said {
+            let address = ip(router.key.family, &advert.source);
+            self.tell(Effect::Notice { slot, notice, address });
         }
     }
 
@@ -354,8 +384,9 @@ impl Engine {
                 }
                 Output::Announce { repeat } => {
                     for _ in 0..repeat {
-                        let packets = router.frames.announcements().iter().cloned();
-                        self.announcements.extend(packets.map(|packet| (slot, packet)));
+                        for announcement in router.frames.announcements() {
+                            self.announcements.push(slot, announcement.clone());
+                        }
                     }
                 }
                 Output::Install => {
@@ -364,8 +395,8 @@ impl Engine {
                 }
                 Output::Withdraw => {
                     router.lease_until = None;
-                    // Where the addresses were is not said any more. Adverts are: a last one, or a resignation.
-                    self.announcements.retain(|&(of, _)| of != slot);
+                    // Adverts are still sent: a last one, or a resignation.
+                    self.announcements.forget(slot);
                     self.tell(Effect::Withdraw { slot });
                 }
                 Output::Transition { from, to, cause } => {
@@ -381,9 +412,8 @@ impl Engine {
     /// longer than the peers' patience.
     fn flush(&mut self) {
         let adverts = std::mem::take(&mut self.adverts);
-        let announcements: Vec<(Slot, Packet)> =
-            self.announcements.drain(..self.announcements.len().min(ROUND_MAX)).collect();
         let heartbeat = host::now();
+        let announcements = self.announcements.take(heartbeat, ROUND_MAX);
         let outgoing: Vec<Outgoing<'_>> = adverts.iter().map(|queued| queued.packet.outgoing()).collect();
         let mut failures = vec![None; adverts.len()];
         self.transmitter.send(&outgoing, |index, error| failures[index] = Some(error.to_string()));
@@ -401,7 +431,10 @@ impl Engine {
                 Some(error) => self.complain(slot, heartbeat, "send an advert", error),
             }
         }
-        let outgoing: Vec<Outgoing<'_>> = announcements.iter().map(|(_, packet)| packet.outgoing()).collect();
+        let outgoing: Vec<Outgoing<'_>> = announcements
+            .iter()
+            .map(|(_, a)| Outgoing::Frame { ifindex: a.ifindex, bytes: &a.bytes })
+            .collect();
         let mut failed = Vec::new();
         self.transmitter.send(&outgoing, |index, error| failed.push((announcements[index].0, error)));
         for (slot, error) in failed {

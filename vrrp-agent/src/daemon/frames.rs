@@ -40,6 +40,23 @@ impl Packet {
     }
 }
 
+/// What announces an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// Gratuitous ARP.
+    Arp,
+    /// An unsolicited neighbour advertisement.
+    Neighbour,
+}
+
+/// A frame that announces an address.
+#[derive(Clone, Debug)]
+pub(super) struct Announcement {
+    pub(super) ifindex: u32,
+    pub(super) kind: Kind,
+    pub(super) bytes: Arc<[u8]>,
+}
+
 /// All packets that an instance sends.
 #[derive(Clone, Debug)]
 pub(super) struct Frames {
@@ -48,7 +65,7 @@ pub(super) struct Frames {
     sealer: Option<Sealer>,
     adverts: Vec<Packet>,
     resignations: Vec<Packet>,
-    announcements: Vec<Packet>,
+    announcements: Vec<Announcement>,
 }
 
 /// What does not change about an instance's adverts.
@@ -148,11 +165,11 @@ impl Frames {
                     None => (link.index, mac),
                     Some(dev) => link_of(dev).map(|link| (link.index, link.mac))?,
                 };
-                let bytes = match vip.address {
-                    IpAddr::V4(address) => gratuitous_arp(mac, address),
-                    IpAddr::V6(address) => unsolicited_advertisement(mac, address),
+                let (kind, bytes) = match vip.address {
+                    IpAddr::V4(address) => (Kind::Arp, gratuitous_arp(mac, address)),
+                    IpAddr::V6(address) => (Kind::Neighbour, unsolicited_advertisement(mac, address)),
                 };
-                Some(Packet::Frame { ifindex, bytes: bytes.into() })
+                Some(Announcement { ifindex, kind, bytes: bytes.into() })
             })
             .collect();
         let builder = Builder {
@@ -185,7 +202,7 @@ impl Frames {
     }
 
     /// A gratuitous ARP or neighbour advertisement for each address.
-    pub(super) fn announcements(&self) -> &[Packet] {
+    pub(super) fn announcements(&self) -> &[Announcement] {
         &self.announcements
     }
 }

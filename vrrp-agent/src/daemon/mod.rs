@@ -1,6 +1,7 @@
 //! The loop that joins the rooms: reads the file, looks at the host, starts the engine, carries out its effects. Decides
 //! nothing about the protocol.
 
+mod announcements;
 mod effects;
 mod engine;
 mod frames;

@@ -71,6 +71,8 @@ impl StatusPage {
             interface: config.interface.clone(),
             vrid: config.vrid,
             version: config.version as u8,
+            group: self.config.groups.iter().find(|g| g.members.contains(&slot)).map(|g| g.name.clone()),
+            waits_for_group: machine.claims(),
             priority: machine.priority(),
             base_priority: config.priority,
             interval_seconds: config.interval.as_secs_f64(),

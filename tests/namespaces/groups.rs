@@ -1,0 +1,107 @@
+//! Sync groups: a router between two networks is master in both or in none. Ours among themselves and with keepalived.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use nix::sys::signal::Signal;
+use vrrp_tests::lab::{Host, Lab, Process};
+
+use crate::common::{Daemon, HIGH, LOW, PATIENCE};
+
+const INSIDE: &str = "192.168.1.10";
+const OUTSIDE: &str = "192.168.2.10";
+
+fn config(priority: u8) -> String {
+    let instance = |name: &str, interface: &str, vrid: u8, vip: &str| {
+        format!(
+            "vrrp_instance {name} {{\ninterface {interface}\nvirtual_router_id {vrid}\npriority {priority}\nadvert_int 1\n\
+             authentication {{\nauth_type PASS\nauth_pass 1111\n}}\nvirtual_ipaddress {{\n{vip}/24\n}}\n}}\n"
+        )
+    };
+    let group = "vrrp_sync_group VG {\ngroup {\nINSIDE\nOUTSIDE\n}\n}\n";
+    instance("INSIDE", "eth0", 51, INSIDE) + &instance("OUTSIDE", "eth1", 52, OUTSIDE) + group
+}
+
+struct Routers {
+    first: Process,
+    second: Process,
+    h1: Host,
+    h2: Host,
+    _lab: Lab,
+}
+
+impl Routers {
+    /// Host 1 is master in both networks.
+    fn start(high: Daemon, low: Daemon) -> Result<Self> {
+        let lab = Lab::new()?;
+        let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
+        for host in [&h1, &h2] {
+            lab.second_interface(host)?;
+        }
+        let first = high.start_with(&h1, &config(HIGH))?;
+        let second = low.start_with(&h2, &config(LOW))?;
+        both(&h1, true)?;
+        Ok(Self { first, second, h1, h2, _lab: lab })
+    }
+}
+
+fn both(host: &Host, present: bool) -> Result<()> {
+    host.wait_for_address(INSIDE, present, PATIENCE)?;
+    host.wait_for_address(OUTSIDE, present, PATIENCE)
+}
+
+fn moves_as_one(high: Daemon, low: Daemon) -> Result<()> {
+    let Routers { first, second, h1, h2, _lab } = Routers::start(high, low)?;
+    // One leg is lost: both networks move, and return.
+    h1.run("ip", &["link", "set", "eth1", "down"])?;
+    both(&h2, true)?;
+    both(&h1, false)?;
+    h1.run("ip", &["link", "set", "eth1", "up"])?;
+    both(&h1, true)?;
+    both(&h2, false)?;
+    // A resignation, and silence.
+    first.stop()?;
+    both(&h2, true)?;
+    let first = high.start_with(&h1, &config(HIGH))?;
+    both(&h1, true)?;
+    both(&h2, false)?;
+    first.signal(Signal::SIGKILL)?;
+    both(&h2, true)?;
+    drop(first);
+    let _first = high.start_with(&h1, &config(HIGH))?;
+    both(&h1, true)?;
+    both(&h2, false)?;
+    second.stop()?;
+    Ok(())
+}
+
+#[test]
+fn ours_move_as_one() -> Result<()> {
+    moves_as_one(Daemon::Ours, Daemon::Ours)
+}
+
+#[test]
+fn our_master_its_backup_move_as_one() -> Result<()> {
+    moves_as_one(Daemon::Ours, Daemon::Keepalived)
+}
+
+#[test]
+fn its_master_our_backup_move_as_one() -> Result<()> {
+    moves_as_one(Daemon::Keepalived, Daemon::Ours)
+}
+
+/// A backup that still hears the master in one network does not take over the other.
+#[test]
+fn half_a_silence_moves_nothing() -> Result<()> {
+    let routers = Routers::start(Daemon::Ours, Daemon::Ours)?;
+    routers.h2.deafen_second_interface()?;
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!([routers.h2.state(0), routers.h2.state(1)], ["backup", "backup"]);
+    assert_eq!([routers.h1.state(0), routers.h1.state(1)], ["master", "master"]);
+    // Then the other as well.
+    routers.first.signal(Signal::SIGKILL)?;
+    both(&routers.h2, true)?;
+    let log = routers.second.log();
+    assert!(log.contains("INSIDE: BACKUP -> MASTER"), "{log}");
+    Ok(())
+}
