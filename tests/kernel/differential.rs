@@ -99,6 +99,22 @@ fn by_the_rule(datagram: &Datagram<'_>, instances: &[Instance]) -> Option<(&'sta
     Some((name, List::Same))
 }
 
+/// What the stack makes of tags of VLAN 0 before a packet socket sees the frame, and XDP of what is ours. None if it is of
+/// another VLAN.
+fn untagged(frame: &[u8]) -> Option<Vec<u8>> {
+    let mut frame = frame.to_vec();
+    for _ in 0..2 {
+        match frame.get(12..16) {
+            Some([0x81, 0x00, high, 0] | [0x88, 0xa8, high, 0]) if high & 0x0f == 0 => {
+                frame.drain(12..16);
+            }
+            Some([0x81, 0x00, ..] | [0x88, 0xa8, ..]) => return None,
+            Some(_) | None => break,
+        }
+    }
+    Some(frame)
+}
+
 /// The shared rule on the host, from the bytes on: its own reading of what the frame holds.
 fn on_the_host(frame: &[u8], instances: &[Instance]) -> Option<(&'static str, List)> {
     let Class::Vrrp(carrier) = classify(frame) else { return None };
@@ -124,11 +140,12 @@ fn kernel_sockets_and_host_agree_about_every_frame() -> Result<()> {
         if frame.len() < 14 {
             continue;
         }
-        let sockets = match advert_in(&frame) {
+        let plain = untagged(&frame).unwrap_or_default();
+        let sockets = match advert_in(&plain) {
             Some(Heard::Plain(datagram)) => by_the_rule(&datagram, &instances),
             Some(Heard::Sealed(_)) | None => None,
         };
-        let host = on_the_host(&frame, &instances);
+        let host = on_the_host(&plain, &instances);
         let action = program.run(&frame)?;
         let after = program.counters()?;
         let counted: Vec<&str> = after

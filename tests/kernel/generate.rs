@@ -30,8 +30,12 @@ pub(crate) fn frame(random: &mut Random) -> Vec<u8> {
             frame.extend((0..more).map(|_| random.byte()));
         }
         8 => {
-            let tag = *random.pick(&[[0x81, 0x00, 0, 100], [0x88, 0xa8, 0, 7], [0x81, 0x00, 0, 0]]);
-            frame.splice(12..12, tag);
+            // Of VLAN 0, with and without a priority, and of others; sometimes two.
+            let tags = [[0x81, 0x00, 0, 100], [0x88, 0xa8, 0, 7], [0x81, 0x00, 0, 0], [0x88, 0xa8, 0xe0, 0]];
+            for _ in 0..=random.below(2) {
+                let tag = *random.pick(&tags);
+                frame.splice(12..12, tag);
+            }
         }
         9 => {
             for _ in 0..=random.below(6) {

@@ -23,7 +23,7 @@ fn advert(vrid: u8) -> Vec<u8> {
 
 #[test]
 fn what_the_ring_has_no_room_for_is_told_with_the_next_advert() -> Result<()> {
-    let mut program = Program::load_with(RING_BYTES)?;
+    let mut program = Program::load_with(RING_BYTES, false)?;
     // Not the numbers that mean something else in the differential test.
     let vrids = 10..10 + INSTANCES;
     for vrid in vrids.clone() {

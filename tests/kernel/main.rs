@@ -4,4 +4,5 @@ mod corpus;
 mod differential;
 mod generate;
 mod lost;
+mod ownership;
 mod program;

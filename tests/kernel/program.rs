@@ -1,11 +1,14 @@
 //! The program, loaded for itself, with instances in its maps.
 
 use anyhow::{Context as _, Result};
-use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use std::net::IpAddr;
+
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use vrrp_agent::dataplane::{Cell, OBJECT};
-use vrrp_ebpf::abi::{Counters, Instance, InstanceKey};
+use vrrp_agent::wire::advert::{address as wire_address, family};
+use vrrp_ebpf::abi::{Counters, Instance, InstanceKey, Lease, Vip, VipKey, Vmac, VmacKey};
 
 /// What a test run's frames arrive on: the loopback interface.
 pub(crate) const IFINDEX: u32 = 1;
@@ -15,6 +18,9 @@ pub(crate) struct Program {
     counters: PerCpuArray<MapData, Cell<Counters>>,
     instances: HashMap<MapData, Cell<InstanceKey>, Cell<Instance>>,
     events: RingBuf<MapData>,
+    vips: HashMap<MapData, Cell<VipKey>, Cell<Vip>>,
+    vmacs: HashMap<MapData, Cell<VmacKey>, Cell<Vmac>>,
+    leases: Array<MapData, Cell<Lease>>,
 }
 
 /// What the program does with a frame.
@@ -27,13 +33,15 @@ pub(crate) enum Action {
 
 impl Program {
     pub(crate) fn load() -> Result<Self> {
-        Self::load_with(vrrp_ebpf::abi::EVENTS_BYTES)
+        Self::load_with(vrrp_ebpf::abi::EVENTS_BYTES, false)
     }
 
-    /// With a ring of so many bytes.
-    pub(crate) fn load_with(ring_bytes: usize) -> Result<Self> {
-        let mut ebpf =
-            EbpfLoader::new().map_max_entries("events", u32::try_from(ring_bytes)?).load(OBJECT)?;
+    /// With a ring of so many bytes, and looking at where packets go if some addresses accept none.
+    pub(crate) fn load_with(ring_bytes: usize, refusing: bool) -> Result<Self> {
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries("events", u32::try_from(ring_bytes)?)
+            .override_global("REFUSING", &u32::from(refusing), true)
+            .load(OBJECT)?;
         for name in ["vrrp", "prepare"] {
             let program: &mut Xdp = ebpf.program_mut(name).context("no program")?.try_into()?;
             program.load().context("load the program; needs root")?;
@@ -41,7 +49,10 @@ impl Program {
         let counters = ebpf.take_map("counters").context("no counters")?.try_into()?;
         let instances = ebpf.take_map("instances").context("no instances")?.try_into()?;
         let events = ebpf.take_map("events").context("no events")?.try_into()?;
-        Ok(Self { ebpf, counters, instances, events })
+        let vips = ebpf.take_map("vips").context("no vips")?.try_into()?;
+        let vmacs = ebpf.take_map("vmacs").context("no vmacs")?.try_into()?;
+        let leases = ebpf.take_map("leases").context("no leases")?.try_into()?;
+        Ok(Self { ebpf, counters, instances, events, vips, vmacs, leases })
     }
 
     /// Makes a slot's timer, as the agent does before it attaches the program.
@@ -64,15 +75,40 @@ impl Program {
         Ok(self.instances.insert(Cell(instance.key), Cell(*instance), 0)?)
     }
 
+    pub(crate) fn set_vip(&mut self, address: IpAddr, vip: Vip) -> Result<()> {
+        let key = VipKey { ifindex: IFINDEX, family: family(address), address: wire_address(address) };
+        Ok(self.vips.insert(Cell(key), Cell(vip), 0)?)
+    }
+
+    pub(crate) fn set_vmac(&mut self, mac: [u8; 6], vmac: Vmac) -> Result<()> {
+        let key = VmacKey { ifindex: IFINDEX, mac, reserved: 0 };
+        Ok(self.vmacs.insert(Cell(key), Cell(vmac), 0)?)
+    }
+
+    pub(crate) fn set_lease(&mut self, slot: u32, lease: Lease) -> Result<()> {
+        Ok(self.leases.set(slot, Cell(lease), 0)?)
+    }
+
     pub(crate) fn run(&mut self, frame: &[u8]) -> Result<Action> {
+        Ok(self.run_to(frame)?.0)
+    }
+
+    /// With the frame as the program leaves it.
+    pub(crate) fn run_to(&mut self, frame: &[u8]) -> Result<(Action, Vec<u8>)> {
         let program: &mut Xdp = self.ebpf.program_mut("vrrp").context("no program")?.try_into()?;
-        let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
-        match program.test_run(options)?.return_value {
-            1 => Ok(Action::Drop),
-            2 => Ok(Action::Pass),
-            3 => Ok(Action::Send),
+        let mut out = vec![0; frame.len() + 64];
+        let options =
+            TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..TestRunOptions::default() };
+        let result = program.test_run(options)?;
+        let length = usize::try_from(result.data_size_out)?;
+        out.truncate(length);
+        let action = match result.return_value {
+            1 => Action::Drop,
+            2 => Action::Pass,
+            3 => Action::Send,
             other => anyhow::bail!("XDP action {other}"),
-        }
+        };
+        Ok((action, out))
     }
 
     /// The number of events in the ring, which is empty then.

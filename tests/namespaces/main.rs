@@ -15,3 +15,4 @@ mod reference;
 mod scripts;
 mod sealed;
 mod service;
+mod vmac;

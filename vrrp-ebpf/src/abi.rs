@@ -27,7 +27,7 @@ macro_rules! plain {
         const _: () = assert!(size_of::<$name>() == $size);
     )+};
 }
-plain! { InstanceKey: 12, Instance: 120, VipKey: 24, Vip: 12, Lease: 24, Watchdog: 128, Counters: 248, Event: 72 }
+plain! { InstanceKey: 12, Instance: 120, VipKey: 24, Vip: 12, VmacKey: 12, Vmac: 12, Lease: 24, Watchdog: 128, Counters: 272, Event: 72 }
 
 /// Key of `instances`: a virtual router as the wire names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,6 +101,30 @@ pub struct Vip {
     /// The instance's index in `leases` and `watchdogs`.
     pub slot: u32,
     /// The hardware address to answer with.
+    pub mac: [u8; 6],
+    /// 1 if the stack may have what is sent to the address (RFC 9568's `Accept_Mode`), 0 if not.
+    pub accept: u16,
+}
+
+/// Key of `vmacs`: the hardware address of a virtual router on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct VmacKey {
+    /// Interface that frames to it arrive on.
+    pub ifindex: u32,
+    /// 00:00:5e:00:01:VRID, or 02 for IPv6 (RFC 9568 section 7.3).
+    pub mac: [u8; 6],
+    /// Zero.
+    pub reserved: u16,
+}
+
+/// Value of `vmacs`, written by the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Vmac {
+    /// The instance's index in `leases` and `watchdogs`.
+    pub slot: u32,
+    /// The interface's own hardware address, which frames are given while we are master.
     pub mac: [u8; 6],
     /// Zero.
     pub reserved: u16,
@@ -243,6 +267,12 @@ counters! {
     nd_defended,
     /// Such claims, not answered because one just was.
     nd_defence_limited,
+    /// Frames to a virtual router's hardware address, handed to the stack because we are master.
+    vmac_admitted,
+    /// Such frames, dropped because we are not.
+    vmac_dropped,
+    /// Packets to an address that accepts none (`no_accept`), dropped.
+    unaccepted,
     /// Events that did not fit in the ring; the agent's sweep finds what they said.
     event_lost,
     /// Timers that could not be set; the agent's sweep finds the deadline.

@@ -6,15 +6,15 @@ use core::ffi::c_void;
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::bpf_timer;
 use aya_ebpf::helpers::{
-    bpf_ktime_get_ns, bpf_timer_init, bpf_timer_set_callback, bpf_timer_start, bpf_xdp_adjust_tail,
-    bpf_xdp_load_bytes,
+    bpf_ktime_get_ns, bpf_timer_init, bpf_timer_set_callback, bpf_timer_start, bpf_xdp_adjust_head,
+    bpf_xdp_adjust_tail, bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::XdpContext;
 use vrrp_ebpf::abi::{Counters, Watchdog};
 use vrrp_ebpf::advert::MESSAGE_MAX;
 
 use crate::maps::SCRATCH_BYTES;
-use vrrp_ebpf::frame::{Frame, Header};
+use vrrp_ebpf::frame::{Frame, Header, MACS, TAG};
 
 /// A frame in packet memory.
 pub(crate) struct Packet<'a>(pub(crate) &'a XdpContext);
@@ -50,6 +50,14 @@ impl Packet<'_> {
         let now = self.0.data_end() - self.0.data();
         // SAFETY: the context is this program's; its pointers are read anew after this.
         unsafe { bpf_xdp_adjust_tail(self.0.ctx, length as i32 - now as i32) == 0 }
+    }
+
+    /// Takes a tag off the frame; false if it cannot be done.
+    #[inline(always)]
+    pub(crate) fn untag(&self) -> bool {
+        let Some(macs) = self.load::<[u8; MACS]>(0) else { return false };
+        // SAFETY: the context is this program's; its pointers are read anew after this.
+        self.store(TAG, &macs) && unsafe { bpf_xdp_adjust_head(self.0.ctx, TAG as i32) == 0 }
     }
 
     /// Copies `length` bytes from an offset into the scratch buffer, where the verifier can follow an index; `None` if
@@ -89,6 +97,13 @@ pub(crate) fn copy_to<T: Copy>(from: *const T, to: *mut T) -> &'static T {
         *to = *from;
         &*to
     }
+}
+
+/// Reads a constant that the loader may have set to something else than the compiler knows.
+#[inline(always)]
+pub(crate) fn constant(value: &u32) -> u32 {
+    // SAFETY: a reference.
+    unsafe { core::ptr::read_volatile(value) }
 }
 
 /// Copies a map value.

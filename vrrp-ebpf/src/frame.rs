@@ -106,6 +106,14 @@ impl Carrier {
 const ETHERTYPE_IPV4: u16 = EtherType::Ipv4 as u16;
 const ETHERTYPE_IPV6: u16 = EtherType::Ipv6 as u16;
 const ETHERTYPE_ARP: u16 = EtherType::Arp as u16;
+const ETHERTYPE_8021Q: u16 = EtherType::Ieee8021q as u16;
+const ETHERTYPE_8021AD: u16 = EtherType::Ieee8021ad as u16;
+/// Bytes of a tag.
+pub const TAG: usize = 4;
+/// Bytes of the two hardware addresses in front of it.
+pub const MACS: usize = 12;
+/// The VLAN in a tag.
+const VLAN_ID: u16 = 0x0fff;
 /// Hardware type Ethernet, protocol type IPv4, address lengths 6 and 4 (RFC 826).
 const ARP_ETHERNET_IPV4: (u16, u16, u8, u8) = (1, 0x0800, 6, 4);
 /// More-fragments flag and fragment offset.
@@ -116,6 +124,8 @@ const FRAGMENT: u16 = 0x3fff;
 pub enum Kind {
     /// The stack's.
     Other,
+    /// With a tag of 802.1Q or 802.1ad; see [`tagged`].
+    Tagged,
     /// IPv4 with protocol 112.
     VrrpV4,
     /// IPv6 with next header 112.
@@ -126,6 +136,12 @@ pub enum Kind {
     Icmpv6,
 }
 
+/// What the hardware addresses of virtual routers begin with; then 1 for IPv4 or 2 for IPv6, and the VRID.
+const VIRTUAL_ROUTER: u32 = 0x0000_5e00;
+/// Offset of the destination in an IPv4 frame.
+const IPV4_DESTINATION: usize = EthHdr::LEN + 16;
+/// Offset of the destination in an IPv6 frame.
+const IPV6_DESTINATION: usize = EthHdr::LEN + 24;
 /// Offset of the protocol in an IPv4 frame.
 const IPV4_PROTOCOL: usize = EthHdr::LEN + 9;
 /// Offset of the next header in an IPv6 frame.
@@ -135,8 +151,25 @@ const IPV6_NEXT_HEADER: usize = EthHdr::LEN + 6;
 #[inline(always)]
 pub fn kind<F: Frame + ?Sized>(frame: &F) -> Kind {
     let Some(ethernet) = frame.load::<EthHdr>(0) else { return Kind::Other };
-    let protocol = |at| frame.load::<[u8; 1]>(at);
-    match ethernet.ether_type {
+    payload_kind(frame, ethernet.ether_type, 0)
+}
+
+/// The kind of what is behind a tag of VLAN 0, which says a priority and no VLAN (802.1Q section 6.9.1): the same as without
+/// the tag. What has another tag is of another network.
+#[inline(always)]
+pub fn tagged<F: Frame + ?Sized>(frame: &F) -> Kind {
+    let Some(tag) = frame.load::<[u8; 4]>(MACS + 2) else { return Kind::Other };
+    if u16::from_be_bytes([tag[0], tag[1]]) & VLAN_ID != 0 {
+        return Kind::Other;
+    }
+    payload_kind(frame, u16::from_ne_bytes([tag[2], tag[3]]), TAG)
+}
+
+/// The kind by the type of the payload, behind so many bytes of tags.
+#[inline(always)]
+fn payload_kind<F: Frame + ?Sized>(frame: &F, ether_type: u16, tags: usize) -> Kind {
+    let protocol = |at| frame.load::<[u8; 1]>(at + tags);
+    match ether_type {
         ETHERTYPE_IPV4 => match protocol(IPV4_PROTOCOL) {
             Some([PROTOCOL]) => Kind::VrrpV4,
             _ => Kind::Other,
@@ -147,6 +180,7 @@ pub fn kind<F: Frame + ?Sized>(frame: &F) -> Kind {
             _ => Kind::Other,
         },
         ETHERTYPE_ARP => Kind::Arp,
+        ETHERTYPE_8021Q | ETHERTYPE_8021AD => Kind::Tagged,
         _ => Kind::Other,
     }
 }
@@ -155,11 +189,37 @@ pub fn kind<F: Frame + ?Sized>(frame: &F) -> Kind {
 #[inline(always)]
 pub fn classify<F: Frame + ?Sized>(frame: &F) -> Class {
     match kind(frame) {
-        Kind::Other => Class::Other,
+        // The stack takes a tag of VLAN 0 off before anybody on the host sees the frame.
+        Kind::Other | Kind::Tagged => Class::Other,
         Kind::VrrpV4 => carrier(frame, Family::V4).map_or(Class::Other, Class::Vrrp),
         Kind::VrrpV6 => carrier(frame, Family::V6).map_or(Class::Other, Class::Vrrp),
         Kind::Arp => arp(frame).map_or(Class::Other, Class::Arp),
         Kind::Icmpv6 => neighbour(frame).map_or(Class::Other, Class::Nd),
+    }
+}
+
+/// The hardware address of a virtual router, if the frame goes to one (RFC 9568 section 7.3). One comparison for all others.
+#[inline(always)]
+pub fn to_virtual_router<F: Frame + ?Sized>(frame: &F) -> Option<[u8; 6]> {
+    let mac = frame.load::<[u8; 6]>(0)?;
+    let prefix = u32::from_be_bytes([mac[0], mac[1], mac[2], mac[3]]);
+    (prefix == VIRTUAL_ROUTER && matches!(mac[4], 1 | 2)).then_some(mac)
+}
+
+/// Where a packet goes that is not ours to judge.
+#[inline(always)]
+pub fn destination<F: Frame + ?Sized>(frame: &F) -> Option<(Family, Address)> {
+    let ethernet = frame.load::<EthHdr>(0)?;
+    match ethernet.ether_type {
+        ETHERTYPE_IPV4 => {
+            let address = frame.load::<[u8; 4]>(IPV4_DESTINATION)?;
+            Some((Family::V4, Address::v4(address)))
+        }
+        ETHERTYPE_IPV6 => {
+            let address = frame.load::<[u8; 16]>(IPV6_DESTINATION)?;
+            Some((Family::V6, Address::v6(address)))
+        }
+        _ => None,
     }
 }
 

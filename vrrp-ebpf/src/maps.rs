@@ -4,13 +4,23 @@ use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use vrrp_ebpf::abi::{
-    Counters, EVENTS_BYTES, Event, INSTANCES_MAX, Instance, InstanceKey, Lease, VIPS_MAX, Vip, VipKey,
-    Watchdog,
+    Counters, EVENTS_BYTES, Event, INSTANCES_MAX, Instance, InstanceKey, Lease, VIPS_MAX, Vip, VipKey, Vmac,
+    VmacKey, Watchdog,
 };
 
 // Not preallocated: an update then puts a new element in the old one's place, and hardly ever reuses its memory at once, as
 // it always does with preallocated elements.
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
+
+/// 1 if an instance has `no_accept`: otherwise nobody pays for looking where packets go. Set by the agent before it loads the
+/// program, so that the kernel knows it for a constant.
+#[unsafe(no_mangle)]
+static REFUSING: u32 = 0;
+
+#[inline(always)]
+pub(crate) fn refusing() -> bool {
+    crate::ctx::constant(&REFUSING) != 0
+}
 
 /// Room for the longest advert, a power of two so that a length can be masked to it.
 pub(crate) const SCRATCH_BYTES: usize = 2048;
@@ -19,6 +29,8 @@ pub(crate) const SCRATCH_BYTES: usize = 2048;
 static INSTANCES: HashMap<InstanceKey, Instance, INSTANCES_MAX, ON_DEMAND> = HashMap::new();
 #[btf_map(name = "vips")]
 static VIPS: HashMap<VipKey, Vip, VIPS_MAX, ON_DEMAND> = HashMap::new();
+#[btf_map(name = "vmacs")]
+static VMACS: HashMap<VmacKey, Vmac, INSTANCES_MAX, ON_DEMAND> = HashMap::new();
 #[btf_map(name = "leases")]
 static LEASES: Array<Lease, INSTANCES_MAX> = Array::new();
 #[btf_map(name = "watchdogs")]
@@ -43,6 +55,11 @@ pub(crate) fn instance(key: &InstanceKey) -> Option<&'static Instance> {
 #[inline(always)]
 pub(crate) fn vip(key: &VipKey) -> Option<Vip> {
     VIPS.get_ptr(key).map(crate::ctx::copy)
+}
+
+#[inline(always)]
+pub(crate) fn vmac(key: &VmacKey) -> Option<Vmac> {
+    VMACS.get_ptr(key).map(crate::ctx::copy)
 }
 
 #[inline(always)]

@@ -7,7 +7,7 @@ use aya_log_ebpf::warn;
 use network_types::arp::ArpHdr;
 use network_types::eth::{EthHdr, EtherType};
 use network_types::ip::Ipv6Hdr;
-use vrrp_ebpf::abi::{Event, EventKind, Instance, InstanceKey, Role, Vip, VipKey, Watchdog};
+use vrrp_ebpf::abi::{Event, EventKind, Instance, InstanceKey, Role, Vip, VipKey, VmacKey, Watchdog};
 use vrrp_ebpf::advert::{self, Address, Advert, Family, Judge, List, Reject};
 use vrrp_ebpf::arp;
 use vrrp_ebpf::election::{AtBackup, AtMaster};
@@ -26,13 +26,84 @@ const NOBODY: [u8; 16] = [0; 16];
 // Each handler is a function of its own, so that the stack of 512 bytes holds one of them at a time.
 #[xdp]
 pub(crate) fn vrrp(ctx: XdpContext) -> u32 {
+    if let Some(mac) = frame::to_virtual_router(&Packet(&ctx))
+        && !admit(&ctx, mac)
+    {
+        return XDP_DROP;
+    }
     match frame::kind(&Packet(&ctx)) {
-        Kind::Other => XDP_PASS,
+        Kind::Other => on_other(&ctx),
+        Kind::Tagged => on_tagged(&ctx),
         Kind::VrrpV4 => on_vrrp(&ctx, Family::V4),
         Kind::VrrpV6 => on_vrrp(&ctx, Family::V6),
         Kind::Arp => on_arp(&ctx),
         Kind::Icmpv6 => on_icmpv6(&ctx),
     }
+}
+
+/// A frame to the hardware address of a virtual router: the host's while we are master, by giving it the interface's own
+/// address, and nobody's here while we are not (RFC 9568 sections 6.4.2 and 6.4.3). False if it is to be dropped.
+#[inline(never)]
+fn admit(ctx: &XdpContext, mac: [u8; 6]) -> bool {
+    let key = VmacKey { ifindex: ctx.ingress_ifindex() as u32, mac, reserved: 0 };
+    let Some(vmac) = maps::vmac(&key) else { return true };
+    let ours = held(vmac.slot) && Packet(ctx).store(0, &vmac.mac);
+    if ours {
+        maps::count(|c| &mut c.vmac_admitted);
+    } else {
+        maps::count(|c| &mut c.vmac_dropped);
+    }
+    ours
+}
+
+/// Tags of VLAN 0 are taken off what is ours to judge; all else keeps them and is the stack's.
+#[inline(never)]
+fn on_tagged(ctx: &XdpContext) -> u32 {
+    let packet = Packet(ctx);
+    match frame::tagged(&packet) {
+        Kind::Other => XDP_PASS,
+        // A customer's tag inside a provider's.
+        Kind::Tagged => {
+            if !packet.untag() {
+                return XDP_PASS;
+            }
+            match frame::tagged(&packet) {
+                Kind::Other | Kind::Tagged => XDP_PASS,
+                kind => on_untagged(ctx, kind),
+            }
+        }
+        kind => on_untagged(ctx, kind),
+    }
+}
+
+#[inline(always)]
+fn on_untagged(ctx: &XdpContext, kind: Kind) -> u32 {
+    if !Packet(ctx).untag() {
+        return XDP_PASS;
+    }
+    match kind {
+        Kind::Other | Kind::Tagged => XDP_PASS,
+        Kind::VrrpV4 => on_vrrp(ctx, Family::V4),
+        Kind::VrrpV6 => on_vrrp(ctx, Family::V6),
+        Kind::Arp => on_arp(ctx),
+        Kind::Icmpv6 => on_icmpv6(ctx),
+    }
+}
+
+/// What is neither VRRP nor about addresses passes, unless it is for an address that accepts nothing.
+#[inline(always)]
+fn on_other(ctx: &XdpContext) -> u32 {
+    if maps::refusing() && refused(ctx) { XDP_DROP } else { XDP_PASS }
+}
+
+#[inline(never)]
+fn refused(ctx: &XdpContext) -> bool {
+    let Some((family, address)) = frame::destination(&Packet(ctx)) else { return false };
+    let refused = vip(ctx, family, address).is_some_and(|vip| vip.accept == 0);
+    if refused {
+        maps::count(|c| &mut c.unaccepted);
+    }
+    refused
 }
 
 /// Makes the timer of the slot that the frame begins with. Run by the agent before it attaches the program above, as often
@@ -211,7 +282,7 @@ fn on_arp(ctx: &XdpContext) -> u32 {
     }
     let Some(asked) = arp::asked(&packet) else { return XDP_PASS };
     let Some(vip) = vip(ctx, Family::V4, Address::v4(asked)) else { return XDP_PASS };
-    if held(&vip) {
+    if held(vip.slot) {
         let reply = arp::answer(&packet, vip.mac);
         maps::count(|c| &mut c.arp_answered);
         return send_arp(ctx, reply.tha, &reply);
@@ -224,7 +295,7 @@ fn on_arp(ctx: &XdpContext) -> u32 {
 /// An ARP packet that says to come from an address of ours.
 #[inline(always)]
 fn on_claim(ctx: &XdpContext, packet: &ArpHdr, claimed: [u8; 4], vip: &Vip) -> u32 {
-    if packet.sha == vip.mac || !held(vip) {
+    if packet.sha == vip.mac || !held(vip.slot) {
         // The new master's announcement, say: the stack's neighbour table wants it.
         return XDP_PASS;
     }
@@ -239,11 +310,12 @@ fn on_claim(ctx: &XdpContext, packet: &ArpHdr, claimed: [u8; 4], vip: &Vip) -> u
 
 #[inline(never)]
 fn on_icmpv6(ctx: &XdpContext) -> u32 {
-    let Some(message) = frame::neighbour(&Packet(ctx)) else { return XDP_PASS };
+    // Solicitations and advertisements are never refused (RFC 9568 section 6.1).
+    let Some(message) = frame::neighbour(&Packet(ctx)) else { return on_other(ctx) };
     let address = Address::v6(message.target);
     let Some(vip) = vip(ctx, Family::V6, address) else { return XDP_PASS };
     match message.kind {
-        NeighbourKind::Solicitation if held(&vip) => {
+        NeighbourKind::Solicitation if held(vip.slot) => {
             // Who asks without an address is about to take ours: all nodes are told.
             let reply = match message.source {
                 NOBODY => Reply::Unsolicited,
@@ -256,7 +328,7 @@ fn on_icmpv6(ctx: &XdpContext) -> u32 {
             maps::count(|c| &mut c.nd_swallowed);
             XDP_DROP
         }
-        NeighbourKind::Advertisement if message.mac != vip.mac && held(&vip) => {
+        NeighbourKind::Advertisement if message.mac != vip.mac && held(vip.slot) => {
             if !defence_due(&vip, address, message.mac) {
                 maps::count(|c| &mut c.nd_defence_limited);
                 return XDP_DROP;
@@ -274,11 +346,11 @@ fn vip(ctx: &XdpContext, family: Family, address: Address) -> Option<Vip> {
     maps::vip(&VipKey { ifindex: ctx.ingress_ifindex() as u32, family, address })
 }
 
-/// Whether a virtual address may be answered for now: its lease lasts, and no better claim was heard in its epoch.
+/// Whether the addresses of an instance may be answered for now: its lease lasts, and no better claim was heard in its epoch.
 #[inline(always)]
-fn held(vip: &Vip) -> bool {
-    let Some(lease) = maps::lease(vip.slot) else { return false };
-    let Some(watchdog) = maps::watchdog(vip.slot) else { return false };
+fn held(slot: u32) -> bool {
+    let Some(lease) = maps::lease(slot) else { return false };
+    let Some(watchdog) = maps::watchdog(slot) else { return false };
     ctx::now_ns() < lease.until_ns && ctx::with(watchdog, |w| w.fenced_epoch) != lease.epoch
 }
 

@@ -9,6 +9,7 @@ use vrrp_ebpf::election::Preempt;
 
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower, Weight};
 use crate::wire::advert::V3Checksum;
+use crate::wire::ethernet::Mac;
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -242,6 +243,10 @@ pub struct InstanceConfig {
     pub unicast_ttl: u8,
     /// What a version 3 checksum over IPv4 covers.
     pub v3_checksum: V3Checksum,
+    /// `use_vmac`: the hardware address of the virtual router instead of the interface's own.
+    pub vmac: Option<Vmac>,
+    /// Whether the host accepts what is sent to the addresses (`accept`, `no_accept`); its owner always does.
+    pub accept: bool,
     /// Addresses that are advertised, at most 255.
     pub vips: Vec<Vip>,
     /// Addresses that are not (`virtual_ipaddress_excluded`).
@@ -254,7 +259,26 @@ pub struct InstanceConfig {
     pub down_adverts: u32,
 }
 
+/// How the hardware address of a virtual router is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vmac {
+    /// Adverts leave from it too (RFC 9568 section 7.2).
+    All,
+    /// Adverts leave from the interface's own (`vmac_xmit_base`).
+    AddressesOnly,
+}
+
 impl InstanceConfig {
+    /// The hardware address of the virtual router (RFC 9568 section 7.3).
+    #[must_use]
+    pub fn virtual_mac(&self) -> Mac {
+        let family = match self.family {
+            Family::V4 => 1,
+            Family::V6 => 2,
+        };
+        [0x00, 0x00, 0x5e, 0x00, family, self.vrid]
+    }
+
     /// Whom the routers speak to.
     #[must_use]
     pub fn cast(&self) -> Cast {

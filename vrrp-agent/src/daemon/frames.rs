@@ -68,6 +68,14 @@ pub(super) struct Frames {
     announcements: Vec<Announcement>,
 }
 
+/// The hardware addresses that an instance sends from on its own interface.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Macs {
+    pub(super) adverts: Mac,
+    /// What its addresses are announced with.
+    pub(super) addresses: Mac,
+}
+
 /// What does not change about an instance's adverts.
 #[derive(Clone, Debug)]
 struct Builder {
@@ -129,11 +137,11 @@ fn next_in_time(last: u64, utc: Duration, replay: Replay) -> u64 {
 }
 
 impl Frames {
-    /// `mac` is what adverts and announcements on `link` come from; `link_of` finds the interface of an address's `dev`.
+    /// `macs` are for `link`; `link_of` finds the interface of an address's `dev`.
     pub(super) fn new<'l>(
         config: &InstanceConfig,
         link: &'l Link,
-        mac: Mac,
+        macs: Macs,
         source: IpAddr,
         sealer: Option<Sealer>,
         link_of: impl Fn(&str) -> Option<&'l Link>,
@@ -162,7 +170,7 @@ impl Frames {
             .addresses()
             .filter_map(|vip| {
                 let (ifindex, mac) = match vip.dev.as_deref() {
-                    None => (link.index, mac),
+                    None => (link.index, macs.addresses),
                     Some(dev) => link_of(dev).map(|link| (link.index, link.mac))?,
                 };
                 let (kind, bytes) = match vip.address {
@@ -174,7 +182,7 @@ impl Frames {
             .collect();
         let builder = Builder {
             ifindex: link.index,
-            mac,
+            mac: macs.adverts,
             source,
             cast: config.cast(),
             peers: config.peers.iter().map(|peer| peer.address).collect(),

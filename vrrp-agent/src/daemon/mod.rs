@@ -24,7 +24,7 @@ use vrrp_ebpf::abi::INSTANCES_MAX;
 
 use crate::config::Config;
 use crate::control;
-use crate::dataplane::{EbpfPlane, Mode, bpffs};
+use crate::dataplane::{DataPlane, EbpfPlane, Mode, bpffs};
 use crate::host::{self, Capability};
 use crate::net::changes::{self, Change};
 use crate::net::links;
@@ -98,11 +98,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     }
     let (mut plane, pins) = plane::open(&config, &site, choice, mode)?;
     let _memberships = site.join_groups()?;
+    let vmacs = matches!(plane, DataPlane::Ebpf(_));
+    let _taught = if vmacs { site.teach_vmacs(&config)? } else { Vec::new() };
+    let _quiet = if vmacs { site.quieten(&config) } else { Vec::new() };
     tracing::info!("data plane: {}", plane.describe());
     plane::log_messages(&mut plane);
 
     let mut tracker = Tracker::new(&config, &site.running());
-    let mut routers = site.routers(&config);
+    let mut routers = site.routers(&config, vmacs);
     for (slot, health) in tracker.changes() {
         let machine = &mut routers[slot].machine;
         machine.set_contributions(host::now(), health.contributions);

@@ -6,7 +6,7 @@ use super::Choice;
 use super::site::Site;
 use crate::config::Config;
 use crate::dataplane::bpffs::{self, PinDirectory};
-use crate::dataplane::{DataPlane, EbpfPlane, Mode, SocketPlane};
+use crate::dataplane::{Blueprint, DataPlane, EbpfPlane, Mode, SocketPlane};
 use crate::host::Capability;
 
 /// The kernel half, or sockets: losing it costs speed, never correctness.
@@ -16,8 +16,14 @@ pub(super) fn open(
     choice: Choice,
     mode: Option<Mode>,
 ) -> anyhow::Result<(DataPlane, Option<PinDirectory>)> {
-    let sockets =
-        || Ok((DataPlane::Socket(Box::new(SocketPlane::open(&site.links, site.judges(config))?)), None));
+    let sockets = || {
+        for instance in config.instances.iter().filter(|i| i.vmac.is_some() || !i.accept) {
+            let what = if instance.accept { "use_vmac" } else { "no_accept" };
+            tracing::warn!("{}: {what} needs the kernel half and has no effect", instance.name);
+        }
+        let plane = SocketPlane::open(&site.links, site.judges(config))?;
+        Ok((DataPlane::Socket(Box::new(plane)), None))
+    };
     if choice == Choice::Socket {
         return sockets();
     }
@@ -51,8 +57,14 @@ fn open_ebpf(config: &Config, site: &Site, mode: Option<Mode>) -> anyhow::Result
         );
     }
     let listener = SocketPlane::open(site.links_judged_here(config), site.judges(config))?;
-    let plane =
-        EbpfPlane::load(&site.links, config.instances.len(), &site.vips(config), &pins, mode, listener)?;
+    let blueprint = Blueprint {
+        links: &site.links,
+        slots: config.instances.len(),
+        vips: site.vips(config),
+        vmacs: site.vmacs(config),
+        mode,
+    };
+    let plane = EbpfPlane::load(&blueprint, &pins, listener)?;
     Ok((plane, pins))
 }
 

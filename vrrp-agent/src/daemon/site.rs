@@ -7,11 +7,12 @@ use vrrp_ebpf::advert::{AUTH_DATA, Auth, Cast, Family, HEADER, Judge as JudgedBy
 
 use super::effects::{Placed, place};
 use super::engine::Router;
-use super::frames::{Frames, Sealer};
-use crate::config::{Authentication, Config, InstanceConfig};
-use crate::dataplane::{Judge, Judges, Seal, Sequence, VipEntry};
+use super::frames::{Frames, Macs, Sealer};
+use crate::config::{Authentication, Config, InstanceConfig, Vmac};
+use crate::dataplane::{Judge, Judges, Seal, Sequence, VipEntry, VmacEntry};
 use crate::host;
 use crate::net::NetError;
+use crate::net::announce::QuietAboutAddresses;
 use crate::net::links::{self, Link};
 use crate::net::receive::Membership;
 use crate::vrrp::{Company, Instance, Params};
@@ -104,26 +105,70 @@ impl Site {
         let mut entries = Vec::new();
         for (slot, placed) in self.placed(config).into_iter().enumerate() {
             for Placed { vip, ifindex } in placed {
-                let mac =
+                let instance = &config.instances[slot];
+                let own =
                     self.links.iter().find(|link| link.index == ifindex).map_or([0; 6], |link| link.mac);
-                entries.push(VipEntry { slot, ifindex, address: vip.address, mac });
+                // On another interface an address is held with that interface's own.
+                let is_virtual = instance.vmac.is_some() && ifindex == self.link(slot).index;
+                let mac = if is_virtual { instance.virtual_mac() } else { own };
+                entries.push(VipEntry { slot, ifindex, address: vip.address, mac, accept: instance.accept });
             }
         }
         entries
+    }
+
+    pub(super) fn vmacs(&self, config: &Config) -> Vec<VmacEntry> {
+        let with = config.instances.iter().enumerate().filter(|(_, instance)| instance.vmac.is_some());
+        let entry = |(slot, instance): (usize, &InstanceConfig)| {
+            let link = self.link(slot);
+            VmacEntry { slot, ifindex: link.index, mac: instance.virtual_mac(), own: link.mac }
+        };
+        with.map(entry).collect()
+    }
+
+    /// Network cards learn the virtual routers' hardware addresses while these are still backup: it may take them a second.
+    pub(super) fn teach_vmacs(&self, config: &Config) -> Result<Vec<Membership>, NetError> {
+        let teach = |vmac: &VmacEntry| {
+            let link =
+                self.links.iter().find(|link| link.index == vmac.ifindex).expect("an interface of ours");
+            Membership::receive_for(link, vmac.mac)
+        };
+        self.vmacs(config).iter().map(teach).collect()
+    }
+
+    /// Where virtual routers have hardware addresses, the stack keeps quiet about their addresses. What cannot be changed is
+    /// told: clients may then have to be told of a failover.
+    pub(super) fn quieten(&self, config: &Config) -> Vec<QuietAboutAddresses> {
+        let has_vmac = |link: &&Link| self.vmacs(config).iter().any(|vmac| vmac.ifindex == link.index);
+        let make = |link: &Link| match QuietAboutAddresses::make(link) {
+            Ok(quiet) => quiet,
+            Err(error) => {
+                tracing::warn!("{error}; neighbours may learn {}'s own hardware address", link.name);
+                None
+            }
+        };
+        self.links.iter().filter(has_vmac).filter_map(make).collect()
     }
 
     fn key(&self, slot: usize, instance: &InstanceConfig) -> InstanceKey {
         InstanceKey { ifindex: self.link(slot).index, family: instance.family, vrid: instance.vrid.into() }
     }
 
-    pub(super) fn routers(&self, config: &Config) -> Vec<Router> {
+    /// `vmacs` says whether the data plane can receive for virtual hardware addresses.
+    pub(super) fn routers(&self, config: &Config, vmacs: bool) -> Vec<Router> {
         let router = |(slot, instance): (usize, &InstanceConfig)| {
             let (link, source) = (self.link(slot), self.sources[slot]);
             let group = config.groups.iter().position(|group| group.members.contains(&slot));
             let company = if group.is_some() { Company::Group } else { Company::Alone };
             let machine = Instance::new(params(instance, source, company), host::now());
             let sealer = self.sealer(slot, instance);
-            let frames = Frames::new(instance, link, link.mac, source, sealer, |name| self.named(name));
+            let (adverts, addresses) = match instance.vmac.filter(|_| vmacs) {
+                None => (link.mac, link.mac),
+                Some(Vmac::All) => (instance.virtual_mac(), instance.virtual_mac()),
+                Some(Vmac::AddressesOnly) => (link.mac, instance.virtual_mac()),
+            };
+            let macs = Macs { adverts, addresses };
+            let frames = Frames::new(instance, link, macs, source, sealer, |name| self.named(name));
             Router::new(machine, self.key(slot, instance), rules(instance, source), frames, group)
         };
         config.instances.iter().enumerate().map(router).collect()

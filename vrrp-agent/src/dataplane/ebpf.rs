@@ -1,23 +1,22 @@
 //! The data plane in the kernel: loads the XDP program, keeps its maps as wanted, reads its events.
 
 use std::fmt;
-use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::programs::ProgramError;
 use aya::programs::links::{FdLink, LinkError};
-use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use nix::fcntl::OFlag;
 use vrrp_ebpf::abi::{
-    Counters, Event, EventKind, Instance, InstanceKey, Lease, Plain, Role, Vip, VipKey, Watchdog,
+    Counters, Event, EventKind, Instance, InstanceKey, Lease, Plain, Role, Vip, VipKey, Vmac, VmacKey,
+    Watchdog,
 };
 use vrrp_ebpf::advert::{Advert, Judge, List};
 
 use super::bpffs::PinDirectory;
-use super::{Desired, KernelWatch, Signal, Slot, SocketPlane, VipEntry};
+use super::load::{Blueprint, Mode, attach_one, brief, prepare_timers, program};
+use super::{Desired, KernelWatch, Signal, Slot, SocketPlane, VipEntry, VmacEntry};
 use crate::net::links::Link;
 use crate::vrrp::{Time, Watch};
 use crate::wire::advert::{address, family, ip};
@@ -74,24 +73,6 @@ pub enum EbpfError {
     },
 }
 
-/// How the program is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// In the driver.
-    Native,
-    /// In the stack, before anything else there.
-    Generic,
-}
-
-impl Mode {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Generic => "generic",
-        }
-    }
-}
-
 /// The loaded program and its maps.
 pub struct EbpfPlane {
     ebpf: Ebpf,
@@ -114,21 +95,18 @@ impl fmt::Debug for EbpfPlane {
 }
 
 impl EbpfPlane {
-    /// Loads the program, fills in the addresses, pins everything and attaches to the interfaces. `mode` is for all of
-    /// them; without it each gets the one that works. Nothing is left attached if it fails.
+    /// Loads the program, fills in the addresses, pins everything and attaches to the interfaces. Nothing is left attached if
+    /// it fails. `listener` hears what only the agent can judge.
     ///
     /// # Errors
     /// [`EbpfError`], with what is in the way.
     pub fn load(
-        links: &[Link],
-        slots: usize,
-        vips: &[VipEntry],
+        blueprint: &Blueprint<'_>,
         pins: &PinDirectory,
-        mode: Option<Mode>,
         listener: SocketPlane,
     ) -> Result<Self, EbpfError> {
         pins.clear().map_err(|e| pin_error(pins, "", &e))?;
-        let result = Self::load_and_attach(links, slots, vips, pins.clone(), mode, listener);
+        let result = Self::load_and_attach(blueprint, pins.clone(), listener);
         if result.is_err() {
             pins.remove();
         }
@@ -136,18 +114,18 @@ impl EbpfPlane {
     }
 
     fn load_and_attach(
-        links: &[Link],
-        slots: usize,
-        vips: &[VipEntry],
+        blueprint: &Blueprint<'_>,
         pins: PinDirectory,
-        mode: Option<Mode>,
         listener: SocketPlane,
     ) -> Result<Self, EbpfError> {
+        let &Blueprint { links, slots, ref vips, ref vmacs, mode } = blueprint;
+        let refusing = u32::from(vips.iter().any(|vip| !vip.accept));
         // As many slots as there are instances, so that a dump shows them and no others.
         let entries = u32::try_from(slots).unwrap_or(u32::MAX).max(1);
         let mut ebpf = EbpfLoader::new()
             .map_max_entries("leases", entries)
             .map_max_entries("watchdogs", entries)
+            .override_global("REFUSING", &refusing, true)
             .load(OBJECT)?;
         // Before the maps are taken out: the program refers to them by descriptors that go with them.
         let program = program(&mut ebpf)?;
@@ -173,6 +151,7 @@ impl EbpfPlane {
             ebpf,
         };
         plane.write_vips(vips)?;
+        plane.write_vmacs(vmacs)?;
         plane.attach(links, mode)?;
         Ok(plane)
     }
@@ -183,8 +162,19 @@ impl EbpfPlane {
         for vip in vips {
             let key =
                 VipKey { ifindex: vip.ifindex, family: family(vip.address), address: address(vip.address) };
-            let value = Vip { slot: slot_u32(vip.slot), mac: vip.mac, reserved: 0 };
+            let value = Vip { slot: slot_u32(vip.slot), mac: vip.mac, accept: vip.accept.into() };
             map.insert(Cell(key), Cell(value), 0).map_err(map_error("vips"))?;
+        }
+        Ok(())
+    }
+
+    fn write_vmacs(&mut self, vmacs: &[VmacEntry]) -> Result<(), EbpfError> {
+        let mut map: HashMap<MapData, Cell<VmacKey>, Cell<Vmac>> =
+            HashMap::try_from(take(&mut self.ebpf, "vmacs")?).map_err(map_error("vmacs"))?;
+        for &VmacEntry { slot, ifindex, mac, own } in vmacs {
+            let key = VmacKey { ifindex, mac, reserved: 0 };
+            let value = Vmac { slot: slot_u32(slot), mac: own, reserved: 0 };
+            map.insert(Cell(key), Cell(value), 0).map_err(map_error("vmacs"))?;
         }
         Ok(())
     }
@@ -385,94 +375,6 @@ fn read_event(bytes: &[u8]) -> Option<Event> {
     }
     // SAFETY: written by our own program as this type, and long enough; the ring aligns to 8 bytes at most.
     Some(unsafe { bytes.as_ptr().cast::<Event>().read_unaligned() })
-}
-
-/// Makes the kernel's timers. The kernel takes the memory for each without waiting for any, so it may have to be asked again;
-/// where that does not help, the agent watches the master itself.
-fn prepare_timers(ebpf: &mut Ebpf, slots: u32) -> Result<(), EbpfError> {
-    const TRIES: u32 = 200;
-    const PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
-    /// `XDP_PASS`.
-    const MADE: u32 = 2;
-    let program = ebpf.program_mut("prepare").ok_or(EbpfError::Missing("program `prepare`"))?;
-    let program: &mut Xdp = program.try_into().map_err(EbpfError::Program)?;
-    program.load().map_err(EbpfError::Program)?;
-    let mut missing = 0;
-    for slot in 0..slots {
-        let mut frame = [0; 64];
-        frame[..4].copy_from_slice(&slot.to_le_bytes());
-        let mut made = false;
-        for attempt in 0..TRIES {
-            let options = TestRunOptions { data_in: Some(&frame), ..TestRunOptions::default() };
-            if program.test_run(options).map_err(EbpfError::Program)?.return_value == MADE {
-                made = true;
-                break;
-            }
-            // The kernel looks for room where there is some already. A pipe is an object of the timer's size (on 6.18 at least: 168
-            // and 192 bytes are one class) that is made in the usual way, which brings a page with room for twenty more.
-            drop(nix::unistd::pipe2(OFlag::O_CLOEXEC));
-            if attempt > 0 {
-                std::thread::sleep(PAUSE);
-            }
-        }
-        missing += u32::from(!made);
-    }
-    if missing > 0 {
-        tracing::warn!(
-            "the kernel has no memory for {missing} of {slots} timers; the agent watches those masters itself"
-        );
-    }
-    Ok(())
-}
-
-/// A veth hands what XDP_TX sends to its peer only if the peer listens in a special way (GRO or a program of its own), which
-/// cannot be seen from here: there the program runs in the stack, where XDP_TX always arrives.
-fn attach_one(program: &mut Xdp, link: &Link, mode: Option<Mode>) -> Result<(XdpLink, Mode), EbpfError> {
-    let modes = match mode {
-        Some(Mode::Native) => &[Mode::Native][..],
-        Some(Mode::Generic) => &[Mode::Generic],
-        None if link.is_veth => &[Mode::Generic],
-        None => &[Mode::Native, Mode::Generic],
-    };
-    let mut refusals = Vec::new();
-    for &mode in modes {
-        let xdp_mode = match mode {
-            Mode::Native => XdpMode::Driver,
-            Mode::Generic => XdpMode::Skb,
-        };
-        match program.attach_to_if_index(link.index, xdp_mode).and_then(|id| program.take_link(id)) {
-            Ok(xdp) => return Ok((xdp, mode)),
-            Err(error) => refusals.push(format!("{} mode: {}", mode.name(), refusal(&error))),
-        }
-    }
-    Err(EbpfError::Attach { interface: link.name.clone(), why: refusals.join("; ") })
-}
-
-fn refusal(error: &ProgramError) -> String {
-    match error {
-        ProgramError::SyscallError(error) if error.io_error.kind() == io::ErrorKind::ResourceBusy => {
-            "another XDP program is there already (`bpftool net` shows it)".to_owned()
-        }
-        ProgramError::SyscallError(error) => error.io_error.to_string(),
-        other => other.to_string(),
-    }
-}
-
-/// The end of the verifier's log says what is wrong; all of it is thousands of lines.
-fn brief(error: &ProgramError) -> String {
-    match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
-            let log = verifier_log.to_string();
-            let lines: Vec<&str> = log.lines().collect();
-            format!("{io_error}; the verifier said: {}", lines[lines.len().saturating_sub(6)..].join(" / "))
-        }
-        other => other.to_string(),
-    }
-}
-
-fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, EbpfError> {
-    let program = ebpf.program_mut("vrrp").ok_or(EbpfError::Missing("program `vrrp`"))?;
-    program.try_into().map_err(EbpfError::Program)
 }
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, EbpfError> {

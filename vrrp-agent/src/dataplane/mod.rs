@@ -4,6 +4,7 @@
 pub mod bpffs;
 mod ebpf;
 mod judge;
+mod load;
 mod socket;
 
 use std::net::IpAddr;
@@ -13,8 +14,9 @@ use vrrp_ebpf::abi::{Counters, InstanceKey, Role};
 use vrrp_ebpf::advert::{Advert, Rules};
 use vrrp_ebpf::election::Candidate;
 
-pub use ebpf::{Cell, EbpfError, EbpfPlane, Mode, OBJECT};
+pub use ebpf::{Cell, EbpfError, EbpfPlane, OBJECT};
 pub use judge::{Judge, Seal, Sequence};
+pub use load::{Blueprint, Mode};
 pub use socket::{Judges, SocketPlane};
 
 use crate::vrrp::{Time, Watch};
@@ -51,6 +53,21 @@ pub struct VipEntry {
     pub address: IpAddr,
     /// What to answer with.
     pub mac: Mac,
+    /// Whether the stack may have what is sent to it.
+    pub accept: bool,
+}
+
+/// The hardware address of a virtual router, which frames are for while its instance is master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VmacEntry {
+    /// Whose.
+    pub slot: Slot,
+    /// Interface.
+    pub ifindex: u32,
+    /// The virtual router's address.
+    pub mac: Mac,
+    /// The interface's own.
+    pub own: Mac,
 }
 
 /// What a data plane reports.

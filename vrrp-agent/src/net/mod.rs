@@ -1,6 +1,7 @@
 //! The host's network: links and addresses by netlink, frames out by packet socket, adverts in by raw socket.
 
 pub mod addresses;
+pub mod announce;
 pub mod changes;
 pub mod links;
 pub mod receive;

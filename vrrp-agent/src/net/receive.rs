@@ -12,6 +12,7 @@ use vrrp_ebpf::frame::{Class, classify};
 use super::NetError;
 use super::links::Link;
 use crate::wire::ah::{self, AH_PROTOCOL};
+use crate::wire::ethernet::Mac;
 
 /// Ethernet, the longest IPv4 header, the longest advert.
 const BUFFER: usize = 14 + 60 + MESSAGE_MAX;
@@ -46,6 +47,31 @@ impl Membership {
     }
 }
 
+impl Membership {
+    /// Has an interface receive for another hardware address than its own, as long as this lives.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn receive_for(link: &Link, mac: Mac) -> Result<Self, NetError> {
+        let receive = || {
+            // Protocol 0: it hears nothing itself.
+            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
+            let mut address = [0; 8];
+            address[..mac.len()].copy_from_slice(&mac);
+            let request = libc::packet_mreq {
+                mr_ifindex: link.index.cast_signed(),
+                mr_type: libc::PACKET_MR_UNICAST as u16,
+                mr_alen: mac.len() as u16,
+                mr_address: address,
+            };
+            set_option(&socket, libc::PACKET_ADD_MEMBERSHIP, &request)?;
+            Ok(Self(vec![socket]))
+        };
+        let doing = || format!("have {} receive for a virtual router's hardware address", link.name);
+        receive().map_err(|e: io::Error| NetError::system(doing(), e))
+    }
+}
+
 /// A packet socket that hears the adverts of one interface.
 #[derive(Debug)]
 pub struct Receiver {
@@ -65,7 +91,7 @@ impl Receiver {
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
             socket.set_nonblocking(true)?;
             socket.attach_filter(&only_adverts())?;
-            ignore_outgoing(&socket)?;
+            set_option::<libc::c_int>(&socket, libc::PACKET_IGNORE_OUTGOING, &1)?;
             bind(&socket, link.index)?;
             Ok(Self { socket, ifindex: link.index, buffer: Box::new([0; BUFFER]) })
         };
@@ -165,16 +191,16 @@ fn only_adverts() -> [SockFilter; 12] {
     ]
 }
 
-fn ignore_outgoing(socket: &Socket) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the option takes an int, which lives through the call.
+/// Sets an option of packet sockets, which takes a `T`.
+fn set_option<T>(socket: &Socket, option: libc::c_int, value: &T) -> io::Result<()> {
+    // SAFETY: the kernel reads as many bytes as said, of a value that lives through the call.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::SOL_PACKET,
-            libc::PACKET_IGNORE_OUTGOING,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as u32,
+            option,
+            std::ptr::from_ref(value).cast(),
+            size_of::<T>() as u32,
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

@@ -7,7 +7,7 @@ use vrrp_ebpf::advert::{Family, PRIORITY_OWNER, Version};
 use vrrp_ebpf::election::Preempt;
 
 use super::super::diagnostic::Diagnostic;
-use super::super::model::{Config, Hint, InstanceConfig, Vip};
+use super::super::model::{Config, Hint, InstanceConfig, Vip, Vmac};
 use super::super::syntax::Statement;
 use super::instance::Draft;
 
@@ -114,6 +114,8 @@ pub(super) fn complete(
         hmac: draft.hmac.map(|hmac| hmac.complete(interval)),
         peers: draft.peers,
         only_peers: draft.only_peers,
+        vmac: draft.use_vmac.then_some(if draft.xmit_base { Vmac::AddressesOnly } else { Vmac::All }),
+        accept: draft.accept || draft.priority == Some(PRIORITY_OWNER),
         unicast_ttl: draft.unicast_ttl,
         v3_checksum: draft.v3_checksum,
         vips: draft.vips,

@@ -20,11 +20,9 @@ use crate::wire::advert::V3Checksum;
 const CENTISECOND: Duration = Duration::from_millis(10);
 
 /// Keywords that may be read over without two routers owning an address.
-const NOT_YET: [&str; 21] = [
-    "accept",
+const NOT_YET: [&str; 18] = [
     "debug",
     "dont_track_primary",
-    "no_accept",
     "notify",
     "notify_backup",
     "notify_fault",
@@ -39,7 +37,6 @@ const NOT_YET: [&str; 21] = [
     "track_file",
     "track_interface",
     "track_process",
-    "use_vmac",
     "virtual_routes",
     "virtual_rules",
 ];
@@ -65,6 +62,9 @@ pub(super) struct Draft {
     pub(super) hmac: Option<Hmac>,
     pub(super) peers: Vec<Peer>,
     pub(super) only_peers: bool,
+    pub(super) use_vmac: bool,
+    pub(super) xmit_base: bool,
+    pub(super) accept: bool,
     pub(super) unicast_ttl: u8,
     pub(super) v3_checksum: V3Checksum,
     pub(super) vips: Vec<Vip>,
@@ -99,6 +99,9 @@ pub(super) fn read(
         hmac: None,
         peers: Vec::new(),
         only_peers: globals.only_peers,
+        use_vmac: false,
+        xmit_base: false,
+        accept: true,
         unicast_ttl: 255,
         v3_checksum: globals.v3_checksum,
         vips: Vec::new(),
@@ -152,6 +155,10 @@ fn read_keyword(
         "unicast_ttl" => {
             draft.unicast_ttl = value::number(statement, 1..=255, diagnostics).unwrap_or(draft.unicast_ttl);
         }
+        "use_vmac" => use_vmac(statement, draft, diagnostics),
+        "vmac_xmit_base" => draft.xmit_base = true,
+        "accept" => draft.accept = true,
+        "no_accept" => draft.accept = false,
         "native_ipv6" => draft.native_ipv6 = true,
         "v3_checksum_as_v2" => {
             draft.v3_checksum = globals::v3_checksum(statement, diagnostics).unwrap_or(draft.v3_checksum);
@@ -209,6 +216,22 @@ fn vips(statement: &Statement<'_>, vips: &mut Vec<Vip>, diagnostics: &mut Vec<Di
             Some(vip) => vips.push(vip),
             None => {}
         }
+    }
+}
+
+/// `use_vmac [[NAME] IF] [MAC] …`: with keepalived, the interface that it makes and its address. Here there is no other
+/// interface, and the address is the one of the RFC.
+fn use_vmac(statement: &Statement<'_>, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) {
+    draft.use_vmac = true;
+    if let [first, ..] = statement.arguments() {
+        let span = first.span.start..statement.span().end;
+        diagnostics.push(
+            Diagnostic::warning(span, "`use_vmac` makes no interface here")
+                .label("ignored; the addresses stand on the instance's interface")
+                .help(
+                    "what refers to that interface by its name, a firewall say, must refer to the instance's",
+                ),
+        );
     }
 }
 

@@ -1,0 +1,160 @@
+//! Who may have what: frames to the hardware address of a virtual router, questions for its addresses, and packets to an
+//! address that accepts none, while the lease lasts, is over, or was fenced.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use anyhow::Result;
+use vrrp_agent::host;
+use vrrp_agent::wire::advert::{Body, Repr, V3Checksum};
+use vrrp_agent::wire::ethernet::{advert_ipv4, ipv4_packet};
+use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, Lease, Role, Vip, Vmac};
+use vrrp_ebpf::advert::{Family, GROUP_V4, Version};
+
+use super::differential::instance;
+use super::program::{Action, Program};
+
+const SLOT: u32 = 10;
+const VRID: u8 = 10;
+const OWN: [u8; 6] = [2, 0, 0, 0, 0, 0x99];
+const VMAC: [u8; 6] = [0, 0, 0x5e, 0, 1, VRID];
+const CLIENT: [u8; 6] = [2, 0, 0, 0, 0, 7];
+const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 0);
+const EPOCH: u64 = 5;
+
+/// How an instance stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Held,
+    LeaseOver,
+    Fenced,
+    Backup,
+}
+
+fn program(standing: Standing, accept: bool) -> Result<Program> {
+    let mut program = Program::load_with(EVENTS_BYTES, !accept)?;
+    let role = if standing == Standing::Backup { Role::Backup } else { Role::Master };
+    program.set(&Instance { role, epoch: EPOCH, ..instance(VRID, Family::V4, Version::V3, None) })?;
+    program.set_vip(VIP.into(), Vip { slot: SLOT, mac: VMAC, accept: accept.into() })?;
+    program.set_vmac(VMAC, Vmac { slot: SLOT, mac: OWN, reserved: 0 })?;
+    let until_ns = match standing {
+        Standing::Held | Standing::Fenced => host::now().as_nanos() + 1_000_000_000_000,
+        Standing::LeaseOver => host::now().as_nanos() - 1,
+        Standing::Backup => 0,
+    };
+    program.set_lease(SLOT, Lease { heartbeat_ns: 0, until_ns, epoch: EPOCH })?;
+    if standing == Standing::Fenced {
+        let body = Body::V3 { centiseconds: 100, checksum: V3Checksum::PseudoHeader };
+        let repr = Repr { vrid: VRID, priority: 200, addresses: vec![IpAddr::from(VIP)], body };
+        let source = Ipv4Addr::new(10, 0, 0, 1);
+        let message = repr.encode(source.into(), GROUP_V4.into());
+        assert_eq!(program.run(&advert_ipv4(CLIENT, source, &message))?, Action::Drop);
+    }
+    Ok(program)
+}
+
+fn udp(to_mac: [u8; 6], to: Ipv4Addr) -> Vec<u8> {
+    let mut packet = ipv4_packet(Ipv4Addr::new(10, 0, 0, 7), to, 64, &[0; 40]);
+    packet[9] = 17;
+    [&to_mac[..], &CLIENT, &[8, 0], &packet].concat()
+}
+
+fn arp_request(to_mac: [u8; 6], for_address: Ipv4Addr) -> Vec<u8> {
+    let mut frame = [&to_mac[..], &CLIENT, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &CLIENT, &[10, 0, 0, 7]].concat();
+    frame.extend([0; 6]);
+    frame.extend(for_address.octets());
+    frame
+}
+
+const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 99);
+
+#[test]
+fn frames_to_the_virtual_router_are_ours_while_we_hold_it() -> Result<()> {
+    for (standing, expected) in [
+        (Standing::Held, Action::Pass),
+        (Standing::LeaseOver, Action::Drop),
+        (Standing::Fenced, Action::Drop),
+        (Standing::Backup, Action::Drop),
+    ] {
+        let mut program = program(standing, true)?;
+        // Routed traffic too, not only what is for the addresses.
+        for destination in [VIP, OTHER] {
+            let frame = udp(VMAC, destination);
+            let (action, out) = program.run_to(&frame)?;
+            assert_eq!(action, expected, "{standing:?}");
+            if expected == Action::Pass {
+                assert_eq!((&out[..6], &out[6..]), (&OWN[..], &frame[6..]), "only its destination changes");
+            }
+        }
+        // Another virtual router's, and our own interface's.
+        for mac in [[0, 0, 0x5e, 0, 1, 99], [0, 0, 0x5e, 0, 3, VRID], OWN] {
+            let frame = udp(mac, VIP);
+            assert_eq!(program.run_to(&frame)?, (Action::Pass, frame), "{standing:?}");
+        }
+        let counters = program.counters()?;
+        let (admitted, dropped) = if expected == Action::Pass { (2, 0) } else { (0, 2) };
+        assert_eq!((counters.vmac_admitted, counters.vmac_dropped), (admitted, dropped));
+    }
+    Ok(())
+}
+
+#[test]
+fn questions_are_answered_with_the_virtual_router_s_address_while_we_hold_it() -> Result<()> {
+    const BROADCAST: [u8; 6] = [0xff; 6];
+    for (standing, expected) in [
+        (Standing::Held, Action::Send),
+        (Standing::LeaseOver, Action::Drop),
+        (Standing::Fenced, Action::Drop),
+        (Standing::Backup, Action::Drop),
+    ] {
+        let mut program = program(standing, true)?;
+        // A client that knew the answer asks for it again by unicast.
+        for to in [BROADCAST, VMAC] {
+            let (action, out) = program.run_to(&arp_request(to, VIP))?;
+            assert_eq!(action, expected, "{standing:?} {to:?}");
+            if expected == Action::Send {
+                assert_eq!((&out[..6], &out[6..12], &out[22..28]), (&CLIENT[..], &VMAC[..], &VMAC[..]));
+            }
+        }
+        assert_eq!(program.run(&arp_request(BROADCAST, OTHER))?, Action::Pass);
+        // The same in a frame with a priority, which the stack would answer.
+        let mut tagged = arp_request(BROADCAST, VIP);
+        tagged.splice(12..12, [0x81, 0, 0xe0, 0]);
+        assert_eq!(program.run(&tagged)?, expected, "{standing:?}");
+        // In another VLAN it is somebody else's question.
+        tagged[15] = 7;
+        assert_eq!(program.run(&tagged)?, Action::Pass, "{standing:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_address_that_accepts_nothing_is_answered_for_and_gets_nothing() -> Result<()> {
+    for (accept, expected) in [(true, Action::Pass), (false, Action::Drop)] {
+        let mut program = program(Standing::Held, accept)?;
+        for mac in [VMAC, OWN] {
+            assert_eq!(program.run(&udp(mac, VIP))?, expected);
+            assert_eq!(program.run(&udp(mac, OTHER))?, Action::Pass, "what is routed is not refused");
+        }
+        assert_eq!(program.run(&arp_request([0xff; 6], VIP))?, Action::Send);
+        assert_eq!(program.counters()?.unaccepted, if accept { 0 } else { 2 });
+    }
+    Ok(())
+}
+
+#[test]
+fn over_ipv6_solicitations_are_never_refused() -> Result<()> {
+    let mut program = program(Standing::Held, false)?;
+    let vip: std::net::Ipv6Addr = "fd00::10".parse()?;
+    program.set_vip(vip.into(), Vip { slot: SLOT, mac: VMAC, accept: 0 })?;
+    let packet = |kind: u8| {
+        let mut frame = [&VMAC[..], &CLIENT, &[0x86, 0xdd, 0x60, 0, 0, 0, 0, 24, 58, 255]].concat();
+        frame.extend("fd00::7".parse::<std::net::Ipv6Addr>().expect("an address").octets());
+        frame.extend(vip.octets());
+        frame.extend([kind, 0, 0, 0, 0, 0, 0, 0]);
+        frame.extend(vip.octets());
+        frame
+    };
+    assert_eq!(program.run(&packet(135))?, Action::Send);
+    assert_eq!(program.run(&packet(128))?, Action::Drop, "an echo request");
+    Ok(())
+}
