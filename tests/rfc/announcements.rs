@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use vrrp_agent::wire::advert::{Body, Repr, V3Checksum};
 use vrrp_agent::wire::ethernet::{advert_ipv4, advert_ipv6, gratuitous_arp, unsolicited_advertisement};
 use vrrp_ebpf::arp;
 use vrrp_ebpf::frame::{Carrier, Class, NeighbourKind, classify};
@@ -48,6 +49,24 @@ fn what_is_sent() {
                 carrier(&frame).is_some_and(|c| c.ttl == 255) && frame[..6] == [0x33, 0x33, 0, 0, 0, 0x12]
             },
             violated: Some(|| advert_ipv6(MAC, Ipv6Addr::LOCALHOST, &[0x31; 24])[38..40] != [0xff, 0x02]),
+        },
+        Row {
+            section: "7.2, 7.3",
+            rule: "an advert leaves from the virtual router's hardware address, if it is to have one",
+            satisfied: || {
+                advert_ipv4([0, 0, 0x5e, 0, 1, 51], VIP, &[0x31; 12])[6..12] == [0, 0, 0x5e, 0, 1, 51]
+            },
+            violated: None,
+        },
+        Row {
+            section: "5.2.6",
+            rule: "the reserved bits are zero",
+            satisfied: || {
+                let body = Body::V3 { centiseconds: 0xffff, checksum: V3Checksum::PseudoHeader };
+                let repr = Repr { vrid: 1, priority: 100, addresses: vec![VIP.into()], body };
+                repr.encode(OTHER.into(), VIP.into())[4] >> 4 == 0
+            },
+            violated: None,
         },
         Row {
             section: "8.1.2, 6.4.1 (e7947)",

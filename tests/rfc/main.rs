@@ -1,10 +1,12 @@
 //! The RFC as a table: rules of RFC 9568 sections 5 to 8 (and of RFC 3768 and keepalived where they differ), each with a
 //! case that satisfies it and one that violates it. Expectations are from the text, by hand.
 //!
-//! Not in the table, because the daemon does not have them yet: virtual MACs (7.3, 8.1.2, 8.2.2), Accept_Mode (6.1), router
-//! advertisements (8.2.3), both versions at once (8.4).
+//! What the kernel half does about frames (ARP and ND in each state, 6.4.2, 6.4.3, 8.1.2, 8.2.2; `Accept_Mode`, 6.1; virtual
+//! hardware addresses, 7.3) has its table in `tests/kernel/ownership.rs`. Not in the daemon: router advertisements (8.2.3),
+//! both versions at once (8.4), forwarding (6.4.3), which is the host's.
 
 mod announcements;
+mod keepalived;
 mod reception;
 mod states;
 

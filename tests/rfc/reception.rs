@@ -93,6 +93,16 @@ impl Case {
     }
 }
 
+/// An advert to us alone, its checksum as for another destination.
+fn unicast_with_checksum_for(destination: [u8; 4]) -> Case {
+    let body = Body::V3 { centiseconds: 100, checksum: V3Checksum::PseudoHeader };
+    let repr = Repr { vrid: 1, priority: 100, addresses: vec![IpAddr::from([10, 0, 0, 100])], body };
+    let mut rules = rules(Version::V3);
+    (rules.cast, rules.ttl_min) = (Cast::Unicast, 0);
+    let payload = repr.encode(SOURCE.into(), destination.into());
+    Case { family: Family::V4, destination: rules.address, ttl: 255, payload, rules }
+}
+
 /// Whether a frame is taken for VRRP at all.
 fn is_vrrp(spoil: impl FnOnce(&mut Vec<u8>)) -> bool {
     let mut frame = vrrp_agent::wire::ethernet::advert_ipv4([2, 0, 0, 0, 0, 1], SOURCE.into(), &v3().payload);
@@ -193,6 +203,22 @@ fn what_is_believed() {
                 case.payload.pop();
                 case.believed()
             }),
+        },
+        Row {
+            section: "7.1",
+            rule: "the list of addresses may be another than ours (keepalived since 2.3.3)",
+            satisfied: || {
+                let mut case = v3();
+                case.rules.list_sum = 1;
+                case.believed()
+            },
+            violated: None,
+        },
+        Row {
+            section: "keepalived 1.3.6",
+            rule: "to a peer the checksum may be that of an advert to the group; to the group no other",
+            satisfied: || unicast_with_checksum_for(GROUP_V4).believed(),
+            violated: Some(|| unicast_with_checksum_for([10, 0, 0, 9]).believed()),
         },
         Row {
             section: "7.1",

@@ -10,7 +10,7 @@ use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt};
 
 use super::{Row, check};
 
-fn params(priority: u8) -> Params {
+pub(super) fn params(priority: u8) -> Params {
     Params {
         version: Version::V3,
         priority,
@@ -33,27 +33,27 @@ fn params(priority: u8) -> Params {
     }
 }
 
-fn at(millis: u64) -> Time {
+pub(super) fn at(millis: u64) -> Time {
     Time::since_start(Duration::from_millis(millis))
 }
 
-fn heard(priority: u8, last: u8) -> Advert {
+pub(super) fn heard(priority: u8, last: u8) -> Advert {
     Advert { source: Address::v4([10, 0, 0, last]), priority, interval_ns: 1_000_000_000, list: List::Same }
 }
 
-fn started(params: Params) -> Instance {
+pub(super) fn started(params: Params) -> Instance {
     let mut instance = Instance::new(params, at(0));
     instance.start(at(0));
     drain(&mut instance);
     instance
 }
 
-fn drain(instance: &mut Instance) -> Vec<Output> {
+pub(super) fn drain(instance: &mut Instance) -> Vec<Output> {
     std::iter::from_fn(|| instance.poll_output()).collect()
 }
 
 /// A master since second 4, having put out all that comes with it.
-fn master() -> Instance {
+pub(super) fn master() -> Instance {
     let mut instance = started(params(100));
     instance.handle_timeout(at(4000));
     instance.handle_installed(at(4000));
@@ -62,7 +62,7 @@ fn master() -> Instance {
 }
 
 /// After an advert at `millis`, is the instance master at `later` without another?
-fn takes_over(mut instance: Instance, millis: u64, advert: &Advert, later: u64) -> bool {
+pub(super) fn takes_over(mut instance: Instance, millis: u64, advert: &Advert, later: u64) -> bool {
     instance.handle_advert(at(millis), advert, Watch::Here);
     instance.handle_timeout(at(later));
     instance.state() == State::Master
