@@ -1,44 +1,61 @@
-//! The fuzzer's corpus, replayed: what it has found once stays found.
+//! The fuzzer's corpora, replayed: what it has found once stays found.
+
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use vrrp_tests::random::Random;
 
-use super::generate::frame;
+use super::generate::{frame, packet};
 
 #[path = "../fuzz/judge.rs"]
 mod judge;
+#[path = "../fuzz/packets.rs"]
+mod packets;
 
-const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/advert");
+/// A fuzz target: its name, what it does with its input, and how its corpus began.
+type Target = (&'static str, fn(&[u8]), fn(&mut Random) -> Vec<u8>);
+
+const TARGETS: [Target; 2] = [("advert", judge::judge, frame), ("seals", packets::judge, packet)];
+
+fn corpus(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus")).join(name)
+}
 
 #[test]
-fn the_corpus_holds() -> Result<()> {
-    let mut files = 0;
-    for entry in std::fs::read_dir(CORPUS).context("the corpus")? {
-        judge::judge(&std::fs::read(entry?.path())?);
-        files += 1;
+fn the_corpora_hold() -> Result<()> {
+    for (name, judge, _) in TARGETS {
+        let mut files = 0;
+        for entry in std::fs::read_dir(corpus(name)).with_context(|| format!("the corpus {name}"))? {
+            judge(&std::fs::read(entry?.path())?);
+            files += 1;
+        }
+        println!("{files} inputs of the corpus {name}");
+        assert!(files >= 40, "{files} files are no corpus");
     }
-    println!("{files} frames of the corpus");
-    assert!(files >= 40, "{files} files are no corpus");
     Ok(())
 }
 
 #[test]
-fn generated_frames_hold() {
-    let mut random = Random::new(2);
-    for _ in 0..200_000 {
-        judge::judge(&frame(&mut random));
+fn generated_inputs_hold() {
+    for (_, judge, generate) in TARGETS {
+        let mut random = Random::new(2);
+        for _ in 0..100_000 {
+            judge(&generate(&mut random));
+        }
     }
 }
 
-/// Writes the seeds that the corpus began with: `WRITE_CORPUS=1 cargo test -p vrrp-tests --test kernel write`.
+/// Writes the seeds that a corpus begins with: `WRITE_CORPUS=NAME cargo test -p vrrp-tests --test kernel write`.
 #[test]
 fn write_the_seeds_if_asked() -> Result<()> {
-    if std::env::var_os("WRITE_CORPUS").is_none() {
-        return Ok(());
-    }
-    let mut random = Random::new(3);
-    for number in 0..48 {
-        std::fs::write(format!("{CORPUS}/seed-{number:02}"), frame(&mut random))?;
+    let Some(asked) = std::env::var_os("WRITE_CORPUS") else { return Ok(()) };
+    for (name, _, generate) in TARGETS {
+        if asked == name {
+            let mut random = Random::new(3);
+            for number in 0..48 {
+                std::fs::write(corpus(name).join(format!("seed-{number:02}")), generate(&mut random))?;
+            }
+        }
     }
     Ok(())
 }

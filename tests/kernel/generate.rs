@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use vrrp_agent::wire::advert::{Body, Repr, V2Auth, V3Checksum};
 use vrrp_agent::wire::ethernet::{advert_ipv4, advert_ipv6, ipv4_packet};
+use vrrp_agent::wire::{ah, trailer};
 use vrrp_ebpf::advert::{GROUP_V4, GROUP_V6};
 use vrrp_tests::random::Random;
 
@@ -115,4 +116,41 @@ fn options(frame: &mut Vec<u8>, random: &mut Random) {
         frame[16..18].copy_from_slice(&total.to_be_bytes());
         frame.splice(34..34, bytes);
     }
+}
+
+/// An IPv4 packet with a sealed advert, valid or not.
+pub(crate) fn packet(random: &mut Random) -> Vec<u8> {
+    let body = match random.below(3) {
+        0 => Body::V2 {
+            seconds: 1,
+            auth: *random.pick(&[V2Auth::Ah, V2Auth::None, V2Auth::Pass(*b"1111\0\0\0\0")]),
+        },
+        _ => Body::V3 { centiseconds: 100, checksum: V3Checksum::PseudoHeader },
+    };
+    let addresses = (0..random.below(4)).map(|n| IpAddr::from([10, 0, 1, u8::try_from(n).expect("small")]));
+    let repr = Repr { vrid: 1, priority: random.byte(), addresses: addresses.collect(), body };
+    let destination = *random.pick(&[Ipv4Addr::from(GROUP_V4), Ipv4Addr::new(10, 0, 0, 2)]);
+    let message = repr.encode(SOURCE.into(), destination.into());
+    let sequence = random.bits();
+    let mut packet = match random.below(3) {
+        0 => {
+            let key = if random.chance(80) { *b"1111\0\0\0\0" } else { *b"2222\0\0\0\0" };
+            let sequence = u32::try_from(sequence >> 32).expect("the high half");
+            ah::seal(SOURCE, destination, 255, &message, &key, sequence)
+        }
+        1 => {
+            let key = if random.chance(80) { [0x11; 32] } else { [0x22; 32] };
+            let message = trailer::seal(message, SOURCE.into(), destination.into(), 1, &key, sequence);
+            ipv4_packet(SOURCE, destination, 255, &message)
+        }
+        _ => ipv4_packet(SOURCE, destination, 255, &message),
+    };
+    if random.chance(40) {
+        let at = random.index(packet.len());
+        packet[at] ^= 1 << random.below(8);
+    }
+    if random.chance(10) {
+        packet.truncate(random.index(packet.len()));
+    }
+    packet
 }
