@@ -14,7 +14,7 @@ use super::program::{Action, Program};
 const RING_BYTES: usize = 4096;
 const INSTANCES: u8 = 200;
 
-fn advert(vrid: u8) -> Vec<u8> {
+pub(crate) fn advert(vrid: u8) -> Vec<u8> {
     let body = Body::V3 { centiseconds: 100, checksum: V3Checksum::PseudoHeader };
     let repr = Repr { vrid, priority: 200, addresses: vec![IpAddr::from([10, 0, 1, 0])], body };
     let source = [10, 0, 0, 1];

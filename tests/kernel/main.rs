@@ -1,8 +1,10 @@
 //! The loaded XDP program, fed by `BPF_PROG_TEST_RUN`. Needs root.
 
+mod budget;
 mod corpus;
 mod differential;
 mod generate;
 mod lost;
+mod others;
 mod ownership;
 mod program;

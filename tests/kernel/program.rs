@@ -2,13 +2,14 @@
 
 use anyhow::{Context as _, Result};
 use std::net::IpAddr;
+use std::time::Duration;
 
-use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use vrrp_agent::dataplane::{Cell, OBJECT};
 use vrrp_agent::wire::advert::{address as wire_address, family};
-use vrrp_ebpf::abi::{Counters, Instance, InstanceKey, Lease, Vip, VipKey, Vmac, VmacKey};
+use vrrp_ebpf::abi::{Counters, Instance, InstanceKey, Lease, Settings, Vip, VipKey, Vmac, VmacKey};
 
 /// What a test run's frames arrive on: the loopback interface.
 pub(crate) const IFINDEX: u32 = 1;
@@ -91,6 +92,37 @@ impl Program {
 
     pub(crate) fn run(&mut self, frame: &[u8]) -> Result<Action> {
         Ok(self.run_to(frame)?.0)
+    }
+
+    /// Instructions that the verifier went through, and bytes of the program.
+    pub(crate) fn cost(&mut self, name: &str) -> Result<(u32, u32)> {
+        let program: &mut Xdp = self.ebpf.program_mut(name).context("no program")?.try_into()?;
+        let info = program.info()?;
+        let verified = info.verified_instruction_count().context("the kernel does not say")?;
+        Ok((verified, info.size_translated().context("the kernel does not say")?))
+    }
+
+    /// Adverts that are judged go on to the stack.
+    pub(crate) fn show_adverts(&mut self, show: bool) -> Result<()> {
+        let mut settings: Array<&mut MapData, Cell<Settings>> =
+            self.ebpf.map_mut("settings").context("no settings")?.try_into()?;
+        Ok(settings.set(0, Cell(Settings { show_adverts: show.into(), reserved: 0 }), 0)?)
+    }
+
+    /// Puts a program of the object behind the one under test.
+    pub(crate) fn set_next(&mut self, name: &str) -> Result<()> {
+        let program: &Xdp = self.ebpf.program(name).context("no program")?.try_into()?;
+        let fd = program.fd()?.try_clone()?;
+        let mut next: ProgramArray<&mut MapData> =
+            self.ebpf.map_mut("next").context("no next")?.try_into()?;
+        Ok(next.set(0, &fd, 0)?)
+    }
+
+    /// How long a run takes on average, as the kernel measures it.
+    pub(crate) fn time(&mut self, frame: &[u8], repeat: u32) -> Result<Duration> {
+        let program: &mut Xdp = self.ebpf.program_mut("vrrp").context("no program")?.try_into()?;
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+        Ok(program.test_run(options)?.duration)
     }
 
     /// With the frame as the program leaves it.

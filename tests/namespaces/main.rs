@@ -6,6 +6,7 @@ mod common;
 mod conflict;
 mod election;
 mod fence;
+mod flood;
 mod frr;
 mod groups;
 mod keepalived;

@@ -8,7 +8,7 @@ use vrrp_tests::lab::{Lab, Process};
 use crate::common::{Config, HIGH, LOW, PATIENCE, VIP, reaches};
 
 /// How often the threads of a process have slept and been woken.
-fn wake_ups(process: &Process) -> Result<u64> {
+pub(crate) fn wake_ups(process: &Process) -> Result<u64> {
     let mut total = 0;
     for task in std::fs::read_dir(format!("/proc/{}/task", process.pid()))? {
         let status = std::fs::read_to_string(task?.path().join("status"))?;

@@ -28,6 +28,20 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Let tcpdump see the adverts that the XDP program judges, or hide them from the stack again.
+    Adverts {
+        /// Show or hide.
+        visibility: Visibility,
+    },
+}
+
+/// Whether adverts go on to the stack.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Visibility {
+    /// They do.
+    Show,
+    /// They do not.
+    Hide,
 }
 
 /// Options of the daemon.

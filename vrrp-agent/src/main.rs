@@ -9,15 +9,17 @@ use clap::Parser as _;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
-use vrrp_agent::cli::{Cli, Command, DaemonArguments};
+use vrrp_agent::cli::{Cli, Command, DaemonArguments, Visibility};
 use vrrp_agent::config::{self, Severity};
 use vrrp_agent::control;
 use vrrp_agent::daemon::{self, Options};
+use vrrp_agent::dataplane::{EbpfPlane, bpffs};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Some(Command::Status { json }) => status(json),
+        Some(Command::Adverts { visibility }) => adverts(visibility),
         None => daemon(&cli.daemon),
     };
     match result {
@@ -44,6 +46,16 @@ fn status(json: bool) -> anyhow::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+fn adverts(visibility: Visibility) -> anyhow::Result<()> {
+    let pins = bpffs::left_behind()
+        .context("no vrrp-agent has pinned its maps here (it runs on sockets, in another network namespace, or not at all)")?;
+    let show = match visibility {
+        Visibility::Show => true,
+        Visibility::Hide => false,
+    };
+    Ok(EbpfPlane::show_adverts(&pins, show)?)
 }
 
 fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {

@@ -27,7 +27,7 @@ macro_rules! plain {
         const _: () = assert!(size_of::<$name>() == $size);
     )+};
 }
-plain! { InstanceKey: 12, Instance: 120, VipKey: 24, Vip: 12, VmacKey: 12, Vmac: 12, Lease: 24, Watchdog: 128, Counters: 272, Event: 72 }
+plain! { InstanceKey: 12, Instance: 120, VipKey: 24, Vip: 12, VmacKey: 12, Vmac: 12, Lease: 24, Watchdog: 128, Counters: 272, Settings: 8, Event: 72 }
 
 /// Key of `instances`: a virtual router as the wire names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -302,6 +302,16 @@ impl Counters {
             Reject::Source => &mut self.bad_source,
         }
     }
+}
+
+/// Value of `settings`, of which there is one, written by whoever wants to: `vrrp-agent adverts show`, or `bpftool`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Settings {
+    /// Not zero: adverts for our virtual routers, once judged, go on to the stack, where tcpdump sees them.
+    pub show_adverts: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// What an event says.

@@ -79,6 +79,13 @@ impl Packet<'_> {
     }
 }
 
+/// Goes on with the operator's own program, if there is one, and does not return then.
+#[inline(always)]
+pub(crate) fn go_on(ctx: &XdpContext) {
+    // SAFETY: nothing here waits to be dropped.
+    unsafe { crate::maps::NEXT.tail_call(ctx, 0) };
+}
+
 /// The same number, but the compiler no longer knows its range: a mask that it would find superfluous stays, for the
 /// verifier, which does not.
 #[inline(always)]

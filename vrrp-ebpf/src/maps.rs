@@ -1,11 +1,11 @@
 //! The maps, by the names that `bpftool` shows, and typed access to them.
 
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
-use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use vrrp_ebpf::abi::{
-    Counters, EVENTS_BYTES, Event, INSTANCES_MAX, Instance, InstanceKey, Lease, VIPS_MAX, Vip, VipKey, Vmac,
-    VmacKey, Watchdog,
+    Counters, EVENTS_BYTES, Event, INSTANCES_MAX, Instance, InstanceKey, Lease, Settings, VIPS_MAX, Vip,
+    VipKey, Vmac, VmacKey, Watchdog,
 };
 
 // Not preallocated: an update then puts a new element in the old one's place, and hardly ever reuses its memory at once, as
@@ -37,6 +37,10 @@ static LEASES: Array<Lease, INSTANCES_MAX> = Array::new();
 pub(crate) static WATCHDOGS: Array<Watchdog, INSTANCES_MAX> = Array::new();
 #[btf_map(name = "counters")]
 static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
+#[btf_map(name = "settings")]
+static SETTINGS: Array<Settings, 1> = Array::new();
+#[btf_map(name = "next")]
+pub(crate) static NEXT: ProgramArray<1> = ProgramArray::new();
 #[btf_map(name = "scratch")]
 static SCRATCH: PerCpuArray<[u8; SCRATCH_BYTES], 1> = PerCpuArray::new();
 #[btf_map(name = "current")]
@@ -65,6 +69,12 @@ pub(crate) fn vmac(key: &VmacKey) -> Option<Vmac> {
 #[inline(always)]
 pub(crate) fn lease(slot: u32) -> Option<Lease> {
     LEASES.get_ptr(slot).map(crate::ctx::copy)
+}
+
+/// Whether somebody wants to see the adverts that we judge.
+#[inline(always)]
+pub(crate) fn show_adverts() -> bool {
+    SETTINGS.get_ptr(0).is_some_and(|settings| crate::ctx::copy(settings).show_adverts != 0)
 }
 
 #[inline(always)]

@@ -26,18 +26,36 @@ const NOBODY: [u8; 16] = [0; 16];
 // Each handler is a function of its own, so that the stack of 512 bytes holds one of them at a time.
 #[xdp]
 pub(crate) fn vrrp(ctx: XdpContext) -> u32 {
-    if let Some(mac) = frame::to_virtual_router(&Packet(&ctx))
-        && !admit(&ctx, mac)
+    let action = judge(&ctx);
+    if action == XDP_PASS {
+        // A load balancer's program, say: it gets all that we leave to the stack.
+        ctx::go_on(&ctx);
+    }
+    action
+}
+
+#[inline(always)]
+fn judge(ctx: &XdpContext) -> u32 {
+    if let Some(mac) = frame::to_virtual_router(&Packet(ctx))
+        && !admit(ctx, mac)
     {
         return XDP_DROP;
     }
-    match frame::kind(&Packet(&ctx)) {
-        Kind::Other => on_other(&ctx),
-        Kind::Tagged => on_tagged(&ctx),
-        Kind::VrrpV4 => on_vrrp(&ctx, Family::V4),
-        Kind::VrrpV6 => on_vrrp(&ctx, Family::V6),
-        Kind::Arp => on_arp(&ctx),
-        Kind::Icmpv6 => on_icmpv6(&ctx),
+    let kind = frame::kind(&Packet(ctx));
+    if matches!(kind, Kind::Other) {
+        return on_other(ctx);
+    }
+    // Each handler is called from one place: the verifier goes through it again for each.
+    on_ours(ctx, if matches!(kind, Kind::Tagged) { untag(ctx) } else { kind })
+}
+
+#[inline(never)]
+fn on_ours(ctx: &XdpContext, kind: Kind) -> u32 {
+    match kind {
+        Kind::Other | Kind::Tagged => XDP_PASS,
+        Kind::VrrpV4 | Kind::VrrpV6 => on_vrrp(ctx, kind),
+        Kind::Arp => on_arp(ctx),
+        Kind::Icmpv6 => on_icmpv6(ctx),
     }
 }
 
@@ -56,37 +74,19 @@ fn admit(ctx: &XdpContext, mac: [u8; 6]) -> bool {
     ours
 }
 
-/// Tags of VLAN 0 are taken off what is ours to judge; all else keeps them and is the stack's.
+/// Takes tags of VLAN 0 off what is ours to judge; all else keeps them and is the stack's. A provider's tag may stand
+/// around a customer's.
 #[inline(never)]
-fn on_tagged(ctx: &XdpContext) -> u32 {
+fn untag(ctx: &XdpContext) -> Kind {
     let packet = Packet(ctx);
-    match frame::tagged(&packet) {
-        Kind::Other => XDP_PASS,
-        // A customer's tag inside a provider's.
-        Kind::Tagged => {
-            if !packet.untag() {
-                return XDP_PASS;
-            }
-            match frame::tagged(&packet) {
-                Kind::Other | Kind::Tagged => XDP_PASS,
-                kind => on_untagged(ctx, kind),
-            }
-        }
-        kind => on_untagged(ctx, kind),
-    }
-}
-
-#[inline(always)]
-fn on_untagged(ctx: &XdpContext, kind: Kind) -> u32 {
-    if !Packet(ctx).untag() {
-        return XDP_PASS;
+    let mut kind = frame::tagged(&packet);
+    if matches!(kind, Kind::Tagged) && packet.untag() {
+        kind = frame::tagged(&packet);
     }
     match kind {
-        Kind::Other | Kind::Tagged => XDP_PASS,
-        Kind::VrrpV4 => on_vrrp(ctx, Family::V4),
-        Kind::VrrpV6 => on_vrrp(ctx, Family::V6),
-        Kind::Arp => on_arp(ctx),
-        Kind::Icmpv6 => on_icmpv6(ctx),
+        Kind::Other | Kind::Tagged => Kind::Other,
+        kind if packet.untag() => kind,
+        _ => Kind::Other,
     }
 }
 
@@ -118,7 +118,8 @@ pub(crate) fn prepare(ctx: XdpContext) -> u32 {
 }
 
 #[inline(never)]
-fn on_vrrp(ctx: &XdpContext, family: Family) -> u32 {
+fn on_vrrp(ctx: &XdpContext, kind: Kind) -> u32 {
+    let family = if matches!(kind, Kind::VrrpV6) { Family::V6 } else { Family::V4 };
     let Some(carrier) = frame::carrier(&Packet(ctx), family) else { return XDP_PASS };
     let Some(payload) = Packet(ctx).message(carrier.offset, carrier.length) else { return XDP_PASS };
     let Some(vrid) = advert::vrid(payload) else { return XDP_PASS };
@@ -156,7 +157,7 @@ fn on_vrrp(ctx: &XdpContext, family: Family) -> u32 {
             }
         },
     }
-    XDP_DROP
+    if maps::show_adverts() { XDP_PASS } else { XDP_DROP }
 }
 
 #[inline(always)]

@@ -1,5 +1,6 @@
 //! What a developer types: `cargo xtask COMMAND`.
 
+mod bench;
 mod build;
 mod build_and_load;
 mod demo;
@@ -25,6 +26,8 @@ enum Command {
     Build(build::Arguments),
     /// Build both halves and run them: on a real interface, or, without arguments, as a demonstration in network namespaces
     BuildAndLoad(build_and_load::Arguments),
+    /// Measure, and print figures side by side (as root)
+    Bench(bench::Arguments),
     /// Run the simulator on a range of seeds
     Sim(sim::Arguments),
     /// Everything that CI runs: format, lints, unit tests, simulation, and the namespace tests (as root)
@@ -36,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Command::Setup => setup::run(),
         Command::Build(arguments) => build::run(&arguments).map(drop),
         Command::BuildAndLoad(arguments) => build_and_load::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
         Command::Test => test::run(),
     }

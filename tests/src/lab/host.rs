@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{BPFFS, Capture, Lab, Process, agent, eventually, ip, run};
+use super::{BPFFS, Capture, Lab, Process, Recording, agent, eventually, ip, run};
 
 /// A host of a lab.
 #[derive(Debug)]
@@ -221,6 +221,14 @@ impl Host {
     /// If tcpdump does not start.
     pub fn capture(&self) -> Result<Capture> {
         Capture::start(self)
+    }
+
+    /// Starts to record the frames seen here that a filter of tcpdump's lets through.
+    ///
+    /// # Errors
+    /// If tcpdump does not start.
+    pub fn record(&self, filter: &str) -> Result<Recording> {
+        Recording::start(self, filter, self.directory.join(format!("{}.pcap", self.name)))
     }
 
     /// Shows a map of the agent here, as an operator would.

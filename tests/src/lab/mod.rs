@@ -5,6 +5,7 @@ mod frr;
 mod host;
 mod nginx;
 mod process;
+mod record;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +19,7 @@ pub use frr::{Frr, FrrConfig};
 pub use host::Host;
 pub use nginx::Nginx;
 pub use process::Process;
+pub use record::{Recorded, Recording};
 
 /// The network of every lab, which no other network sees.
 pub const NETWORK: &str = "192.168.1";

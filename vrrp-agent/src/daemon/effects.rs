@@ -8,7 +8,7 @@ use nix::sys::eventfd::EventFd;
 use rtnetlink::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::engine::{Command, Effect, Notice};
+use super::engine::{Command, Effect, Late, Notice};
 use super::status::{explain, state_name};
 use crate::config::{InstanceConfig, Vip};
 use crate::dataplane::Slot;
@@ -80,8 +80,11 @@ impl Executor {
             }
             Effect::Transition { slot, from, to, cause, priority, late } => {
                 let late = late.filter(|_| to == State::Master);
-                let late = late
-                    .map_or_else(String::new, |late| format!(", {} µs after the deadline", late.as_micros()));
+                let late = late.map_or_else(String::new, |Late { noticed, acted }| {
+                    let noticed = noticed.map(|by| format!("noticed {} µs and ", by.as_micros()));
+                    let noticed = noticed.unwrap_or_default();
+                    format!(", {noticed}acted on {} µs after the deadline", acted.as_micros())
+                });
                 let (from, to) = (state_name(from).to_uppercase(), state_name(to).to_uppercase());
                 let name = &self.engineer.names[slot];
                 tracing::info!("{name}: {from} -> {to}: {}{late}; priority {priority}", explain(cause));

@@ -61,13 +61,22 @@ pub(super) enum Effect {
     /// Take them away.
     Withdraw { slot: Slot },
     /// Tell the world.
-    Transition { slot: Slot, from: State, to: State, cause: Cause, priority: u8, late: Option<Duration> },
+    Transition { slot: Slot, from: State, to: State, cause: Cause, priority: u8, late: Option<Late> },
     /// Another host claims an address that we hold; it was answered.
     Conflict { slot: Slot, address: std::net::IpAddr, mac: Mac },
     /// The routers do not agree about what they share.
     Notice { slot: Slot, notice: Notice, address: std::net::IpAddr },
     /// Something failed that the operator should know.
     Failed { slot: Slot, doing: &'static str, error: String },
+}
+
+/// How long after a deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Late {
+    /// The kernel's timer noticed, if it was the kernel's.
+    pub(super) noticed: Option<Duration>,
+    /// We act on it.
+    pub(super) acted: Duration,
 }
 
 /// In what another router differs.
@@ -314,9 +323,10 @@ impl Engine {
                 self.routers[slot].machine.handle_advert(now, &advert, watch);
                 self.react(slot, now, None);
             }
-            Signal::MasterDown { slot, deadline } => {
+            Signal::MasterDown { slot, deadline, noticed } => {
+                let late = Late { noticed: noticed.map(|at| at - deadline), acted: now - deadline };
                 self.routers[slot].machine.handle_master_down(now);
-                self.react(slot, now, Some(now - deadline));
+                self.react(slot, now, Some(late));
             }
             Signal::Conflict { slot, address, mac } => self.tell(Effect::Conflict { slot, address, mac }),
         }
@@ -339,7 +349,7 @@ impl Engine {
 
     fn take_deadline(&mut self, slot: Slot, now: Time) {
         let machine = &mut self.routers[slot].machine;
-        let late = machine.next_deadline().map(|at| now - at);
+        let late = machine.next_deadline().map(|at| Late { noticed: None, acted: now - at });
         // The kernel's word on the master's life counts, should its event have been lost.
         let alive = match machine.state() {
             State::Backup => self.plane.kernel_watch(slot).filter(|watch| watch.deadline > now),
@@ -356,7 +366,7 @@ impl Engine {
     }
 
     /// After an input: the sync group agrees again, and then all that its members have put out is done.
-    fn react(&mut self, slot: Slot, now: Time, late: Option<Duration>) {
+    fn react(&mut self, slot: Slot, now: Time, late: Option<Late>) {
         let Some(group) = self.routers[slot].group else { return self.drain(slot, late) };
         let members = self.routers.iter_mut().filter(|router| router.group == Some(group));
         group::settle(now, members.map(|router| &mut router.machine));
@@ -369,7 +379,7 @@ impl Engine {
 
     /// Does what an instance has put out. The data plane comes first: a master that steps down stops answering before
     /// anything else, and a new one is known to the kernel before its first advert renews the lease.
-    fn drain(&mut self, slot: Slot, late: Option<Duration>) {
+    fn drain(&mut self, slot: Slot, late: Option<Late>) {
         let router = &mut self.routers[slot];
         if let Err(error) = self.plane.apply(&router.desired(slot)) {
             let error = error.to_string();

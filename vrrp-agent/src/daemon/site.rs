@@ -67,7 +67,7 @@ impl Site {
                 .push(source.ok_or_else(|| NetError::NoAddress { name: instance.interface.clone(), kind })?);
         }
         let first = first_sequence();
-        let sequences = config.instances.iter().map(|_| Sequence::after(first)).collect();
+        let sequences = config.instances.iter().map(|_| Sequence::new(first)).collect();
         Ok(Self { links, link_of, uses, sources, sequences })
     }
 

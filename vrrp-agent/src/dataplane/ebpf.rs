@@ -9,8 +9,8 @@ use aya::programs::ProgramError;
 use aya::programs::links::{FdLink, LinkError};
 use aya::{Ebpf, EbpfLoader};
 use vrrp_ebpf::abi::{
-    Counters, Event, EventKind, Instance, InstanceKey, Lease, Plain, Role, Vip, VipKey, Vmac, VmacKey,
-    Watchdog,
+    Counters, Event, EventKind, Instance, InstanceKey, Lease, Plain, Role, Settings, Vip, VipKey, Vmac,
+    VmacKey, Watchdog,
 };
 use vrrp_ebpf::advert::{Advert, Judge, List};
 
@@ -269,9 +269,11 @@ impl EbpfPlane {
             EventKind::MasterLost if self.kernel_watch(slot).is_some_and(|watch| watch.deadline > time) => {
                 None
             }
-            EventKind::MasterLost => {
-                Some(Signal::MasterDown { slot, deadline: Time::from_nanos(event.deadline_ns) })
-            }
+            EventKind::MasterLost => Some(Signal::MasterDown {
+                slot,
+                deadline: Time::from_nanos(event.deadline_ns),
+                noticed: Some(time),
+            }),
             EventKind::Conflict => Some(Signal::Conflict {
                 slot,
                 address: ip(desired.key.family, &event.address),
@@ -305,7 +307,7 @@ impl EbpfPlane {
     pub(super) fn sweep(&self, now: Time) -> Vec<Signal> {
         let overdue = |slot: Slot| {
             let deadline = Time::from_nanos(self.watchdog(slot)?.deadline_ns);
-            (deadline + SWEEP_GRACE < now).then_some(Signal::MasterDown { slot, deadline })
+            (deadline + SWEEP_GRACE < now).then_some(Signal::MasterDown { slot, deadline, noticed: None })
         };
         let fenced = |slot: Slot| {
             let desired = self.desired[slot].filter(|desired| desired.role == Role::Master)?;
@@ -343,6 +345,20 @@ impl EbpfPlane {
     /// If the program has none.
     pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
         aya_log::EbpfLogger::init(&mut self.ebpf)
+    }
+
+    /// Whether adverts that the program has judged go on to the stack, where tcpdump sees them; of the agent that has these pins,
+    /// running or not.
+    ///
+    /// # Errors
+    /// If there is no such map.
+    pub fn show_adverts(pins: &PinDirectory, show: bool) -> Result<(), EbpfError> {
+        let set = || -> Result<(), MapError> {
+            let map = Map::from_map_data(MapData::from_pin(pins.path.join("settings"))?)?;
+            let mut settings: Array<MapData, Cell<Settings>> = Array::try_from(map)?;
+            settings.set(0, Cell(Settings { show_adverts: show.into(), reserved: 0 }), 0)
+        };
+        set().map_err(map_error("settings"))
     }
 
     /// The virtual addresses that the pins of an earlier run know, by interface; none if it left nothing.

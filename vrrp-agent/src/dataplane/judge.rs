@@ -17,23 +17,29 @@ const SENDERS_MAX: usize = 4;
 /// The sequence numbers of AH in one virtual router: what is sent goes on from what was heard, whoever sent it, so that the
 /// next master's adverts are as new to the others as the last one's were.
 #[derive(Clone, Debug)]
-pub struct Sequence(Arc<AtomicU32>);
+pub struct Sequence {
+    /// The highest number heard or sent.
+    last: Arc<AtomicU32>,
+    /// What is sent is above this; what is heard need not be, since keepalived begins at one.
+    above: u32,
+}
 
 impl Sequence {
-    /// The next number after `last` is the first.
+    /// One of which nothing was heard yet.
     #[must_use]
-    pub fn after(last: u32) -> Self {
-        Self(Arc::new(AtomicU32::new(last)))
+    pub fn new(above: u32) -> Self {
+        Self { last: Arc::new(AtomicU32::new(0)), above }
     }
 
     /// The number of the next advert to send.
     pub fn next(&self) -> u32 {
-        self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+        self.last.fetch_max(self.above, Ordering::Relaxed);
+        self.last.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
     /// Whether a number is new; if so it is not any more.
     fn take(&self, number: u32) -> bool {
-        self.0.fetch_max(number, Ordering::Relaxed) < number
+        self.last.fetch_max(number, Ordering::Relaxed) < number
     }
 }
 
@@ -215,7 +221,8 @@ mod tests {
 
     #[test]
     fn ah_believes_what_is_sealed_and_new() {
-        let seal = Seal::Ah { key: KEY, sequence: Sequence::after(0) };
+        // A keepalived that has just started counts from one, whatever we would begin with.
+        let seal = Seal::Ah { key: KEY, sequence: Sequence::new(1_000_000) };
         let mut judge = Judge::new(Some(seal), Vec::new(), false);
         assert_eq!(hear_ah(&mut judge, &ah(5, &KEY, V2Auth::Ah)), Ok(()));
         assert_eq!(hear_ah(&mut judge, &ah(5, &KEY, V2Auth::Ah)), Err(Reject::Replay));
@@ -231,11 +238,12 @@ mod tests {
 
     #[test]
     fn what_is_sent_goes_on_from_what_was_heard() {
-        let sequence = Sequence::after(7);
+        let sequence = Sequence::new(7);
         let seal = Seal::Ah { key: KEY, sequence: sequence.clone() };
         let mut judge = Judge::new(Some(seal), Vec::new(), false);
         assert_eq!(hear_ah(&mut judge, &ah(40, &KEY, V2Auth::Ah)), Ok(()));
         assert_eq!(sequence.next(), 41);
+        assert_eq!(Sequence::new(7).next(), 8);
         assert_eq!(hear_ah(&mut judge, &ah(41, &KEY, V2Auth::Ah)), Err(Reject::Replay));
     }
 

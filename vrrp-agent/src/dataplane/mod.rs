@@ -88,6 +88,8 @@ pub enum Signal {
         slot: Slot,
         /// When it was due.
         deadline: Time,
+        /// When the kernel's timer noticed; none if the sweep did.
+        noticed: Option<Time>,
     },
     /// Another host claims an address that we hold; the kernel has answered.
     Conflict {

@@ -1,0 +1,152 @@
+//! `cargo xtask bench detection`: how late a dead master is replaced, ours beside keepalived in the same run. The master is
+//! killed; from its last advert on the wire to the new master's first advert and first gratuitous ARP, less the
+//! master-down interval. Also with the cores oversubscribed four times. Needs root.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use nix::sys::signal::Signal;
+use vrrp_tests::lab::{Host, Lab, Process, Recorded, eventually};
+
+/// A minute is more than any of these needs.
+const PATIENCE: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_millis(10);
+const LOW: u32 = 100;
+const ALL: u8 = 255;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Daemon {
+    Ours,
+    Keepalived,
+}
+
+/// What was seen of one failover, less the master-down interval, in microseconds.
+#[derive(Default)]
+struct Lateness {
+    advert: Vec<f64>,
+    announcement: Vec<f64>,
+    /// What the agent's log says of the kernel's own lateness.
+    kernel: Vec<f64>,
+}
+
+fn main() -> Result<()> {
+    println!(
+        "µs after the master-down interval (36.094 ms) from the last advert on the wire: median / p99 / max"
+    );
+    println!("{:<44} {:>26} {:>26} {:>26}", "", "first advert", "first ARP", "kernel noticed");
+    for (load, busy) in [("idle", 0), ("four busy loops for each core", 4)] {
+        for (instances, failovers) in [(1, 10), (ALL, 2)] {
+            for daemon in [Daemon::Ours, Daemon::Keepalived] {
+                let loops = Loops::start(busy)?;
+                let mut lateness = Lateness::default();
+                for _ in 0..failovers {
+                    failover(daemon, instances, &mut lateness)?;
+                }
+                drop(loops);
+                let what = format!("{daemon:?}, {instances} instances, {load}");
+                let Lateness { advert, announcement, kernel } = lateness;
+                println!("{what:<44} {:>26} {:>26} {:>26}", sums(advert), sums(announcement), sums(kernel));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sums(mut figures: Vec<f64>) -> String {
+    if figures.is_empty() {
+        return "-".to_owned();
+    }
+    figures.sort_by(f64::total_cmp);
+    let at = |share: f64| figures[((figures.len() - 1) as f64 * share).round() as usize];
+    format!("{:.0} / {:.0} / {:.0}", at(0.5), at(0.99), at(1.0))
+}
+
+fn vip(vrid: u8) -> [u8; 4] {
+    [192, 168, 3, vrid]
+}
+
+fn config(priority: u32, instances: u8) -> String {
+    let instance = |vrid: u8| {
+        let [a, b, c, d] = vip(vrid);
+        format!(
+            "vrrp_instance V{vrid} {{\ninterface eth0\nversion 3\nvirtual_router_id {vrid}\npriority {priority}\n\
+             advert_int 0.01\nvirtual_ipaddress {{\n{a}.{b}.{c}.{d}\n}}\n}}\n"
+        )
+    };
+    (1..=instances).map(instance).collect()
+}
+
+fn start(daemon: Daemon, host: &Host, config: &str) -> Result<Process> {
+    match daemon {
+        Daemon::Ours => host.agent(config),
+        Daemon::Keepalived => host.keepalived(config),
+    }
+}
+
+fn failover(daemon: Daemon, instances: u8, lateness: &mut Lateness) -> Result<()> {
+    let lab = Lab::new()?;
+    let (h1, h2, client) = (lab.host("h1", 11)?, lab.host("h2", 12)?, lab.host("client", 13)?);
+    let master = start(daemon, &h1, &config(200, instances))?;
+    let held = |host: &Host| {
+        let text = host.run("ip", &["-o", "address", "show", "dev", "eth0"]).unwrap_or_default();
+        (1..=instances).filter(|vrid| text.contains(&format!(" 192.168.3.{vrid}/"))).count()
+    };
+    ensure!(eventually(PATIENCE, || held(&h1) == usize::from(instances)), "{}", master.log());
+    let backup = start(daemon, &h2, &config(LOW, instances))?;
+    std::thread::sleep(Duration::from_secs(2));
+    let recording = client.record("ip proto 112 or arp")?;
+    std::thread::sleep(Duration::from_millis(500));
+    master.signal(Signal::SIGKILL)?;
+    ensure!(eventually(PATIENCE, || held(&h2) == usize::from(instances)), "{}", backup.log());
+    std::thread::sleep(Duration::from_millis(300));
+    let down = INTERVAL * 3 + INTERVAL * (256 - LOW) / 256;
+    let late =
+        |from: Duration, to: Duration| (to.as_secs_f64() - from.as_secs_f64() - down.as_secs_f64()) * 1e6;
+    let seen = recording.finish()?;
+    for vrid in 1..=instances {
+        let of = |host: u8| seen.iter().filter(move |seen| seen.advert == Some((host, vrid)));
+        let Some(last) = of(11).next_back() else { continue };
+        let Some(first) = of(12).find(|seen| seen.at > last.at) else { continue };
+        lateness.advert.push(late(last.at, first.at));
+        let claims = |seen: &&Recorded| seen.announced == Some(vip(vrid)) && seen.at > last.at;
+        if let Some(announcement) = seen.iter().find(claims) {
+            lateness.announcement.push(late(last.at, announcement.at));
+        }
+    }
+    lateness.kernel.extend(noticed(&backup.log()));
+    Ok(())
+}
+
+/// `noticed N µs` in our log.
+fn noticed(log: &str) -> impl Iterator<Item = f64> + '_ {
+    log.lines().filter(|line| line.contains("-> MASTER")).filter_map(|line| {
+        let (_, rest) = line.split_once("noticed ")?;
+        rest.split(' ').next()?.parse().ok()
+    })
+}
+
+/// Programs that keep the cores busy, as many for each core as asked, until they are dropped.
+struct Loops(Vec<Child>);
+
+impl Loops {
+    fn start(for_each_core: usize) -> Result<Self> {
+        let cores = std::thread::available_parallelism()?.get();
+        let mut loops = Self(Vec::new());
+        for _ in 0..for_each_core * cores {
+            let mut command = Command::new("sh");
+            command.args(["-c", "while :; do :; done"]).stdin(Stdio::null());
+            loops.0.push(command.spawn()?);
+        }
+        Ok(loops)
+    }
+}
+
+impl Drop for Loops {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ended = child.kill();
+            let _ended = child.wait();
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What the programs cost the verifier and the cache, compared with what is on record in `budget.txt`. The figures are of one
+//! kernel and one compiler; a tenth more is let pass, more than that is to be looked at and recorded.
+
+use anyhow::{Context as _, Result};
+
+use super::program::Program;
+
+const RECORD: &str = include_str!("budget.txt");
+
+/// What is recorded of a program: instructions that the verifier went through, and bytes as the kernel runs them.
+fn recorded(name: &str) -> Result<(u32, u32)> {
+    let line = RECORD.lines().find(|line| line.split_whitespace().next() == Some(name));
+    let mut words = line.with_context(|| format!("no record of {name}"))?.split_whitespace().skip(1);
+    let mut number = || Ok::<u32, anyhow::Error>(words.next().context("two figures")?.parse()?);
+    Ok((number()?, number()?))
+}
+
+#[test]
+fn the_programs_stay_within_their_budget() -> Result<()> {
+    let mut program = Program::load()?;
+    for name in ["vrrp", "prepare"] {
+        let (verified, bytes) = program.cost(name)?;
+        let (verified_recorded, bytes_recorded) = recorded(name)?;
+        println!(
+            "{name}: verified {verified} (recorded {verified_recorded}), bytes {bytes} ({bytes_recorded})"
+        );
+        let within = |now: u32, recorded: u32| now <= recorded + recorded / 10;
+        assert!(
+            within(verified, verified_recorded) && within(bytes, bytes_recorded),
+            "{name}: {verified} instructions verified and {bytes} bytes; record that in tests/kernel/budget.txt if it is \
+             worth it"
+        );
+    }
+    Ok(())
+}

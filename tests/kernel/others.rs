@@ -1,0 +1,53 @@
+//! Who else may have a frame: an operator's own program behind ours, and tcpdump.
+
+use anyhow::Result;
+use vrrp_ebpf::advert::{Family, Version};
+
+use super::differential::instance;
+use super::lost::advert;
+use super::program::{Action, Program};
+
+const VRID: u8 = 10;
+
+/// Drops what does not begin with the number of a slot: not the frames below.
+const NEXT: &str = "prepare";
+
+fn program() -> Result<Program> {
+    let mut program = Program::load()?;
+    program.set(&instance(VRID, Family::V4, Version::V3, None))?;
+    Ok(program)
+}
+
+#[test]
+fn the_next_program_gets_what_is_not_ours_and_nothing_else() -> Result<()> {
+    let mut program = program()?;
+    let other = {
+        let mut frame = vec![0xee; 64];
+        frame[12..14].copy_from_slice(&[8, 0]);
+        frame
+    };
+    let not_ours = advert(VRID + 1);
+    for frame in [&other, &not_ours] {
+        assert_eq!(program.run(frame)?, Action::Pass, "with nothing behind us");
+    }
+    program.set_next(NEXT)?;
+    for frame in [&other, &not_ours] {
+        assert_eq!(program.run(frame)?, Action::Drop, "the next program's verdict");
+    }
+    let before = program.counters()?.advert_accepted;
+    assert_eq!(program.run(&advert(VRID))?, Action::Drop);
+    assert_eq!(program.counters()?.advert_accepted, before + 1, "ours, as ever");
+    Ok(())
+}
+
+#[test]
+fn adverts_are_shown_when_somebody_wants_to_see_them() -> Result<()> {
+    let mut program = program()?;
+    for (show, expected) in [(false, Action::Drop), (true, Action::Pass), (false, Action::Drop)] {
+        program.show_adverts(show)?;
+        let before = program.counters()?.advert_accepted;
+        assert_eq!(program.run(&advert(VRID))?, expected);
+        assert_eq!(program.counters()?.advert_accepted, before + 1, "judged, shown or not");
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! `cargo xtask bench`: the benchmarks, which print figures side by side and judge nothing.
+
+use std::process::Command;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::{build, setup};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// What to measure
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum What {
+    /// What the XDP program costs each kind of frame
+    Xdp,
+    /// How late the loss of a master is noticed, beside keepalived
+    Detection,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let name = match arguments.what {
+        What::Xdp => "xdp",
+        What::Detection => "detection",
+    };
+    setup::ensure()?;
+    // What is measured in namespaces is the agent itself; the program in it is optimised in every profile.
+    build::run(&build::Arguments::default())?;
+    let bench = ["bench", "--profile", "dev", "--package", "vrrp-tests", "--bench", name];
+    setup::run_command(Command::new("cargo").args(bench))
+}
