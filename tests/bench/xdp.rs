@@ -82,7 +82,7 @@ fn main() -> Result<()> {
 fn repeated(program: &mut Program, empty: &Empty, frame: &[u8]) -> Result<(f64, f64)> {
     let (mut ours, mut nothing) = (f64::MAX, f64::MAX);
     for _ in 0..ROUNDS {
-        ours = ours.min(program.time(frame, REPEAT)?.as_nanos() as f64);
+        ours = ours.min(program.test_run(frame, None, REPEAT)?.duration.as_nanos() as f64);
         nothing = nothing.min(empty.time(frame, REPEAT)?.as_nanos() as f64);
     }
     Ok((ours, nothing))
@@ -91,7 +91,7 @@ fn repeated(program: &mut Program, empty: &Empty, frame: &[u8]) -> Result<(f64, 
 fn singles(program: &mut Program, empty: &Empty, frame: &[u8]) -> Result<(f64, f64)> {
     let (mut ours, mut nothing) = (Vec::new(), Vec::new());
     for _ in 0..SINGLES {
-        ours.push(program.time(frame, 1)?.as_nanos());
+        ours.push(program.test_run(frame, None, 1)?.duration.as_nanos());
         nothing.push(empty.time(frame, 1)?.as_nanos());
     }
     let median = |mut times: Vec<u128>| {

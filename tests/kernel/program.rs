@@ -2,10 +2,9 @@
 
 use anyhow::{Context as _, Result};
 use std::net::IpAddr;
-use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
-use aya::programs::{TestRun as _, TestRunOptions, Xdp};
+use aya::programs::{TestRun as _, TestRunOptions, TestRunResult, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use vrrp_agent::dataplane::{Cell, OBJECT};
 use vrrp_agent::wire::advert::{address as wire_address, family};
@@ -118,20 +117,23 @@ impl Program {
         Ok(next.set(0, &fd, 0)?)
     }
 
-    /// How long a run takes on average, as the kernel measures it.
-    pub(crate) fn time(&mut self, frame: &[u8], repeat: u32) -> Result<Duration> {
+    /// Runs the program on a frame, many times if asked, and says what the kernel says of it.
+    pub(crate) fn test_run(
+        &mut self,
+        frame: &[u8],
+        out: Option<&mut [u8]>,
+        repeat: u32,
+    ) -> Result<TestRunResult> {
         let program: &mut Xdp = self.ebpf.program_mut("vrrp").context("no program")?.try_into()?;
-        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
-        Ok(program.test_run(options)?.duration)
+        let options =
+            TestRunOptions { data_in: Some(frame), data_out: out, repeat, ..TestRunOptions::default() };
+        Ok(program.test_run(options)?)
     }
 
     /// With the frame as the program leaves it.
     pub(crate) fn run_to(&mut self, frame: &[u8]) -> Result<(Action, Vec<u8>)> {
-        let program: &mut Xdp = self.ebpf.program_mut("vrrp").context("no program")?.try_into()?;
         let mut out = vec![0; frame.len() + 64];
-        let options =
-            TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..TestRunOptions::default() };
-        let result = program.test_run(options)?;
+        let result = self.test_run(frame, Some(&mut out), 1)?;
         let length = usize::try_from(result.data_size_out)?;
         out.truncate(length);
         let action = match result.return_value {

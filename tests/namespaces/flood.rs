@@ -104,7 +104,7 @@ fn a_flood_of_bad_adverts_changes_nothing() -> Result<()> {
     h1.wait_for_address(VIP, true, PATIENCE)?;
     let backup = h2.agent(&fast(LOW).text())?;
     assert!(reaches(&h2, 0, "backup"));
-    let recording = client.record("ip proto 112 and src host 192.168.1.11")?;
+    let recording = client.record(&format!("ip proto 112 and ether src {}", h1.mac()?))?;
     let woken = || Ok::<_, anyhow::Error>((wake_ups(&master)?, wake_ups(&backup)?));
     let before = woken()?;
     let start = Instant::now();

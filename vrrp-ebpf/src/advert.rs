@@ -65,9 +65,10 @@ impl Family {
     }
 }
 
-/// An address in network order; an IPv4 address is the first four bytes, the rest zero.
+/// An address in network order; an IPv4 address is the first four bytes, the rest zero. Aligned so that it is copied and
+/// compared by words: BPF reads what may be unaligned byte by byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct Address {
     /// The octets.
     pub octets: [u8; 16],
@@ -81,7 +82,7 @@ impl Address {
     #[inline(always)]
     #[must_use]
     pub const fn v4(a: [u8; 4]) -> Self {
-        Self { octets: [a[0], a[1], a[2], a[3], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] }
+        Self::from_words([u32::from_ne_bytes(a), 0, 0, 0])
     }
 
     /// From an IPv6 address.
@@ -89,6 +90,14 @@ impl Address {
     #[must_use]
     pub const fn v6(octets: [u8; 16]) -> Self {
         Self { octets }
+    }
+
+    /// From words as this machine reads them from a packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_words(words: [u32; 4]) -> Self {
+        // SAFETY: four words are sixteen bytes, and any are valid. Byte by byte it would be a loop in BPF.
+        Self { octets: unsafe { core::mem::transmute::<[u32; 4], [u8; 16]>(words) } }
     }
 
     /// The two halves as numbers, for comparisons that need no `memcmp`: BPF has none.
@@ -281,6 +290,20 @@ pub fn vrid(payload: &[u8]) -> Option<u8> {
 /// The first check that failed, in keepalived's order.
 #[inline(always)]
 pub fn accept(datagram: &Datagram<'_>, rules: &Rules) -> Result<Advert, Reject> {
+    accept_summed(datagram, rules, checksum::sum)
+}
+
+/// [`accept`], with another way to sum the message: the kernel has one that needs no loop. It may fold its result, but not
+/// invert it.
+///
+/// # Errors
+/// As [`accept`].
+#[inline(always)]
+pub fn accept_summed(
+    datagram: &Datagram<'_>,
+    rules: &Rules,
+    sum: impl FnOnce(&[u8]) -> u32,
+) -> Result<Advert, Reject> {
     let payload = datagram.payload;
     let Some(header) = payload.first_chunk::<HEADER>() else { return Err(Reject::Length) };
     let addresses = header[offset::COUNT] as usize * datagram.family.width();
@@ -334,13 +357,15 @@ pub fn accept(datagram: &Datagram<'_>, rules: &Rules) -> Result<Advert, Reject> 
     if matches!(version, Version::V3) && addresses == 0 {
         return Err(Reject::NoAddress);
     }
-    let sum = checksum::sum(payload);
+    let sum = sum(payload);
     if !checksum_matches(datagram, version, sum) {
         return Err(Reject::Checksum);
     }
-    // What has been summed, less what is not the list.
-    let around = checksum::sum(header) + auth_data_sum(payload, version);
-    let list = if sum - around == rules.list_sum { List::Same } else { List::Other };
+    // What has been summed, less what is not the list; in one's complement, where a number is subtracted by its inverse.
+    let around = checksum::fold(checksum::sum_of(header) + auth_data_sum(payload, version));
+    let listed = checksum::fold(u32::from(checksum::fold(sum)) + u32::from(!around));
+    let same = u32::from(checksum::zero(listed)) == rules.list_sum;
+    let list = if same { List::Same } else { List::Other };
     Ok(Advert { source: datagram.source, priority: header[offset::PRIORITY], interval_ns, list })
 }
 
@@ -349,13 +374,14 @@ pub fn accept(datagram: &Datagram<'_>, rules: &Rules) -> Result<Advert, Reject> 
 #[must_use]
 pub fn list_sum(addresses: impl Iterator<Item = Address>) -> u32 {
     // The rest of an IPv4 address is zero.
-    addresses.map(|address| checksum::sum(&address.octets)).sum()
+    let sum: u32 = addresses.map(|address| checksum::sum(&address.octets)).sum();
+    checksum::zero(checksum::fold(sum)).into()
 }
 
 #[inline(always)]
 fn auth_data_sum(payload: &[u8], version: Version) -> u32 {
     match (version, payload.last_chunk::<AUTH_DATA>()) {
-        (Version::V2, Some(data)) => checksum::sum(data),
+        (Version::V2, Some(data)) => checksum::sum_of(data),
         (Version::V2, None) | (Version::V3, _) => 0,
     }
 }

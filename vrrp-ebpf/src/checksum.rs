@@ -20,6 +20,26 @@ pub fn sum(bytes: &[u8]) -> u32 {
     sum
 }
 
+/// The same of few bytes, whose number is even and known.
+#[inline(always)]
+#[must_use]
+pub fn sum_of<const N: usize>(bytes: &[u8; N]) -> u32 {
+    let mut sum = 0;
+    let mut at = 0;
+    while at + 1 < N {
+        sum += u32::from(bytes[at]) << 8 | u32::from(bytes[at + 1]);
+        at += 2;
+    }
+    sum
+}
+
+/// A folded sum, with zero written in one way only: one's complement has two.
+#[inline(always)]
+#[must_use]
+pub const fn zero(folded: u16) -> u16 {
+    if folded == 0xffff { 0 } else { folded }
+}
+
 /// Folds the carries of a sum into 16 bits.
 #[inline(always)]
 #[must_use]

@@ -31,6 +31,26 @@ unsafe impl<const N: usize> Header for [u8; N] {}
 pub trait Frame {
     /// Reads a header at an offset; `None` if the frame ends before it does.
     fn load<T: Header>(&self, offset: usize) -> Option<T>;
+
+    /// Reads four bytes as this machine does; `None` if the frame ends before. BPF reads a header byte by byte, since nobody says
+    /// how it is aligned, and this at once.
+    #[inline(always)]
+    fn load_word(&self, offset: usize) -> Option<u32> {
+        self.load::<[u8; 4]>(offset).map(u32::from_ne_bytes)
+    }
+
+    /// Reads an IPv4 address.
+    #[inline(always)]
+    fn load_v4(&self, offset: usize) -> Option<Address> {
+        Some(Address::from_words([self.load_word(offset)?, 0, 0, 0]))
+    }
+
+    /// Reads an IPv6 address.
+    #[inline(always)]
+    fn load_v6(&self, offset: usize) -> Option<Address> {
+        let word = |number: usize| self.load_word(offset + 4 * number);
+        Some(Address::from_words([word(0)?, word(1)?, word(2)?, word(3)?]))
+    }
 }
 
 impl Frame for [u8] {
@@ -138,6 +158,10 @@ pub enum Kind {
 
 /// What the hardware addresses of virtual routers begin with; then 1 for IPv4 or 2 for IPv6, and the VRID.
 const VIRTUAL_ROUTER: u32 = 0x0000_5e00;
+/// Offset of the source in an IPv4 frame.
+const IPV4_SOURCE: usize = EthHdr::LEN + 12;
+/// Offset of the source in an IPv6 frame.
+const IPV6_SOURCE: usize = EthHdr::LEN + 8;
 /// Offset of the destination in an IPv4 frame.
 const IPV4_DESTINATION: usize = EthHdr::LEN + 16;
 /// Offset of the destination in an IPv6 frame.
@@ -211,14 +235,8 @@ pub fn to_virtual_router<F: Frame + ?Sized>(frame: &F) -> Option<[u8; 6]> {
 pub fn destination<F: Frame + ?Sized>(frame: &F) -> Option<(Family, Address)> {
     let ethernet = frame.load::<EthHdr>(0)?;
     match ethernet.ether_type {
-        ETHERTYPE_IPV4 => {
-            let address = frame.load::<[u8; 4]>(IPV4_DESTINATION)?;
-            Some((Family::V4, Address::v4(address)))
-        }
-        ETHERTYPE_IPV6 => {
-            let address = frame.load::<[u8; 16]>(IPV6_DESTINATION)?;
-            Some((Family::V6, Address::v6(address)))
-        }
+        ETHERTYPE_IPV4 => Some((Family::V4, frame.load_v4(IPV4_DESTINATION)?)),
+        ETHERTYPE_IPV6 => Some((Family::V6, frame.load_v6(IPV6_DESTINATION)?)),
         _ => None,
     }
 }
@@ -237,8 +255,8 @@ pub fn carrier<F: Frame + ?Sized>(frame: &F, family: Family) -> Option<Carrier> 
             }
             Some(Carrier {
                 family,
-                source: Address::v4(ip.src_addr),
-                destination: Address::v4(ip.dst_addr),
+                source: frame.load_v4(IPV4_SOURCE)?,
+                destination: frame.load_v4(IPV4_DESTINATION)?,
                 ttl: ip.ttl,
                 offset: EthHdr::LEN + header,
                 length: total - header,
@@ -248,8 +266,8 @@ pub fn carrier<F: Frame + ?Sized>(frame: &F, family: Family) -> Option<Carrier> 
             let ip = frame.load::<Ipv6Hdr>(EthHdr::LEN)?;
             Some(Carrier {
                 family,
-                source: Address::v6(ip.src_addr),
-                destination: Address::v6(ip.dst_addr),
+                source: frame.load_v6(IPV6_SOURCE)?,
+                destination: frame.load_v6(IPV6_DESTINATION)?,
                 ttl: ip.hop_limit,
                 offset: EthHdr::LEN + Ipv6Hdr::LEN,
                 length: u16::from_be_bytes(ip.payload_len) as usize,

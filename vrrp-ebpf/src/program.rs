@@ -121,8 +121,8 @@ pub(crate) fn prepare(ctx: XdpContext) -> u32 {
 fn on_vrrp(ctx: &XdpContext, kind: Kind) -> u32 {
     let family = if matches!(kind, Kind::VrrpV6) { Family::V6 } else { Family::V4 };
     let Some(carrier) = frame::carrier(&Packet(ctx), family) else { return XDP_PASS };
-    let Some(payload) = Packet(ctx).message(carrier.offset, carrier.length) else { return XDP_PASS };
-    let Some(vrid) = advert::vrid(payload) else { return XDP_PASS };
+    let whole = carrier.length >= 2 && carrier.offset + carrier.length <= Packet(ctx).length();
+    let Some([_, vrid]) = Packet(ctx).pair(carrier.offset).filter(|_| whole) else { return XDP_PASS };
     let key =
         InstanceKey { ifindex: ctx.ingress_ifindex() as u32, family: carrier.family, vrid: vrid.into() };
     let Some(instance) = maps::instance(&key) else {
@@ -136,8 +136,9 @@ fn on_vrrp(ctx: &XdpContext, kind: Kind) -> u32 {
             return XDP_PASS;
         }
     }
+    let Some(payload) = Packet(ctx).message(carrier.offset, carrier.length) else { return XDP_PASS };
     let Some(watchdog) = maps::watchdog(instance.slot) else { return XDP_PASS };
-    match advert::accept(&carrier.datagram(payload), &instance.rules) {
+    match advert::accept_summed(&carrier.datagram(payload), &instance.rules, ctx::sum) {
         Err(reject) => {
             maps::count(|c| c.rejected(reject));
             // On its way to somebody else through this host, perhaps.
