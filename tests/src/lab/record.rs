@@ -51,6 +51,8 @@ impl Recording {
     /// # Errors
     /// If the file cannot be read.
     pub fn finish(self) -> Result<Vec<Recorded>> {
+        // The kernel hands over what it has at least once a second.
+        std::thread::sleep(Duration::from_millis(1300));
         self.tcpdump.stop()?;
         read(&std::fs::read(&self.file)?).context("the recording cannot be read")
     }

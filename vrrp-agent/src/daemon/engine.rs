@@ -35,6 +35,8 @@ use crate::wire::ethernet::Mac;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// What is heard in one round, and announced in one: a flood, or a thousand addresses, must not hold up an advert.
 const ROUND_MAX: usize = 256;
+/// Adverts that leave together, at least, when there are many.
+const ADVERTS_AT_ONCE: usize = 16;
 /// A failure to send is told at most this often for each instance.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -257,6 +259,7 @@ impl Engine {
             && let Some(signal) = self.plane.next_signal()
         {
             self.take_signal(signal, now);
+            self.flush_early();
             heard += 1;
         }
         // It is only there to wake us; what it counted does not matter, and reading it empty is no error.
@@ -266,6 +269,7 @@ impl Engine {
         for slot in 0..self.routers.len() {
             if self.routers[slot].machine.next_deadline().is_some_and(|at| at <= now) {
                 self.take_deadline(slot, now);
+                self.flush_early();
             }
         }
         if self.next_sweep <= now {
@@ -418,12 +422,24 @@ impl Engine {
         }
     }
 
-    /// Sends what is queued, then renews the leases of those whose adverts left. The clock is read before: a lease is never
-    /// longer than the peers' patience.
+    /// Sends what is queued: adverts, then a few announcements.
     fn flush(&mut self) {
+        self.send_adverts();
+        self.send_announcements();
+    }
+
+    /// When many routers are decided in one round, the first adverts do not wait for the last decision.
+    fn flush_early(&mut self) {
+        if self.adverts.len() >= ADVERTS_AT_ONCE {
+            self.send_adverts();
+        }
+    }
+
+    /// Sends the adverts, then renews the leases of those that left. The clock is read before: a lease is never longer than the
+    /// peers' patience.
+    fn send_adverts(&mut self) {
         let adverts = std::mem::take(&mut self.adverts);
         let heartbeat = host::now();
-        let announcements = self.announcements.take(heartbeat, ROUND_MAX);
         let outgoing: Vec<Outgoing<'_>> = adverts.iter().map(|queued| queued.packet.outgoing()).collect();
         let mut failures = vec![None; adverts.len()];
         self.transmitter.send(&outgoing, |index, error| failures[index] = Some(error.to_string()));
@@ -441,6 +457,11 @@ impl Engine {
                 Some(error) => self.complain(slot, heartbeat, "send an advert", error),
             }
         }
+    }
+
+    fn send_announcements(&mut self) {
+        let now = host::now();
+        let announcements = self.announcements.take(now, ROUND_MAX);
         let outgoing: Vec<Outgoing<'_>> = announcements
             .iter()
             .map(|(_, a)| Outgoing::Frame { ifindex: a.ifindex, bytes: &a.bytes })
@@ -448,7 +469,7 @@ impl Engine {
         let mut failed = Vec::new();
         self.transmitter.send(&outgoing, |index, error| failed.push((announcements[index].0, error)));
         for (slot, error) in failed {
-            self.complain(slot, heartbeat, "announce an address", error.to_string());
+            self.complain(slot, now, "announce an address", error.to_string());
         }
     }
 
