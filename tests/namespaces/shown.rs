@@ -1,0 +1,31 @@
+//! Seeing what XDP eats.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use vrrp_tests::lab::{Lab, agent, run};
+
+use crate::common::{Config, HIGH, LOW, PATIENCE, VIP, reaches};
+
+#[test]
+fn tcpdump_on_a_backup_sees_adverts_if_asked() -> Result<()> {
+    let lab = Lab::new()?;
+    let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
+    let _master = h1.agent(&Config::priority(HIGH).text())?;
+    h1.wait_for_address(VIP, true, PATIENCE)?;
+    let _backup = h2.agent(&Config::priority(LOW).text())?;
+    assert!(reaches(&h2, 0, "backup"));
+    let capture = h2.capture()?;
+    let adverts = |visibility: &str| run(h2.command(agent()?).args(["adverts", visibility])).map(drop);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(capture.adverts().is_empty(), "{}", capture.text());
+    adverts("show")?;
+    capture.wait_for("advert", PATIENCE, |packet| packet.content.source == h1.address())?;
+    adverts("hide")?;
+    std::thread::sleep(Duration::from_millis(200));
+    let seen = capture.adverts().len();
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(capture.adverts().len(), seen);
+    assert_eq!(h2.state(0), "backup");
+    Ok(())
+}
