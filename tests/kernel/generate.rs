@@ -74,7 +74,8 @@ fn advert(random: &mut Random) -> Vec<u8> {
         let checksum = *random.pick(&[V3Checksum::PseudoHeader, V3Checksum::MessageOnly]);
         Body::V3 { centiseconds: *random.pick(&[100, 10, 1, 4095, 0]), checksum }
     };
-    let count = *random.pick(&[0, 1, 1, 2, 20, 60]);
+    // Up to what an advert takes: the kernel sums long ones in parts.
+    let count = *random.pick(if v6 { &[0, 1, 1, 2, 20, 90] } else { &[0, 1, 1, 2, 121, 255] });
     let address = |n: usize| {
         let last = u8::try_from(n).expect("small");
         if v6 {

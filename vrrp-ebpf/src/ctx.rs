@@ -107,20 +107,30 @@ impl Packet<'_> {
 
 /// The sum of a message by the kernel's own checksum, folded; as [`vrrp_ebpf::checksum::sum`] counts. Of a message whose
 /// length is no multiple of four, which none is that is valid, it is zero, which is no valid message's.
+///
+/// In parts, since kernels before 6.12 take 512 bytes at most.
 #[inline(always)]
 pub(crate) fn sum(message: &[u8]) -> u32 {
-    let length = opaque(message.len()) & (SCRATCH_BYTES - 1);
-    // SAFETY: the message has so many bytes; its buffer has room for more than any.
-    let sum = unsafe {
-        bpf_csum_diff(core::ptr::null_mut(), 0, message.as_ptr().cast_mut().cast(), length as u32, 0)
-    };
-    if sum < 0 {
-        return 0;
+    const PART: usize = 512;
+    let mut sum = 0;
+    let mut done = 0;
+    while done < MESSAGE_MAX {
+        if message.len() > done {
+            let left = opaque(message.len() - done);
+            let size = if left > PART { PART } else { ((left - 1) & (PART - 1)) + 1 };
+            // SAFETY: the message goes on for so many bytes; its buffer has room for more than any.
+            sum = unsafe {
+                let from = message.as_ptr().add(done).cast_mut().cast();
+                bpf_csum_diff(core::ptr::null_mut(), 0, from, size as u32, sum as u32)
+            };
+            if sum < 0 {
+                return 0;
+            }
+        }
+        done += PART;
     }
     // Words were added as this machine reads them; a one's complement sum only needs its bytes put in order at the end.
-    let sum = sum as u64;
-    let sum = (sum & 0xffff_ffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = sum as u64 & 0xffff_ffff;
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
     u32::from(u16::from_be(sum as u16))
