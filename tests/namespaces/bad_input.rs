@@ -132,6 +132,7 @@ fn an_interface_with_another_program_is_left_alone() -> Result<()> {
     std::fs::remove_file(&borrowed)?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("another XDP program is there already"), "{said}");
+    assert!(said.contains("(`vrrp`, number "), "its name is known: {said}");
     let _sockets = host.agent_with(&Config::default().text(), &["--dataplane", "auto"])?;
     assert_eq!(host.status()?["dataplane"], "socket");
     Ok(())

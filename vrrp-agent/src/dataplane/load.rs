@@ -4,7 +4,7 @@ use std::io;
 
 use aya::Ebpf;
 use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
+use aya::programs::{ProgramError, ProgramInfo, TestRun as _, TestRunOptions, Xdp};
 use nix::fcntl::OFlag;
 
 use super::ebpf::EbpfError;
@@ -105,16 +105,29 @@ pub(super) fn attach_one(
         };
         match program.attach_to_if_index(link.index, xdp_mode).and_then(|id| program.take_link(id)) {
             Ok(xdp) => return Ok((xdp, mode)),
-            Err(error) => refusals.push(format!("{} mode: {}", mode.name(), refusal(&error))),
+            Err(error) => refusals.push(format!("{} mode: {}", mode.name(), refusal(&error, link))),
         }
     }
     Err(EbpfError::Attach { interface: link.name.clone(), why: refusals.join("; ") })
 }
 
-fn refusal(error: &ProgramError) -> String {
+/// The name that a program has, and when it was loaded: what helps to find out who loaded it.
+fn whose(id: u32) -> String {
+    let is_it = |program: &ProgramInfo| program.id() == id;
+    let program = aya::programs::loaded_programs().filter_map(Result::ok).find(is_it);
+    match program.as_ref().and_then(ProgramInfo::name_as_str) {
+        Some(name) => format!(" (`{name}`, number {id} of `bpftool prog`)"),
+        None => format!(" (number {id} of `bpftool prog`)"),
+    }
+}
+
+fn refusal(error: &ProgramError, link: &Link) -> String {
     match error {
         ProgramError::SyscallError(error) if error.io_error.kind() == io::ErrorKind::ResourceBusy => {
-            "another XDP program is there already (`bpftool net` shows it)".to_owned()
+            let whose = link.xdp_program.map(whose).unwrap_or_default();
+            format!(
+                "another XDP program is there already{whose}; to have both, put it behind ours, in the map `next`"
+            )
         }
         ProgramError::SyscallError(error) => error.io_error.to_string(),
         other => other.to_string(),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use futures_util::TryStreamExt as _;
-use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp};
 use rtnetlink::Handle;
 use vrrp_ebpf::advert::Family;
 
@@ -25,6 +25,8 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it can carry frames.
     pub running: bool,
+    /// The XDP program on it, whosever it is, by the kernel's number.
+    pub xdp_program: Option<u32>,
     /// Whether it is one end of a veth pair.
     pub is_veth: bool,
     /// Whether VLAN interfaces stand on it: their frames pass through it, most often without their tag.
@@ -81,6 +83,7 @@ pub async fn find(handle: &Handle, names: &[String]) -> Result<Vec<Link>, NetErr
             addresses: addresses.iter().filter(|a| a.index == index).map(|a| a.address).collect(),
             mtu: mtu_of(message).unwrap_or(u32::MAX),
             running: running(message),
+            xdp_program: xdp_program_of(message),
             is_veth: kind_of(message) == Some(&InfoKind::Veth),
             has_vlans: messages.iter().any(|other| is_vlan_on(other, index)),
         });
@@ -105,6 +108,17 @@ fn mac_of(message: &LinkMessage) -> Option<Mac> {
 fn mtu_of(message: &LinkMessage) -> Option<u32> {
     message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    })
+}
+
+fn xdp_program_of(message: &LinkMessage) -> Option<u32> {
+    let xdp = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Xdp(xdp) => Some(xdp),
+        _ => None,
+    })?;
+    xdp.iter().find_map(|xdp| match xdp {
+        LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) => Some(*id),
         _ => None,
     })
 }
