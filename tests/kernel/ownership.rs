@@ -158,3 +158,37 @@ fn over_ipv6_solicitations_are_never_refused() -> Result<()> {
     assert_eq!(program.run(&packet(128))?, Action::Drop, "an echo request");
     Ok(())
 }
+
+/// Another host says that the address is its own: the answer goes to all, once a second at most (RFC 5227 section 2.4).
+#[test]
+fn a_claim_is_answered_while_we_hold_the_address_and_passed_on_while_we_do_not() -> Result<()> {
+    let vip_v6: std::net::Ipv6Addr = "fd00::10".parse()?;
+    let arp = |mac: [u8; 6]| {
+        let mut frame = [&[0xff; 6][..], &mac, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &mac].concat();
+        frame.extend(VIP.octets());
+        frame.extend([0xff; 6]);
+        frame.extend(VIP.octets());
+        frame
+    };
+    let neighbour = |mac| vrrp_agent::wire::ethernet::unsolicited_advertisement(mac, vip_v6);
+    for standing in [Standing::Held, Standing::LeaseOver, Standing::Fenced, Standing::Backup] {
+        for (claim, own) in [(arp(CLIENT), arp(VMAC)), (neighbour(CLIENT), neighbour(VMAC))] {
+            let mut program = program(standing, true)?;
+            program.set_vip(vip_v6.into(), Vip { slot: SLOT, mac: VMAC, accept: 1 })?;
+            program.drain_events();
+            assert_eq!(program.run(&own)?, Action::Pass, "our own announcement, come back");
+            let (action, out) = program.run_to(&claim)?;
+            if standing == Standing::Held {
+                assert_eq!((action, &out[6..12]), (Action::Send, &VMAC[..]), "{claim:02x?}");
+                assert!(out[0] & 1 == 1, "to all: {out:02x?}");
+                assert_eq!(program.drain_events(), 1, "and reported");
+                assert_eq!(program.run(&claim)?, Action::Drop, "not a second time at once");
+                assert_eq!(program.drain_events(), 0);
+            } else {
+                assert_eq!(action, Action::Pass, "{standing:?}: the new owner's announcement");
+                assert_eq!(program.drain_events(), 0);
+            }
+        }
+    }
+    Ok(())
+}
