@@ -56,6 +56,7 @@ fn complaints_have_their_place() {
         (&instance("auth_hmac {\nkey 1 short\n}"), (6, 7), "a key of 5 bytes"),
         (&instance(&format!("auth_hmac {{\nkey 1 {KEY}\nkey 1 {KEY}\n}}")), (7, 1), "a number of its own"),
         (&instance(&format!("auth_hmac {{\nkey 1 {KEY}\nactive_key 2\n}}")), (5, 1), "the number of no key"),
+        (&instance(&format!("auth_hmac {{\nkey 1 {KEY}\nmode\n}}")), (7, 1), "`mode` is `enforce`"),
         (&instance("auth_hmac {\nkey 1 hex:123\n}"), (6, 7), "not an even number of hexadecimal digits"),
         (&instance("authentication {\nauth_type MD5\n}"), (6, 11), "unknown authentication type `MD5`"),
         ("global_defs {\n vrrp_strict\n}\n", (2, 2), "`vrrp_strict` is not supported yet"),

@@ -70,7 +70,7 @@ pub(super) struct Hmac {
 }
 
 /// `auth_hmac`.
-pub(super) fn read_hmac(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Hmac> {
+pub(super) fn read_hmac(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Hmac {
     let mut hmac =
         Hmac { keys: Vec::new(), active: None, monotonic: false, window: None, mode: HmacMode::Enforce };
     for statement in block(statement, diagnostics) {
@@ -80,19 +80,19 @@ pub(super) fn read_hmac(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnos
                 hmac.keys.extend(key);
             }
             "active_key" => hmac.active = value::number(statement, 0..=255, diagnostics),
-            "anti_replay" => match value::argument(statement, diagnostics)?.text {
-                "time" => hmac.monotonic = false,
-                "monotonic" => hmac.monotonic = true,
+            "anti_replay" => match value::argument(statement, diagnostics).map(|word| word.text) {
+                Some("time") => hmac.monotonic = false,
+                Some("monotonic") => hmac.monotonic = true,
                 _ => diagnostics.push(refused(statement, "`anti_replay` is `time` or `monotonic`")),
             },
             "time_window" => {
                 let range = Duration::from_secs(1)..=Duration::from_secs(300);
                 hmac.window = value::seconds(statement, range, diagnostics);
             }
-            "mode" => match value::argument(statement, diagnostics)?.text {
-                "enforce" => hmac.mode = HmacMode::Enforce,
-                "permissive" => hmac.mode = HmacMode::Permissive,
-                "receive-only" => hmac.mode = HmacMode::ReceiveOnly,
+            "mode" => match value::argument(statement, diagnostics).map(|word| word.text) {
+                Some("enforce") => hmac.mode = HmacMode::Enforce,
+                Some("permissive") => hmac.mode = HmacMode::Permissive,
+                Some("receive-only") => hmac.mode = HmacMode::ReceiveOnly,
                 _ => diagnostics
                     .push(refused(statement, "`mode` is `enforce`, `permissive` or `receive-only`")),
             },
@@ -104,7 +104,7 @@ pub(super) fn read_hmac(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnos
     } else if hmac.active.is_some_and(|active| hmac.keys.iter().all(|key| key.id != active)) {
         diagnostics.push(refused(statement, "`active_key` is the number of no key"));
     }
-    Some(hmac)
+    hmac
 }
 
 fn refused(statement: &Statement<'_>, message: &str) -> Diagnostic {

@@ -164,7 +164,7 @@ fn read_keyword(
             draft.v3_checksum = globals::v3_checksum(statement, diagnostics).unwrap_or(draft.v3_checksum);
         }
         "authentication" => draft.authentication = authentication::read(statement, diagnostics),
-        "auth_hmac" => draft.hmac = authentication::read_hmac(statement, diagnostics),
+        "auth_hmac" => draft.hmac = Some(authentication::read_hmac(statement, diagnostics)),
         "check_unicast_src" => {
             draft.only_peers = value::boolean(statement, diagnostics).unwrap_or(draft.only_peers);
         }
