@@ -67,10 +67,10 @@ impl Executor {
 
     async fn carry_out(&self, effect: Effect) {
         match effect {
-            Effect::Install { slot, epoch } => {
+            Effect::Install { slot, mastership } => {
                 // Whoever listens may have ended.
                 if self.install(slot).await {
-                    let _ended = self.engineer.tell(Command::Installed { slot, epoch });
+                    let _ended = self.engineer.tell(Command::Installed { slot, mastership });
                 } else {
                     let _ended = self.refused.send(slot);
                 }

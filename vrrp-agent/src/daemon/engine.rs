@@ -43,8 +43,8 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 /// What the rest of the daemon asks of the engine.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// The addresses of this epoch are on the interface.
-    Installed { slot: Slot, epoch: u64 },
+    /// The addresses are on the interface, for the mastership of this number: not the epoch, which may go on while it lasts.
+    Installed { slot: Slot, mastership: u64 },
     /// An address of the instance is not on the interface.
     AddressesLost { slot: Slot },
     /// Tracking says otherwise than before.
@@ -59,7 +59,7 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) enum Effect {
     /// Put the addresses on the interface and answer [`Command::Installed`].
-    Install { slot: Slot, epoch: u64 },
+    Install { slot: Slot, mastership: u64 },
     /// Take them away.
     Withdraw { slot: Slot },
     /// Tell the world.
@@ -286,8 +286,8 @@ impl Engine {
         loop {
             let now = host::now();
             match self.commands.try_recv() {
-                Ok(Command::Installed { slot, epoch }) => {
-                    if self.routers[slot].machine.epoch() == epoch {
+                Ok(Command::Installed { slot, mastership }) => {
+                    if self.routers[slot].machine.statistics().became_master == mastership {
                         self.routers[slot].machine.handle_installed(now);
                         self.react(slot, now, None);
                     }
@@ -404,8 +404,8 @@ impl Engine {
                     }
                 }
                 Output::Install => {
-                    let epoch = router.machine.epoch();
-                    self.tell(Effect::Install { slot, epoch });
+                    let mastership = router.machine.statistics().became_master;
+                    self.tell(Effect::Install { slot, mastership });
                 }
                 Output::Withdraw => {
                     router.lease_until = None;
