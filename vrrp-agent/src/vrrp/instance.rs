@@ -18,10 +18,13 @@
 //! with an input or at [`Instance::next_deadline`]. Inputs that have arrived are handed in before a deadline that has
 //! passed: after a stall, what was heard meanwhile decides.
 
+mod change;
+mod company;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::{Advert, PRIORITY_OWNER, PRIORITY_RESIGN, Version};
+use vrrp_ebpf::advert::{Advert, PRIORITY_OWNER, PRIORITY_RESIGN};
 use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, DOWN_ADVERTS, Preempt};
 
 use super::terms::{
@@ -132,18 +135,6 @@ impl Instance {
     #[must_use]
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
-    }
-
-    /// Whether it would be master, but for its sync group.
-    #[must_use]
-    pub fn claims(&self) -> bool {
-        self.claim.is_some()
-    }
-
-    /// Whether something that it needs is gone, whatever its group says.
-    #[must_use]
-    pub fn fault(&self) -> Fault {
-        self.fault
     }
 
     /// How this router ranks; what the kernel decides by.
@@ -344,17 +335,15 @@ impl Instance {
                     }
                     if stalled {
                         // Nobody took over, but neighbours may have tried others: say where the addresses are.
-                        self.announce();
+                        self.announce(self.params.garp.repeat);
                     }
                 }
-                Timer::SecondBurst => self.announce(),
-                Timer::SecondAfterLower => {
-                    self.outputs.push_back(Output::Announce { repeat: self.params.garp.lower_repeat });
-                }
+                Timer::SecondBurst => self.announce(self.params.garp.repeat),
+                Timer::SecondAfterLower => self.announce(self.params.garp.lower_repeat),
                 Timer::PreemptDelay => self.patience = Patience::Over,
                 Timer::Refresh => {
                     let GarpSchedule { refresh, refresh_repeat, .. } = self.params.garp;
-                    self.outputs.push_back(Output::Announce { repeat: refresh_repeat });
+                    self.announce(refresh_repeat);
                     if let Some(refresh) = refresh {
                         self.timers.set(Timer::Refresh, now + refresh);
                     }
@@ -368,7 +357,7 @@ impl Instance {
         match self.state {
             State::Master => {
                 self.installed = true;
-                self.announce();
+                self.announce(self.params.garp.repeat);
                 let GarpSchedule { delay, refresh, .. } = self.params.garp;
                 if let Some(delay) = delay {
                     self.timers.set(Timer::SecondBurst, now + delay);
@@ -385,102 +374,8 @@ impl Instance {
     /// rule). Before the addresses are all there, it is our own doing.
     pub fn handle_addresses_lost(&mut self, now: Time) {
         match self.state {
-            State::Master if self.installed => {
-                self.advertise_resignation();
-                self.leave_master();
-                self.transition(now, State::Backup, Cause::AddressesLost);
-                let skew = self.candidate().skew_ns(nanos(self.params.interval));
-                self.timers.set(Timer::MasterDown, now + Duration::from_nanos(skew));
-            }
+            State::Master if self.installed => self.resign(now, Cause::AddressesLost),
             State::Initialize | State::Backup | State::Master | State::Fault => {}
-        }
-    }
-
-    /// The file was read again: the same virtual router with other parameters. The state stays, and a master misses no advert;
-    /// deadlines that depend on what has changed move with it.
-    pub fn reconfigure(&mut self, now: Time, params: Params) {
-        let skew = self.skew();
-        let interval = std::mem::replace(&mut self.params, params).interval;
-        // Version 3 has learned the master's interval; version 2 must share it.
-        if self.params.version == Version::V2 || self.heard.is_none() {
-            self.master_interval = self.params.interval;
-        }
-        self.shift_master_down(now, skew);
-        match self.state {
-            State::Master if self.params.interval < interval => {
-                let next = now + self.params.interval;
-                let due = self.timers.get(Timer::Advert).map_or(next, |due| due.min(next));
-                self.timers.set(Timer::Advert, due);
-            }
-            // An owner waits for nobody.
-            State::Backup if self.priority() == PRIORITY_OWNER => self.claim(now, Cause::Preempts),
-            State::Backup => self.start_patience(now),
-            State::Initialize | State::Master | State::Fault => {}
-        }
-    }
-
-    /// What all trackers together add to the priority. A running master-down timer of ours shifts with the skew; the
-    /// kernel's deadlines follow with the next advert.
-    pub fn set_contributions(&mut self, now: Time, contributions: i32) {
-        let skew = self.skew();
-        self.contributions = contributions;
-        self.shift_master_down(now, skew);
-        match self.state {
-            // The kernel tells of no advert that says what the last one said.
-            State::Backup => self.start_patience(now),
-            State::Initialize | State::Master | State::Fault => {}
-        }
-    }
-
-    fn skew(&self) -> Duration {
-        Duration::from_nanos(self.candidate().skew_ns(nanos(self.master_interval)))
-    }
-
-    /// Moves a running master-down timer from the skew that it was set with to the present one.
-    fn shift_master_down(&mut self, now: Time, before: Duration) {
-        if let Some(at) = self.timers.get(Timer::MasterDown) {
-            let shifted = (at.elapsed() + self.skew()).saturating_sub(before);
-            self.timers.set(Timer::MasterDown, Time::since_start(shifted).max(now));
-        }
-    }
-
-    /// Something that the instance needs is gone, or all of it is back.
-    pub fn set_fault(&mut self, now: Time, fault: Fault) {
-        let before = self.lacking();
-        self.fault = fault;
-        self.follow_fault(now, before);
-    }
-
-    /// Its own fault, or its group's.
-    fn lacking(&self) -> Fault {
-        match (self.fault, self.group_fault) {
-            (Fault::None, Fault::None) => Fault::None,
-            (Fault::Present, _) | (_, Fault::Present) => Fault::Present,
-        }
-    }
-
-    fn follow_fault(&mut self, now: Time, before: Fault) {
-        let faulted = match self.fault {
-            Fault::Present => Cause::Faulted,
-            Fault::None => Cause::WithGroup,
-        };
-        match (self.state, before, self.lacking()) {
-            (State::Initialize, _, _)
-            | (_, Fault::None, Fault::None)
-            | (_, Fault::Present, Fault::Present) => {}
-            (State::Backup, _, Fault::Present) => self.transition(now, State::Fault, faulted),
-            (State::Master, _, Fault::Present) => {
-                // Twice, as keepalived does: the fault may be a link that loses packets.
-                self.advertise_resignation();
-                self.advertise_resignation();
-                self.leave_master();
-                self.transition(now, State::Fault, faulted);
-            }
-            (State::Fault, _, Fault::None) => self.enter(now, Cause::Recovered),
-            (State::Backup | State::Master, Fault::Present, Fault::None)
-            | (State::Fault, Fault::None, Fault::Present) => {
-                unreachable!("the fault decides between the fault state and the others")
-            }
         }
     }
 
@@ -501,68 +396,6 @@ impl Instance {
         }
     }
 
-    /// It is to be master: at once, or when its whole sync group is to be.
-    fn claim(&mut self, now: Time, cause: Cause) {
-        match self.params.company {
-            Company::Alone => self.become_master(now, cause),
-            Company::Group => {
-                self.claim = Some(cause);
-                // The kernel is to tell of the next advert, whoever sends it; and should that be missed, it is asked again.
-                self.epoch += 1;
-                self.timers.set(Timer::MasterDown, now + self.own_down());
-            }
-        }
-    }
-
-    /// All of the sync group are to be master.
-    pub(super) fn confirm(&mut self, now: Time) {
-        if let Some(cause) = self.claim {
-            self.become_master(now, cause);
-        }
-    }
-
-    /// Another member of the sync group is not master any more: this one resigns too. Its turn may come again soon, if all of
-    /// the group get theirs.
-    pub(super) fn yield_with_group(&mut self, now: Time) {
-        match self.state {
-            State::Master => {
-                self.advertise_resignation();
-                self.leave_master();
-                self.transition(now, State::Backup, Cause::WithGroup);
-                let skew = self.candidate().skew_ns(nanos(self.params.interval));
-                self.timers.set(Timer::MasterDown, now + Duration::from_nanos(skew));
-            }
-            State::Initialize | State::Backup | State::Fault => {}
-        }
-    }
-
-    /// Whether neighbours may have believed a lower router since this was last asked.
-    pub(super) fn take_poisoned(&mut self) -> bool {
-        std::mem::take(&mut self.poisoned)
-    }
-
-    /// A lower router has advertised here or to another member of the sync group, and may have announced the addresses as its
-    /// own.
-    pub(super) fn announce_after_lower(&mut self, now: Time) {
-        match self.state {
-            State::Master => {
-                let GarpSchedule { lower_repeat, lower_delay, .. } = self.params.garp;
-                self.outputs.push_back(Output::Announce { repeat: lower_repeat });
-                if let Some(delay) = lower_delay {
-                    self.timers.set(Timer::SecondAfterLower, now + delay);
-                }
-            }
-            State::Initialize | State::Backup | State::Fault => {}
-        }
-    }
-
-    /// Something that a member of the sync group needs is gone, or none lacks anything.
-    pub(super) fn set_group_fault(&mut self, now: Time, fault: Fault) {
-        let before = self.lacking();
-        self.group_fault = fault;
-        self.follow_fault(now, before);
-    }
-
     /// The master-down interval while no master was heard.
     fn own_down(&self) -> Duration {
         Duration::from_nanos(self.candidate().down_ns(nanos(self.params.interval)))
@@ -573,6 +406,15 @@ impl Instance {
         self.transition(now, State::Master, cause);
         self.advertise(now);
         self.outputs.push_back(Output::Install);
+    }
+
+    /// Master no more, by its own will: the next one may take over, and this one again after a skew time.
+    fn resign(&mut self, now: Time, cause: Cause) {
+        self.advertise_resignation();
+        self.leave_master();
+        self.transition(now, State::Backup, cause);
+        let skew = self.candidate().skew_ns(nanos(self.params.interval));
+        self.timers.set(Timer::MasterDown, now + Duration::from_nanos(skew));
     }
 
     fn leave_master(&mut self) {
@@ -593,8 +435,8 @@ impl Instance {
         self.outputs.push_back(Output::Advertise { priority: 0 });
     }
 
-    fn announce(&mut self) {
-        self.outputs.push_back(Output::Announce { repeat: self.params.garp.repeat });
+    fn announce(&mut self, repeat: u32) {
+        self.outputs.push_back(Output::Announce { repeat });
     }
 
     /// Every state starts with no timer set.

@@ -1,0 +1,99 @@
+//! What changes about an instance while it runs: its file, its trackers, what it needs.
+
+use std::time::Duration;
+
+use vrrp_ebpf::advert::{PRIORITY_OWNER, Version};
+
+use super::super::terms::{Cause, Fault, Params, State};
+use super::super::timers::Timer;
+use super::{Instance, Time, nanos};
+
+impl Instance {
+    /// The file was read again: the same virtual router with other parameters. The state stays, and a master misses no advert;
+    /// deadlines that depend on what has changed move with it.
+    pub fn reconfigure(&mut self, now: Time, params: Params) {
+        let skew = self.skew();
+        let interval = std::mem::replace(&mut self.params, params).interval;
+        // Version 3 has learned the master's interval; version 2 must share it.
+        if self.params.version == Version::V2 || self.heard.is_none() {
+            self.master_interval = self.params.interval;
+        }
+        self.shift_master_down(now, skew);
+        match self.state {
+            State::Master if self.params.interval < interval => {
+                let next = now + self.params.interval;
+                let due = self.timers.get(Timer::Advert).map_or(next, |due| due.min(next));
+                self.timers.set(Timer::Advert, due);
+            }
+            // An owner waits for nobody.
+            State::Backup if self.priority() == PRIORITY_OWNER => self.claim(now, Cause::Preempts),
+            State::Backup => self.start_patience(now),
+            State::Initialize | State::Master | State::Fault => {}
+        }
+    }
+
+    /// What all trackers together add to the priority. A running master-down timer of ours shifts with the skew; the
+    /// kernel's deadlines follow with the next advert.
+    pub fn set_contributions(&mut self, now: Time, contributions: i32) {
+        let skew = self.skew();
+        self.contributions = contributions;
+        self.shift_master_down(now, skew);
+        match self.state {
+            // The kernel tells of no advert that says what the last one said.
+            State::Backup => self.start_patience(now),
+            State::Initialize | State::Master | State::Fault => {}
+        }
+    }
+
+    fn skew(&self) -> Duration {
+        Duration::from_nanos(self.candidate().skew_ns(nanos(self.master_interval)))
+    }
+
+    /// Moves a running master-down timer from the skew that it was set with to the present one.
+    fn shift_master_down(&mut self, now: Time, before: Duration) {
+        if let Some(at) = self.timers.get(Timer::MasterDown) {
+            let shifted = (at.elapsed() + self.skew()).saturating_sub(before);
+            self.timers.set(Timer::MasterDown, Time::since_start(shifted).max(now));
+        }
+    }
+
+    /// Something that the instance needs is gone, or all of it is back.
+    pub fn set_fault(&mut self, now: Time, fault: Fault) {
+        let before = self.lacking();
+        self.fault = fault;
+        self.follow_fault(now, before);
+    }
+
+    /// Its own fault, or its group's.
+    pub(super) fn lacking(&self) -> Fault {
+        match (self.fault, self.group_fault) {
+            (Fault::None, Fault::None) => Fault::None,
+            (Fault::Present, _) | (_, Fault::Present) => Fault::Present,
+        }
+    }
+
+    pub(super) fn follow_fault(&mut self, now: Time, before: Fault) {
+        let faulted = match self.fault {
+            Fault::Present => Cause::Faulted,
+            Fault::None => Cause::WithGroup,
+        };
+        match (self.state, before, self.lacking()) {
+            (State::Initialize, _, _)
+            | (_, Fault::None, Fault::None)
+            | (_, Fault::Present, Fault::Present) => {}
+            (State::Backup, _, Fault::Present) => self.transition(now, State::Fault, faulted),
+            (State::Master, _, Fault::Present) => {
+                // Twice, as keepalived does: the fault may be a link that loses packets.
+                self.advertise_resignation();
+                self.advertise_resignation();
+                self.leave_master();
+                self.transition(now, State::Fault, faulted);
+            }
+            (State::Fault, _, Fault::None) => self.enter(now, Cause::Recovered),
+            (State::Backup | State::Master, Fault::Present, Fault::None)
+            | (State::Fault, Fault::None, Fault::Present) => {
+                unreachable!("the fault decides between the fault state and the others")
+            }
+        }
+    }
+}
