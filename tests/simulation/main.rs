@@ -18,6 +18,9 @@ fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|e| panic!("{name}={text}: {e}")))
 }
 
+/// The last lines of a transcript that a failure shows.
+const SHOWN: usize = 40;
+
 #[test]
 fn every_connected_part_has_one_master() {
     let (from, seeds) = (from_environment("SIM_FROM", 0), from_environment("SIM_SEEDS", SEEDS));
@@ -30,10 +33,7 @@ fn every_connected_part_has_one_master() {
                 masters += run.became_master;
             }
             Err(violation) => {
-                let tail = violation
-                    .transcript
-                    .len()
-                    .saturating_sub(std::env::var("SIM_TAIL").map_or(40, |n| n.parse().unwrap_or(40)));
+                let tail = violation.transcript.len().saturating_sub(SHOWN);
                 panic!(
                     "seed {seed}: {}\n{}\nreplay with: cargo xtask sim --seeds 1 --from {seed}",
                     violation.what,

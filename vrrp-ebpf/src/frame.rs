@@ -137,7 +137,7 @@ const VLAN_ID: u16 = 0x0fff;
 /// Hardware type Ethernet, protocol type IPv4, address lengths 6 and 4 (RFC 826).
 const ARP_ETHERNET_IPV4: (u16, u16, u8, u8) = (1, 0x0800, 6, 4);
 /// More-fragments flag and fragment offset.
-const FRAGMENT: u16 = 0x3fff;
+pub const FRAGMENT: u16 = 0x3fff;
 
 /// What a frame is by the least of its bytes: what all other traffic pays for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::path::Path;
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::{
     Authentication, Config, Group, Hint, HmacKey, HmacKeys, HmacMode, InstanceConfig, Peer, Replay, Script,
-    ScriptIndex, ScriptUser, Spacing, Tracked, Vip, Vmac,
+    ScriptIndex, ScriptUser, Sealing, Spacing, Tracked, Vip, Vmac,
 };
 
 /// No configuration is larger: 255 instances with 20 addresses each are about 200 kB.

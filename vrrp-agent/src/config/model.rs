@@ -259,6 +259,15 @@ pub struct InstanceConfig {
     pub down_adverts: u32,
 }
 
+/// What proves that an advert is a fellow router's, beyond the message itself.
+#[derive(Clone, Copy)]
+pub enum Sealing<'i> {
+    /// An authentication header, with this key.
+    Ah([u8; AUTH_DATA]),
+    /// A trailer.
+    Hmac(&'i HmacKeys),
+}
+
 /// How the hardware address of a virtual router is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vmac {
@@ -283,6 +292,16 @@ impl InstanceConfig {
     #[must_use]
     pub fn cast(&self) -> Cast {
         if self.peers.is_empty() { Cast::Multicast } else { Cast::Unicast }
+    }
+
+    /// The seal of its adverts, if they have one.
+    #[must_use]
+    pub fn sealing(&self) -> Option<Sealing<'_>> {
+        match (self.authentication, &self.hmac) {
+            (Some(Authentication::Ah(key)), _) => Some(Sealing::Ah(key)),
+            (Some(Authentication::Pass(_)) | None, Some(keys)) => Some(Sealing::Hmac(keys)),
+            (Some(Authentication::Pass(_)) | None, None) => None,
+        }
     }
 
     /// All addresses, advertised or not.

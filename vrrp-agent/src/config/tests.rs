@@ -100,6 +100,17 @@ fn keys_are_read_and_never_shown() {
 }
 
 #[test]
+fn an_advert_has_one_seal() {
+    let text = instance(&format!(
+        "version 2\nauthentication {{\nauth_type AH\nauth_pass s3cret\n}}\nauth_hmac {{\nkey 7 {KEY}\n}}"
+    ));
+    let [(Severity::Warning, _, message)] = &complaints(&text)[..] else { panic!("{:?}", complaints(&text)) };
+    assert!(message.contains("both `auth_type AH` and `auth_hmac`"), "{message}");
+    let config = parse(&text).config.expect("it can be run");
+    assert!(matches!(config.instances[0].sealing(), Some(Sealing::Ah(_))));
+}
+
+#[test]
 fn peers_and_their_ttl() {
     let body = "unicast_src_ip 10.0.0.2\ncheck_unicast_src\nunicast_peer {\n10.0.0.3\n10.0.0.4 min_ttl 64 max_ttl 100\n}";
     let config = parse(&instance(body)).config.expect("a valid file");

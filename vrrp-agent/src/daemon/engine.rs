@@ -393,7 +393,7 @@ impl Engine {
             let router = &mut self.routers[slot];
             match output {
                 Output::Advertise { priority } => {
-                    let packets = router.frames.adverts(priority, host::utc()).into_iter();
+                    let packets = router.frames.adverts(priority, host::utc()).iter().cloned();
                     self.adverts.extend(packets.map(|packet| Queued { slot, packet, priority }));
                 }
                 Output::Announce { repeat } => {

@@ -194,19 +194,17 @@ impl Frames {
     }
 
     /// The advert with a priority, for the group or for each peer; 0 resigns.
-    pub(super) fn adverts(&mut self, priority: u8, utc: Duration) -> Vec<Packet> {
+    pub(super) fn adverts(&mut self, priority: u8, utc: Duration) -> &[Packet] {
         if let Some(sealer) = &mut self.sealer {
             let repr = Repr { priority, ..self.repr.clone() };
-            return self.builder.build(&repr, Some(&sealer.stamp(utc)));
-        }
-        if priority == 0 {
-            return self.resignations.clone();
-        }
-        if priority != self.repr.priority {
+            self.adverts = self.builder.build(&repr, Some(&sealer.stamp(utc)));
+        } else if priority == 0 {
+            return &self.resignations;
+        } else if priority != self.repr.priority {
             self.repr.priority = priority;
             self.adverts = self.builder.build(&self.repr, None);
         }
-        self.adverts.clone()
+        &self.adverts
     }
 
     /// A gratuitous ARP or neighbour advertisement for each address.

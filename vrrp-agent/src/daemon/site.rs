@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use vrrp_ebpf::abi::InstanceKey;
 use vrrp_ebpf::advert::{AUTH_DATA, Auth, Cast, Family, HEADER, Judge as JudgedBy, Rules, Version, list_sum};
+use vrrp_ebpf::nd::IPV6_HEADER;
 
 use super::effects::{Placed, place};
 use super::engine::Router;
 use super::frames::{Frames, Macs, Sealer};
-use crate::config::{Authentication, Config, InstanceConfig, Vmac};
+use crate::config::{Authentication, Config, InstanceConfig, Sealing, Vmac};
 use crate::dataplane::{Judge, Judges, Seal, Sequence, VipEntry, VmacEntry};
 use crate::host;
 use crate::net::NetError;
@@ -17,6 +18,7 @@ use crate::net::links::{self, Link};
 use crate::net::receive::Membership;
 use crate::vrrp::{Company, Instance, Params};
 use crate::wire::advert::address;
+use crate::wire::ethernet::IPV4_HEADER;
 use crate::wire::{ah, trailer};
 
 /// What the configuration meets on this host.
@@ -175,15 +177,12 @@ impl Site {
     }
 
     fn sealer(&self, slot: usize, instance: &InstanceConfig) -> Option<Sealer> {
-        match (instance.authentication, &instance.hmac) {
-            (Some(Authentication::Ah(key)), _) => {
-                Some(Sealer::Ah { key, sequence: self.sequences[slot].clone() })
-            }
-            (_, Some(keys)) => {
+        match instance.sealing()? {
+            Sealing::Ah(key) => Some(Sealer::Ah { key, sequence: self.sequences[slot].clone() }),
+            Sealing::Hmac(keys) => {
                 let key = keys.sending()?.clone();
                 Some(Sealer::Hmac { key, replay: keys.replay, last: 0 })
             }
-            (_, None) => None,
         }
     }
 
@@ -191,13 +190,10 @@ impl Site {
     pub(super) fn judges(&self, config: &Config) -> Judges {
         let judged = config.instances.iter().enumerate().filter(|(_, instance)| judged_here(instance));
         let judge = |(slot, instance): (usize, &InstanceConfig)| {
-            let seal = match (instance.authentication, &instance.hmac) {
-                (Some(Authentication::Ah(key)), _) => {
-                    Some(Seal::Ah { key, sequence: self.sequences[slot].clone() })
-                }
-                (_, Some(keys)) => Some(Seal::Hmac(keys.clone())),
-                (_, None) => None,
-            };
+            let seal = instance.sealing().map(|sealing| match sealing {
+                Sealing::Ah(key) => Seal::Ah { key, sequence: self.sequences[slot].clone() },
+                Sealing::Hmac(keys) => Seal::Hmac(keys.clone()),
+            });
             let judge = Judge::new(seal, instance.peers.clone(), instance.only_peers);
             (self.key(slot, instance), judge)
         };
@@ -216,8 +212,8 @@ impl Site {
 
 /// Whether the kernel leaves the judgement to the agent: seals it cannot verify, and peers it does not tell apart.
 fn judged_here(instance: &InstanceConfig) -> bool {
-    let sealed = matches!(instance.authentication, Some(Authentication::Ah(_))) || instance.hmac.is_some();
-    sealed || instance.only_peers || instance.peers.iter().any(|peer| peer.ttl != (0..=u8::MAX))
+    let told_apart = instance.only_peers || instance.peers.iter().any(|peer| peer.ttl != (0..=u8::MAX));
+    instance.sealing().is_some() || told_apart
 }
 
 /// Where the numbers of AH begin: seconds since 2020, more than an earlier run has used, so that the peers of a router that
@@ -229,20 +225,18 @@ fn first_sequence() -> u32 {
 
 /// Leaves in the advert what one packet on this interface takes.
 fn fit(instance: &mut InstanceConfig, link: &Link) {
-    const IPV4: usize = 20;
-    const IPV6: usize = 40;
     let ip = match instance.family {
-        Family::V4 => IPV4,
-        Family::V6 => IPV6,
+        Family::V4 => IPV4_HEADER,
+        Family::V6 => IPV6_HEADER,
     };
     let tail = match instance.version {
         Version::V2 => AUTH_DATA,
         Version::V3 => 0,
     };
-    let seal = match (instance.authentication, &instance.hmac) {
-        (Some(Authentication::Ah(_)), _) => ah::HEADER,
-        (_, Some(_)) => trailer::TRAILER,
-        (_, None) => 0,
+    let seal = match instance.sealing() {
+        Some(Sealing::Ah(_)) => ah::HEADER,
+        Some(Sealing::Hmac(_)) => trailer::TRAILER,
+        None => 0,
     };
     let mtu = usize::try_from(link.mtu).unwrap_or(usize::MAX);
     let room = mtu.saturating_sub(ip + HEADER + tail + seal) / instance.family.width();

@@ -40,33 +40,14 @@ pub fn settle<'m>(now: Time, members: impl Iterator<Item = &'m mut Instance>) {
 mod tests {
     use std::time::Duration;
 
-    use vrrp_ebpf::advert::{Address, Advert, List, Version};
-    use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt};
+    use vrrp_ebpf::advert::{Address, Advert, List};
 
     use super::*;
-    use crate::vrrp::{Cause, Company, GarpSchedule, OnHigher, OnLower, Output, Params, Watch};
+    use crate::vrrp::tests::params;
+    use crate::vrrp::{Cause, Company, Output, Params, Watch};
 
     fn member(priority: u8) -> Instance {
-        let params = Params {
-            version: Version::V3,
-            priority,
-            interval: Duration::from_secs(1),
-            preempt: Preempt::Yes,
-            preempt_delay: Duration::ZERO,
-            on_lower: OnLower::Advertise,
-            on_higher: OnHigher::Yield,
-            down_adverts: DOWN_ADVERTS,
-            address: Address::v4([10, 0, 0, 2]),
-            garp: GarpSchedule {
-                repeat: 5,
-                delay: None,
-                refresh: None,
-                refresh_repeat: 1,
-                lower_repeat: 3,
-                lower_delay: None,
-            },
-            company: Company::Group,
-        };
+        let params = Params { company: Company::Group, ..params(priority) };
         let mut instance = Instance::new(params, at(0));
         instance.start(at(0));
         instance
@@ -192,7 +173,7 @@ mod tests {
     fn who_hears_a_lower_router_announces_for_all() {
         let mut group = Group::master();
         assert_eq!(group.hear(5000, 1, 50), State::Master);
-        let announces = |outputs: &Vec<Output>| outputs.contains(&Output::Announce { repeat: 3 });
+        let announces = |outputs: &Vec<Output>| outputs.contains(&Output::Announce { repeat: 5 });
         assert!(group.drain().iter().all(announces));
     }
 }

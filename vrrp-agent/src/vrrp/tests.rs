@@ -10,7 +10,8 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn params(priority: u8) -> Params {
+/// What most tests begin with.
+pub(super) fn params(priority: u8) -> Params {
     Params {
         version: Version::V3,
         priority,

@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
 use vrrp_ebpf::advert::{AUTH_DATA, Address, Datagram, Family, PROTOCOL};
+use vrrp_ebpf::frame::FRAGMENT;
 
 use super::ethernet::{IPV4_HEADER, Ipv4, TOS_INTERNETWORK_CONTROL};
 
@@ -51,7 +52,8 @@ impl<'p> Sealed<'p> {
         if packet.len() < offset::MESSAGE {
             return None;
         }
-        let fragment = u16::from_be_bytes([packet[offset::FRAGMENT], packet[offset::FRAGMENT + 1]]) & 0x3fff;
+        let fragment =
+            u16::from_be_bytes([packet[offset::FRAGMENT], packet[offset::FRAGMENT + 1]]) & FRAGMENT;
         let form = (packet[0], packet[offset::IP_PROTOCOL], packet[offset::NEXT], packet[offset::LENGTH]);
         (form == (0x45, AH_PROTOCOL, PROTOCOL, LENGTH_IN_WORDS) && fragment == 0).then_some(Self(packet))
     }

@@ -7,7 +7,7 @@ use vrrp_ebpf::advert::{Family, PRIORITY_OWNER, Version};
 use vrrp_ebpf::election::Preempt;
 
 use super::super::diagnostic::Diagnostic;
-use super::super::model::{Config, Hint, InstanceConfig, Vip, Vmac};
+use super::super::model::{Authentication, Config, Hint, InstanceConfig, Vip, Vmac};
 use super::super::syntax::Statement;
 use super::instance::Draft;
 
@@ -88,6 +88,15 @@ pub(super) fn complete(
     if draft.authentication.is_some() && authentication.is_none() {
         let message = format!("vrrp_instance `{name}`: version 3 has no authentication");
         diagnostics.push(Diagnostic::warning(statement.span(), message).label("the password is not used"));
+    }
+    if let (Some(Authentication::Ah(_)), Some(_)) = (authentication, &draft.hmac) {
+        let message = format!("vrrp_instance `{name}` has both `auth_type AH` and `auth_hmac`");
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), message)
+                .label("`auth_hmac` is not used")
+                .help("an advert has one seal; remove `authentication` to use the trailer"),
+        );
+        draft.hmac = None;
     }
     Some(InstanceConfig {
         name: name.to_owned(),
