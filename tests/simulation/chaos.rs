@@ -7,6 +7,8 @@ use vrrp_tests::random::Random;
 #[derive(Clone, Debug)]
 pub(crate) enum Mishap {
     Crash(usize),
+    /// It crashes, and is started again after so many tenths of an interval.
+    Blink(usize, u32),
     Restart(usize),
     Stop(usize),
     /// For so many intervals.
@@ -32,13 +34,19 @@ pub(crate) enum Mishap {
 }
 
 impl Mishap {
+    /// Whether it is the network's.
+    pub(crate) fn of_network(&self) -> bool {
+        matches!(self, Self::Split(_) | Self::BreakOneWay(..) | Self::Weather { .. })
+    }
+
     pub(crate) fn any(nodes: usize, slots: usize, random: &mut Random) -> Self {
         let node = random.index(nodes);
         let slot = random.index(slots);
-        match random.below(17) {
+        match random.below(19) {
             13 => Self::Stolen(node, slot),
             14 | 15 => Self::Reload(node, slot),
             16 => Self::Leap(node, u32::try_from(random.below(800)).expect("small")),
+            17 | 18 => Self::Blink(node, u32::try_from(random.below(60)).expect("small")),
             0 => Self::Crash(node),
             1 | 2 => Self::Restart(node),
             3 => Self::Stop(node),

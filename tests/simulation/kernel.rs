@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use vrrp_agent::vrrp::{Time, Watch};
+use vrrp_agent::vrrp::{Heard, Past, Spell, Time, Watch};
 use vrrp_ebpf::abi::{EventKind, Role};
 use vrrp_ebpf::advert::{Advert, Datagram, Rules, accept};
 use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate};
@@ -228,6 +228,28 @@ impl Kernel {
         let (watchdog, desired) = (&self.watchdogs[slot], self.desired[slot]?);
         let live = watchdog.epoch == desired.epoch && desired.role == Role::Backup;
         live.then_some((watchdog.deadline, watchdog.last?))
+    }
+
+    /// What a new agent finds of an instance.
+    pub(crate) fn past(&self, slot: usize) -> Past {
+        let Some(Desired { epoch, role, .. }) = self.desired[slot] else {
+            return Past { epoch: 0, spell: Spell::Over };
+        };
+        let (watchdog, lease) = (&self.watchdogs[slot], self.leases[slot]);
+        let spell = match role {
+            Role::Master if lease.epoch == epoch && watchdog.fenced_epoch != epoch => {
+                Spell::Lease { until: lease.until }
+            }
+            Role::Backup if watchdog.epoch == epoch => match watchdog.last {
+                Some(advert) => {
+                    let heard = Heard { advert, at: watchdog.last_rival };
+                    Spell::Watch { heard, deadline: watchdog.deadline }
+                }
+                None => Spell::Over,
+            },
+            Role::Idle | Role::Backup | Role::Master => Spell::Over,
+        };
+        Past { epoch, spell }
     }
 
     /// What should have been told by now.

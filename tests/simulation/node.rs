@@ -6,7 +6,8 @@ use std::time::Duration;
 use vrrp_tests::random::Random;
 
 use vrrp_agent::vrrp::{
-    Cause, Company, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, State, Time, Watch, group,
+    Cause, Company, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, Spell, State, Time, Watch,
+    group,
 };
 use vrrp_agent::wire::advert::{Body, Repr, V2Auth, V3Checksum, address};
 use vrrp_ebpf::abi::Role;
@@ -144,7 +145,8 @@ impl Node {
         self.react(clock)
     }
 
-    /// A new process, with nothing of the old one but what it left behind, which it removes: the addresses, then the fence.
+    /// A new process. It goes on where the old one left off, or, where the file has changed too much for that, removes what that
+    /// left behind: the addresses, then the fence.
     pub(crate) fn restart(&mut self, now: Time, random: &mut Random) -> Vec<Did> {
         self.alive = true;
         self.waiting.clear();
@@ -156,8 +158,16 @@ impl Node {
             slot.mastering = false;
             slot.resignations = 0;
         }
-        if self.kernel.is_some() {
-            self.kernel = Some(Kernel::new(self.slots.len(), *random.pick(&[1, 2, 1000])));
+        if let Some(kernel) = &mut self.kernel {
+            if random.chance(70) {
+                for (number, slot) in self.slots.iter_mut().enumerate() {
+                    let past = kernel.past(number);
+                    slot.installed = matches!(past.spell, Spell::Lease { .. });
+                    slot.machine.resume(clock, past);
+                }
+            } else {
+                *kernel = Kernel::new(self.slots.len(), *random.pick(&[1, 2, 1000]));
+            }
         }
         self.start(now)
     }

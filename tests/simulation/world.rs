@@ -52,6 +52,7 @@ enum Event {
         slot: usize,
     },
     WakeUp(usize),
+    Restart(usize),
     /// A node took over a while ago, and everybody must have heard.
     Heard {
         node: usize,
@@ -68,6 +69,8 @@ pub(crate) struct World {
     nodes: Vec<Node>,
     part_of: Vec<usize>,
     network: Network,
+    /// Nothing happens to the network, so that what hosts do is seen by itself.
+    fair: bool,
     interval: Duration,
     steps: u64,
     transcript: Vec<String>,
@@ -90,6 +93,7 @@ impl World {
         let nodes: Vec<Node> = (0..count).map(|number| Node::new(number, &shared, &mut random)).collect();
         Self {
             network: Network::new(count, Time::default()),
+            fair: random.chance(30),
             part_of: vec![0; count],
             now: Time::default(),
             sequence: 0,
@@ -151,11 +155,16 @@ impl World {
     fn handle(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Mishap => {
-                let mishap = Mishap::any(self.nodes.len(), self.nodes[0].slots.len(), &mut self.random);
+                let mut any = || Mishap::any(self.nodes.len(), self.nodes[0].slots.len(), &mut self.random);
+                let mut mishap = any();
+                while self.fair && mishap.of_network() {
+                    mishap = any();
+                }
                 self.schedule_mishap();
                 self.strike(mishap)
             }
             Event::WakeUp(node) => self.wake_up(node),
+            Event::Restart(node) => self.restart(node),
             Event::Deadline(node) => {
                 if self.nodes[node].next_deadline().is_some_and(|at| at <= self.now) {
                     let did = self.nodes[node].handle_deadlines(self.now);
@@ -187,6 +196,14 @@ impl World {
         self.record(node, did)
     }
 
+    fn restart(&mut self, node: usize) -> Result<(), String> {
+        if self.nodes[node].alive {
+            return Ok(());
+        }
+        let did = self.nodes[node].restart(self.now, &mut self.random);
+        self.record(node, did)
+    }
+
     fn wake_up(&mut self, node: usize) -> Result<(), String> {
         if !self.nodes[node].alive || self.nodes[node].stalled_until.is_none_or(|until| until > self.now) {
             return Ok(());
@@ -209,12 +226,11 @@ impl World {
         self.note(format!("mishap: {mishap:?}"));
         match mishap {
             Mishap::Crash(node) => self.nodes[node].crash(),
-            Mishap::Restart(node) => {
-                if !self.nodes[node].alive {
-                    let did = self.nodes[node].restart(self.now, &mut self.random);
-                    self.record(node, did)?;
-                }
+            Mishap::Blink(node, tenths) => {
+                self.nodes[node].crash();
+                self.schedule(self.now + self.interval * tenths / 10, Event::Restart(node));
             }
+            Mishap::Restart(node) => self.restart(node)?,
             Mishap::Stop(node) => {
                 if self.nodes[node].runs() {
                     let did = self.nodes[node].stop(self.now);
@@ -285,9 +301,8 @@ impl World {
                 self.nodes[node].stalled_until = Some(self.now);
                 self.wake_up(node)?;
             }
-            if !self.nodes[node].alive && self.random.chance(70) {
-                let did = self.nodes[node].restart(self.now, &mut self.random);
-                self.record(node, did)?;
+            if self.random.chance(70) {
+                self.restart(node)?;
             }
         }
         Ok(())
@@ -312,6 +327,9 @@ impl World {
                     self.note(format!("node {node} slot {slot}: {from:?} -> {to:?}: {cause:?}"));
                     if (to, cause) == (State::Master, Cause::MasterSilent) {
                         self.check_takeover(node, slot)?;
+                    }
+                    if (to, cause) == (State::Master, Cause::Resumed) {
+                        self.check_resumed(node, slot)?;
                     }
                     if to == State::Master {
                         let heard = self.now + self.network.delay_max * 2;
@@ -395,6 +413,24 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Who goes on as master where an earlier run was cut off finds that nobody has taken over.
+    fn check_resumed(&self, number: usize, slot: usize) -> Result<(), String> {
+        let heard = self.network.delay_max * 2;
+        if self.network.calm_since.is_none_or(|since| self.now - since <= self.interval * 5) {
+            return Ok(());
+        }
+        let took_over = |&other: &usize| {
+            let (node, machine) = (&self.nodes[other], &self.nodes[other].slots[slot].machine);
+            let since = node.clock(self.now) - machine.since();
+            node.runs() && machine.state() == State::Master && since > heard
+        };
+        let others = (0..self.nodes.len()).filter(|&other| other != number);
+        match others.filter(|&other| self.part_of[other] == self.part_of[number]).find(took_over) {
+            Some(other) => Err(format!("slot {slot}: node {number} goes on as master, but node {other} is")),
+            None => Ok(()),
+        }
     }
 
     /// Nobody who runs sleeps past a deadline; the clocks' rounding is less than this.

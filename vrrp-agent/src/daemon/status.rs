@@ -102,6 +102,7 @@ pub(super) fn state_name(state: State) -> &'static str {
 pub(super) fn explain(cause: Cause) -> String {
     match cause {
         Cause::Started => "started".to_owned(),
+        Cause::Resumed => "went on where an earlier run of the agent had left off".to_owned(),
         Cause::Stopped => "stopped".to_owned(),
         Cause::MasterSilent => "no advert for the master-down interval".to_owned(),
         Cause::MasterResigned => "the master resigned".to_owned(),

@@ -20,6 +20,7 @@
 
 mod change;
 mod company;
+mod resume;
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -13,7 +13,8 @@ mod tests;
 
 pub use instance::Instance;
 pub use terms::{
-    Cause, Company, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, State, Statistics, Watch,
+    Cause, Company, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, Past, Spell, State,
+    Statistics, Watch,
 };
 pub use time::Time;
 pub use weight::{Weight, effective_priority};

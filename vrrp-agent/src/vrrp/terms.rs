@@ -99,6 +99,8 @@ pub enum State {
 pub enum Cause {
     /// The daemon started.
     Started,
+    /// The daemon started, and went on where an earlier run of it had left off.
+    Resumed,
     /// The daemon stops.
     Stopped,
     /// The master was silent for the master-down interval.
@@ -122,6 +124,34 @@ pub enum Cause {
     Faulted,
     /// It is back.
     Recovered,
+}
+
+/// What an earlier run of the agent, one that was killed, has left of an instance in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// The last epoch that the kernel knows of.
+    pub epoch: u64,
+    /// What goes on in it.
+    pub spell: Spell,
+}
+
+/// What goes on in an epoch whose agent is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spell {
+    /// Nothing that could be gone on with.
+    Over,
+    /// The kernel watches a master.
+    Watch {
+        /// What it heard last.
+        heard: Heard,
+        /// When the master counts as lost.
+        deadline: Time,
+    },
+    /// The addresses are held.
+    Lease {
+        /// So long.
+        until: Time,
+    },
 }
 
 /// Whether an instance can work.

@@ -53,6 +53,71 @@ fn started(params: Params) -> Instance {
     instance
 }
 
+/// As an agent that was killed leaves it, in epoch 7, at second 100.
+fn resumed(spell: Spell) -> (Instance, Vec<Output>) {
+    let mut instance = Instance::new(params(100), at(100.0));
+    instance.resume(at(100.0), Past { epoch: 7, spell });
+    let outputs = outputs(&mut instance);
+    (instance, outputs)
+}
+
+#[test]
+fn a_master_whose_lease_lasts_goes_on() {
+    let (mut instance, outputs) = resumed(Spell::Lease { until: at(100.1) });
+    let resumed = Output::Transition { from: State::Initialize, to: State::Master, cause: Cause::Resumed };
+    assert_eq!(outputs, [resumed, Output::Advertise { priority: 100 }, Output::Install]);
+    assert_eq!((instance.epoch(), instance.next_deadline()), (7, Some(at(101.0))));
+    // It is a master like any other: the mastership has a number, and a better one ends it.
+    assert_eq!(instance.statistics().became_master, 1);
+    instance.handle_advert(at(100.5), &advert(200, 9), Watch::Fenced);
+    assert_eq!((instance.state(), instance.statistics().released_master), (State::Backup, 1));
+}
+
+#[test]
+fn a_master_whose_lease_is_over_starts_anew_and_without_its_addresses() {
+    let (instance, outputs) = resumed(Spell::Lease { until: at(100.0) });
+    assert_eq!(outputs[0], Output::Withdraw);
+    assert_eq!((instance.state(), instance.epoch()), (State::Backup, 8), "no epoch is used twice");
+    assert!(instance.next_deadline().is_some_and(|at| at > self::at(103.0)));
+}
+
+#[test]
+fn a_backup_whose_master_is_watched_goes_on_waiting() {
+    let heard = Heard { advert: advert(200, 9), at: at(99.0) };
+    let (mut instance, outputs) = resumed(Spell::Watch { heard, deadline: at(102.6) });
+    assert_eq!(
+        outputs,
+        [Output::Transition { from: State::Initialize, to: State::Backup, cause: Cause::Resumed }]
+    );
+    assert_eq!((instance.epoch(), instance.next_deadline(), instance.heard()), (7, None, Some(&heard)));
+    instance.handle_master_down(at(102.6));
+    assert_eq!(instance.state(), State::Master);
+}
+
+#[test]
+fn a_watch_that_has_ended_is_none() {
+    let heard = Heard { advert: advert(200, 9), at: at(90.0) };
+    let (instance, _) = resumed(Spell::Watch { heard, deadline: at(93.6) });
+    assert_eq!((instance.state(), instance.epoch(), instance.heard()), (State::Backup, 8, None));
+    assert!(instance.next_deadline().is_some());
+}
+
+#[test]
+fn who_lacks_something_does_not_go_on() {
+    let mut instance = Instance::new(params(100), at(100.0));
+    instance.set_fault(at(100.0), Fault::Present);
+    instance.resume(at(100.0), Past { epoch: 7, spell: Spell::Lease { until: at(102.0) } });
+    assert_eq!((instance.state(), outputs(&mut instance)[0]), (State::Fault, Output::Withdraw));
+}
+
+#[test]
+fn an_owner_waits_for_nobody_s_watch() {
+    let mut owner = Instance::new(params(255), at(100.0));
+    let heard = Heard { advert: advert(200, 9), at: at(99.0) };
+    owner.resume(at(100.0), Past { epoch: 7, spell: Spell::Watch { heard, deadline: at(102.6) } });
+    assert_eq!((owner.state(), owner.epoch()), (State::Master, 8));
+}
+
 /// A master since second 10, its addresses installed.
 fn master() -> Instance {
     let mut instance = started(params(100));
