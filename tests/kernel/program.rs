@@ -8,7 +8,7 @@ use aya::programs::{TestRun as _, TestRunOptions, TestRunResult, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use vrrp_agent::dataplane::{Cell, OBJECT};
 use vrrp_agent::wire::advert::{address as wire_address, family};
-use vrrp_ebpf::abi::{Counters, Instance, InstanceKey, Lease, Settings, Vip, VipKey, Vmac, VmacKey};
+use vrrp_ebpf::abi::{Counters, Instance, InstanceKey, LAYOUT, Lease, Settings, Vip, VipKey, Vmac, VmacKey};
 
 /// What a test run's frames arrive on: the loopback interface.
 pub(crate) const IFINDEX: u32 = 1;
@@ -105,7 +105,7 @@ impl Program {
     pub(crate) fn show_adverts(&mut self, show: bool) -> Result<()> {
         let mut settings: Array<&mut MapData, Cell<Settings>> =
             self.ebpf.map_mut("settings").context("no settings")?.try_into()?;
-        Ok(settings.set(0, Cell(Settings { show_adverts: show.into(), reserved: 0 }), 0)?)
+        Ok(settings.set(0, Cell(Settings { show_adverts: show.into(), layout: LAYOUT }), 0)?)
     }
 
     /// Puts a program of the object behind the one under test.

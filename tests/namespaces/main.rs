@@ -14,6 +14,7 @@ mod lists;
 mod many;
 mod quiet;
 mod reference;
+mod restart;
 mod scripts;
 mod sealed;
 mod service;

@@ -13,7 +13,7 @@ use vrrp_agent::cli::{Cli, Command, DaemonArguments, Visibility};
 use vrrp_agent::config::{self, Severity};
 use vrrp_agent::control;
 use vrrp_agent::daemon::{self, Options};
-use vrrp_agent::dataplane::{EbpfPlane, bpffs};
+use vrrp_agent::dataplane::{bpffs, show_adverts};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -55,7 +55,7 @@ fn adverts(visibility: Visibility) -> anyhow::Result<()> {
         Visibility::Show => true,
         Visibility::Hide => false,
     };
-    Ok(EbpfPlane::show_adverts(&pins, show)?)
+    Ok(show_adverts(&pins, show)?)
 }
 
 fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {

@@ -7,6 +7,10 @@
 use crate::advert::{Address, Family, List, Reject, Rules};
 use crate::election::Candidate;
 
+/// The version of the layout of all below. An agent goes on with the maps of an earlier run only if they say the same; a test
+/// knows when it must change.
+pub const LAYOUT: u32 = 1;
+
 /// How many instances one agent may run: 255 VRIDs on two interfaces in both families, rounded up.
 pub const INSTANCES_MAX: usize = 1024;
 /// How many virtual addresses they may have together.
@@ -185,6 +189,30 @@ pub struct Watchdog {
     pub untold: u32,
 }
 
+impl Watchdog {
+    /// One that has watched nothing yet.
+    #[must_use]
+    pub const fn of(key: InstanceKey) -> Self {
+        Self {
+            timer: bpf_timer { opaque: [0; 2] },
+            epoch: 0,
+            armed: 0,
+            deadline_ns: 0,
+            last_advert_ns: 0,
+            adverts: 0,
+            fenced_epoch: 0,
+            last_rival_ns: 0,
+            last_defence_ns: 0,
+            master_interval_ns: 0,
+            master: Address::NONE,
+            master_priority: 0,
+            key,
+            master_list: 0,
+            untold: 0,
+        }
+    }
+}
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
         /// Value of `counters`, one per CPU: VRRP and ARP frames by what became of them.
@@ -304,14 +332,15 @@ impl Counters {
     }
 }
 
-/// Value of `settings`, of which there is one, written by whoever wants to: `vrrp-agent adverts show`, or `bpftool`.
+/// Value of `settings`, of which there is one; `show_adverts` is written by whoever wants to: `vrrp-agent adverts show`, or
+/// `bpftool`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
     /// Not zero: adverts for our virtual routers, once judged, go on to the stack, where tcpdump sees them.
     pub show_adverts: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// [`LAYOUT`] of the agent that made the maps.
+    pub layout: u32,
 }
 
 /// What an event says.
@@ -363,4 +392,33 @@ pub struct Event {
     pub mac: [u8; 6],
     /// Zero.
     pub reserved: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LAYOUT;
+
+    /// FNV-1a over the text of everything that has a layout of its own, without comments.
+    fn fingerprint() -> u64 {
+        let mut hash = 0xcbf2_9ce4_8422_2325;
+        for source in [include_str!("abi.rs"), include_str!("advert.rs"), include_str!("election.rs")] {
+            let mut inside = false;
+            for line in source.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+                inside |= line.starts_with("#[repr(") || line == "counters! {";
+                if inside {
+                    hash = line.bytes().fold(hash, |hash: u64, byte| {
+                        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+                    });
+                    inside = line != "}";
+                }
+            }
+        }
+        hash
+    }
+
+    /// If this fails, the layout has changed: increase `LAYOUT`, and write down the new pair.
+    #[test]
+    fn another_layout_has_another_number() {
+        assert_eq!((LAYOUT, fingerprint()), (1, 0xbc3b_6c7c_4fdb_278b));
+    }
 }

@@ -148,15 +148,19 @@ impl Executor {
     }
 
     /// Removes addresses that a crash left behind: those of the configuration, and those that the pins of the earlier run know
-    /// (`earlier`), should the configuration have changed. With its fence still up, nobody is answered meanwhile.
+    /// (`earlier`), should the configuration have changed; but not those of the instances that are to go on (`kept`). With the
+    /// fence of the earlier run still up, nobody is answered meanwhile.
     pub(super) async fn remove_leftovers(
         &self,
         earlier: &[(u32, IpAddr)],
+        kept: &[Slot],
     ) -> Result<(), crate::net::NetError> {
+        let at = |placed: &Placed| (placed.ifindex, placed.vip.address);
+        let kept: Vec<_> = kept.iter().flat_map(|&slot| &self.placed[slot]).map(at).collect();
         for installed in addresses::list(&self.handle).await? {
             let place = (installed.index, installed.address);
-            let mut ours = self.placed.iter().flatten().map(|placed| (placed.ifindex, placed.vip.address));
-            if earlier.contains(&place) || ours.any(|ours| ours == place) {
+            let mut ours = self.placed.iter().flatten().map(at);
+            if !kept.contains(&place) && (earlier.contains(&place) || ours.any(|ours| ours == place)) {
                 tracing::warn!("removing {}, which an earlier run left on its interface", installed.address);
                 addresses::remove_installed(&self.handle, installed).await?;
             }

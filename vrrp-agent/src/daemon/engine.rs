@@ -27,7 +27,7 @@ use crate::host;
 use crate::net::NetError;
 use crate::net::transmit::{Outgoing, Transmitter};
 use crate::track::Health;
-use crate::vrrp::{Cause, Instance, Output, State, Time, Watch, group};
+use crate::vrrp::{Cause, Instance, Output, Past, State, Time, Watch, group};
 use crate::wire::advert::ip;
 use crate::wire::ethernet::Mac;
 
@@ -99,6 +99,8 @@ pub(super) struct Router {
     pub(super) cause: Cause,
     /// The sync group, by number.
     pub(super) group: Option<usize>,
+    /// What an earlier run left of it.
+    pub(super) past: Option<Past>,
     /// Until when the addresses are ours if no further advert leaves.
     pub(super) lease_until: Option<Time>,
     complained: Option<Time>,
@@ -121,6 +123,7 @@ impl Router {
             frames,
             cause: Cause::Started,
             group,
+            past: None,
             lease_until: None,
             complained: None,
             noticed: None,
@@ -211,7 +214,10 @@ impl Engine {
     pub(super) fn run(mut self) -> io::Result<DataPlane> {
         let now = host::now();
         for router in &mut self.routers {
-            router.machine.start(now);
+            match router.past.take() {
+                Some(past) => router.machine.resume(now, past),
+                None => router.machine.start(now),
+            }
         }
         for slot in 0..self.routers.len() {
             self.react(slot, now, None);

@@ -24,7 +24,7 @@ use vrrp_ebpf::abi::INSTANCES_MAX;
 
 use crate::config::Config;
 use crate::control;
-use crate::dataplane::{DataPlane, EbpfPlane, Mode, bpffs};
+use crate::dataplane::Mode;
 use crate::host::{self, Capability};
 use crate::net::changes::{self, Change};
 use crate::net::links;
@@ -89,30 +89,25 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (refused, refusals) = unbounded_channel();
     let placed = site.placed(&config);
     let executor = Executor { handle: netlink, placed, engineer: engineer.clone(), refused };
-    // In this order: a fence that an earlier run left up stays until its addresses are gone.
-    let left_behind = bpffs::left_behind();
-    let earlier = left_behind.as_ref().map(EbpfPlane::addresses_of_earlier_run).unwrap_or_default();
-    executor.remove_leftovers(&earlier).await?;
-    if let Some(pins) = left_behind {
-        pins.remove();
-    }
-    let (mut plane, pins) = plane::open(&config, &site, choice, mode)?;
+    let plane::Opened { plane, kernel, pasts } = plane::open(&config, &site, &executor, choice, mode).await?;
     let _memberships = site.join_groups()?;
-    let vmacs = matches!(plane, DataPlane::Ebpf(_));
+    let vmacs = kernel.is_some();
     let _taught = if vmacs { site.teach_vmacs(&config)? } else { Vec::new() };
     let _quiet = if vmacs { site.quieten(&config) } else { Vec::new() };
     tracing::info!("data plane: {}", plane.describe());
-    plane::log_messages(&mut plane);
 
     let mut tracker = Tracker::new(&config, &site.running());
     let mut routers = site.routers(&config, vmacs);
+    for (router, past) in routers.iter_mut().zip(pasts) {
+        router.past = Some(past);
+    }
     for (slot, health) in tracker.changes() {
         let machine = &mut routers[slot].machine;
         machine.set_contributions(host::now(), health.contributions);
         machine.set_fault(host::now(), health.fault);
     }
     let (effects, mut effect_queue) = unbounded_channel();
-    let pins_path = pins.as_ref().map(|pins| pins.path.display().to_string());
+    let pins_path = kernel.as_ref().map(|kernel| kernel.pins().path.display().to_string());
     let status = StatusPage { config: config.clone(), sources: site.sources.clone(), pins: pins_path };
     let engine = Engine::new(routers, plane, command_queue, effects, wake, status)?;
     let thread = std::thread::Builder::new().name("vrrp".to_owned()).spawn(move || engine.run())?;
@@ -139,11 +134,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         all_gone &= executor.withdraw(slot).await;
     }
     let _gone = std::fs::remove_file(&control_path);
-    match (pins, all_gone) {
-        (Some(pins), true) => pins.remove(),
-        (Some(pins), false) => tracing::error!(
+    match (kernel, all_gone) {
+        (Some(kernel), true) => kernel.pins().remove(),
+        (Some(kernel), false) => tracing::error!(
             "addresses are left, so the fence in {} stays up: remove them, then it",
-            pins.path.display()
+            kernel.pins().path.display()
         ),
         (None, _) => {}
     }

@@ -3,32 +3,71 @@
 use anyhow::{Context as _, bail};
 
 use super::Choice;
+use super::effects::Executor;
 use super::site::Site;
 use crate::config::Config;
-use crate::dataplane::bpffs::{self, PinDirectory};
-use crate::dataplane::{Blueprint, DataPlane, EbpfPlane, Mode, SocketPlane};
+use crate::dataplane::{
+    Blueprint, DataPlane, EbpfPlane, KernelHalf, Legacy, Mode, Slot, SocketPlane, bpffs, legacy,
+};
 use crate::host::Capability;
+use crate::vrrp::{Past, Spell};
 
-/// The kernel half, or sockets: losing it costs speed, never correctness.
-pub(super) fn open(
+/// An open data plane.
+pub(super) struct Opened {
+    pub(super) plane: DataPlane,
+    /// None on sockets.
+    pub(super) kernel: Option<KernelHalf>,
+    /// What an earlier run left of each instance to go on with; empty if there is nothing.
+    pub(super) pasts: Vec<Past>,
+}
+
+/// The kernel half, or sockets: losing it costs speed, never correctness. What an earlier run left in the kernel goes on, or goes
+/// away: its addresses first, then the fence before them.
+pub(super) async fn open(
     config: &Config,
     site: &Site,
+    executor: &Executor,
     choice: Choice,
     mode: Option<Mode>,
-) -> anyhow::Result<(DataPlane, Option<PinDirectory>)> {
+) -> anyhow::Result<Opened> {
+    let left_behind = bpffs::left_behind();
+    let earlier = left_behind.as_ref().map(legacy::addresses).unwrap_or_default();
+    if let (Some(pins), Choice::Auto | Choice::Ebpf) = (&left_behind, choice) {
+        match Legacy::look(pins, &site.keys(config)) {
+            Legacy::Usable(pasts) => match open_kernel(config, site, mode, true) {
+                Ok((plane, half)) => {
+                    executor.remove_leftovers(&earlier, &holding(&pasts)).await?;
+                    tracing::info!("going on with the programs and maps of an earlier run");
+                    let plane = DataPlane::Ebpf(Box::new(plane));
+                    return Ok(Opened { plane, kernel: Some(half), pasts });
+                }
+                Err(error) => tracing::warn!("cannot go on with what an earlier run left: {error:#}"),
+            },
+            Legacy::Useless(why) => {
+                tracing::warn!("the maps of an earlier run are replaced, because they {why}");
+            }
+        }
+    }
+    executor.remove_leftovers(&earlier, &[]).await?;
+    if let Some(pins) = left_behind {
+        pins.remove();
+    }
     let sockets = || {
         for instance in config.instances.iter().filter(|i| i.vmac.is_some() || !i.accept) {
             let what = if instance.accept { "use_vmac" } else { "no_accept" };
             tracing::warn!("{}: {what} needs the kernel half and has no effect", instance.name);
         }
-        let plane = SocketPlane::open(&site.links, site.judges(config))?;
-        Ok((DataPlane::Socket(Box::new(plane)), None))
+        let plane = DataPlane::Socket(Box::new(SocketPlane::open(&site.links, site.judges(config))?));
+        Ok(Opened { plane, kernel: None, pasts: Vec::new() })
     };
     if choice == Choice::Socket {
         return sockets();
     }
-    match open_ebpf(config, site, mode) {
-        Ok((plane, pins)) => Ok((DataPlane::Ebpf(Box::new(plane)), Some(pins))),
+    match open_kernel(config, site, mode, false) {
+        Ok((plane, half)) => {
+            let plane = DataPlane::Ebpf(Box::new(plane));
+            Ok(Opened { plane, kernel: Some(half), pasts: Vec::new() })
+        }
         Err(error) if choice == Choice::Ebpf => Err(error),
         Err(error) => {
             tracing::warn!("the kernel half cannot be used, so adverts go through sockets: {error:#}");
@@ -37,7 +76,21 @@ pub(super) fn open(
     }
 }
 
-fn open_ebpf(config: &Config, site: &Site, mode: Option<Mode>) -> anyhow::Result<(EbpfPlane, PinDirectory)> {
+/// The instances that held their addresses when the earlier run was cut off.
+fn holding(pasts: &[Past]) -> Vec<Slot> {
+    let holds = |past: &Past| match past.spell {
+        Spell::Lease { .. } => true,
+        Spell::Over | Spell::Watch { .. } => false,
+    };
+    (0..pasts.len()).filter(|&slot| holds(&pasts[slot])).collect()
+}
+
+fn open_kernel(
+    config: &Config,
+    site: &Site,
+    mode: Option<Mode>,
+    adopt: bool,
+) -> anyhow::Result<(EbpfPlane, KernelHalf)> {
     if !Capability::Bpf.held() {
         bail!("{} is missing", Capability::Bpf.name());
     }
@@ -57,21 +110,24 @@ fn open_ebpf(config: &Config, site: &Site, mode: Option<Mode>) -> anyhow::Result
         );
     }
     let listener = SocketPlane::open(site.links_judged_here(config), site.judges(config))?;
+    let keys = site.keys(config);
     let blueprint = Blueprint {
         links: &site.links,
-        slots: config.instances.len(),
+        keys: &keys,
         vips: site.vips(config),
         vmacs: site.vmacs(config),
         mode,
+        adopt,
     };
-    let plane = EbpfPlane::load(&blueprint, &pins, listener)?;
-    Ok((plane, pins))
+    let mut half = KernelHalf::load(&blueprint, &pins)?;
+    log_messages(&mut half);
+    let plane = EbpfPlane::new(&mut half, keys.len(), listener).inspect_err(|_| half.pins().remove())?;
+    Ok((plane, half))
 }
 
 /// The XDP program's own messages go to the log.
-pub(super) fn log_messages(plane: &mut DataPlane) {
-    let DataPlane::Ebpf(plane) = plane else { return };
-    let logger = plane.logger().map_err(anyhow::Error::from);
+fn log_messages(half: &mut KernelHalf) {
+    let logger = half.logger().map_err(anyhow::Error::from);
     let logger = logger.and_then(|logger| {
         let interest = tokio::io::Interest::READABLE;
         // SAFETY: the logger owns its descriptor for as long as it lives.

@@ -152,6 +152,11 @@ impl Site {
         self.links.iter().filter(has_vmac).filter_map(make).collect()
     }
 
+    /// What the wire calls each instance.
+    pub(super) fn keys(&self, config: &Config) -> Vec<InstanceKey> {
+        config.instances.iter().enumerate().map(|(slot, instance)| self.key(slot, instance)).collect()
+    }
+
     fn key(&self, slot: usize, instance: &InstanceConfig) -> InstanceKey {
         InstanceKey { ifindex: self.link(slot).index, family: instance.family, vrid: instance.vrid.into() }
     }

@@ -1,25 +1,22 @@
-//! The data plane in the kernel: loads the XDP program, keeps its maps as wanted, reads its events.
+//! The data plane in the kernel, while it works: keeps the maps as wanted, renews leases, reads events.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
+use aya::Ebpf;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::ProgramError;
-use aya::programs::links::{FdLink, LinkError};
-use aya::{Ebpf, EbpfLoader};
 use vrrp_ebpf::abi::{
-    Counters, Event, EventKind, Instance, InstanceKey, Lease, Plain, Role, Settings, Vip, VipKey, Vmac,
-    VmacKey, Watchdog,
+    Counters, Event, EventKind, Instance, InstanceKey, Lease, Plain, Role, Settings, Watchdog,
 };
 use vrrp_ebpf::advert::{Advert, Judge, List};
 
 use super::bpffs::PinDirectory;
-use super::load::{Blueprint, Mode, attach_one, brief, prepare_timers, program};
-use super::{Desired, KernelWatch, Signal, Slot, SocketPlane, VipEntry, VmacEntry};
-use crate::net::links::Link;
+use super::kernel::KernelHalf;
+use super::load::brief;
+use super::{Desired, KernelWatch, Signal, Slot, SocketPlane};
 use crate::vrrp::{Time, Watch};
-use crate::wire::advert::{address, family, ip};
+use crate::wire::advert::ip;
 
 /// How late the kernel's report of a lost master may be before the sweep takes it for lost too.
 const SWEEP_GRACE: std::time::Duration = std::time::Duration::from_millis(20);
@@ -73,9 +70,8 @@ pub enum EbpfError {
     },
 }
 
-/// The loaded program and its maps.
+/// The maps that move: what instances do, and what the kernel reports.
 pub struct EbpfPlane {
-    ebpf: Ebpf,
     instances: HashMap<MapData, Cell<InstanceKey>, Cell<Instance>>,
     leases: Array<MapData, Cell<Lease>>,
     watchdogs: Array<MapData, Cell<Watchdog>>,
@@ -83,113 +79,34 @@ pub struct EbpfPlane {
     events: RingBuf<MapData>,
     /// Hears what the kernel passes because only the agent can judge it.
     listener: SocketPlane,
-    attached: Vec<(String, Mode)>,
-    pins: PinDirectory,
+    attached: String,
     desired: Vec<Option<Desired>>,
 }
 
 impl fmt::Debug for EbpfPlane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EbpfPlane").field("attached", &self.attached).field("pins", &self.pins).finish()
+        f.debug_struct("EbpfPlane").field("attached", &self.attached).finish_non_exhaustive()
     }
 }
 
 impl EbpfPlane {
-    /// Loads the program, fills in the addresses, pins everything and attaches to the interfaces. Nothing is left attached if
-    /// it fails. `listener` hears what only the agent can judge.
+    /// The moving parts of the kernel half. `listener` hears what only the agent can judge.
     ///
     /// # Errors
-    /// [`EbpfError`], with what is in the way.
-    pub fn load(
-        blueprint: &Blueprint<'_>,
-        pins: &PinDirectory,
-        listener: SocketPlane,
-    ) -> Result<Self, EbpfError> {
-        pins.clear().map_err(|e| pin_error(pins, "", &e))?;
-        let result = Self::load_and_attach(blueprint, pins.clone(), listener);
-        if result.is_err() {
-            pins.remove();
-        }
-        result
-    }
-
-    fn load_and_attach(
-        blueprint: &Blueprint<'_>,
-        pins: PinDirectory,
-        listener: SocketPlane,
-    ) -> Result<Self, EbpfError> {
-        let &Blueprint { links, slots, ref vips, ref vmacs, mode } = blueprint;
-        let refusing = u32::from(vips.iter().any(|vip| !vip.accept));
-        // As many slots as there are instances, so that a dump shows them and no others.
-        let entries = u32::try_from(slots).unwrap_or(u32::MAX).max(1);
-        let mut ebpf = EbpfLoader::new()
-            .map_max_entries("leases", entries)
-            .map_max_entries("watchdogs", entries)
-            .override_global("REFUSING", &refusing, true)
-            .load(OBJECT)?;
-        // Before the maps are taken out: the program refers to them by descriptors that go with them.
-        let program = program(&mut ebpf)?;
-        program.load().map_err(EbpfError::Program)?;
-        program.pin(pins.path.join("prog")).map_err(|e| pin_error(&pins, "prog", &e))?;
-        prepare_timers(&mut ebpf, entries)?;
-        for (name, map) in ebpf.maps() {
-            if name.starts_with(char::is_lowercase) && !["scratch", "current"].contains(&name) {
-                let path = pins.path.join(name);
-                map.pin(&path).map_err(|e| pin_error(&pins, name, &e))?;
-            }
-        }
-        let mut plane = Self {
-            instances: HashMap::try_from(take(&mut ebpf, "instances")?).map_err(map_error("instances"))?,
-            leases: Array::try_from(take(&mut ebpf, "leases")?).map_err(map_error("leases"))?,
-            watchdogs: Array::try_from(take(&mut ebpf, "watchdogs")?).map_err(map_error("watchdogs"))?,
-            counters: PerCpuArray::try_from(take(&mut ebpf, "counters")?).map_err(map_error("counters"))?,
-            events: RingBuf::try_from(take(&mut ebpf, "events")?).map_err(map_error("events"))?,
+    /// If the kernel half has other maps than this agent's.
+    pub fn new(half: &mut KernelHalf, slots: usize, listener: SocketPlane) -> Result<Self, EbpfError> {
+        let attached = half.describe();
+        let ebpf = &mut half.ebpf;
+        Ok(Self {
+            instances: HashMap::try_from(take(ebpf, "instances")?).map_err(map_error("instances"))?,
+            leases: Array::try_from(take(ebpf, "leases")?).map_err(map_error("leases"))?,
+            watchdogs: Array::try_from(take(ebpf, "watchdogs")?).map_err(map_error("watchdogs"))?,
+            counters: PerCpuArray::try_from(take(ebpf, "counters")?).map_err(map_error("counters"))?,
+            events: RingBuf::try_from(take(ebpf, "events")?).map_err(map_error("events"))?,
             listener,
-            attached: Vec::new(),
+            attached,
             desired: vec![None; slots],
-            pins,
-            ebpf,
-        };
-        plane.write_vips(vips)?;
-        plane.write_vmacs(vmacs)?;
-        plane.attach(links, mode)?;
-        Ok(plane)
-    }
-
-    fn write_vips(&mut self, vips: &[VipEntry]) -> Result<(), EbpfError> {
-        let mut map: HashMap<MapData, Cell<VipKey>, Cell<Vip>> =
-            HashMap::try_from(take(&mut self.ebpf, "vips")?).map_err(map_error("vips"))?;
-        for vip in vips {
-            let key =
-                VipKey { ifindex: vip.ifindex, family: family(vip.address), address: address(vip.address) };
-            let value = Vip { slot: slot_u32(vip.slot), mac: vip.mac, accept: vip.accept.into() };
-            map.insert(Cell(key), Cell(value), 0).map_err(map_error("vips"))?;
-        }
-        Ok(())
-    }
-
-    fn write_vmacs(&mut self, vmacs: &[VmacEntry]) -> Result<(), EbpfError> {
-        let mut map: HashMap<MapData, Cell<VmacKey>, Cell<Vmac>> =
-            HashMap::try_from(take(&mut self.ebpf, "vmacs")?).map_err(map_error("vmacs"))?;
-        for &VmacEntry { slot, ifindex, mac, own } in vmacs {
-            let key = VmacKey { ifindex, mac, reserved: 0 };
-            let value = Vmac { slot: slot_u32(slot), mac: own, reserved: 0 };
-            map.insert(Cell(key), Cell(value), 0).map_err(map_error("vmacs"))?;
-        }
-        Ok(())
-    }
-
-    fn attach(&mut self, links: &[Link], mode: Option<Mode>) -> Result<(), EbpfError> {
-        let pins = &self.pins;
-        let program = program(&mut self.ebpf)?;
-        for link in links {
-            let (xdp, mode) = attach_one(program, link, mode)?;
-            let name = format!("link-{}", link.name);
-            let fd_link = FdLink::try_from(xdp).map_err(|e: LinkError| pin_error(pins, &name, &e))?;
-            fd_link.pin(pins.path.join(&name)).map_err(|e| pin_error(pins, &name, &e))?;
-            self.attached.push((link.name.clone(), mode));
-        }
-        Ok(())
+        })
     }
 
     pub(super) fn apply(&mut self, desired: &Desired) -> Result<(), EbpfError> {
@@ -198,7 +115,8 @@ impl EbpfPlane {
             return Ok(());
         }
         // Any other epoch starts without a lease: the addresses are answered for after an advert, not before.
-        if before.is_none_or(|before| before.epoch != desired.epoch) {
+        if before.map(|before| before.epoch).or_else(|| self.lease_epoch(desired.slot)) != Some(desired.epoch)
+        {
             self.write_lease(desired.slot, Lease { heartbeat_ns: 0, until_ns: 0, epoch: desired.epoch })?;
         }
         let instance = Instance {
@@ -227,6 +145,11 @@ impl EbpfPlane {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// The epoch that an earlier run may have held the addresses in.
+    fn lease_epoch(&self, slot: Slot) -> Option<u64> {
+        self.leases.get(&slot_u32(slot), 0).ok().map(|Cell(lease)| lease.epoch)
     }
 
     fn write_lease(&mut self, slot: Slot, lease: Lease) -> Result<(), EbpfError> {
@@ -334,48 +257,26 @@ impl EbpfPlane {
     }
 
     pub(super) fn describe(&self) -> String {
-        let attached: Vec<String> =
-            self.attached.iter().map(|(name, mode)| format!("{name}: {}", mode.name())).collect();
-        format!("ebpf ({})", attached.join(", "))
-    }
-
-    /// The program's messages, for a task that waits for them and logs.
-    ///
-    /// # Errors
-    /// If the program has none.
-    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
-        aya_log::EbpfLogger::init(&mut self.ebpf)
-    }
-
-    /// Whether adverts that the program has judged go on to the stack, where tcpdump sees them; of the agent that has these pins,
-    /// running or not.
-    ///
-    /// # Errors
-    /// If there is no such map.
-    pub fn show_adverts(pins: &PinDirectory, show: bool) -> Result<(), EbpfError> {
-        let set = || -> Result<(), MapError> {
-            let map = Map::from_map_data(MapData::from_pin(pins.path.join("settings"))?)?;
-            let mut settings: Array<MapData, Cell<Settings>> = Array::try_from(map)?;
-            settings.set(0, Cell(Settings { show_adverts: show.into(), reserved: 0 }), 0)
-        };
-        set().map_err(map_error("settings"))
-    }
-
-    /// The virtual addresses that the pins of an earlier run know, by interface; none if it left nothing.
-    #[must_use]
-    pub fn addresses_of_earlier_run(pins: &PinDirectory) -> Vec<(u32, IpAddr)> {
-        let read = || -> Result<Vec<(u32, IpAddr)>, MapError> {
-            let map = Map::from_map_data(MapData::from_pin(pins.path.join("vips"))?)?;
-            let vips: HashMap<MapData, Cell<VipKey>, Cell<Vip>> = HashMap::try_from(map)?;
-            let keys: Result<Vec<_>, _> = vips.keys().collect();
-            Ok(keys?.into_iter().map(|Cell(key)| (key.ifindex, ip(key.family, &key.address))).collect())
-        };
-        // No pin, or one of another layout: nothing to be learned.
-        read().unwrap_or_default()
+        self.attached.clone()
     }
 }
 
-fn heard_by(watchdog: &Watchdog) -> Option<Advert> {
+/// Whether adverts that the program has judged go on to the stack, where tcpdump sees them; of the agent that has these pins,
+/// running or not.
+///
+/// # Errors
+/// If there is no such map.
+pub fn show_adverts(pins: &PinDirectory, show: bool) -> Result<(), EbpfError> {
+    let set = || -> Result<(), MapError> {
+        let map = Map::from_map_data(MapData::from_pin(pins.path.join("settings"))?)?;
+        let mut settings: Array<MapData, Cell<Settings>> = Array::try_from(map)?;
+        let Cell(before) = settings.get(&0, 0)?;
+        settings.set(0, Cell(Settings { show_adverts: show.into(), ..before }), 0)
+    };
+    set().map_err(map_error("settings"))
+}
+
+pub(super) fn heard_by(watchdog: &Watchdog) -> Option<Advert> {
     Some(Advert {
         source: watchdog.master,
         priority: watchdog.master_priority.try_into().ok()?,
@@ -393,18 +294,14 @@ fn read_event(bytes: &[u8]) -> Option<Event> {
     Some(unsafe { bytes.as_ptr().cast::<Event>().read_unaligned() })
 }
 
-fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, EbpfError> {
+pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, EbpfError> {
     ebpf.take_map(name).ok_or(EbpfError::Missing(name))
 }
 
-fn map_error(map: &'static str) -> impl Fn(MapError) -> EbpfError {
+pub(super) fn map_error(map: &'static str) -> impl Fn(MapError) -> EbpfError {
     move |source| EbpfError::Map { map, source }
 }
 
-fn pin_error(pins: &PinDirectory, name: &str, error: &dyn std::error::Error) -> EbpfError {
-    EbpfError::Pin { path: pins.path.join(name).display().to_string(), why: error.to_string() }
-}
-
-fn slot_u32(slot: Slot) -> u32 {
+pub(super) fn slot_u32(slot: Slot) -> u32 {
     u32::try_from(slot).expect("at most 1024 instances")
 }

@@ -10,20 +10,23 @@ use nix::fcntl::OFlag;
 use super::ebpf::EbpfError;
 use super::{VipEntry, VmacEntry};
 use crate::net::links::Link;
+use vrrp_ebpf::abi::InstanceKey;
 
 /// What the kernel half is made for.
 #[derive(Clone, Debug)]
 pub struct Blueprint<'b> {
     /// Interfaces to attach to.
     pub links: &'b [Link],
-    /// The number of instances.
-    pub slots: usize,
+    /// The instances, by slot.
+    pub keys: &'b [InstanceKey],
     /// Their addresses.
     pub vips: Vec<VipEntry>,
     /// Their hardware addresses, of those that have one.
     pub vmacs: Vec<VmacEntry>,
     /// How to attach; without it each interface gets what works.
     pub mode: Option<Mode>,
+    /// Whether to go on with the maps of an earlier run, which [`super::Legacy`] has found fit for it.
+    pub adopt: bool,
 }
 
 /// How the program is attached.
@@ -124,7 +127,7 @@ fn whose(id: u32) -> String {
 fn refusal(error: &ProgramError, link: &Link) -> String {
     match error {
         ProgramError::SyscallError(error) if error.io_error.kind() == io::ErrorKind::ResourceBusy => {
-            let whose = link.xdp_program.map(whose).unwrap_or_default();
+            let whose = link.xdp.map(|xdp| whose(xdp.program)).unwrap_or_default();
             format!(
                 "another XDP program is there already{whose}; to have both, put it behind ours, in the map `next`"
             )

@@ -4,6 +4,8 @@
 pub mod bpffs;
 mod ebpf;
 mod judge;
+mod kernel;
+pub mod legacy;
 mod load;
 mod socket;
 
@@ -14,8 +16,10 @@ use vrrp_ebpf::abi::{Counters, InstanceKey, Role};
 use vrrp_ebpf::advert::{Advert, Rules};
 use vrrp_ebpf::election::Candidate;
 
-pub use ebpf::{Cell, EbpfError, EbpfPlane, OBJECT};
+pub use ebpf::{Cell, EbpfError, EbpfPlane, OBJECT, show_adverts};
 pub use judge::{Judge, Seal, Sequence};
+pub use kernel::KernelHalf;
+pub use legacy::Legacy;
 pub use load::{Blueprint, Mode};
 pub use socket::{Judges, SocketPlane};
 

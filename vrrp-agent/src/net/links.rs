@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use futures_util::TryStreamExt as _;
-use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp};
+use netlink_packet_route::link::{
+    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, XdpAttached,
+};
 use rtnetlink::Handle;
 use vrrp_ebpf::advert::Family;
 
@@ -25,12 +27,21 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it can carry frames.
     pub running: bool,
-    /// The XDP program on it, whosever it is, by the kernel's number.
-    pub xdp_program: Option<u32>,
+    /// The XDP program on it, whosever it is.
+    pub xdp: Option<AttachedXdp>,
     /// Whether it is one end of a veth pair.
     pub is_veth: bool,
     /// Whether VLAN interfaces stand on it: their frames pass through it, most often without their tag.
     pub has_vlans: bool,
+}
+
+/// An XDP program on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttachedXdp {
+    /// The kernel's number.
+    pub program: u32,
+    /// Whether it runs in the driver, not in the stack.
+    pub native: bool,
 }
 
 impl Link {
@@ -83,7 +94,7 @@ pub async fn find(handle: &Handle, names: &[String]) -> Result<Vec<Link>, NetErr
             addresses: addresses.iter().filter(|a| a.index == index).map(|a| a.address).collect(),
             mtu: mtu_of(message).unwrap_or(u32::MAX),
             running: running(message),
-            xdp_program: xdp_program_of(message),
+            xdp: xdp_of(message),
             is_veth: kind_of(message) == Some(&InfoKind::Veth),
             has_vlans: messages.iter().any(|other| is_vlan_on(other, index)),
         });
@@ -112,15 +123,17 @@ fn mtu_of(message: &LinkMessage) -> Option<u32> {
     })
 }
 
-fn xdp_program_of(message: &LinkMessage) -> Option<u32> {
+fn xdp_of(message: &LinkMessage) -> Option<AttachedXdp> {
     let xdp = message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::Xdp(xdp) => Some(xdp),
         _ => None,
     })?;
-    xdp.iter().find_map(|xdp| match xdp {
+    let native = xdp.contains(&LinkXdp::Attached(XdpAttached::Driver));
+    let program = xdp.iter().find_map(|xdp| match xdp {
         LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) => Some(*id),
         _ => None,
-    })
+    });
+    program.map(|program| AttachedXdp { program, native })
 }
 
 fn kind_of(message: &LinkMessage) -> Option<&InfoKind> {

@@ -1,0 +1,112 @@
+//! An agent that is killed and started again: the kernel half has gone on meanwhile, and the next agent goes on with it.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use nix::sys::signal::Signal;
+use vrrp_tests::lab::run;
+
+use crate::common::{Config, HIGH, LOW, PATIENCE, Pair, VIP, reaches};
+
+const WENT_ON: &str = "went on where an earlier run of the agent had left off";
+
+#[test]
+fn a_master_that_is_killed_and_started_at_once_stays_master() -> Result<()> {
+    let mut pair = Pair::start(&[])?;
+    assert!(reaches(&pair.h2, 0, "backup"));
+    let program = || -> Result<String> { pair.h1.run("bpftool", &["-j", "net", "show"]) };
+    let before = program()?;
+    pair.master.signal(Signal::SIGKILL)?;
+    pair.master.wait(PATIENCE)?;
+    assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?], "the kernel half answers without an agent");
+    let again = pair.h1.agent(&Config::priority(HIGH).text())?;
+    assert!(again.says(WENT_ON, PATIENCE), "{}", again.log());
+    assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
+    assert_ne!(program()?, before, "the program is the new agent's");
+    // Nobody has noticed.
+    std::thread::sleep(Duration::from_secs(4));
+    let status = pair.h2.status()?;
+    assert_eq!(status["instances"][0]["became_master"], 0, "{status}");
+    assert_eq!(pair.h1.state(0), "master");
+    // It is a master like any other, and leaves nothing behind when it stops.
+    assert!(again.stop()?.success());
+    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    assert!(!pair.h1.has_address(VIP)?);
+    assert!(!pair.h1.run("bpftool", &["net", "show"])?.contains("vrrp"), "nothing is attached");
+    Ok(())
+}
+
+#[test]
+fn a_backup_that_is_killed_and_started_at_once_still_waits_for_the_master_that_it_knew() -> Result<()> {
+    let mut pair = Pair::start(&[])?;
+    assert!(reaches(&pair.h2, 0, "backup"));
+    std::thread::sleep(Duration::from_secs(2));
+    pair.backup.signal(Signal::SIGKILL)?;
+    pair.backup.wait(PATIENCE)?;
+    let again = pair.h2.agent(&Config::priority(LOW).text())?;
+    assert!(again.says(WENT_ON, PATIENCE), "{}", again.log());
+    let status = pair.h2.status()?;
+    let instance = &status["instances"][0];
+    assert_eq!((&instance["watch"], &instance["master"]["priority"]), (&"kernel".into(), &HIGH.into()));
+    pair.master.signal(Signal::SIGKILL)?;
+    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    assert!(again.says("no advert for the master-down interval", PATIENCE), "{}", again.log());
+    Ok(())
+}
+
+/// What the timer says while there is no agent stands in the ring, and the next agent reads it.
+#[test]
+fn a_master_that_is_lost_while_no_agent_runs_is_lost_for_the_next_one() -> Result<()> {
+    let mut pair = Pair::start(&[])?;
+    assert!(reaches(&pair.h2, 0, "backup"));
+    std::thread::sleep(Duration::from_secs(2));
+    pair.backup.signal(Signal::SIGKILL)?;
+    pair.backup.wait(PATIENCE)?;
+    pair.master.signal(Signal::SIGKILL)?;
+    pair.master.wait(PATIENCE)?;
+    std::thread::sleep(Duration::from_secs(5));
+    let again = pair.h2.agent(&Config::priority(LOW).text())?;
+    // Its interface may have been deaf meanwhile, so it waits once more.
+    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    assert!(!again.log().contains(WENT_ON), "{}", again.log());
+    Ok(())
+}
+
+#[test]
+fn a_master_whose_lease_is_over_comes_back_by_an_election() -> Result<()> {
+    let mut pair = Pair::start(&[])?;
+    assert!(reaches(&pair.h2, 0, "backup"));
+    pair.master.signal(Signal::SIGKILL)?;
+    pair.master.wait(PATIENCE)?;
+    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?]);
+    let again = pair.h1.agent(&Config::priority(HIGH).text())?;
+    pair.h1.wait_for_address(VIP, false, PATIENCE)?;
+    pair.h1.wait_for_address(VIP, true, PATIENCE)?;
+    assert!(!again.log().contains(WENT_ON), "{}", again.log());
+    assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
+    Ok(())
+}
+
+#[test]
+fn maps_of_another_layout_or_of_other_instances_are_replaced() -> Result<()> {
+    let mut pair = Pair::start(&[])?;
+    pair.master.signal(Signal::SIGKILL)?;
+    pair.master.wait(PATIENCE)?;
+    let settings = pair.h1.pin("settings")?;
+    let value = ["0", "0", "0", "0", "99", "0", "0", "0"];
+    let mut update = std::process::Command::new("bpftool");
+    update.args(["map", "update", "pinned"]).arg(&settings).args(["key", "0", "0", "0", "0", "value"]);
+    run(update.args(value))?;
+    let mut again = pair.h1.agent(&Config::priority(HIGH).text())?;
+    assert!(again.says("have layout 99", PATIENCE), "{}", again.log());
+    assert!(reaches(&pair.h1, 0, "master"), "{}", again.log());
+    assert!(!again.log().contains(WENT_ON), "{}", again.log());
+    again.signal(Signal::SIGKILL)?;
+    again.wait(PATIENCE)?;
+    let other = Config { vrid: 52, ..Config::priority(HIGH) };
+    let other = pair.h1.agent(&other.text())?;
+    assert!(other.says("are of other instances", PATIENCE), "{}", other.log());
+    assert!(reaches(&pair.h1, 0, "master"), "{}", other.log());
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! The kernel half as it is loaded: programs, the maps that the configuration fills, where it is attached, what is pinned. Its
+//! moving parts are [`super::EbpfPlane`]'s.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use aya::maps::{Array, HashMap, Map, MapData, MapError};
+use aya::programs::links::{FdLink, LinkError, PinnedLink};
+use aya::programs::xdp::XdpLink;
+use aya::{Ebpf, EbpfLoader};
+use vrrp_ebpf::abi::{InstanceKey, LAYOUT, Plain, Settings, Vip, VipKey, Vmac, VmacKey, Watchdog};
+
+use super::bpffs::PinDirectory;
+use super::ebpf::{Cell, EbpfError, OBJECT, map_error, slot_u32};
+use super::load::{Blueprint, Mode, attach_one, prepare_timers, program};
+use super::{VipEntry, VmacEntry};
+use crate::net::links::Link;
+use crate::wire::advert::{address, family};
+
+/// The maps that an operator reads and the next agent goes on with. Not those that only hold what a program is about to
+/// use.
+const PINNED: [&str; 9] =
+    ["instances", "vips", "vmacs", "leases", "watchdogs", "counters", "settings", "next", "events"];
+/// What the pins of attachments begin with; the interface's name follows.
+const LINK: &str = "link-";
+
+/// The loaded programs and where they are attached.
+pub struct KernelHalf {
+    pub(super) ebpf: Ebpf,
+    attached: Vec<(String, Mode)>,
+    pins: PinDirectory,
+}
+
+impl fmt::Debug for KernelHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KernelHalf").field("attached", &self.attached).field("pins", &self.pins).finish()
+    }
+}
+
+impl KernelHalf {
+    /// Loads the programs, fills in the addresses, pins everything and attaches to the interfaces. If it fails, nothing is left,
+    /// but what it was to adopt.
+    ///
+    /// # Errors
+    /// [`EbpfError`], with what is in the way.
+    pub fn load(blueprint: &Blueprint<'_>, pins: &PinDirectory) -> Result<Self, EbpfError> {
+        let result = Self::load_and_attach(blueprint, pins);
+        if result.is_err() && !blueprint.adopt {
+            pins.remove();
+        }
+        result
+    }
+
+    fn load_and_attach(blueprint: &Blueprint<'_>, pins: &PinDirectory) -> Result<Self, EbpfError> {
+        let &Blueprint { links, keys, ref vips, ref vmacs, mode, adopt } = blueprint;
+        if !adopt {
+            pins.clear().map_err(|e| pin_error(&pins.path, &e))?;
+        }
+        let refusing = u32::from(vips.iter().any(|vip| !vip.accept));
+        // As many slots as there are instances, so that a dump shows them and no others.
+        let entries = u32::try_from(keys.len()).unwrap_or(u32::MAX).max(1);
+        let mut loader = EbpfLoader::new();
+        loader
+            .map_max_entries("leases", entries)
+            .map_max_entries("watchdogs", entries)
+            .override_global("REFUSING", &refusing, true);
+        for name in PINNED {
+            // Opened if it is there, made and pinned if not.
+            loader.map_pin_path(name, pins.path.join(name));
+        }
+        let ebpf = loader.load(OBJECT)?;
+        let mut half = Self { ebpf, attached: Vec::new(), pins: pins.clone() };
+        if !adopt {
+            half.begin(keys)?;
+        }
+        half.load_programs(entries)?;
+        half.write_vips(vips)?;
+        half.write_vmacs(vmacs)?;
+        half.detach_others(links).map_err(|e| pin_error(&pins.path, &e))?;
+        for link in links {
+            half.attach(link, mode)?;
+        }
+        Ok(half)
+    }
+
+    /// The first words in new maps. Before there are timers: whoever writes a watchdog frees its timer.
+    fn begin(&mut self, keys: &[InstanceKey]) -> Result<(), EbpfError> {
+        let mut settings: Array<&mut MapData, Cell<Settings>> = open(&mut self.ebpf, "settings")?;
+        let first = Settings { show_adverts: 0, layout: LAYOUT };
+        settings.set(0, Cell(first), 0).map_err(map_error("settings"))?;
+        let mut watchdogs: Array<&mut MapData, Cell<Watchdog>> = open(&mut self.ebpf, "watchdogs")?;
+        for (slot, key) in keys.iter().enumerate() {
+            watchdogs.set(slot_u32(slot), Cell(Watchdog::of(*key)), 0).map_err(map_error("watchdogs"))?;
+        }
+        Ok(())
+    }
+
+    fn load_programs(&mut self, entries: u32) -> Result<(), EbpfError> {
+        let program = program(&mut self.ebpf)?;
+        program.load().map_err(EbpfError::Program)?;
+        let path = self.pins.path.join("prog");
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(pin_error(&path, &error)),
+            Ok(()) | Err(_) => {}
+        }
+        program.pin(&path).map_err(|e| pin_error(&path, &e))?;
+        prepare_timers(&mut self.ebpf, entries)
+    }
+
+    /// Makes the map say what is wanted, and nothing else.
+    fn write_vips(&mut self, vips: &[VipEntry]) -> Result<(), EbpfError> {
+        let wanted = vips.iter().map(|vip| {
+            let key =
+                VipKey { ifindex: vip.ifindex, family: family(vip.address), address: address(vip.address) };
+            (key, Vip { slot: slot_u32(vip.slot), mac: vip.mac, accept: vip.accept.into() })
+        });
+        reconcile(&mut self.ebpf, "vips", wanted)
+    }
+
+    fn write_vmacs(&mut self, vmacs: &[VmacEntry]) -> Result<(), EbpfError> {
+        let wanted = vmacs.iter().map(|&VmacEntry { slot, ifindex, mac, own }| {
+            (VmacKey { ifindex, mac, reserved: 0 }, Vmac { slot: slot_u32(slot), mac: own, reserved: 0 })
+        });
+        reconcile(&mut self.ebpf, "vmacs", wanted)
+    }
+
+    /// Takes the pins of attachments to other interfaces away, and with them the attachments.
+    fn detach_others(&self, links: &[Link]) -> io::Result<()> {
+        for entry in fs::read_dir(&self.pins.path)? {
+            let name = entry?.file_name();
+            let interface = name.to_str().and_then(|name| name.strip_prefix(LINK));
+            if interface.is_some_and(|interface| links.iter().all(|link| link.name != interface)) {
+                fs::remove_file(self.pins.path.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Attaches to an interface: where the program of an earlier run is, in its place and without a gap.
+    fn attach(&mut self, link: &Link, mode: Option<Mode>) -> Result<(), EbpfError> {
+        let path = self.pins.path.join(format!("{LINK}{}", link.name));
+        let program = program(&mut self.ebpf)?;
+        let mode = match earlier(&path, link, mode) {
+            Some((xdp, mode)) => {
+                let id = program.attach_to_link(xdp).map_err(EbpfError::Program)?;
+                // It is pinned; what goes here is a descriptor.
+                let _pinned = program.take_link(id).map_err(EbpfError::Program)?;
+                mode
+            }
+            None => {
+                // Of an interface that had the name before, or attached otherwise than is wanted now.
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(pin_error(&path, &error));
+                    }
+                    Ok(()) | Err(_) => {}
+                }
+                let (xdp, mode) = attach_one(program, link, mode)?;
+                let fd_link = FdLink::try_from(xdp).map_err(|e: LinkError| pin_error(&path, &e))?;
+                fd_link.pin(&path).map_err(|e| pin_error(&path, &e))?;
+                mode
+            }
+        };
+        self.attached.push((link.name.clone(), mode));
+        Ok(())
+    }
+
+    /// Where it is pinned.
+    #[must_use]
+    pub fn pins(&self) -> &PinDirectory {
+        &self.pins
+    }
+
+    /// For people: where it is attached, and how.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let attached: Vec<String> =
+            self.attached.iter().map(|(name, mode)| format!("{name}: {}", mode.name())).collect();
+        format!("ebpf ({})", attached.join(", "))
+    }
+
+    /// The program's messages, for a task that waits for them and logs.
+    ///
+    /// # Errors
+    /// If the program has none.
+    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
+        aya_log::EbpfLogger::init(&mut self.ebpf)
+    }
+}
+
+/// The attachment that an earlier run has pinned, if it is to this very interface, and in a mode that is wanted.
+fn earlier(path: &Path, link: &Link, mode: Option<Mode>) -> Option<(XdpLink, Mode)> {
+    let there = link.xdp?;
+    let is = if there.native { Mode::Native } else { Mode::Generic };
+    if mode.is_some_and(|wanted| wanted != is) {
+        return None;
+    }
+    let pinned = FdLink::from(PinnedLink::from_pin(path).ok()?);
+    let same = pinned.info().is_ok_and(|info| info.program_id() == there.program);
+    Some((XdpLink::try_from(pinned).ok().filter(|_| same)?, is))
+}
+
+fn open<'e, M: TryFrom<&'e mut Map, Error = MapError>>(
+    ebpf: &'e mut Ebpf,
+    name: &'static str,
+) -> Result<M, EbpfError> {
+    ebpf.map_mut(name).ok_or(EbpfError::Missing(name))?.try_into().map_err(map_error(name))
+}
+
+/// What is wanted is written before anything else goes: an address is never without its fence.
+fn reconcile<K: Plain + PartialEq, V: Plain>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    wanted: impl Iterator<Item = (K, V)>,
+) -> Result<(), EbpfError> {
+    let mut map: HashMap<&mut MapData, Cell<K>, Cell<V>> = open(ebpf, name)?;
+    let mut keys = Vec::new();
+    for (key, value) in wanted {
+        map.insert(Cell(key), Cell(value), 0).map_err(map_error(name))?;
+        keys.push(key);
+    }
+    let there: Vec<K> =
+        map.keys().map(|key| key.map(|Cell(key)| key)).collect::<Result<_, _>>().map_err(map_error(name))?;
+    for key in there.into_iter().filter(|key| !keys.contains(key)) {
+        map.remove(&Cell(key)).map_err(map_error(name))?;
+    }
+    Ok(())
+}
+
+fn pin_error(path: &Path, error: &dyn std::error::Error) -> EbpfError {
+    EbpfError::Pin { path: path.display().to_string(), why: error.to_string() }
+}

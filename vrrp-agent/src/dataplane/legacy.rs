@@ -1,0 +1,95 @@
+//! What an agent that was killed has left in the kernel: programs and maps that still watch, hold and fence. The next one goes
+//! on with them, if they are of its layout and of the same instances.
+
+use std::net::IpAddr;
+
+use aya::maps::{Array, HashMap, Map, MapData, MapError};
+use vrrp_ebpf::abi::{Instance, InstanceKey, LAYOUT, Lease, Role, Settings, Vip, VipKey, Watchdog};
+
+use super::bpffs::PinDirectory;
+use super::ebpf::{Cell, heard_by};
+use crate::vrrp::{Heard, Past, Spell, Time};
+use crate::wire::advert::ip;
+
+/// What pins of an earlier run say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Legacy {
+    /// What it has left of each instance, by slot.
+    Usable(Vec<Past>),
+    /// Nothing that could be gone on with, for this reason.
+    Useless(String),
+}
+
+impl Legacy {
+    /// Looks at the pins. `keys` are the instances of today, by slot.
+    #[must_use]
+    pub fn look(pins: &PinDirectory, keys: &[InstanceKey]) -> Self {
+        match read(pins, keys) {
+            Ok(legacy) => legacy,
+            Err(error) => Self::Useless(format!("cannot be read: {error}")),
+        }
+    }
+}
+
+fn read(pins: &PinDirectory, keys: &[InstanceKey]) -> Result<Legacy, MapError> {
+    // First of all: the size of this one has never changed.
+    let settings: Array<MapData, Cell<Settings>> = Array::try_from(map(pins, "settings")?)?;
+    let Cell(Settings { layout, .. }) = settings.get(&0, 0)?;
+    if layout != LAYOUT {
+        let why = format!("have layout {layout}, and this agent's is {LAYOUT}");
+        return Ok(Legacy::Useless(why));
+    }
+    let instances: HashMap<MapData, Cell<InstanceKey>, Cell<Instance>> =
+        HashMap::try_from(map(pins, "instances")?)?;
+    let leases: Array<MapData, Cell<Lease>> = Array::try_from(map(pins, "leases")?)?;
+    let watchdogs: Array<MapData, Cell<Watchdog>> = Array::try_from(map(pins, "watchdogs")?)?;
+    let mut pasts = vec![Past { epoch: 0, spell: Spell::Over }; keys.len()];
+    let mut known = 0;
+    for entry in &instances {
+        let (Cell(key), Cell(instance)) = entry?;
+        let slot = instance.slot as usize;
+        if keys.get(slot) != Some(&key) {
+            return Ok(Legacy::Useless("are of other instances".to_owned()));
+        }
+        let (Cell(lease), Cell(watchdog)) =
+            (leases.get(&instance.slot, 0)?, watchdogs.get(&instance.slot, 0)?);
+        pasts[slot] = Past { epoch: instance.epoch, spell: spell(&instance, &lease, &watchdog) };
+        known += 1;
+    }
+    if known != keys.len() || leases.len() as usize != keys.len() || watchdogs.len() as usize != keys.len() {
+        return Ok(Legacy::Useless("are of other instances".to_owned()));
+    }
+    Ok(Legacy::Usable(pasts))
+}
+
+fn map(pins: &PinDirectory, name: &str) -> Result<Map, MapError> {
+    Map::from_map_data(MapData::from_pin(pins.path.join(name))?)
+}
+
+/// What goes on in the kernel's epoch of an instance.
+fn spell(instance: &Instance, lease: &Lease, watchdog: &Watchdog) -> Spell {
+    match instance.role {
+        Role::Master if lease.epoch == instance.epoch && watchdog.fenced_epoch != instance.epoch => {
+            Spell::Lease { until: Time::from_nanos(lease.until_ns) }
+        }
+        Role::Backup if watchdog.epoch == instance.epoch => match heard_by(watchdog) {
+            Some(advert) => Spell::Watch {
+                heard: Heard { advert, at: Time::from_nanos(watchdog.last_advert_ns) },
+                deadline: Time::from_nanos(watchdog.deadline_ns),
+            },
+            None => Spell::Over,
+        },
+        Role::Idle | Role::Backup | Role::Master => Spell::Over,
+    }
+}
+
+/// The virtual addresses that the pins of an earlier run know, by interface; none if they cannot be read.
+#[must_use]
+pub fn addresses(pins: &PinDirectory) -> Vec<(u32, IpAddr)> {
+    let read = || -> Result<Vec<(u32, IpAddr)>, MapError> {
+        let vips: HashMap<MapData, Cell<VipKey>, Cell<Vip>> = HashMap::try_from(map(pins, "vips")?)?;
+        let keys: Result<Vec<_>, _> = vips.keys().collect();
+        Ok(keys?.into_iter().map(|Cell(key)| (key.ifindex, ip(key.family, &key.address))).collect())
+    };
+    read().unwrap_or_default()
+}
