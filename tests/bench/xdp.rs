@@ -13,7 +13,7 @@ use vrrp_agent::wire::ethernet::{advert_ipv4, ipv4_packet};
 use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, InstanceKey, Lease, Role, Vip, Vmac};
 use vrrp_ebpf::advert::{Address, Auth, Cast, Family, GROUP_V4, Judge, Rules, Version, list_sum, offset};
 use vrrp_ebpf::checksum;
-use vrrp_ebpf::election::{Candidate, DOWN_ADVERTS, Preempt};
+use vrrp_ebpf::election::{Candidate, DOWN_ADVERTS, Preempt, Takeover};
 
 #[path = "empty.rs"]
 mod empty;
@@ -155,7 +155,7 @@ fn instance(vrid: u8, version: Version, role: Role) -> Instance {
         slot: vrid.into(),
         role,
         key: InstanceKey { ifindex: IFINDEX, family: Family::V4, vrid: vrid.into() },
-        reserved: 0,
+        takeover: Takeover::Agent,
     }
 }
 

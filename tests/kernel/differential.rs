@@ -6,52 +6,16 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use vrrp_agent::net::receive::{Heard, advert_in};
-use vrrp_ebpf::abi::{Instance, InstanceKey, Role};
-use vrrp_ebpf::advert::{
-    self, Address, Auth, Cast, Datagram, Family, Judge, List, Reject, Rules, Version, accept, list_sum,
-};
-use vrrp_ebpf::election::{Candidate, DOWN_ADVERTS, Preempt};
+use vrrp_ebpf::abi::{Instance, Role};
+use vrrp_ebpf::advert::{self, Datagram, Family, Judge, List, Reject, Version, accept};
 use vrrp_ebpf::frame::{Class, classify};
 use vrrp_tests::random::Random;
 
 use super::generate::frame;
-use super::program::{Action, IFINDEX, Program};
+use super::given::instance;
+use super::program::{Action, Program};
 
 const FRAMES: u64 = 120_000;
-const SECOND_NS: u64 = 1_000_000_000;
-
-pub(crate) fn instance(vrid: u8, family: Family, version: Version, password: Option<[u8; 8]>) -> Instance {
-    let address = match family {
-        Family::V4 => Address::v4([10, 0, 0, 2]),
-        Family::V6 => Address::v6([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]),
-    };
-    Instance {
-        epoch: 1,
-        rules: Rules {
-            version,
-            auth: if password.is_some() { Auth::Pass } else { Auth::None },
-            password: password.unwrap_or_default(),
-            interval_ns: SECOND_NS,
-            address,
-            cast: if vrid == 4 { Cast::Unicast } else { Cast::Multicast },
-            ttl_min: if vrid == 4 { 64 } else { 255 },
-            judge: if vrid == 7 { Judge::Agent } else { Judge::Kernel },
-            // What the generated adverts with one address say.
-            list_sum: list_sum([Address::v4([10, 0, 1, 0])].into_iter()),
-        },
-        candidate: Candidate {
-            address,
-            version,
-            priority: 100,
-            preempt: Preempt::Yes,
-            down_adverts: DOWN_ADVERTS,
-        },
-        slot: vrid.into(),
-        role: if vrid == 5 { Role::Idle } else { Role::Backup },
-        key: InstanceKey { ifindex: IFINDEX, family, vrid: vrid.into() },
-        reserved: 0,
-    }
-}
 
 fn instances() -> Vec<Instance> {
     let password = Some(*b"1111\0\0\0\0");

@@ -3,11 +3,8 @@
 use anyhow::Result;
 use vrrp_ebpf::advert::{Family, Version};
 
-use super::differential::instance;
-use super::lost::advert;
+use super::given::{VRID, advert, instance};
 use super::program::{Action, Program};
-
-const VRID: u8 = 10;
 
 /// Drops what does not begin with the number of a slot: not the frames below.
 const NEXT: &str = "prepare";
@@ -26,7 +23,7 @@ fn the_next_program_gets_what_is_not_ours_and_nothing_else() -> Result<()> {
         frame[12..14].copy_from_slice(&[8, 0]);
         frame
     };
-    let not_ours = advert(VRID + 1);
+    let not_ours = advert(VRID + 1, 200, 100);
     for frame in [&other, &not_ours] {
         assert_eq!(program.run(frame)?, Action::Pass, "with nothing behind us");
     }
@@ -35,7 +32,7 @@ fn the_next_program_gets_what_is_not_ours_and_nothing_else() -> Result<()> {
         assert_eq!(program.run(frame)?, Action::Drop, "the next program's verdict");
     }
     let before = program.counters()?.advert_accepted;
-    assert_eq!(program.run(&advert(VRID))?, Action::Drop);
+    assert_eq!(program.run(&advert(VRID, 200, 100))?, Action::Drop);
     assert_eq!(program.counters()?.advert_accepted, before + 1, "ours, as ever");
     Ok(())
 }
@@ -46,7 +43,7 @@ fn adverts_are_shown_when_somebody_wants_to_see_them() -> Result<()> {
     for (show, expected) in [(false, Action::Drop), (true, Action::Pass), (false, Action::Drop)] {
         program.show_adverts(show)?;
         let before = program.counters()?.advert_accepted;
-        assert_eq!(program.run(&advert(VRID))?, expected);
+        assert_eq!(program.run(&advert(VRID, 200, 100))?, expected);
         assert_eq!(program.counters()?.advert_accepted, before + 1, "judged, shown or not");
     }
     Ok(())

@@ -1,25 +1,18 @@
 //! Who may have what: frames to the hardware address of a virtual router, questions for its addresses, and packets to an
 //! address that accepts none, while the lease lasts, is over, or was fenced.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use anyhow::Result;
 use vrrp_agent::host;
-use vrrp_agent::wire::advert::{Body, Repr, V3Checksum};
-use vrrp_agent::wire::ethernet::{advert_ipv4, ipv4_packet};
+use vrrp_agent::wire::ethernet::ipv4_packet;
 use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, Lease, Role, Vip, Vmac};
-use vrrp_ebpf::advert::{Family, GROUP_V4, Version};
+use vrrp_ebpf::advert::{Family, Version};
 
-use super::differential::instance;
+use super::given::{CLIENT, EPOCH, OTHER, SLOT, VIP, VMAC, VRID, advert, arp_claim, arp_request, instance};
 use super::program::{Action, Program};
 
-const SLOT: u32 = 10;
-const VRID: u8 = 10;
 const OWN: [u8; 6] = [2, 0, 0, 0, 0, 0x99];
-const VMAC: [u8; 6] = [0, 0, 0x5e, 0, 1, VRID];
-const CLIENT: [u8; 6] = [2, 0, 0, 0, 0, 7];
-const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 0);
-const EPOCH: u64 = 5;
 
 /// How an instance stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +36,7 @@ fn program(standing: Standing, accept: bool) -> Result<Program> {
     };
     program.set_lease(SLOT, Lease { heartbeat_ns: 0, until_ns, epoch: EPOCH })?;
     if standing == Standing::Fenced {
-        let body = Body::V3 { centiseconds: 100, checksum: V3Checksum::PseudoHeader };
-        let repr = Repr { vrid: VRID, priority: 200, addresses: vec![IpAddr::from(VIP)], body };
-        let source = Ipv4Addr::new(10, 0, 0, 1);
-        let message = repr.encode(source.into(), GROUP_V4.into());
-        assert_eq!(program.run(&advert_ipv4(CLIENT, source, &message))?, Action::Drop);
+        assert_eq!(program.run(&advert(VRID, 200, 100))?, Action::Drop);
     }
     Ok(program)
 }
@@ -57,15 +46,6 @@ fn udp(to_mac: [u8; 6], to: Ipv4Addr) -> Vec<u8> {
     packet[9] = 17;
     [&to_mac[..], &CLIENT, &[8, 0], &packet].concat()
 }
-
-fn arp_request(to_mac: [u8; 6], for_address: Ipv4Addr) -> Vec<u8> {
-    let mut frame = [&to_mac[..], &CLIENT, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &CLIENT, &[10, 0, 0, 7]].concat();
-    frame.extend([0; 6]);
-    frame.extend(for_address.octets());
-    frame
-}
-
-const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 99);
 
 #[test]
 fn frames_to_the_virtual_router_are_ours_while_we_hold_it() -> Result<()> {
@@ -163,16 +143,11 @@ fn over_ipv6_solicitations_are_never_refused() -> Result<()> {
 #[test]
 fn a_claim_is_answered_while_we_hold_the_address_and_passed_on_while_we_do_not() -> Result<()> {
     let vip_v6: std::net::Ipv6Addr = "fd00::10".parse()?;
-    let arp = |mac: [u8; 6]| {
-        let mut frame = [&[0xff; 6][..], &mac, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &mac].concat();
-        frame.extend(VIP.octets());
-        frame.extend([0xff; 6]);
-        frame.extend(VIP.octets());
-        frame
-    };
     let neighbour = |mac| vrrp_agent::wire::ethernet::unsolicited_advertisement(mac, vip_v6);
     for standing in [Standing::Held, Standing::LeaseOver, Standing::Fenced, Standing::Backup] {
-        for (claim, own) in [(arp(CLIENT), arp(VMAC)), (neighbour(CLIENT), neighbour(VMAC))] {
+        for (claim, own) in
+            [(arp_claim(CLIENT, VIP), arp_claim(VMAC, VIP)), (neighbour(CLIENT), neighbour(VMAC))]
+        {
             let mut program = program(standing, true)?;
             program.set_vip(vip_v6.into(), Vip { slot: SLOT, mac: VMAC, accept: 1 })?;
             program.drain_events();

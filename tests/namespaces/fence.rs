@@ -64,6 +64,40 @@ fn the_host_of_a_killed_master_answers_no_more() -> Result<()> {
 }
 
 #[test]
+fn a_master_that_resigns_answers_no_more() -> Result<()> {
+    let mut pair = settled()?;
+    pair.master.signal(Signal::SIGTERM)?;
+    pair.master.wait(PATIENCE)?;
+    let answers = pair.client.arping(VIP)?;
+    assert!(!answers.contains(&pair.h1.mac()?), "{answers:?}");
+    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?], "the successor, and nobody else");
+    Ok(())
+}
+
+/// The first answer does not wait for the agent; but without its adverts the kernel does not go on answering.
+#[test]
+fn the_kernel_answers_for_a_lost_master_before_its_agent_has_woken() -> Result<()> {
+    let mut pair = settled()?;
+    assert!(reaches(&pair.h2, 0, "backup"));
+    std::thread::sleep(Duration::from_secs(2));
+    pair.backup.signal(Signal::SIGSTOP)?;
+    pair.master.signal(Signal::SIGKILL)?;
+    pair.master.wait(PATIENCE)?;
+    let answered = |host: &vrrp_tests::lab::Host| {
+        pair.client.arping(VIP).is_ok_and(|answers| host.mac().is_ok_and(|mac| answers == [mac]))
+    };
+    assert!(vrrp_tests::lab::eventually(PATIENCE, || answered(&pair.h2)), "within the master-down interval");
+    assert!(!pair.h2.has_address(VIP)?, "the agent sleeps");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(pair.client.arping(VIP)?.is_empty(), "nobody has confirmed it");
+    pair.backup.signal(Signal::SIGCONT)?;
+    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    assert!(answered(&pair.h2));
+    Ok(())
+}
+
+#[test]
 fn a_backup_does_not_answer() -> Result<()> {
     let pair = settled()?;
     assert!(reaches(&pair.h2, 0, "backup"));

@@ -6,7 +6,7 @@ use vrrp_agent::vrrp::{
     Company, Fault, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, State, Time, Watch,
 };
 use vrrp_ebpf::advert::{Address, Advert, List, Version};
-use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt};
+use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt, Takeover};
 
 use super::{Row, check};
 
@@ -30,6 +30,7 @@ pub(super) fn params(priority: u8) -> Params {
             lower_delay: None,
         },
         company: Company::Alone,
+        takeover: Takeover::Kernel,
     }
 }
 

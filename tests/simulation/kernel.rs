@@ -7,7 +7,7 @@ use std::time::Duration;
 use vrrp_agent::vrrp::{Heard, Past, Spell, Time, Watch};
 use vrrp_ebpf::abi::{EventKind, Role};
 use vrrp_ebpf::advert::{Advert, Datagram, Rules, accept};
-use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate};
+use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, Takeover};
 
 /// As in the program: news of a rival or a changed master at most this often.
 const RIVAL_INTERVAL: Duration = Duration::from_millis(10);
@@ -21,6 +21,7 @@ pub(crate) struct Desired {
     pub(crate) role: Role,
     pub(crate) candidate: Candidate,
     pub(crate) rules: Rules,
+    pub(crate) takeover: Takeover,
 }
 
 /// What the kernel knows of an instance.
@@ -32,6 +33,9 @@ struct Watchdog {
     deadline: Time,
     last: Option<Advert>,
     fenced_epoch: u64,
+    /// Until when it answers by itself.
+    taken_until: Time,
+    outranked_epoch: u64,
     last_rival: Time,
     untold: bool,
 }
@@ -80,7 +84,10 @@ impl Kernel {
 
     pub(crate) fn apply(&mut self, slot: usize, desired: Desired) {
         if self.desired[slot].is_none_or(|before| before.epoch != desired.epoch) {
-            self.leases[slot] = Lease { until: Time::default(), epoch: desired.epoch };
+            // What the kernel has taken over goes on while the agent confirms it.
+            let taken = self.watch(slot).map(|_| self.watchdogs[slot].taken_until);
+            let until = taken.filter(|_| desired.role == Role::Master).unwrap_or_default();
+            self.leases[slot] = Lease { until, epoch: desired.epoch };
         }
         self.desired[slot] = Some(desired);
     }
@@ -93,8 +100,18 @@ impl Kernel {
 
     /// Whether ARP for the addresses is answered.
     pub(crate) fn holds(&self, slot: usize, now: Time) -> bool {
+        self.has_lease(slot, now) || self.has_taken(slot, now)
+    }
+
+    pub(crate) fn has_lease(&self, slot: usize, now: Time) -> bool {
         let Lease { until, epoch } = self.leases[slot];
         now < until && self.watchdogs[slot].fenced_epoch != epoch
+    }
+
+    /// Whether that is because it has seen the master lost, and nothing else.
+    pub(crate) fn has_taken(&self, slot: usize, now: Time) -> bool {
+        let watchdog = &self.watchdogs[slot];
+        !self.has_lease(slot, now) && now < watchdog.taken_until && watchdog.epoch == self.leases[slot].epoch
     }
 
     pub(crate) fn next_timer(&self) -> Option<Time> {
@@ -116,10 +133,13 @@ impl Kernel {
             AtBackup::Alive { down_ns } => (EventKind::MasterSeen, down_ns),
             AtBackup::Resigned { skew_ns } => (EventKind::Resigned, skew_ns),
             AtBackup::Outranked => {
+                let watchdog = &mut self.watchdogs[slot];
+                (watchdog.outranked_epoch, watchdog.taken_until) = (desired.epoch, Time::default());
                 return self.report_rival(EventKind::Outranked, slot, now, desired, advert);
             }
         };
         let watchdog = &mut self.watchdogs[slot];
+        watchdog.taken_until = Time::default();
         watchdog.deadline = now + Duration::from_nanos(after);
         // Lazily: a timer that runs is only moved forward.
         watchdog.armed = Some(watchdog.armed.map_or(watchdog.deadline, |armed| armed.min(watchdog.deadline)));
@@ -183,7 +203,11 @@ impl Kernel {
             let (epoch, last) = (watchdog.epoch, watchdog.last);
             let waits = self.desired[slot]
                 .is_some_and(|desired| desired.epoch == epoch && desired.role == Role::Backup);
-            if let (true, Some(advert)) = (waits, last) {
+            if let (true, Some(advert), Some(desired)) = (waits, last, self.desired[slot]) {
+                if desired.takeover == Takeover::Kernel && self.watchdogs[slot].outranked_epoch != epoch {
+                    let interval = Duration::from_nanos(desired.rules.interval_ns);
+                    self.watchdogs[slot].taken_until = now + interval;
+                }
                 self.send(Event { kind: EventKind::MasterLost, slot, epoch, at: now, advert });
             }
         }

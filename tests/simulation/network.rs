@@ -13,8 +13,10 @@ pub(crate) struct Network {
     pub(crate) duplicate_percent: u64,
     /// Longer than the interval between two adverts, it reorders.
     pub(crate) delay_max: Duration,
-    /// Since when it is whole, loses nothing and is quick.
+    /// Since when it is whole, loses nothing, is quick, and keeps the order of what one node sends another.
     pub(crate) calm_since: Option<Time>,
+    /// When the last frame of a arrives at b.
+    last: Vec<Vec<Time>>,
 }
 
 impl Network {
@@ -26,16 +28,24 @@ impl Network {
             duplicate_percent: 0,
             delay_max: Duration::from_micros(200),
             calm_since: Some(now),
+            last: vec![vec![now; nodes]; nodes],
         }
     }
 
-    /// The delays of the copies of a frame that arrive; none if it is lost.
-    pub(crate) fn deliveries(&self, from: usize, to: usize, random: &mut Random) -> Vec<Duration> {
+    /// When the copies of a frame arrive that leaves now; none if it is lost.
+    pub(crate) fn deliveries(&mut self, from: usize, to: usize, now: Time, random: &mut Random) -> Vec<Time> {
         if !self.reaches[from][to] || random.chance(self.loss_percent) {
             return Vec::new();
         }
         let copies = if random.chance(self.duplicate_percent) { 2 } else { 1 };
-        (0..copies).map(|_| random.duration(self.delay_max)).collect()
+        let mut arrivals: Vec<Time> = (0..copies).map(|_| now + random.duration(self.delay_max)).collect();
+        if self.calm_since.is_some() {
+            for at in &mut arrivals {
+                *at = (*at).max(self.last[from][to]);
+                self.last[from][to] = *at;
+            }
+        }
+        arrivals
     }
 
     /// Splits the segment into parts that do not hear each other at all.

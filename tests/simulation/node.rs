@@ -14,7 +14,7 @@ use vrrp_ebpf::abi::Role;
 use vrrp_ebpf::advert::{
     Address, Auth, Cast, Datagram, Family, GROUP_V4, Judge, Rules, Version, accept, list_sum,
 };
-use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt};
+use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt, Takeover};
 
 use super::kernel::{Desired, Kernel, Signal};
 
@@ -134,6 +134,11 @@ impl Node {
             Some(kernel) => kernel.holds(slot, self.clock(now)),
             None => self.slots[slot].installed,
         }
+    }
+
+    /// Whether it is answered only because the kernel has seen the master lost, and the agent has not said anything yet.
+    pub(crate) fn has_taken(&self, slot: usize, now: Time) -> bool {
+        self.kernel.as_ref().is_some_and(|kernel| kernel.has_taken(slot, self.clock(now)))
     }
 
     pub(crate) fn start(&mut self, now: Time) -> Vec<Did> {
@@ -385,6 +390,7 @@ impl Slot {
                 lower_delay: None,
             },
             company: shared.company,
+            takeover: if random.chance(70) { Takeover::Kernel } else { Takeover::Agent },
         };
         let machine = Instance::new(params.clone(), Time::default());
         let shared = shared.clone();
@@ -401,8 +407,9 @@ impl Slot {
             State::Backup => Role::Backup,
             State::Master => Role::Master,
         };
-        let (epoch, candidate) = (self.machine.epoch(), self.machine.candidate());
-        Desired { epoch, role, candidate, rules: self.rules() }
+        let Self { machine, .. } = self;
+        let (epoch, candidate, takeover) = (machine.epoch(), machine.candidate(), machine.takeover());
+        Desired { epoch, role, candidate, rules: self.rules(), takeover }
     }
 
     fn repr(&self, priority: u8) -> Repr {

@@ -361,9 +361,9 @@ impl World {
             return Err(format!("node {node} slot {slot} sent {resignations} resignations, now {state:?}"));
         }
         for to in (0..self.nodes.len()).filter(|&to| to != node) {
-            for delay in self.network.deliveries(node, to, &mut self.random) {
+            for at in self.network.deliveries(node, to, self.now, &mut self.random) {
                 let message = message.to_vec();
-                self.schedule(self.now + delay, Event::Frame { from: node, to, message });
+                self.schedule(at, Event::Frame { from: node, to, message });
             }
         }
         Ok(())
@@ -379,8 +379,8 @@ impl World {
             if node.alive && state == State::Master && slot.machine.next_deadline().is_none() {
                 return Err(format!("node {number} slot {index}: a master that will not advertise again"));
             }
-            if state != State::Master && node.kernel.is_some() && node.alive && node.answers(index, self.now)
-            {
+            let answers = node.answers(index, self.now) && !node.has_taken(index, self.now);
+            if state != State::Master && node.kernel.is_some() && node.alive && answers {
                 return Err(format!("node {number} slot {index}: {state:?}, and its kernel answers"));
             }
         }
@@ -406,7 +406,9 @@ impl World {
             // Who outranks it need not wait for its silence: its kernel half is fenced by the first advert.
             let (new, old) = (&self.nodes[number].slots[slot].machine, &node.slots[slot].machine);
             let outranked = new.priority() > old.priority();
-            if silent && settled && !outranked && node.answers(slot, self.now) {
+            // Nor need it wait for one that took over just before, and has yet to be heard.
+            let holds = node.answers(slot, self.now) && !node.has_taken(slot, self.now);
+            if silent && settled && !outranked && holds {
                 return Err(format!(
                     "slot {slot}: node {number} takes over while silent node {other} answers"
                 ));
@@ -521,7 +523,9 @@ impl World {
         }
         for (other, node) in self.nodes.iter().enumerate().filter(|&(other, _)| other != number) {
             let outranked = master.priority() > node.slots[slot].machine.priority();
-            if node.kernel.is_some() && !node.runs() && outranked && node.answers(slot, self.now) {
+            let silent = node.kernel.is_some() && !node.runs();
+            // What the kernel has taken over it gives to whoever advertises, whatever the rank.
+            if silent && (outranked || node.has_taken(slot, self.now)) && node.answers(slot, self.now) {
                 return Err(format!("slot {slot}: silent node {other} answers against node {number}"));
             }
         }

@@ -5,11 +5,11 @@
 //! (`watchdogs`, `counters`), because updating a hash element from userspace replaces it and would free a timer in it.
 
 use crate::advert::{Address, Family, List, Reject, Rules};
-use crate::election::Candidate;
+use crate::election::{Candidate, Takeover};
 
 /// The version of the layout of all below. An agent goes on with the maps of an earlier run only if they say the same; a test
 /// knows when it must change.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// How many instances one agent may run: 255 VRIDs on two interfaces in both families, rounded up.
 pub const INSTANCES_MAX: usize = 1024;
@@ -31,7 +31,7 @@ macro_rules! plain {
         const _: () = assert!(size_of::<$name>() == $size);
     )+};
 }
-plain! { InstanceKey: 12, Instance: 120, VipKey: 24, Vip: 12, VmacKey: 12, Vmac: 12, Lease: 24, Watchdog: 128, Counters: 272, Settings: 8, Event: 72 }
+plain! { InstanceKey: 12, Instance: 120, VipKey: 24, Vip: 12, VmacKey: 12, Vmac: 12, Lease: 24, Watchdog: 144, Counters: 288, Settings: 8, Event: 72 }
 
 /// Key of `instances`: a virtual router as the wire names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,8 +82,8 @@ pub struct Instance {
     pub role: Role,
     /// Its own key.
     pub key: InstanceKey,
-    /// Zero.
-    pub reserved: u32,
+    /// Who answers first when its master is lost.
+    pub takeover: Takeover,
 }
 
 /// Key of `vips`: an address on an interface.
@@ -171,6 +171,11 @@ pub struct Watchdog {
     pub adverts: u64,
     /// The epoch in which a better claim was heard: in it no address is answered for any more.
     pub fenced_epoch: u64,
+    /// Until when the kernel itself answers for the addresses of a master that it has seen lost, for the agent to confirm; zero
+    /// when it does not.
+    pub taken_until_ns: u64,
+    /// The epoch in which a lower router has advertised, as backup: somebody else is master, or about to be.
+    pub outranked_epoch: u64,
     /// When the last event about a rival went out; they are limited.
     pub last_rival_ns: u64,
     /// When a claim to an address of ours was last answered; the answers are limited (RFC 5227 section 2.4).
@@ -201,6 +206,8 @@ impl Watchdog {
             last_advert_ns: 0,
             adverts: 0,
             fenced_epoch: 0,
+            taken_until_ns: 0,
+            outranked_epoch: 0,
             last_rival_ns: 0,
             last_defence_ns: 0,
             master_interval_ns: 0,
@@ -305,6 +312,10 @@ counters! {
     event_lost,
     /// Timers that could not be set; the agent's sweep finds the deadline.
     timer_failed,
+    /// Times that a timer was set or moved: not once for each advert.
+    timer_set,
+    /// Masters lost whose addresses the kernel answered for at once.
+    taken_over,
 }
 
 impl Counters {
@@ -419,6 +430,6 @@ mod tests {
     /// If this fails, the layout has changed: increase `LAYOUT`, and write down the new pair.
     #[test]
     fn another_layout_has_another_number() {
-        assert_eq!((LAYOUT, fingerprint()), (1, 0xbc3b_6c7c_4fdb_278b));
+        assert_eq!((LAYOUT, fingerprint()), (2, 0x4d37_ee9e_9d9c_5443));
     }
 }

@@ -228,6 +228,13 @@ pub(crate) fn deadline(watchdog: *mut Watchdog) -> u64 {
     unsafe { (&raw const (*watchdog).deadline_ns).read_volatile() }
 }
 
+/// Exchanges until when the kernel answers by itself; a full barrier.
+#[inline(always)]
+pub(crate) fn swap_taken(watchdog: *mut Watchdog, until_ns: u64) -> u64 {
+    // SAFETY: an aligned word of a map value.
+    unsafe { exchange(&raw mut (*watchdog).taken_until_ns, until_ns) }
+}
+
 /// Exchanges the mark that the timer runs; a full barrier.
 #[inline(always)]
 pub(crate) fn swap_armed(watchdog: *mut Watchdog, armed: u64) -> u64 {

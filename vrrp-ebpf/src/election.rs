@@ -33,6 +33,16 @@ pub enum Preempt {
     No = 2,
 }
 
+/// Who answers first for the addresses of a master that is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Takeover {
+    /// The kernel, as soon as its timer fires; the agent confirms it by a mastership.
+    Kernel = 1,
+    /// Nobody before the agent has asked whoever else has a say: a sync group, a tracker.
+    Agent = 2,
+}
+
 /// What an advert means to a backup (RFC 9568 section 6.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtBackup {

@@ -7,7 +7,7 @@ use aya_log_ebpf::warn;
 use network_types::arp::ArpHdr;
 use network_types::eth::{EthHdr, EtherType};
 use network_types::ip::Ipv6Hdr;
-use vrrp_ebpf::abi::{Event, EventKind, Instance, InstanceKey, Role, Vip, VipKey, VmacKey, Watchdog};
+use vrrp_ebpf::abi::{Event, EventKind, Instance, InstanceKey, Lease, Role, Vip, VipKey, VmacKey, Watchdog};
 use vrrp_ebpf::advert::{self, Address, Advert, Family, Judge, List, Reject};
 use vrrp_ebpf::arp;
 use vrrp_ebpf::election::{AtBackup, AtMaster};
@@ -177,11 +177,14 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
         AtBackup::Alive { down_ns } => (EventKind::MasterSeen, now_ns + down_ns),
         AtBackup::Resigned { skew_ns } => (EventKind::Resigned, now_ns + skew_ns),
         AtBackup::Outranked => {
+            ctx::with(watchdog, |w| w.outranked_epoch = instance.epoch);
+            watchdog::yield_to_advert(watchdog);
             report_rival(EventKind::Outranked, instance, watchdog, advert, now_ns);
             return;
         }
     };
     let watched = watchdog::expect_by(watchdog, now_ns, deadline_ns);
+    watchdog::yield_to_advert(watchdog);
     let news = ctx::with(watchdog, |w| {
         let first = w.epoch != instance.epoch;
         let changed = !w.master.same(&advert.source)
@@ -297,7 +300,7 @@ fn on_arp(ctx: &XdpContext) -> u32 {
 /// An ARP packet that says to come from an address of ours.
 #[inline(always)]
 fn on_claim(ctx: &XdpContext, packet: &ArpHdr, claimed: [u8; 4], vip: &Vip) -> u32 {
-    if packet.sha == vip.mac || !held(vip.slot) {
+    if packet.sha == vip.mac || !leased(vip.slot) {
         // The new master's announcement, say: the stack's neighbour table wants it.
         return XDP_PASS;
     }
@@ -330,7 +333,7 @@ fn on_icmpv6(ctx: &XdpContext) -> u32 {
             maps::count(|c| &mut c.nd_swallowed);
             XDP_DROP
         }
-        NeighbourKind::Advertisement if message.mac != vip.mac && held(vip.slot) => {
+        NeighbourKind::Advertisement if message.mac != vip.mac && leased(vip.slot) => {
             if !defence_due(&vip, address, message.mac) {
                 maps::count(|c| &mut c.nd_defence_limited);
                 return XDP_DROP;
@@ -348,12 +351,28 @@ fn vip(ctx: &XdpContext, family: Family, address: Address) -> Option<Vip> {
     maps::vip(&VipKey { ifindex: ctx.ingress_ifindex() as u32, family, address })
 }
 
-/// Whether the addresses of an instance may be answered for now: its lease lasts, and no better claim was heard in its epoch.
+/// Whether the addresses of an instance may be answered for now: its lease lasts, and no better claim was heard in its epoch; or
+/// the kernel has seen its master lost, and the agent has yet to say what it makes of it.
 #[inline(always)]
 fn held(slot: u32) -> bool {
     let Some(lease) = maps::lease(slot) else { return false };
     let Some(watchdog) = maps::watchdog(slot) else { return false };
-    ctx::now_ns() < lease.until_ns && ctx::with(watchdog, |w| w.fenced_epoch) != lease.epoch
+    let now_ns = ctx::now_ns();
+    lasts(&lease, watchdog, now_ns)
+        || ctx::with(watchdog, |w| now_ns < w.taken_until_ns && w.epoch == lease.epoch)
+}
+
+/// Whether the addresses of an instance are ours against anybody's claim: as a master's.
+#[inline(always)]
+fn leased(slot: u32) -> bool {
+    let Some(lease) = maps::lease(slot) else { return false };
+    let Some(watchdog) = maps::watchdog(slot) else { return false };
+    lasts(&lease, watchdog, ctx::now_ns())
+}
+
+#[inline(always)]
+fn lasts(lease: &Lease, watchdog: *mut Watchdog, now_ns: u64) -> bool {
+    now_ns < lease.until_ns && ctx::with(watchdog, |w| w.fenced_epoch) != lease.epoch
 }
 
 /// Whether another host's claim to an address that we hold is to be answered now; if so it is reported.

@@ -14,6 +14,7 @@ use core::ffi::c_void;
 
 use vrrp_ebpf::abi::{Event, EventKind, Role, Watchdog};
 use vrrp_ebpf::advert::List;
+use vrrp_ebpf::election::Takeover;
 
 use crate::ctx;
 use crate::maps;
@@ -39,9 +40,16 @@ pub(crate) fn expect_by(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) 
     start(watchdog, now_ns, deadline_ns)
 }
 
+/// A router advertises: if the kernel answers for the addresses by itself, it ends.
+#[inline(always)]
+pub(crate) fn yield_to_advert(watchdog: *mut Watchdog) {
+    ctx::swap_taken(watchdog, 0);
+}
+
 /// Starts the timer for a deadline, or for an earlier one that another CPU has stored meanwhile.
 #[inline(always)]
 fn start(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) -> bool {
+    maps::count(|c| &mut c.timer_set);
     let mut started = ctx::start_timer(watchdog, deadline_ns.saturating_sub(now_ns));
     let latest_ns = ctx::deadline(watchdog);
     if latest_ns < deadline_ns {
@@ -52,6 +60,22 @@ fn start(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) -> bool {
         maps::count(|c| &mut c.timer_failed);
     }
     started
+}
+
+/// Answers for the addresses from now on, until the agent has confirmed it, which it must before its first advert is due. Not
+/// where a lower router is heard: that one answers until it has heard us.
+///
+/// An advert meanwhile, on another CPU, stores what it has to say and then takes this back; we say it and then look what is
+/// stored. Whatever the interleaving, one of the two sees the other.
+#[inline(always)]
+fn take_over(watchdog: *mut Watchdog, now_ns: u64, epoch: u64, interval_ns: u64) {
+    ctx::swap_taken(watchdog, now_ns + interval_ns);
+    let outranked = ctx::with(watchdog, |w| w.outranked_epoch) == epoch;
+    if outranked || ctx::deadline(watchdog) > now_ns {
+        ctx::swap_taken(watchdog, 0);
+    } else {
+        maps::count(|c| &mut c.taken_over);
+    }
 }
 
 /// The callback. Not exported, because the kernel wants it static.
@@ -71,6 +95,10 @@ extern "C" fn fired(_map: *mut c_void, slot: *mut u32, watchdog: *mut Watchdog) 
     // The instance may have changed its role, or be gone, since the timer was set: then nobody waits for this.
     match maps::instance(&key) {
         Some(instance) if instance.epoch == epoch && matches!(instance.role, Role::Backup) => {
+            match instance.takeover {
+                Takeover::Kernel => take_over(watchdog, now_ns, epoch, instance.rules.interval_ns),
+                Takeover::Agent => {}
+            }
             maps::send(Event {
                 kind: EventKind::MasterLost,
                 slot,

@@ -137,7 +137,9 @@ impl Router {
             State::Master => Role::Master,
         };
         let (key, rules) = (self.key, self.rules);
-        Desired { slot, key, epoch: self.machine.epoch(), role, rules, candidate: self.machine.candidate() }
+        let Self { machine, .. } = self;
+        let (epoch, candidate, takeover) = (machine.epoch(), machine.candidate(), machine.takeover());
+        Desired { slot, key, epoch, role, rules, candidate, takeover }
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use vrrp_ebpf::abi::InstanceKey;
 use vrrp_ebpf::advert::{AUTH_DATA, Auth, Cast, Family, HEADER, Judge as JudgedBy, Rules, Version, list_sum};
+use vrrp_ebpf::election::Takeover;
 use vrrp_ebpf::nd::IPV6_HEADER;
 
 use super::effects::{Placed, place};
@@ -270,6 +271,7 @@ fn params(instance: &InstanceConfig, source: IpAddr, company: Company) -> Params
         address: address(source),
         garp: instance.garp,
         company,
+        takeover: if instance.tracked.is_empty() { Takeover::Kernel } else { Takeover::Agent },
     }
 }
 

@@ -114,10 +114,15 @@ impl EbpfPlane {
         if before.as_ref() == Some(desired) {
             return Ok(());
         }
-        // Any other epoch starts without a lease: the addresses are answered for after an advert, not before.
+        // Any other epoch starts without a lease: the addresses are answered for after an advert, not before. But what the kernel
+        // has taken over goes on while the agent confirms it.
         if before.map(|before| before.epoch).or_else(|| self.lease_epoch(desired.slot)) != Some(desired.epoch)
         {
-            self.write_lease(desired.slot, Lease { heartbeat_ns: 0, until_ns: 0, epoch: desired.epoch })?;
+            let until_ns = match desired.role {
+                Role::Master => self.taken_until_ns(desired.slot),
+                Role::Idle | Role::Backup => 0,
+            };
+            self.write_lease(desired.slot, Lease { heartbeat_ns: 0, until_ns, epoch: desired.epoch })?;
         }
         let instance = Instance {
             epoch: desired.epoch,
@@ -126,7 +131,7 @@ impl EbpfPlane {
             slot: slot_u32(desired.slot),
             role: desired.role,
             key: desired.key,
-            reserved: 0,
+            takeover: desired.takeover,
         };
         self.instances.insert(Cell(desired.key), Cell(instance), 0).map_err(map_error("instances"))?;
         match desired.rules.judge {
@@ -145,6 +150,11 @@ impl EbpfPlane {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Until when the kernel answers by itself for a master that it has seen lost in the epoch that ends now.
+    fn taken_until_ns(&self, slot: Slot) -> u64 {
+        self.watchdog(slot).map_or(0, |watchdog| watchdog.taken_until_ns)
     }
 
     /// The epoch that an earlier run may have held the addresses in.

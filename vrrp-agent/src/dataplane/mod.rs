@@ -14,7 +14,7 @@ use std::os::fd::BorrowedFd;
 
 use vrrp_ebpf::abi::{Counters, InstanceKey, Role};
 use vrrp_ebpf::advert::{Advert, Rules};
-use vrrp_ebpf::election::Candidate;
+use vrrp_ebpf::election::{Candidate, Takeover};
 
 pub use ebpf::{Cell, EbpfError, EbpfPlane, OBJECT, show_adverts};
 pub use judge::{Judge, Seal, Sequence};
@@ -44,6 +44,8 @@ pub struct Desired {
     pub rules: Rules,
     /// How it ranks.
     pub candidate: Candidate,
+    /// Who answers first when its master is lost.
+    pub takeover: Takeover,
 }
 
 /// A virtual address, for which ARP is answered while its instance is master.

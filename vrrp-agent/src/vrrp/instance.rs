@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use vrrp_ebpf::advert::{Advert, PRIORITY_OWNER, PRIORITY_RESIGN};
-use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, DOWN_ADVERTS, Preempt};
+use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, DOWN_ADVERTS, Preempt, Takeover};
 
 use super::terms::{
     Cause, Company, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, State, Statistics, Watch,
@@ -151,6 +151,17 @@ impl Instance {
                 (Preempt::No, _) | (Preempt::Yes, true) => Preempt::No,
             },
             down_adverts: self.params.down_adverts,
+        }
+    }
+
+    /// Who may answer first when the master is lost: the kernel, unless a sync group or a tracker has a say.
+    #[must_use]
+    pub fn takeover(&self) -> Takeover {
+        match (self.params.company, self.params.takeover) {
+            (Company::Alone, Takeover::Kernel) => Takeover::Kernel,
+            (Company::Group, Takeover::Kernel | Takeover::Agent) | (Company::Alone, Takeover::Agent) => {
+                Takeover::Agent
+            }
         }
     }
 

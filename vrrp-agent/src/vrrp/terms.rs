@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use vrrp_ebpf::advert::{Address, Advert, Version};
-use vrrp_ebpf::election::Preempt;
+use vrrp_ebpf::election::{Preempt, Takeover};
 
 use super::Time;
 
@@ -33,6 +33,8 @@ pub struct Params {
     pub garp: GarpSchedule,
     /// Whether it moves alone.
     pub company: Company,
+    /// Who may answer first for the addresses of a master that is lost, as far as its trackers are concerned.
+    pub takeover: Takeover,
 }
 
 /// Whether an instance moves alone.

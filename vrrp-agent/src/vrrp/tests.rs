@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use vrrp_ebpf::advert::{Address, Advert, List, Version};
-use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt};
+use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt, Takeover};
 
 use super::*;
 
@@ -31,6 +31,7 @@ pub(super) fn params(priority: u8) -> Params {
             lower_delay: None,
         },
         company: Company::Alone,
+        takeover: Takeover::Kernel,
     }
 }
 
@@ -51,6 +52,37 @@ fn started(params: Params) -> Instance {
     instance.start(at(0.0));
     outputs(&mut instance);
     instance
+}
+
+#[test]
+fn the_kernel_answers_first_unless_somebody_must_be_asked() {
+    for (company, trackers, expected) in [
+        (Company::Alone, Takeover::Kernel, Takeover::Kernel),
+        (Company::Alone, Takeover::Agent, Takeover::Agent),
+        (Company::Group, Takeover::Kernel, Takeover::Agent),
+        (Company::Group, Takeover::Agent, Takeover::Agent),
+    ] {
+        let instance = Instance::new(Params { company, takeover: trackers, ..params(100) }, at(0.0));
+        assert_eq!(instance.takeover(), expected, "{company:?} {trackers:?}");
+    }
+}
+
+#[test]
+fn what_the_kernel_has_taken_over_is_confirmed_by_a_mastership_and_revoked_by_any_other_epoch() {
+    let watched = || {
+        let mut instance = started(params(100));
+        instance.handle_advert(at(1.0), &advert(200, 9), Watch::Kernel);
+        instance
+    };
+    let mut confirmed = watched();
+    let epoch = confirmed.epoch();
+    confirmed.handle_master_down(at(4.6));
+    assert_eq!((confirmed.state(), confirmed.epoch()), (State::Master, epoch + 1));
+    assert!(outputs(&mut confirmed).contains(&Output::Advertise { priority: 100 }), "peers hear at once");
+    let mut revoked = watched();
+    revoked.set_fault(at(4.6), Fault::Present);
+    revoked.handle_master_down(at(4.6));
+    assert_eq!((revoked.state(), revoked.epoch()), (State::Fault, epoch + 1));
 }
 
 /// As an agent that was killed leaves it, in epoch 7, at second 100.
