@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::dataplane::{
     Blueprint, DataPlane, EbpfPlane, KernelHalf, Legacy, Mode, Slot, SocketPlane, bpffs, legacy,
 };
-use crate::host::Capability;
+use crate::host::{self, Capability};
 use crate::vrrp::{Past, Spell};
 
 /// An open data plane.
@@ -76,10 +76,12 @@ pub(super) async fn open(
     }
 }
 
-/// The instances that held their addresses when the earlier run was cut off.
+/// The instances whose addresses are still theirs: the lease of the earlier run lasts. (Should it end before the state machine
+/// resumes, that takes them away.)
 fn holding(pasts: &[Past]) -> Vec<Slot> {
+    let now = host::now();
     let holds = |past: &Past| match past.spell {
-        Spell::Lease { .. } => true,
+        Spell::Lease { until } => now < until,
         Spell::Over | Spell::Watch { .. } => false,
     };
     (0..pasts.len()).filter(|&slot| holds(&pasts[slot])).collect()
