@@ -9,6 +9,7 @@ mod fence;
 mod flood;
 mod frr;
 mod groups;
+mod interfaces;
 mod keepalived;
 mod lists;
 mod many;

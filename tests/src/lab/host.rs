@@ -197,6 +197,23 @@ impl Host {
         Ok(text.lines().filter(|line| line.contains("reply from")).filter_map(mac).collect())
     }
 
+    /// Takes `eth0` away, with all its addresses; [`Lab::plug`] brings another.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn unplug(&self) -> Result<()> {
+        ip(&["-n", &self.namespace, "link", "del", "eth0"]).map(drop)
+    }
+
+    /// Puts its own IPv4 address on `eth0`.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn give_address(&self) -> Result<()> {
+        let address = format!("{}/24", self.address());
+        ip(&["-n", &self.namespace, "address", "add", &address, "dev", "eth0"]).map(drop)
+    }
+
     /// Cuts the link at the switch, or joins it again.
     ///
     /// # Errors

@@ -68,28 +68,24 @@ impl Lab {
         let (namespace, port) = (format!("{}-{name}", self.id), format!("port{number}"));
         ip(&["netns", "add", &namespace])?;
         let host = Host::new(self, name, namespace, port, last);
-        let (ns, port) = (host.namespace(), host.port());
-        ip(&[
-            "link",
-            "add",
-            port,
-            "netns",
-            &self.switch,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            "eth0",
-            "netns",
-            ns,
-        ])?;
-        ip(&["-n", &self.switch, "link", "set", port, "master", "br0", "up"])?;
-        ip(&["-n", ns, "link", "set", "lo", "up"])?;
+        ip(&["-n", host.namespace(), "link", "set", "lo", "up"])?;
+        self.plug(&host)?;
+        host.give_address()?;
+        Ok(host)
+    }
+
+    /// Gives a host `eth0`, for the first time or after [`Host::unplug`], without an IPv4 address.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn plug(&self, host: &Host) -> Result<()> {
+        let (switch, ns, port) = (&self.switch, host.namespace(), host.port());
+        let peer = ["type", "veth", "peer", "name", "eth0", "netns", ns];
+        ip(&[&["link", "add", port, "netns", switch][..], &peer].concat())?;
+        ip(&["-n", switch, "link", "set", port, "master", "br0", "up"])?;
         // A link-local address is of use at once: nobody else makes addresses here.
         host.run("sysctl", &["-qw", "net.ipv6.conf.eth0.accept_dad=0"])?;
-        ip(&["-n", ns, "link", "set", "eth0", "up"])?;
-        ip(&["-n", ns, "address", "add", &format!("{NETWORK}.{last}/24"), "dev", "eth0"])?;
-        Ok(host)
+        ip(&["-n", ns, "link", "set", "eth0", "up"]).map(drop)
     }
 
     /// Gives a host a second interface `eth1` with the address `192.168.2.LAST`, on a second segment.

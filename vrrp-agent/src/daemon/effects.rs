@@ -1,6 +1,8 @@
 //! Carrying out what the engine asks for: addresses by netlink, the log. In order, each instance's and all together.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -51,13 +53,31 @@ pub(super) fn place(config: &InstanceConfig, link: &Link, links: &[Link]) -> Vec
 /// What carries out effects.
 pub(super) struct Executor {
     pub(super) handle: Handle,
-    pub(super) placed: Vec<Vec<Placed>>,
-    pub(super) engineer: Engineer,
+    /// The addresses of each instance; another list when its interface is another.
+    placed: RefCell<Vec<Rc<[Placed]>>>,
+    engineer: Engineer,
     /// Told of each instance whose addresses the kernel did not take.
-    pub(super) refused: UnboundedSender<Slot>,
+    refused: UnboundedSender<Slot>,
 }
 
 impl Executor {
+    /// With each instance's addresses.
+    pub(super) fn new(
+        handle: Handle,
+        placed: Vec<Vec<Placed>>,
+        engineer: Engineer,
+        refused: UnboundedSender<Slot>,
+    ) -> Self {
+        let executor = Self { handle, placed: RefCell::default(), engineer, refused };
+        executor.place(placed);
+        executor
+    }
+
+    /// The addresses of each instance are these from now on.
+    pub(super) fn place(&self, placed: Vec<Vec<Placed>>) {
+        self.placed.replace(placed.into_iter().map(Rc::from).collect());
+    }
+
     /// Until the engine has ended and everything that it asked for is done. May be left off and taken up again.
     pub(super) async fn run(&self, effects: &mut UnboundedReceiver<Effect>) {
         while let Some(effect) = effects.recv().await {
@@ -112,10 +132,14 @@ impl Executor {
         }
     }
 
+    fn placed_of(&self, slot: Slot) -> Rc<[Placed]> {
+        Rc::clone(&self.placed.borrow()[slot])
+    }
+
     /// True if all addresses are there.
     async fn install(&self, slot: Slot) -> bool {
         let mut all = true;
-        for Placed { vip, ifindex } in &self.placed[slot] {
+        for Placed { vip, ifindex } in &*self.placed_of(slot) {
             if let Err(error) = addresses::add(&self.handle, *ifindex, vip).await {
                 tracing::error!("{}: {error}", self.engineer.names[slot]);
                 all = false;
@@ -128,9 +152,22 @@ impl Executor {
     /// ourselves, and have put back since, is nobody's loss.
     pub(super) async fn check_address(&self, ifindex: u32, address: IpAddr) {
         let is_it = |placed: &Placed| placed.ifindex == ifindex && placed.vip.address == address;
-        let Some(slot) = self.placed.iter().position(|placed| placed.iter().any(is_it)) else { return };
+        let holds = |placed: &Rc<[Placed]>| placed.iter().any(is_it);
+        let Some(slot) = self.placed.borrow().iter().position(holds) else { return };
         let there = addresses::list(&self.handle).await;
         if there.is_ok_and(|there| !there.iter().any(|at| at.index == ifindex && at.address == address)) {
+            let _ended = self.engineer.tell(Command::AddressesLost { slot });
+        }
+    }
+
+    /// After news were missed: whichever addresses are not there, the engine is told; who is not master does not mind.
+    pub(super) async fn check_addresses(&self) {
+        let Ok(there) = addresses::list(&self.handle).await else { return };
+        let is_there = |placed: &Placed| {
+            there.iter().any(|at| at.index == placed.ifindex && at.address == placed.vip.address)
+        };
+        let lists: Vec<Rc<[Placed]>> = self.placed.borrow().clone();
+        for (slot, _) in lists.iter().enumerate().filter(|(_, placed)| !placed.iter().all(is_there)) {
             let _ended = self.engineer.tell(Command::AddressesLost { slot });
         }
     }
@@ -138,7 +175,7 @@ impl Executor {
     /// True if all addresses are gone.
     pub(super) async fn withdraw(&self, slot: Slot) -> bool {
         let mut all = true;
-        for Placed { vip, ifindex } in &self.placed[slot] {
+        for Placed { vip, ifindex } in &*self.placed_of(slot) {
             if let Err(error) = addresses::remove(&self.handle, *ifindex, vip).await {
                 tracing::error!("{}: {error}", self.engineer.names[slot]);
                 all = false;
@@ -155,12 +192,12 @@ impl Executor {
         earlier: &[(u32, IpAddr)],
         kept: &[Slot],
     ) -> Result<(), crate::net::NetError> {
-        let at = |placed: &Placed| (placed.ifindex, placed.vip.address);
-        let kept: Vec<_> = kept.iter().flat_map(|&slot| &self.placed[slot]).map(at).collect();
+        let at = |placed: Placed| (placed.ifindex, placed.vip.address);
+        let kept: Vec<_> = kept.iter().flat_map(|&slot| self.placed_of(slot).to_vec()).map(at).collect();
+        let ours: Vec<_> = self.placed.borrow().iter().flat_map(|placed| placed.to_vec()).map(at).collect();
         for installed in addresses::list(&self.handle).await? {
             let place = (installed.index, installed.address);
-            let mut ours = self.placed.iter().flatten().map(at);
-            if !kept.contains(&place) && (earlier.contains(&place) || ours.any(|ours| ours == place)) {
+            if !kept.contains(&place) && (earlier.contains(&place) || ours.contains(&place)) {
                 tracing::warn!("removing {}, which an earlier run left on its interface", installed.address);
                 addresses::remove_installed(&self.handle, installed).await?;
             }

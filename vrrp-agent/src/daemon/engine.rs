@@ -7,7 +7,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::{self, TryRecvError};
 use std::time::Duration;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -25,9 +25,10 @@ use crate::control::Snapshot;
 use crate::dataplane::{DataPlane, Desired, Signal, Slot};
 use crate::host;
 use crate::net::NetError;
+use crate::net::receive::Receiver;
 use crate::net::transmit::{Outgoing, Transmitter};
 use crate::track::Health;
-use crate::vrrp::{Cause, Instance, Output, Past, State, Time, Watch, group};
+use crate::vrrp::{Cause, Instance, Output, Params, Past, State, Time, Watch, group};
 use crate::wire::advert::ip;
 use crate::wire::ethernet::Mac;
 
@@ -49,6 +50,12 @@ pub(super) enum Command {
     AddressesLost { slot: Slot },
     /// Tracking says otherwise than before.
     Health { slot: Slot, health: Health },
+    /// An instance's interface is another, or has another hardware address.
+    Moved { slot: Slot, parts: Box<Parts> },
+    /// An interface is heard by this, instead of the one of the number `gone`.
+    Listen { gone: u32, receiver: Receiver },
+    /// Where the kernel half is attached has changed.
+    Attached(String),
     /// What is the state of things?
     Status(oneshot::Sender<Snapshot>),
     /// Resign, give up the addresses, and end.
@@ -90,6 +97,17 @@ pub(super) enum Notice {
     TwoOwners,
 }
 
+/// What an instance is on this host, which changes with its interface.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) params: Params,
+    pub(super) key: InstanceKey,
+    pub(super) rules: Rules,
+    pub(super) frames: Frames,
+    /// Where its adverts are sent from.
+    pub(super) source: std::net::IpAddr,
+}
+
 /// One instance and what it needs besides its state machine.
 pub(super) struct Router {
     pub(super) machine: Instance,
@@ -109,13 +127,8 @@ pub(super) struct Router {
 }
 
 impl Router {
-    pub(super) fn new(
-        machine: Instance,
-        key: InstanceKey,
-        rules: Rules,
-        frames: Frames,
-        group: Option<usize>,
-    ) -> Self {
+    pub(super) fn new(machine: Instance, parts: Parts, group: Option<usize>) -> Self {
+        let Parts { key, rules, frames, .. } = parts;
         Self {
             machine,
             key,
@@ -155,7 +168,7 @@ pub(super) struct Engine {
     routers: Vec<Router>,
     plane: DataPlane,
     transmitter: Transmitter,
-    commands: Receiver<Command>,
+    commands: mpsc::Receiver<Command>,
     effects: UnboundedSender<Effect>,
     wake: Arc<EventFd>,
     timer: TimerFd,
@@ -175,7 +188,7 @@ impl Engine {
     pub(super) fn new(
         routers: Vec<Router>,
         plane: DataPlane,
-        commands: Receiver<Command>,
+        commands: mpsc::Receiver<Command>,
         effects: UnboundedSender<Effect>,
         wake: Arc<EventFd>,
         status: StatusPage,
@@ -310,6 +323,16 @@ impl Engine {
                     machine.set_fault(now, health.fault);
                     self.react(slot, now, None);
                 }
+                Ok(Command::Moved { slot, parts }) => self.move_to(slot, *parts, now),
+                Ok(Command::Listen { gone, receiver }) => {
+                    let watched = self.epoll.add(receiver.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, 0));
+                    self.plane.listen(gone, receiver);
+                    if let Err(error) = watched {
+                        let error = error.to_string();
+                        self.tell(Effect::Failed { slot: 0, doing: "listen to an interface", error });
+                    }
+                }
+                Ok(Command::Attached(attached)) => self.plane.set_description(attached),
                 Ok(Command::Status(reply)) => {
                     // Whoever asked may have left.
                     let _left = reply.send(self.status.snapshot(&self.routers, &self.plane, now));
@@ -326,6 +349,26 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// The instance goes on with another interface, or the same with another hardware address.
+    fn move_to(&mut self, slot: Slot, parts: Parts, now: Time) {
+        let Parts { params, key, rules, frames, source } = parts;
+        let router = &mut self.routers[slot];
+        let before = std::mem::replace(&mut router.key, key);
+        (router.rules, router.frames) = (rules, frames);
+        router.machine.reconfigure(now, params);
+        self.status.sources[slot] = source;
+        self.announcements.forget(slot);
+        if before != key
+            && let Err(error) = self.plane.rename(slot, &before, key)
+        {
+            let error = error.to_string();
+            self.tell(Effect::Failed { slot, doing: "change the kernel's maps", error });
+        }
+        // A master's neighbours learn the new hardware address.
+        self.routers[slot].machine.announce_again();
+        self.react(slot, now, None);
     }
 
     fn take_signal(&mut self, signal: Signal, now: Time) {

@@ -5,6 +5,7 @@ mod announcements;
 mod effects;
 mod engine;
 mod frames;
+mod interfaces;
 mod locks;
 mod plane;
 mod site;
@@ -31,6 +32,7 @@ use crate::net::links;
 use crate::track::{ScriptState, Tracker, script};
 use effects::{Engineer, Executor};
 use engine::{Command, Engine};
+use interfaces::Interfaces;
 use locks::PidFile;
 use site::Site;
 use status::StatusPage;
@@ -88,16 +90,15 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let engineer = Engineer { commands, wake: Arc::clone(&wake), names };
     let (refused, refusals) = unbounded_channel();
     let placed = site.placed(&config);
-    let executor = Executor { handle: netlink, placed, engineer: engineer.clone(), refused };
+    let executor = Executor::new(netlink, placed, engineer.clone(), refused);
     let plane::Opened { plane, kernel, pasts } = plane::open(&config, &site, &executor, choice, mode).await?;
-    let _memberships = site.join_groups()?;
-    let vmacs = kernel.is_some();
-    let _taught = if vmacs { site.teach_vmacs(&config)? } else { Vec::new() };
-    let _quiet = if vmacs { site.quieten(&config) } else { Vec::new() };
+    let mut interfaces = Interfaces::new(config, site, kernel, mode)?;
+    let Interfaces { config, site, .. } = &interfaces;
     tracing::info!("data plane: {}", plane.describe());
 
-    let mut tracker = Tracker::new(&config, &site.running());
-    let mut routers = site.routers(&config, vmacs);
+    let usable: Vec<bool> = (0..site.len()).map(|slot| interfaces.usable(slot)).collect();
+    let mut tracker = Tracker::new(config, &usable);
+    let mut routers = site.routers(config, interfaces.has_vmacs());
     for (router, past) in routers.iter_mut().zip(pasts) {
         router.past = Some(past);
     }
@@ -107,16 +108,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         machine.set_fault(host::now(), health.fault);
     }
     let (effects, mut effect_queue) = unbounded_channel();
-    let pins_path = kernel.as_ref().map(|kernel| kernel.pins().path.display().to_string());
+    let pins_path = interfaces.pins().map(|pins| pins.path.display().to_string());
     let status = StatusPage { config: config.clone(), sources: site.sources.clone(), pins: pins_path };
     let engine = Engine::new(routers, plane, command_queue, effects, wake, status)?;
     let thread = std::thread::Builder::new().name("vrrp".to_owned()).spawn(move || engine.run())?;
 
-    let news = News { scripts: start_scripts(&config), host: host_changes, refusals };
+    let news = News { scripts: start_scripts(config), host: host_changes, refusals };
     let control_path = control::path();
     let outcome = tokio::select! {
         () = executor.run(&mut effect_queue) => Ok(()),
-        () = supervise(&engineer, &mut tracker, &site, &executor, news) => Ok(()),
+        () = supervise(&engineer, &mut tracker, &mut interfaces, &executor, news) => Ok(()),
         () = signals.asked_to_stop() => Ok(()),
         result = control::serve(&control_path, async || ask(&engineer).await) => {
             result.with_context(|| format!("control socket {}", control_path.display()))
@@ -130,15 +131,15 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         () = signals.asked_to_stop() => tracing::warn!("asked to stop again: not waiting for the engine"),
     }
     let mut all_gone = true;
-    for slot in 0..executor.placed.len() {
+    for slot in 0..interfaces.site.len() {
         all_gone &= executor.withdraw(slot).await;
     }
     let _gone = std::fs::remove_file(&control_path);
-    match (kernel, all_gone) {
-        (Some(kernel), true) => kernel.pins().remove(),
-        (Some(kernel), false) => tracing::error!(
+    match (interfaces.pins(), all_gone) {
+        (Some(pins), true) => pins.remove(),
+        (Some(pins), false) => tracing::error!(
             "addresses are left, so the fence in {} stays up: remove them, then it",
-            kernel.pins().path.display()
+            pins.path.display()
         ),
         (None, _) => {}
     }
@@ -236,31 +237,28 @@ const REFUSAL_PAUSE: Duration = Duration::from_secs(10);
 async fn supervise(
     engineer: &Engineer,
     tracker: &mut Tracker,
-    site: &Site,
+    interfaces: &mut Interfaces,
     executor: &Executor,
     news: News<impl futures_util::Stream<Item = Change>>,
 ) {
     let News { mut scripts, host: changes, mut refusals } = news;
     let mut changes = std::pin::pin!(changes);
-    let mut running: Vec<bool> = site.links.iter().map(|link| link.running).collect();
     let (over, mut pauses_over) = unbounded_channel();
     loop {
         tokio::select! {
             Some((script, state)) = scripts.recv() => tracker.set_script(script, state),
-            Some(change) = changes.next() => match change {
-                Change::AddressGone { index, address } => executor.check_address(index, address).await,
-                Change::Link { index, running: runs } => {
-                    for (link, running) in site.links.iter().zip(&mut running) {
-                        if link.index == index && *running != runs {
-                            *running = runs;
-                            tracing::info!("interface {} is {}", link.name, if runs { "up" } else { "down" });
-                        }
-                    }
-                    for slot in 0..site.len() {
-                        tracker.set_link(slot, site.uses(slot).all(|link| running[link]));
-                    }
+            Some(change) = changes.next() => {
+                if interfaces.note(&change) {
+                    // Who has lost an interface hears of that before it hears of another.
+                    tell_health(engineer, tracker, interfaces);
+                    interfaces.look_again(executor, engineer).await;
                 }
-            },
+                match change {
+                    Change::AddressGone { index, address } => executor.check_address(index, address).await,
+                    Change::Missed => executor.check_addresses().await,
+                    Change::Link { .. } | Change::LinkGone { .. } | Change::AddressNew { .. } => {}
+                }
+            }
             Some(slot) = refusals.recv() => {
                 tracing::error!("{}: in fault until its addresses are tried again", engineer.names[slot]);
                 tracker.set_addresses(slot, false);
@@ -273,9 +271,16 @@ async fn supervise(
             Some(slot) = pauses_over.recv() => tracker.set_addresses(slot, true),
             else => return,
         }
-        for (slot, health) in tracker.changes() {
-            let _ended = engineer.tell(Command::Health { slot, health });
-        }
+        tell_health(engineer, tracker, interfaces);
+    }
+}
+
+fn tell_health(engineer: &Engineer, tracker: &mut Tracker, interfaces: &Interfaces) {
+    for slot in 0..interfaces.site.len() {
+        tracker.set_link(slot, interfaces.usable(slot));
+    }
+    for (slot, health) in tracker.changes() {
+        let _ended = engineer.tell(Command::Health { slot, health });
     }
 }
 

@@ -8,7 +8,7 @@ use vrrp_ebpf::election::Takeover;
 use vrrp_ebpf::nd::IPV6_HEADER;
 
 use super::effects::{Placed, place};
-use super::engine::Router;
+use super::engine::{Parts, Router};
 use super::frames::{Frames, Macs, Sealer};
 use crate::config::{Authentication, Config, InstanceConfig, Sealing, Vmac};
 use crate::dataplane::{Judge, Judges, Seal, Sequence, VipEntry, VmacEntry};
@@ -36,6 +36,13 @@ pub(super) struct Site {
     sequences: Vec<Sequence>,
 }
 
+/// What is held of an interface, for its effect.
+#[derive(Debug)]
+pub(super) struct Held {
+    _memberships: Vec<Membership>,
+    _quiet: Option<QuietAboutAddresses>,
+}
+
 impl Site {
     /// Looks at the host. Addresses that do not fit in an advert here become excluded ones, as with keepalived.
     pub(super) async fn look(netlink: &rtnetlink::Handle, config: &mut Config) -> Result<Self, NetError> {
@@ -53,25 +60,32 @@ impl Site {
         let position = |name: &str| links.iter().position(|link| link.name == name).expect("all were found");
         let link_of: Vec<usize> =
             config.instances.iter().map(|instance| position(&instance.interface)).collect();
-        let virtual_addresses: Vec<IpAddr> =
-            config.instances.iter().flat_map(InstanceConfig::addresses).map(|vip| vip.address).collect();
         let uses =
             |instance: &InstanceConfig| of_instance(instance).iter().map(|name| position(name)).collect();
         let uses: Vec<Vec<usize>> = config.instances.iter().map(uses).collect();
         let mut sources = Vec::new();
         for (instance, &link) in config.instances.iter_mut().zip(&link_of) {
             fit(instance, &links[link]);
-            let kind = match instance.family {
-                Family::V4 => "IPv4",
-                Family::V6 => "link-local IPv6",
-            };
-            let source = instance.source.or_else(|| links[link].primary(instance.family, &virtual_addresses));
-            sources
-                .push(source.ok_or_else(|| NetError::NoAddress { name: instance.interface.clone(), kind })?);
+        }
+        let virtual_addresses = virtual_addresses(config);
+        for (instance, &link) in config.instances.iter().zip(&link_of) {
+            sources.push(source(instance, &links[link], &virtual_addresses)?);
         }
         let first = first_sequence();
         let sequences = config.instances.iter().map(|_| Sequence::new(first)).collect();
         Ok(Self { links, link_of, uses, sources, sequences })
+    }
+
+    /// An interface is another than before, or has another hardware address. Nothing changes if it cannot be used yet.
+    pub(super) fn replace(&mut self, number: usize, link: Link, config: &Config) -> Result<(), NetError> {
+        let (virtual_addresses, mut sources) = (virtual_addresses(config), self.sources.clone());
+        for (slot, instance) in config.instances.iter().enumerate() {
+            if self.link_of[slot] == number {
+                sources[slot] = source(instance, &link, &virtual_addresses)?;
+            }
+        }
+        (self.sources, self.links[number]) = (sources, link);
+        Ok(())
     }
 
     /// The number of instances.
@@ -96,12 +110,26 @@ impl Site {
         self.uses[slot].iter().copied()
     }
 
-    pub(super) fn running(&self) -> Vec<bool> {
-        (0..self.len()).map(|slot| self.uses(slot).all(|link| self.links[link].running)).collect()
-    }
-
-    pub(super) fn join_groups(&self) -> Result<Vec<Membership>, NetError> {
-        self.links.iter().map(Membership::join).collect()
+    /// Has the network card and the stack treat an interface as VRRP needs it, for as long as what is returned lives. `vmacs`
+    /// says whether the data plane can receive for virtual hardware addresses.
+    pub(super) fn hold(&self, number: usize, config: &Config, vmacs: bool) -> Result<Held, NetError> {
+        let link = &self.links[number];
+        let mut held = Held { _memberships: vec![Membership::join(link)?], _quiet: None };
+        if !vmacs {
+            return Ok(held);
+        }
+        for vmac in self.vmacs(config).iter().filter(|vmac| vmac.ifindex == link.index) {
+            // Network cards learn it while the virtual router is still backup: it may take them a second.
+            held._memberships.push(Membership::receive_for(link, vmac.mac)?);
+        }
+        if held._memberships.len() > 1 {
+            // The stack keeps quiet about the addresses. Where that cannot be had, clients may have to be told of a failover.
+            held._quiet = QuietAboutAddresses::make(link).unwrap_or_else(|error| {
+                tracing::warn!("{error}; neighbours may learn {}'s own hardware address", link.name);
+                None
+            });
+        }
+        Ok(held)
     }
 
     pub(super) fn vips(&self, config: &Config) -> Vec<VipEntry> {
@@ -129,30 +157,6 @@ impl Site {
         with.map(entry).collect()
     }
 
-    /// Network cards learn the virtual routers' hardware addresses while these are still backup: it may take them a second.
-    pub(super) fn teach_vmacs(&self, config: &Config) -> Result<Vec<Membership>, NetError> {
-        let teach = |vmac: &VmacEntry| {
-            let link =
-                self.links.iter().find(|link| link.index == vmac.ifindex).expect("an interface of ours");
-            Membership::receive_for(link, vmac.mac)
-        };
-        self.vmacs(config).iter().map(teach).collect()
-    }
-
-    /// Where virtual routers have hardware addresses, the stack keeps quiet about their addresses. What cannot be changed is
-    /// told: clients may then have to be told of a failover.
-    pub(super) fn quieten(&self, config: &Config) -> Vec<QuietAboutAddresses> {
-        let has_vmac = |link: &&Link| self.vmacs(config).iter().any(|vmac| vmac.ifindex == link.index);
-        let make = |link: &Link| match QuietAboutAddresses::make(link) {
-            Ok(quiet) => quiet,
-            Err(error) => {
-                tracing::warn!("{error}; neighbours may learn {}'s own hardware address", link.name);
-                None
-            }
-        };
-        self.links.iter().filter(has_vmac).filter_map(make).collect()
-    }
-
     /// What the wire calls each instance.
     pub(super) fn keys(&self, config: &Config) -> Vec<InstanceKey> {
         config.instances.iter().enumerate().map(|(slot, instance)| self.key(slot, instance)).collect()
@@ -162,24 +166,34 @@ impl Site {
         InstanceKey { ifindex: self.link(slot).index, family: instance.family, vrid: instance.vrid.into() }
     }
 
-    /// `vmacs` says whether the data plane can receive for virtual hardware addresses.
     pub(super) fn routers(&self, config: &Config, vmacs: bool) -> Vec<Router> {
-        let router = |(slot, instance): (usize, &InstanceConfig)| {
-            let (link, source) = (self.link(slot), self.sources[slot]);
+        let router = |slot| {
+            let parts = self.parts(slot, config, vmacs);
             let group = config.groups.iter().position(|group| group.members.contains(&slot));
-            let company = if group.is_some() { Company::Group } else { Company::Alone };
-            let machine = Instance::new(params(instance, source, company), host::now());
-            let sealer = self.sealer(slot, instance);
-            let (adverts, addresses) = match instance.vmac.filter(|_| vmacs) {
-                None => (link.mac, link.mac),
-                Some(Vmac::All) => (instance.virtual_mac(), instance.virtual_mac()),
-                Some(Vmac::AddressesOnly) => (link.mac, instance.virtual_mac()),
-            };
-            let macs = Macs { adverts, addresses };
-            let frames = Frames::new(instance, link, macs, source, sealer, |name| self.named(name));
-            Router::new(machine, self.key(slot, instance), rules(instance, source), frames, group)
+            Router::new(Instance::new(parts.params.clone(), host::now()), parts, group)
         };
-        config.instances.iter().enumerate().map(router).collect()
+        (0..self.len()).map(router).collect()
+    }
+
+    /// What an instance is on this host. `vmacs` says whether the data plane can receive for virtual hardware addresses.
+    pub(super) fn parts(&self, slot: usize, config: &Config, vmacs: bool) -> Parts {
+        let (instance, link, source) = (&config.instances[slot], self.link(slot), self.sources[slot]);
+        let in_group = config.groups.iter().any(|group| group.members.contains(&slot));
+        let company = if in_group { Company::Group } else { Company::Alone };
+        let (adverts, addresses) = match instance.vmac.filter(|_| vmacs) {
+            None => (link.mac, link.mac),
+            Some(Vmac::All) => (instance.virtual_mac(), instance.virtual_mac()),
+            Some(Vmac::AddressesOnly) => (link.mac, instance.virtual_mac()),
+        };
+        let macs = Macs { adverts, addresses };
+        let sealer = self.sealer(slot, instance);
+        Parts {
+            params: params(instance, source, company),
+            key: self.key(slot, instance),
+            rules: rules(instance, source),
+            frames: Frames::new(instance, link, macs, source, sealer, |name| self.named(name)),
+            source,
+        }
     }
 
     fn sealer(&self, slot: usize, instance: &InstanceConfig) -> Option<Sealer> {
@@ -214,6 +228,20 @@ impl Site {
         };
         (0..self.links.len()).filter(used).map(|index| &self.links[index]).collect()
     }
+}
+
+fn virtual_addresses(config: &Config) -> Vec<IpAddr> {
+    config.instances.iter().flat_map(InstanceConfig::addresses).map(|vip| vip.address).collect()
+}
+
+/// The address that adverts are sent from.
+fn source(instance: &InstanceConfig, link: &Link, virtual_addresses: &[IpAddr]) -> Result<IpAddr, NetError> {
+    let kind = match instance.family {
+        Family::V4 => "IPv4",
+        Family::V6 => "link-local IPv6",
+    };
+    let source = instance.source.or_else(|| link.primary(instance.family, virtual_addresses));
+    source.ok_or_else(|| NetError::NoAddress { name: instance.interface.clone(), kind })
 }
 
 /// Whether the kernel leaves the judgement to the agent: seals it cannot verify, and peers it does not tell apart.

@@ -15,6 +15,7 @@ use super::bpffs::PinDirectory;
 use super::kernel::KernelHalf;
 use super::load::brief;
 use super::{Desired, KernelWatch, Signal, Slot, SocketPlane};
+use crate::net::receive::Receiver;
 use crate::vrrp::{Time, Watch};
 use crate::wire::advert::ip;
 
@@ -140,6 +141,28 @@ impl EbpfPlane {
         }
         self.desired[desired.slot] = Some(*desired);
         Ok(())
+    }
+
+    pub(super) fn listen(&mut self, gone: u32, receiver: Receiver) {
+        self.listener.listen(gone, receiver);
+    }
+
+    pub(super) fn rename(
+        &mut self,
+        slot: Slot,
+        from: &InstanceKey,
+        to: InstanceKey,
+    ) -> Result<(), EbpfError> {
+        self.listener.rename(from, to);
+        self.desired[slot] = None;
+        match self.instances.remove(&Cell(*from)) {
+            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(error) => Err(map_error("instances")(error)),
+        }
+    }
+
+    pub(super) fn set_description(&mut self, attached: String) {
+        self.attached = attached;
     }
 
     pub(super) fn renew(&mut self, slot: Slot, heartbeat: Time, until: Time) -> Result<(), EbpfError> {

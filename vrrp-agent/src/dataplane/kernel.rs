@@ -109,8 +109,11 @@ impl KernelHalf {
         prepare_timers(&mut self.ebpf, entries)
     }
 
-    /// Makes the map say what is wanted, and nothing else.
-    fn write_vips(&mut self, vips: &[VipEntry]) -> Result<(), EbpfError> {
+    /// Makes `vips` say what is wanted, and nothing else.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn write_vips(&mut self, vips: &[VipEntry]) -> Result<(), EbpfError> {
         let wanted = vips.iter().map(|vip| {
             let key =
                 VipKey { ifindex: vip.ifindex, family: family(vip.address), address: address(vip.address) };
@@ -119,7 +122,11 @@ impl KernelHalf {
         reconcile(&mut self.ebpf, "vips", wanted)
     }
 
-    fn write_vmacs(&mut self, vmacs: &[VmacEntry]) -> Result<(), EbpfError> {
+    /// Makes `vmacs` say what is wanted, and nothing else.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn write_vmacs(&mut self, vmacs: &[VmacEntry]) -> Result<(), EbpfError> {
         let wanted = vmacs.iter().map(|&VmacEntry { slot, ifindex, mac, own }| {
             (VmacKey { ifindex, mac, reserved: 0 }, Vmac { slot: slot_u32(slot), mac: own, reserved: 0 })
         });
@@ -138,8 +145,11 @@ impl KernelHalf {
         Ok(())
     }
 
-    /// Attaches to an interface: where the program of an earlier run is, in its place and without a gap.
-    fn attach(&mut self, link: &Link, mode: Option<Mode>) -> Result<(), EbpfError> {
+    /// Attaches to an interface: where the program is already, in its place and without a gap.
+    ///
+    /// # Errors
+    /// [`EbpfError`], with what is in the way.
+    pub fn attach(&mut self, link: &Link, mode: Option<Mode>) -> Result<(), EbpfError> {
         let path = self.pins.path.join(format!("{LINK}{}", link.name));
         let program = program(&mut self.ebpf)?;
         let mode = match earlier(&path, link, mode) {
@@ -163,6 +173,7 @@ impl KernelHalf {
                 mode
             }
         };
+        self.attached.retain(|(name, _)| *name != link.name);
         self.attached.push((link.name.clone(), mode));
         Ok(())
     }

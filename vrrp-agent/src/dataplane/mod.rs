@@ -23,6 +23,7 @@ pub use legacy::Legacy;
 pub use load::{Blueprint, Mode};
 pub use socket::{Judges, SocketPlane};
 
+use crate::net::receive::Receiver;
 use crate::vrrp::{Time, Watch};
 use crate::wire::ethernet::Mac;
 
@@ -153,6 +154,36 @@ impl DataPlane {
         match self {
             Self::Ebpf(plane) => plane.renew(slot, heartbeat, until),
             Self::Socket(_) => Ok(()),
+        }
+    }
+
+    /// An interface came back, perhaps as another: it is heard by this.
+    pub fn listen(&mut self, gone: u32, receiver: Receiver) {
+        match self {
+            Self::Ebpf(plane) => plane.listen(gone, receiver),
+            Self::Socket(plane) => plane.listen(gone, receiver),
+        }
+    }
+
+    /// The wire calls an instance otherwise than before: its interface is another. It is to be applied after this.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn rename(&mut self, slot: Slot, from: &InstanceKey, to: InstanceKey) -> Result<(), EbpfError> {
+        match self {
+            Self::Ebpf(plane) => plane.rename(slot, from, to),
+            Self::Socket(plane) => {
+                plane.rename(from, to);
+                Ok(())
+            }
+        }
+    }
+
+    /// Where it is attached has changed.
+    pub fn set_description(&mut self, attached: String) {
+        match self {
+            Self::Ebpf(plane) => plane.set_description(attached),
+            Self::Socket(_) => {}
         }
     }
 

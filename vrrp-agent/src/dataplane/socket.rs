@@ -37,6 +37,20 @@ impl SocketPlane {
         Ok(Self { receivers, judges, instances: HashMap::new(), counters: Counters::default() })
     }
 
+    /// Hears an interface anew, instead of the one that it was before.
+    pub(super) fn listen(&mut self, gone: u32, receiver: Receiver) {
+        self.receivers.retain(|there| there.ifindex() != gone && there.ifindex() != receiver.ifindex());
+        self.receivers.push(receiver);
+    }
+
+    /// An instance has another key: its interface is another.
+    pub(super) fn rename(&mut self, from: &InstanceKey, to: InstanceKey) {
+        self.instances.remove(from);
+        if let Some(judge) = self.judges.remove(from) {
+            self.judges.insert(to, judge);
+        }
+    }
+
     pub(super) fn apply(&mut self, desired: &Desired) {
         self.instances.insert(desired.key, *desired);
     }

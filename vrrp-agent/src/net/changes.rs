@@ -8,17 +8,34 @@ use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::NetlinkPayload;
 
 use super::{NetError, addresses, links};
+use crate::wire::ethernet::Mac;
 
 /// Something happened on the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// To an interface; one that is gone cannot carry frames.
+    /// To an interface.
     Link {
         /// Kernel index.
         index: u32,
+        /// Name.
+        name: String,
+        /// Hardware address, if it is Ethernet.
+        mac: Option<Mac>,
         /// Whether it can carry frames now.
         running: bool,
     },
+    /// An interface is gone.
+    LinkGone {
+        /// Kernel index.
+        index: u32,
+    },
+    /// An interface has a new address.
+    AddressNew {
+        /// Kernel index.
+        index: u32,
+    },
+    /// So much happened that the kernel has not told all of it.
+    Missed,
     /// An address is gone from an interface.
     AddressGone {
         /// Kernel index.
@@ -38,16 +55,23 @@ pub fn stream() -> Result<impl Stream<Item = Change>, NetError> {
         .map_err(|e| NetError::system("listen for changes of interfaces", e))?;
     tokio::spawn(connection);
     Ok(messages.filter_map(async |(message, _)| match message.payload {
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
-            Some(Change::Link { index: link.header.index, running: links::running(&link) })
-        }
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Some(Change::Link {
+            index: link.header.index,
+            name: links::name_of(&link)?.to_owned(),
+            mac: links::mac_of(&link),
+            running: links::running(&link),
+        }),
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => {
-            Some(Change::Link { index: link.header.index, running: false })
+            Some(Change::LinkGone { index: link.header.index })
         }
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(message)) => {
             let (index, address) = (message.header.index, addresses::address_of(&message)?);
             Some(Change::AddressGone { index, address })
         }
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(message)) => {
+            Some(Change::AddressNew { index: message.header.index })
+        }
+        NetlinkPayload::Overrun(_) => Some(Change::Missed),
         _ => None,
     }))
 }

@@ -76,18 +76,25 @@ pub fn connect() -> Result<Handle, NetError> {
 /// # Errors
 /// If one is missing or not Ethernet.
 pub async fn find(handle: &Handle, names: &[String]) -> Result<Vec<Link>, NetError> {
+    look(handle, names).await?.into_iter().collect()
+}
+
+/// Looks up interfaces by name, in the order asked, each with what is wrong with it.
+///
+/// # Errors
+/// If netlink does not answer.
+pub async fn look(handle: &Handle, names: &[String]) -> Result<Vec<Result<Link, NetError>>, NetError> {
     let netlink = |source| NetError::Netlink { doing: "list the interfaces".to_owned(), source };
     let messages: Vec<LinkMessage> = handle.link().get().execute().try_collect().await.map_err(netlink)?;
     let addresses = addresses::list(handle).await?;
-    let mut links = Vec::new();
-    for name in names {
+    let link = |name: &String| {
         let Some(message) = messages.iter().find(|m| name_of(m) == Some(name)) else {
             let present: Vec<&str> = messages.iter().filter_map(name_of).collect();
             return Err(NetError::NoInterface { name: name.clone(), present: present.join(", ") });
         };
         let index = message.header.index;
         let not_ethernet = || NetError::NotEthernet { name: name.clone() };
-        links.push(Link {
+        Ok(Link {
             index,
             name: name.clone(),
             mac: mac_of(message).ok_or_else(not_ethernet)?,
@@ -97,19 +104,19 @@ pub async fn find(handle: &Handle, names: &[String]) -> Result<Vec<Link>, NetErr
             xdp: xdp_of(message),
             is_veth: kind_of(message) == Some(&InfoKind::Veth),
             has_vlans: messages.iter().any(|other| is_vlan_on(other, index)),
-        });
-    }
-    Ok(links)
+        })
+    };
+    Ok(names.iter().map(link).collect())
 }
 
-fn name_of(message: &LinkMessage) -> Option<&str> {
+pub(super) fn name_of(message: &LinkMessage) -> Option<&str> {
     message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::IfName(name) => Some(name.as_str()),
         _ => None,
     })
 }
 
-fn mac_of(message: &LinkMessage) -> Option<Mac> {
+pub(super) fn mac_of(message: &LinkMessage) -> Option<Mac> {
     message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::Address(bytes) => bytes.as_slice().try_into().ok(),
         _ => None,

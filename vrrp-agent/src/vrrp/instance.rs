@@ -382,6 +382,13 @@ impl Instance {
         }
     }
 
+    /// What neighbours know of the addresses is not right any more: the interface has another hardware address.
+    pub fn announce_again(&mut self) {
+        if self.installed {
+            self.announce(self.params.garp.repeat);
+        }
+    }
+
     /// Somebody else took an address off the interface: the next one may have it, and we after a skew time (keepalived's
     /// rule). Before the addresses are all there, it is our own doing.
     pub fn handle_addresses_lost(&mut self, now: Time) {

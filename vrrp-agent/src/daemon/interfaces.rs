@@ -1,0 +1,177 @@
+//! The interfaces as they come, change and go, and what follows them: attachments, memberships, sockets, and what instances send
+//! and hear.
+
+use anyhow::Result;
+
+use super::effects::{Engineer, Executor};
+use super::engine::Command;
+use super::site::{Held, Site};
+use crate::config::Config;
+use crate::dataplane::bpffs::PinDirectory;
+use crate::dataplane::{KernelHalf, Mode};
+use crate::net::changes::Change;
+use crate::net::links::{self, Link};
+use crate::net::receive::Receiver;
+
+/// The interfaces of a site.
+pub(super) struct Interfaces {
+    pub(super) config: Config,
+    pub(super) site: Site,
+    kernel: Option<KernelHalf>,
+    mode: Option<Mode>,
+    /// As `site.links`.
+    states: Vec<InterfaceState>,
+}
+
+struct InterfaceState {
+    running: bool,
+    /// Whether all has followed that follows it.
+    settled: bool,
+    held: Option<Held>,
+    /// What was last said to be in the way.
+    complaint: Option<String>,
+}
+
+impl Interfaces {
+    /// Takes hold of all of them. The data plane is attached already.
+    pub(super) fn new(
+        config: Config,
+        site: Site,
+        kernel: Option<KernelHalf>,
+        mode: Option<Mode>,
+    ) -> Result<Self> {
+        let vmacs = kernel.is_some();
+        let state = |(number, link): (usize, &Link)| {
+            let held = Some(site.hold(number, &config, vmacs)?);
+            Ok(InterfaceState { running: link.running, settled: true, held, complaint: None })
+        };
+        let states = site.links.iter().enumerate().map(state).collect::<Result<_>>()?;
+        Ok(Self { config, site, kernel, mode, states })
+    }
+
+    /// Where the kernel half is pinned, if there is one.
+    pub(super) fn pins(&self) -> Option<&PinDirectory> {
+        self.kernel.as_ref().map(KernelHalf::pins)
+    }
+
+    /// Whether the data plane can receive for virtual hardware addresses.
+    pub(super) fn has_vmacs(&self) -> bool {
+        self.kernel.is_some()
+    }
+
+    /// Whether all interfaces of an instance are there and can carry frames.
+    pub(super) fn usable(&self, slot: usize) -> bool {
+        self.site.uses(slot).all(|number| self.states[number].running && self.states[number].settled)
+    }
+
+    /// Takes note of what happened. True if it must be looked up what is there now.
+    pub(super) fn note(&mut self, change: &Change) -> bool {
+        match change {
+            Change::Link { index, name, mac, running } => {
+                let ours = |link: &Link| link.name == *name || link.index == *index;
+                let Some(number) = self.site.links.iter().position(ours) else { return false };
+                let link = &self.site.links[number];
+                if link.index != *index {
+                    self.lose(number);
+                    return true;
+                }
+                let same = *mac == Some(link.mac);
+                self.set_running(number, *running);
+                !same || !self.states[number].settled
+            }
+            Change::LinkGone { index } => {
+                if let Some(number) = self.site.links.iter().position(|link| link.index == *index) {
+                    self.lose(number);
+                }
+                false
+            }
+            // What waits for its interface may wait for this.
+            Change::AddressNew { .. } => self.states.iter().any(|state| !state.settled),
+            Change::AddressGone { .. } => false,
+            Change::Missed => {
+                tracing::warn!(
+                    "more has changed on this host than the kernel could tell; looking at all of it"
+                );
+                true
+            }
+        }
+    }
+
+    fn set_running(&mut self, number: usize, running: bool) {
+        if std::mem::replace(&mut self.states[number].running, running) != running {
+            let how = if running { "up" } else { "down" };
+            tracing::info!("interface {} is {how}", self.site.links[number].name);
+        }
+    }
+
+    fn lose(&mut self, number: usize) {
+        let state = &mut self.states[number];
+        state.running = false;
+        if std::mem::replace(&mut state.settled, false) {
+            tracing::warn!("interface {} is gone", self.site.links[number].name);
+        }
+    }
+
+    /// Looks up what is there, and has follow what follows it.
+    pub(super) async fn look_again(&mut self, executor: &Executor, engineer: &Engineer) {
+        let names: Vec<String> = self.site.links.iter().map(|link| link.name.clone()).collect();
+        let found = match links::look(&executor.handle, &names).await {
+            Ok(found) => found,
+            Err(error) => return tracing::error!("{error}"),
+        };
+        for (number, found) in found.into_iter().enumerate() {
+            let (before, state) = (&self.site.links[number], &self.states[number]);
+            match found {
+                Err(_) => self.lose(number),
+                Ok(link) if state.settled && (before.index, before.mac) == (link.index, link.mac) => {
+                    self.set_running(number, link.running);
+                }
+                Ok(link) => {
+                    let running = link.running;
+                    let result = self.follow(number, &link, executor, engineer);
+                    let (name, state) = (&self.site.links[number].name, &mut self.states[number]);
+                    state.settled = result.is_ok();
+                    let complaint = result.err().map(|error| format!("{error:#}"));
+                    if complaint.is_none() {
+                        tracing::info!(
+                            "interface {name} is there again, or has changed; its instances go on with it"
+                        );
+                    }
+                    if let Some(complaint) =
+                        complaint.as_ref().filter(|new| state.complaint.as_ref() != Some(new))
+                    {
+                        tracing::error!("interface {name} is there again, but cannot be used: {complaint}");
+                    }
+                    state.complaint = complaint;
+                    self.set_running(number, running);
+                }
+            }
+        }
+    }
+
+    /// All that follows an interface. May be done again if it fails on the way.
+    fn follow(&mut self, number: usize, link: &Link, executor: &Executor, engineer: &Engineer) -> Result<()> {
+        let gone = self.site.links[number].index;
+        self.site.replace(number, link.clone(), &self.config)?;
+        let vmacs = self.has_vmacs();
+        // First let go: what is put back then is what is found next.
+        self.states[number].held = None;
+        self.states[number].held = Some(self.site.hold(number, &self.config, vmacs)?);
+        if let Some(kernel) = &mut self.kernel {
+            kernel.write_vips(&self.site.vips(&self.config))?;
+            kernel.write_vmacs(&self.site.vmacs(&self.config))?;
+            kernel.attach(link, self.mode)?;
+            let _ended = engineer.tell(Command::Attached(kernel.describe()));
+        }
+        let judged_here = self.site.links_judged_here(&self.config);
+        if !vmacs || judged_here.iter().any(|judged| judged.index == link.index) {
+            let _ended = engineer.tell(Command::Listen { gone, receiver: Receiver::open(link)? });
+        }
+        executor.place(self.site.placed(&self.config));
+        for slot in (0..self.site.len()).filter(|&slot| self.site.uses(slot).any(|used| used == number)) {
+            let parts = Box::new(self.site.parts(slot, &self.config, vmacs));
+            let _ended = engineer.tell(Command::Moved { slot, parts });
+        }
+        Ok(())
+    }
+}
