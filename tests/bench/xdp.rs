@@ -22,7 +22,7 @@ mod empty;
 mod program;
 
 use empty::Empty;
-use program::{IFINDEX, Program};
+use program::{Entry, IFINDEX, Program};
 
 /// Runs in one call, and calls of which the fastest counts: what disturbs a run makes it slower, never faster.
 const REPEAT: u32 = 200_000;
@@ -102,7 +102,7 @@ fn singles(program: &mut Program, empty: &Empty, frame: &[u8]) -> Result<(f64, f
 }
 
 fn program() -> Result<Program> {
-    let mut program = Program::load_with(EVENTS_BYTES, false)?;
+    let mut program = Program::load_with(Entry::Xdp, EVENTS_BYTES, false)?;
     for (vrid, version, role) in [
         (BACKUP_V2, Version::V2, Role::Backup),
         (BACKUP_V3, Version::V3, Role::Backup),

@@ -13,7 +13,7 @@ use vrrp_tests::random::Random;
 
 use super::generate::frame;
 use super::given::instance;
-use super::program::{Action, Program};
+use super::program::{Action, Entry, Program};
 
 const FRAMES: u64 = 120_000;
 
@@ -89,8 +89,12 @@ fn on_the_host(frame: &[u8], instances: &[Instance]) -> Option<(&'static str, Li
 
 #[test]
 fn kernel_sockets_and_host_agree_about_every_frame() -> Result<()> {
+    Entry::ALL.into_iter().try_for_each(agree)
+}
+
+fn agree(entry: Entry) -> Result<()> {
     let instances = instances();
-    let mut program = Program::load()?;
+    let mut program = Program::load(entry)?;
     for instance in &instances {
         program.set(instance)?;
     }
@@ -102,6 +106,11 @@ fn kernel_sockets_and_host_agree_about_every_frame() -> Result<()> {
         let frame = frame(&mut random);
         // The kernel takes no test frame that is shorter than an Ethernet header.
         if frame.len() < 14 {
+            continue;
+        }
+        // Where there is tc, the stack has taken the tags off; a test run leaves them on, and wants whole IP headers.
+        let tagged = matches!(frame[12..14], [0x81, 0x00] | [0x88, 0xa8]);
+        if entry == Entry::Tc && (tagged || frame.len() < 54) {
             continue;
         }
         let plain = untagged(&frame).unwrap_or_default();
@@ -122,16 +131,16 @@ fn kernel_sockets_and_host_agree_about_every_frame() -> Result<()> {
         let list = if counted.contains(&"other_addresses") { List::Other } else { List::Same };
         let kernel = counted.iter().copied().find(|name| !matches!(*name, "event_lost" | "other_addresses"));
         let kernel = kernel.map(|name| (name, list));
-        assert_eq!((kernel, sockets), (host, host), "frame {number}: {frame:02x?}");
+        assert_eq!((kernel, sockets), (host, host), "{entry:?}, frame {number}: {frame:02x?}");
         let expected = match host {
             None | Some(("advert_not_ours" | "bad_destination" | "advert_to_agent", _)) => Action::Pass,
             Some(_) => Action::Drop,
         };
-        assert_eq!(action, expected, "frame {number} ({host:?}): {frame:02x?}");
+        assert_eq!(action, expected, "{entry:?}, frame {number} ({host:?}): {frame:02x?}");
         *tally.entry(host.map_or("other", |(name, _)| name)).or_default() += 1;
         *tally.entry("other list").or_default() += u64::from(matches!(host, Some((_, List::Other))));
     }
-    println!("{FRAMES} frames in {:?}: {tally:?}", start.elapsed());
+    println!("{entry:?}: {FRAMES} frames in {:?}: {tally:?}", start.elapsed());
     // A verdict that never came was not compared.
     for name in
         ["advert_accepted", "advert_idle", "advert_not_ours", "advert_to_agent", "other", "other list"]

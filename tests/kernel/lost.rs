@@ -4,7 +4,7 @@ use anyhow::Result;
 use vrrp_ebpf::advert::{Family, Version};
 
 use super::given::{advert, instance};
-use super::program::{Action, Program};
+use super::program::{Action, Entry, Program};
 
 /// A page, which holds about fifty events.
 const RING_BYTES: usize = 4096;
@@ -12,7 +12,7 @@ const INSTANCES: u8 = 200;
 
 #[test]
 fn what_the_ring_has_no_room_for_is_told_with_the_next_advert() -> Result<()> {
-    let mut program = Program::load_with(RING_BYTES, false)?;
+    let mut program = Program::load_with(Entry::Xdp, RING_BYTES, false)?;
     // Not the numbers that mean something else in the differential test.
     let vrids = 10..10 + INSTANCES;
     for vrid in vrids.clone() {

@@ -4,20 +4,20 @@ use anyhow::Result;
 use vrrp_ebpf::advert::{Family, Version};
 
 use super::given::{VRID, advert, instance};
-use super::program::{Action, Program};
+use super::program::{Action, Entry, Program};
 
 /// Drops what does not begin with the number of a slot: not the frames below.
 const NEXT: &str = "prepare";
 
-fn program() -> Result<Program> {
-    let mut program = Program::load()?;
+fn program(entry: Entry) -> Result<Program> {
+    let mut program = Program::load(entry)?;
     program.set(&instance(VRID, Family::V4, Version::V3, None))?;
     Ok(program)
 }
 
 #[test]
 fn the_next_program_gets_what_is_not_ours_and_nothing_else() -> Result<()> {
-    let mut program = program()?;
+    let mut program = program(Entry::Xdp)?;
     let other = {
         let mut frame = vec![0xee; 64];
         frame[12..14].copy_from_slice(&[8, 0]);
@@ -39,12 +39,14 @@ fn the_next_program_gets_what_is_not_ours_and_nothing_else() -> Result<()> {
 
 #[test]
 fn adverts_are_shown_when_somebody_wants_to_see_them() -> Result<()> {
-    let mut program = program()?;
-    for (show, expected) in [(false, Action::Drop), (true, Action::Pass), (false, Action::Drop)] {
-        program.show_adverts(show)?;
-        let before = program.counters()?.advert_accepted;
-        assert_eq!(program.run(&advert(VRID, 200, 100))?, expected);
-        assert_eq!(program.counters()?.advert_accepted, before + 1, "judged, shown or not");
+    for entry in Entry::ALL {
+        let mut program = program(entry)?;
+        for (show, expected) in [(false, Action::Drop), (true, Action::Pass), (false, Action::Drop)] {
+            program.show_adverts(show)?;
+            let before = program.counters()?.advert_accepted;
+            assert_eq!(program.run(&advert(VRID, 200, 100))?, expected);
+            assert_eq!(program.counters()?.advert_accepted, before + 1, "judged, shown or not");
+        }
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! The program, loaded for itself, with instances in its maps.
+//! The program, loaded for itself by one of its entries, with instances in its maps.
 
 use anyhow::{Context as _, Result};
 use std::net::IpAddr;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
-use aya::programs::{TestRun as _, TestRunOptions, TestRunResult, Xdp};
+use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, TestRunResult, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use vrrp_agent::dataplane::{Cell, OBJECT};
 use vrrp_agent::wire::advert::{address as wire_address, family};
@@ -13,7 +13,30 @@ use vrrp_ebpf::abi::{Counters, Instance, InstanceKey, LAYOUT, Lease, Settings, V
 /// What a test run's frames arrive on: the loopback interface.
 pub(crate) const IFINDEX: u32 = 1;
 
+/// Where the kernel hands frames over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Xdp,
+    /// XDP, with frames of more than one buffer.
+    Frags,
+    Tc,
+}
+
+impl Entry {
+    pub(crate) const ALL: [Self; 3] = [Self::Xdp, Self::Frags, Self::Tc];
+
+    /// The program's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Xdp => "vrrp",
+            Self::Frags => "vrrp_frags",
+            Self::Tc => "vrrp_tc",
+        }
+    }
+}
+
 pub(crate) struct Program {
+    entry: Entry,
     ebpf: Ebpf,
     counters: PerCpuArray<MapData, Cell<Counters>>,
     instances: HashMap<MapData, Cell<InstanceKey>, Cell<Instance>>,
@@ -32,19 +55,24 @@ pub(crate) enum Action {
 }
 
 impl Program {
-    pub(crate) fn load() -> Result<Self> {
-        Self::load_with(vrrp_ebpf::abi::EVENTS_BYTES, false)
+    pub(crate) fn load(entry: Entry) -> Result<Self> {
+        Self::load_with(entry, vrrp_ebpf::abi::EVENTS_BYTES, false)
     }
 
     /// With a ring of so many bytes, and looking at where packets go if some addresses accept none.
-    pub(crate) fn load_with(ring_bytes: usize, refusing: bool) -> Result<Self> {
+    pub(crate) fn load_with(entry: Entry, ring_bytes: usize, refusing: bool) -> Result<Self> {
         let mut ebpf = EbpfLoader::new()
             .map_max_entries("events", u32::try_from(ring_bytes)?)
             .override_global("REFUSING", &u32::from(refusing), true)
             .load(OBJECT)?;
-        for name in ["vrrp", "prepare"] {
-            let program: &mut Xdp = ebpf.program_mut(name).context("no program")?.try_into()?;
-            program.load().context("load the program; needs root")?;
+        for name in [entry.name(), "prepare"] {
+            let program = ebpf.program_mut(name).context("no program")?;
+            match program {
+                aya::programs::Program::Xdp(xdp) => xdp.load(),
+                aya::programs::Program::SchedClassifier(tc) => tc.load(),
+                other => anyhow::bail!("{name} is a {:?}", other.prog_type()),
+            }
+            .context("load the program; needs root")?;
         }
         let counters = ebpf.take_map("counters").context("no counters")?.try_into()?;
         let instances = ebpf.take_map("instances").context("no instances")?.try_into()?;
@@ -52,7 +80,7 @@ impl Program {
         let vips = ebpf.take_map("vips").context("no vips")?.try_into()?;
         let vmacs = ebpf.take_map("vmacs").context("no vmacs")?.try_into()?;
         let leases = ebpf.take_map("leases").context("no leases")?.try_into()?;
-        Ok(Self { ebpf, counters, instances, events, vips, vmacs, leases })
+        Ok(Self { entry, ebpf, counters, instances, events, vips, vmacs, leases })
     }
 
     /// Makes a slot's timer, as the agent does before it attaches the program.
@@ -95,8 +123,7 @@ impl Program {
 
     /// Instructions that the verifier went through, and bytes of the program.
     pub(crate) fn cost(&mut self, name: &str) -> Result<(u32, u32)> {
-        let program: &mut Xdp = self.ebpf.program_mut(name).context("no program")?.try_into()?;
-        let info = program.info()?;
+        let info = self.ebpf.program_mut(name).context("no program")?.info()?;
         let verified = info.verified_instruction_count().context("the kernel does not say")?;
         Ok((verified, info.size_translated().context("the kernel does not say")?))
     }
@@ -124,10 +151,13 @@ impl Program {
         out: Option<&mut [u8]>,
         repeat: u32,
     ) -> Result<TestRunResult> {
-        let program: &mut Xdp = self.ebpf.program_mut("vrrp").context("no program")?.try_into()?;
         let options =
             TestRunOptions { data_in: Some(frame), data_out: out, repeat, ..TestRunOptions::default() };
-        Ok(program.test_run(options)?)
+        let program = self.ebpf.program_mut(self.entry.name()).context("no program")?;
+        Ok(match self.entry {
+            Entry::Xdp | Entry::Frags => <&mut Xdp>::try_from(program)?.test_run(options)?,
+            Entry::Tc => <&mut SchedClassifier>::try_from(program)?.test_run(options)?,
+        })
     }
 
     /// With the frame as the program leaves it.
@@ -136,11 +166,12 @@ impl Program {
         let result = self.test_run(frame, Some(&mut out), 1)?;
         let length = usize::try_from(result.data_size_out)?;
         out.truncate(length);
-        let action = match result.return_value {
-            1 => Action::Drop,
-            2 => Action::Pass,
-            3 => Action::Send,
-            other => anyhow::bail!("XDP action {other}"),
+        // The actions of the two places have different numbers.
+        let action = match (self.entry, result.return_value.cast_signed()) {
+            (Entry::Xdp | Entry::Frags, 1) | (Entry::Tc, 2) => Action::Drop,
+            (Entry::Xdp | Entry::Frags, 2) | (Entry::Tc, -1) => Action::Pass,
+            (Entry::Xdp | Entry::Frags, 3) | (Entry::Tc, 7) => Action::Send,
+            other => anyhow::bail!("action {other:?}"),
         };
         Ok((action, out))
     }

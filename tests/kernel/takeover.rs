@@ -10,15 +10,15 @@ use vrrp_ebpf::advert::{Family, Version};
 use vrrp_ebpf::election::Takeover;
 
 use super::given::{CLIENT, EPOCH, OTHER, SLOT, VIP, VMAC, VRID, advert, arp_claim, arp_request, instance};
-use super::program::{Action, Program};
+use super::program::{Action, Entry, Program};
 
 const BROADCAST: [u8; 6] = [0xff; 6];
 /// Longer than three intervals of 10 ms and the skew, and a busy machine.
 const DOWN: Duration = Duration::from_millis(200);
 
 /// A backup of an interval of a second that has heard nothing yet.
-fn backup(takeover: Takeover) -> Result<Program> {
-    let mut program = Program::load()?;
+fn backup(entry: Entry, takeover: Takeover) -> Result<Program> {
+    let mut program = Program::load(entry)?;
     program.prepare(SLOT)?;
     let backup = instance(VRID, Family::V4, Version::V3, None);
     program.set(&Instance { epoch: EPOCH, takeover, ..backup })?;
@@ -30,8 +30,11 @@ fn backup(takeover: Takeover) -> Result<Program> {
 
 #[test]
 fn the_addresses_of_a_lost_master_are_answered_for_at_once_and_given_to_whoever_advertises() -> Result<()> {
-    for next in [advert(VRID, 200, 100), advert(VRID, 1, 100)] {
-        let mut program = backup(Takeover::Kernel)?;
+    let higher = (advert(VRID, 200, 100), Entry::Xdp);
+    let lower = (advert(VRID, 1, 100), Entry::Xdp);
+    // The timer calls back into whichever program has set it.
+    for (next, entry) in [higher, lower, (advert(VRID, 200, 100), Entry::Tc)] {
+        let mut program = backup(entry, Takeover::Kernel)?;
         program.run(&advert(VRID, 200, 1))?;
         assert_eq!(
             program.run(&arp_request(BROADCAST, VIP))?,
@@ -53,7 +56,7 @@ fn the_addresses_of_a_lost_master_are_answered_for_at_once_and_given_to_whoever_
 
 #[test]
 fn it_lasts_no_longer_than_the_agent_has_to_confirm_it() -> Result<()> {
-    let mut program = backup(Takeover::Kernel)?;
+    let mut program = backup(Entry::Xdp, Takeover::Kernel)?;
     program.run(&advert(VRID, 200, 1))?;
     std::thread::sleep(DOWN + Duration::from_secs(1));
     assert_eq!(program.counters()?.taken_over, 1);
@@ -69,11 +72,11 @@ fn it_lasts_no_longer_than_the_agent_has_to_confirm_it() -> Result<()> {
 
 #[test]
 fn it_does_not_happen_where_somebody_must_be_asked_first_or_a_lower_router_is_master() -> Result<()> {
-    let mut program = backup(Takeover::Agent)?;
+    let mut program = backup(Entry::Xdp, Takeover::Agent)?;
     program.run(&advert(VRID, 200, 1))?;
     std::thread::sleep(DOWN);
     assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Drop);
-    let mut program = backup(Takeover::Kernel)?;
+    let mut program = backup(Entry::Xdp, Takeover::Kernel)?;
     program.run(&advert(VRID, 200, 1))?;
     program.run(&advert(VRID, 1, 1))?;
     std::thread::sleep(DOWN);
@@ -85,7 +88,7 @@ fn it_does_not_happen_where_somebody_must_be_asked_first_or_a_lower_router_is_ma
 /// An advert stores a deadline, and no more: what timers cost does not grow with the rate of adverts.
 #[test]
 fn ten_thousand_adverts_set_one_timer() -> Result<()> {
-    let mut program = backup(Takeover::Kernel)?;
+    let mut program = backup(Entry::Xdp, Takeover::Kernel)?;
     let start = host::now();
     for _ in 0..10_000 {
         program.run(&advert(VRID, 200, 100))?;

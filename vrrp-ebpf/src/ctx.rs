@@ -1,109 +1,16 @@
-//! The only place where pointers are followed: packet memory, map values, timers.
+//! The only place where pointers are followed: packet memory ([`packet`]), map values, timers.
+
+pub(crate) mod packet;
 
 use core::arch::asm;
 use core::ffi::c_void;
 
-use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::bpf_timer;
 use aya_ebpf::helpers::{
     bpf_csum_diff, bpf_ktime_get_ns, bpf_timer_init, bpf_timer_set_callback, bpf_timer_start,
-    bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_load_bytes,
 };
-use aya_ebpf::programs::XdpContext;
 use vrrp_ebpf::abi::{Counters, Plain, Watchdog};
 use vrrp_ebpf::advert::MESSAGE_MAX;
-
-use crate::maps::SCRATCH_BYTES;
-use vrrp_ebpf::frame::{Frame, Header, MACS, TAG};
-
-/// A frame in packet memory.
-pub(crate) struct Packet<'a>(pub(crate) &'a XdpContext);
-
-impl Frame for Packet<'_> {
-    #[inline(always)]
-    fn load<T: Header>(&self, offset: usize) -> Option<T> {
-        let at = self.0.data() + offset;
-        if at + size_of::<T>() > self.0.data_end() {
-            return None;
-        }
-        // SAFETY: within the packet, as just checked; T is valid for any bytes.
-        Some(unsafe { (at as *const T).read_unaligned() })
-    }
-
-    #[inline(always)]
-    fn load_word(&self, offset: usize) -> Option<u32> {
-        let at = self.0.data() + offset;
-        if at + size_of::<u32>() > self.0.data_end() {
-            return None;
-        }
-        let word: u64;
-        // SAFETY: within the packet, as just checked. In assembly, because Rust takes an unaligned word for four bytes, and the
-        // kernel, on machines that can, does not.
-        unsafe { asm!("{word} = *(u32 *)({at} + 0)", word = out(reg) word, at = in(reg) at) };
-        Some(word as u32)
-    }
-}
-
-impl Packet<'_> {
-    /// Overwrites a header; false if the frame ends before it does.
-    #[inline(always)]
-    pub(crate) fn store<T: Header>(&self, offset: usize, header: &T) -> bool {
-        let at = self.0.data() + offset;
-        if at + size_of::<T>() > self.0.data_end() {
-            return false;
-        }
-        // SAFETY: within the packet, as just checked.
-        unsafe { (at as *mut T).write_unaligned(*header) };
-        true
-    }
-
-    /// Cuts or lengthens the frame; false if there is no room.
-    #[inline(always)]
-    pub(crate) fn resize(&self, length: usize) -> bool {
-        let now = self.length();
-        // SAFETY: the context is this program's; its pointers are read anew after this.
-        unsafe { bpf_xdp_adjust_tail(self.0.ctx, length as i32 - now as i32) == 0 }
-    }
-
-    /// Bytes of the frame.
-    #[inline(always)]
-    pub(crate) fn length(&self) -> usize {
-        self.0.data_end() - self.0.data()
-    }
-
-    /// Two bytes at an offset that is computed and below 128: behind the longest IP header, at most. Not one: of a single byte the
-    /// verifier does not see that it is in the packet.
-    #[inline(always)]
-    pub(crate) fn pair(&self, offset: usize) -> Option<[u8; 2]> {
-        self.load(opaque(offset) & 0x7f)
-    }
-
-    /// Takes a tag off the frame; false if it cannot be done.
-    #[inline(always)]
-    pub(crate) fn untag(&self) -> bool {
-        let Some(macs) = self.load::<[u8; MACS]>(0) else { return false };
-        // SAFETY: the context is this program's; its pointers are read anew after this.
-        self.store(TAG, &macs) && unsafe { bpf_xdp_adjust_head(self.0.ctx, TAG as i32) == 0 }
-    }
-
-    /// Copies `length` bytes from an offset into the scratch buffer, where the verifier can follow an index; `None` if
-    /// the frame is shorter or the message longer than any.
-    #[inline(always)]
-    pub(crate) fn message(&self, offset: usize, length: usize) -> Option<&'static [u8]> {
-        let scratch = crate::maps::scratch()?;
-        if length == 0 || length > MESSAGE_MAX {
-            return None;
-        }
-        let length = opaque(length);
-        let length = (length.wrapping_sub(1) & (SCRATCH_BYTES - 1)) + 1;
-        // SAFETY: the scratch buffer is this CPU's alone while the program runs, and has SCRATCH_BYTES bytes.
-        unsafe {
-            let failed =
-                bpf_xdp_load_bytes(self.0.as_ptr().cast(), offset as u32, scratch.cast(), length as u32);
-            (failed == 0).then(|| core::slice::from_raw_parts(scratch.cast::<u8>(), length))
-        }
-    }
-}
 
 /// The sum of a message by the kernel's own checksum, folded; as [`vrrp_ebpf::checksum::sum`] counts. Of a message whose
 /// length is no multiple of four, which none is that is valid, it is zero, which is no valid message's.
@@ -134,13 +41,6 @@ pub(crate) fn sum(message: &[u8]) -> u32 {
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
     u32::from(u16::from_be(sum as u16))
-}
-
-/// Goes on with the operator's own program, if there is one, and does not return then.
-#[inline(always)]
-pub(crate) fn go_on(ctx: &XdpContext) {
-    // SAFETY: nothing here waits to be dropped.
-    unsafe { crate::maps::NEXT.tail_call(ctx, 0) };
 }
 
 /// The same number, but the compiler no longer knows its range: a mask that it would find superfluous stays, for the

@@ -133,7 +133,7 @@ pub const TAG: usize = 4;
 /// Bytes of the two hardware addresses in front of it.
 pub const MACS: usize = 12;
 /// The VLAN in a tag.
-const VLAN_ID: u16 = 0x0fff;
+pub const VLAN_ID: u16 = 0x0fff;
 /// Hardware type Ethernet, protocol type IPv4, address lengths 6 and 4 (RFC 826).
 const ARP_ETHERNET_IPV4: (u16, u16, u8, u8) = (1, 0x0800, 6, 4);
 /// More-fragments flag and fragment offset.
@@ -192,21 +192,30 @@ pub fn tagged<F: Frame + ?Sized>(frame: &F) -> Kind {
 /// The kind by the type of the payload, behind so many bytes of tags.
 #[inline(always)]
 fn payload_kind<F: Frame + ?Sized>(frame: &F, ether_type: u16, tags: usize) -> Kind {
-    let protocol = |at| frame.load::<[u8; 1]>(at + tags);
+    // 0 is neither of those looked for. An `Option` would leave the verifier with a register that was never written.
+    let protocol = |at| frame.load::<[u8; 1]>(at + tags).map_or(0, |[protocol]| protocol);
     match ether_type {
         ETHERTYPE_IPV4 => match protocol(IPV4_PROTOCOL) {
-            Some([PROTOCOL]) => Kind::VrrpV4,
+            PROTOCOL => Kind::VrrpV4,
             _ => Kind::Other,
         },
         ETHERTYPE_IPV6 => match protocol(IPV6_NEXT_HEADER) {
-            Some([PROTOCOL]) => Kind::VrrpV6,
-            Some([nd::ICMPV6]) => Kind::Icmpv6,
+            PROTOCOL => Kind::VrrpV6,
+            nd::ICMPV6 => Kind::Icmpv6,
             _ => Kind::Other,
         },
         ETHERTYPE_ARP => Kind::Arp,
         ETHERTYPE_8021Q | ETHERTYPE_8021AD => Kind::Tagged,
         _ => Kind::Other,
     }
+}
+
+/// Whether a frame has a tag of some VLAN, and so is of another network than those without.
+#[inline(always)]
+pub fn is_of_other_vlan<F: Frame + ?Sized>(frame: &F) -> bool {
+    let Some([t, y, high, low]) = frame.load::<[u8; 4]>(MACS) else { return false };
+    matches!(u16::from_ne_bytes([t, y]), ETHERTYPE_8021Q | ETHERTYPE_8021AD)
+        && u16::from_be_bytes([high, low]) & VLAN_ID != 0
 }
 
 /// Classifies a frame. Fragments, and whatever is malformed below VRRP, are the stack's.

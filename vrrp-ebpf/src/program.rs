@@ -1,8 +1,9 @@
-//! The entry: from a frame to an XDP action.
+//! The entries: from a frame to what becomes of it, in XDP or in tc.
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
-use aya_ebpf::macros::xdp;
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::warn;
 use network_types::arp::ArpHdr;
 use network_types::eth::{EthHdr, EtherType};
@@ -14,7 +15,8 @@ use vrrp_ebpf::election::{AtBackup, AtMaster};
 use vrrp_ebpf::frame::{self, Frame as _, Kind, Neighbour, NeighbourKind};
 use vrrp_ebpf::nd::{self, Reply};
 
-use crate::ctx::{self, Packet};
+use crate::ctx;
+use crate::ctx::packet::{Context, Packet, go_on, pull_headers, send_back};
 use crate::maps;
 use crate::watchdog;
 
@@ -23,23 +25,63 @@ const RIVAL_INTERVAL_NS: u64 = 10_000_000;
 /// The source of a host that has no address yet.
 const NOBODY: [u8; 16] = [0; 16];
 
+/// What becomes of a frame.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+enum Action {
+    /// The stack's, or the next program's.
+    Pass,
+    /// Nobody's.
+    Drop,
+    /// Back where it came from, rewritten.
+    Back,
+}
+
 // Each handler is a function of its own, so that the stack of 512 bytes holds one of them at a time.
 #[xdp]
 pub(crate) fn vrrp(ctx: XdpContext) -> u32 {
-    let action = judge(&ctx);
-    if action == XDP_PASS {
-        // A load balancer's program, say: it gets all that we leave to the stack.
-        ctx::go_on(&ctx);
-    }
-    action
+    on_frame(&ctx)
+}
+
+/// The same for interfaces with frames of more than one buffer. Programs of the two kinds cannot call each other, hence both.
+#[xdp(frags)]
+pub(crate) fn vrrp_frags(ctx: XdpContext) -> u32 {
+    on_frame(&ctx)
 }
 
 #[inline(always)]
-fn judge(ctx: &XdpContext) -> u32 {
+fn on_frame(ctx: &XdpContext) -> u32 {
+    match judge(ctx) {
+        Action::Pass => {
+            // A load balancer's program, say: it gets all that we leave to the stack.
+            go_on(ctx);
+            XDP_PASS
+        }
+        Action::Drop => XDP_DROP,
+        Action::Back => XDP_TX,
+    }
+}
+
+/// The same behind whatever is in XDP, with the tags of VLANs still to be seen.
+#[classifier]
+pub(crate) fn vrrp_tc(ctx: TcContext) -> i32 {
+    if ctx.is_of_other_vlan() {
+        return TC_ACT_UNSPEC;
+    }
+    pull_headers(&ctx);
+    match judge(&ctx) {
+        Action::Pass => TC_ACT_UNSPEC,
+        Action::Drop => TC_ACT_SHOT,
+        Action::Back => send_back(&ctx),
+    }
+}
+
+#[inline(always)]
+fn judge<C: Context>(ctx: &C) -> Action {
     if let Some(mac) = frame::to_virtual_router(&Packet(ctx))
         && !admit(ctx, mac)
     {
-        return XDP_DROP;
+        return Action::Drop;
     }
     let kind = frame::kind(&Packet(ctx));
     if matches!(kind, Kind::Other) {
@@ -50,9 +92,9 @@ fn judge(ctx: &XdpContext) -> u32 {
 }
 
 #[inline(never)]
-fn on_ours(ctx: &XdpContext, kind: Kind) -> u32 {
+fn on_ours<C: Context>(ctx: &C, kind: Kind) -> Action {
     match kind {
-        Kind::Other | Kind::Tagged => XDP_PASS,
+        Kind::Other | Kind::Tagged => Action::Pass,
         Kind::VrrpV4 | Kind::VrrpV6 => on_vrrp(ctx, kind),
         Kind::Arp => on_arp(ctx),
         Kind::Icmpv6 => on_icmpv6(ctx),
@@ -62,11 +104,16 @@ fn on_ours(ctx: &XdpContext, kind: Kind) -> u32 {
 /// A frame to the hardware address of a virtual router: the host's while we are master, by giving it the interface's own
 /// address, and nobody's here while we are not (RFC 9568 sections 6.4.2 and 6.4.3). False if it is to be dropped.
 #[inline(never)]
-fn admit(ctx: &XdpContext, mac: [u8; 6]) -> bool {
-    let key = VmacKey { ifindex: ctx.ingress_ifindex() as u32, mac, reserved: 0 };
+fn admit<C: Context>(ctx: &C, mac: [u8; 6]) -> bool {
+    let key = VmacKey { ifindex: ctx.interface(), mac, reserved: 0 };
     let Some(vmac) = maps::vmac(&key) else { return true };
+    // In a VLAN it is another virtual router's.
+    if frame::is_of_other_vlan(&Packet(ctx)) {
+        return true;
+    }
     let ours = held(vmac.slot) && Packet(ctx).store(0, &vmac.mac);
     if ours {
+        ctx.claim();
         maps::count(|c| &mut c.vmac_admitted);
     } else {
         maps::count(|c| &mut c.vmac_dropped);
@@ -77,7 +124,7 @@ fn admit(ctx: &XdpContext, mac: [u8; 6]) -> bool {
 /// Takes tags of VLAN 0 off what is ours to judge; all else keeps them and is the stack's. A provider's tag may stand
 /// around a customer's.
 #[inline(never)]
-fn untag(ctx: &XdpContext) -> Kind {
+fn untag<C: Context>(ctx: &C) -> Kind {
     let packet = Packet(ctx);
     let mut kind = frame::tagged(&packet);
     if matches!(kind, Kind::Tagged) && packet.untag() {
@@ -92,12 +139,12 @@ fn untag(ctx: &XdpContext) -> Kind {
 
 /// What is neither VRRP nor about addresses passes, unless it is for an address that accepts nothing.
 #[inline(always)]
-fn on_other(ctx: &XdpContext) -> u32 {
-    if maps::refusing() && refused(ctx) { XDP_DROP } else { XDP_PASS }
+fn on_other<C: Context>(ctx: &C) -> Action {
+    if maps::refusing() && refused(ctx) { Action::Drop } else { Action::Pass }
 }
 
 #[inline(never)]
-fn refused(ctx: &XdpContext) -> bool {
+fn refused<C: Context>(ctx: &C) -> bool {
     let Some((family, address)) = frame::destination(&Packet(ctx)) else { return false };
     let refused = vip(ctx, family, address).is_some_and(|vip| vip.accept == 0);
     if refused {
@@ -118,32 +165,31 @@ pub(crate) fn prepare(ctx: XdpContext) -> u32 {
 }
 
 #[inline(never)]
-fn on_vrrp(ctx: &XdpContext, kind: Kind) -> u32 {
+fn on_vrrp<C: Context>(ctx: &C, kind: Kind) -> Action {
     let family = if matches!(kind, Kind::VrrpV6) { Family::V6 } else { Family::V4 };
-    let Some(carrier) = frame::carrier(&Packet(ctx), family) else { return XDP_PASS };
-    let whole = carrier.length >= 2 && carrier.offset + carrier.length <= Packet(ctx).length();
-    let Some([_, vrid]) = Packet(ctx).pair(carrier.offset).filter(|_| whole) else { return XDP_PASS };
-    let key =
-        InstanceKey { ifindex: ctx.ingress_ifindex() as u32, family: carrier.family, vrid: vrid.into() };
+    let Some(carrier) = frame::carrier(&Packet(ctx), family) else { return Action::Pass };
+    let whole = carrier.length >= 2 && carrier.offset + carrier.length <= ctx.length();
+    let Some([_, vrid]) = Packet(ctx).pair(carrier.offset).filter(|_| whole) else { return Action::Pass };
+    let key = InstanceKey { ifindex: ctx.interface(), family: carrier.family, vrid: vrid.into() };
     let Some(instance) = maps::instance(&key) else {
         maps::count(|c| &mut c.advert_not_ours);
-        return XDP_PASS;
+        return Action::Pass;
     };
     match instance.rules.judge {
         Judge::Kernel => {}
         Judge::Agent => {
             maps::count(|c| &mut c.advert_to_agent);
-            return XDP_PASS;
+            return Action::Pass;
         }
     }
-    let Some(payload) = Packet(ctx).message(carrier.offset, carrier.length) else { return XDP_PASS };
-    let Some(watchdog) = maps::watchdog(instance.slot) else { return XDP_PASS };
+    let Some(payload) = Packet(ctx).message(carrier.offset, carrier.length) else { return Action::Pass };
+    let Some(watchdog) = maps::watchdog(instance.slot) else { return Action::Pass };
     match advert::accept_summed(&carrier.datagram(payload), &instance.rules, ctx::sum) {
         Err(reject) => {
             maps::count(|c| c.rejected(reject));
             // On its way to somebody else through this host, perhaps.
             if matches!(reject, Reject::Destination) {
-                return XDP_PASS;
+                return Action::Pass;
             }
         }
         Ok(advert) => match instance.role {
@@ -158,7 +204,7 @@ fn on_vrrp(ctx: &XdpContext, kind: Kind) -> u32 {
             }
         },
     }
-    if maps::show_adverts() { XDP_PASS } else { XDP_DROP }
+    if maps::show_adverts() { Action::Pass } else { Action::Drop }
 }
 
 #[inline(always)]
@@ -278,15 +324,15 @@ fn event(kind: EventKind, instance: &Instance, advert: &Advert, time_ns: u64, de
 }
 
 #[inline(never)]
-fn on_arp(ctx: &XdpContext) -> u32 {
-    let Some(packet) = frame::arp(&Packet(ctx)) else { return XDP_PASS };
+fn on_arp<C: Context>(ctx: &C) -> Action {
+    let Some(packet) = frame::arp(&Packet(ctx)) else { return Action::Pass };
     if let Some(claimed) = arp::claimed(&packet)
         && let Some(vip) = vip(ctx, Family::V4, Address::v4(claimed))
     {
         return on_claim(ctx, &packet, claimed, &vip);
     }
-    let Some(asked) = arp::asked(&packet) else { return XDP_PASS };
-    let Some(vip) = vip(ctx, Family::V4, Address::v4(asked)) else { return XDP_PASS };
+    let Some(asked) = arp::asked(&packet) else { return Action::Pass };
+    let Some(vip) = vip(ctx, Family::V4, Address::v4(asked)) else { return Action::Pass };
     if held(vip.slot) {
         let reply = arp::answer(&packet, vip.mac);
         maps::count(|c| &mut c.arp_answered);
@@ -294,19 +340,19 @@ fn on_arp(ctx: &XdpContext) -> u32 {
     }
     // The address may still be on the interface of an agent that died: the stack must not answer for it.
     maps::count(|c| &mut c.arp_swallowed);
-    XDP_DROP
+    Action::Drop
 }
 
 /// An ARP packet that says to come from an address of ours.
 #[inline(always)]
-fn on_claim(ctx: &XdpContext, packet: &ArpHdr, claimed: [u8; 4], vip: &Vip) -> u32 {
+fn on_claim<C: Context>(ctx: &C, packet: &ArpHdr, claimed: [u8; 4], vip: &Vip) -> Action {
     if packet.sha == vip.mac || !leased(vip.slot) {
         // The new master's announcement, say: the stack's neighbour table wants it.
-        return XDP_PASS;
+        return Action::Pass;
     }
     if !defence_due(vip, Address::v4(claimed), packet.sha) {
         maps::count(|c| &mut c.arp_defence_limited);
-        return XDP_DROP;
+        return Action::Drop;
     }
     warn!(ctx, "{:i} is claimed by {:mac} too; answered", u32::from_be_bytes(claimed), packet.sha);
     maps::count(|c| &mut c.arp_defended);
@@ -314,11 +360,11 @@ fn on_claim(ctx: &XdpContext, packet: &ArpHdr, claimed: [u8; 4], vip: &Vip) -> u
 }
 
 #[inline(never)]
-fn on_icmpv6(ctx: &XdpContext) -> u32 {
+fn on_icmpv6<C: Context>(ctx: &C) -> Action {
     // Solicitations and advertisements are never refused (RFC 9568 section 6.1).
     let Some(message) = frame::neighbour(&Packet(ctx)) else { return on_other(ctx) };
     let address = Address::v6(message.target);
-    let Some(vip) = vip(ctx, Family::V6, address) else { return XDP_PASS };
+    let Some(vip) = vip(ctx, Family::V6, address) else { return Action::Pass };
     match message.kind {
         NeighbourKind::Solicitation if held(vip.slot) => {
             // Who asks without an address is about to take ours: all nodes are told.
@@ -331,24 +377,24 @@ fn on_icmpv6(ctx: &XdpContext) -> u32 {
         }
         NeighbourKind::Solicitation => {
             maps::count(|c| &mut c.nd_swallowed);
-            XDP_DROP
+            Action::Drop
         }
         NeighbourKind::Advertisement if message.mac != vip.mac && leased(vip.slot) => {
             if !defence_due(&vip, address, message.mac) {
                 maps::count(|c| &mut c.nd_defence_limited);
-                return XDP_DROP;
+                return Action::Drop;
             }
             warn!(ctx, "{:i} is claimed by {:mac} too; answered", message.target, message.mac);
             maps::count(|c| &mut c.nd_defended);
             send_nd(ctx, &message, &vip, Reply::Unsolicited)
         }
-        NeighbourKind::Advertisement => XDP_PASS,
+        NeighbourKind::Advertisement => Action::Pass,
     }
 }
 
 #[inline(always)]
-fn vip(ctx: &XdpContext, family: Family, address: Address) -> Option<Vip> {
-    maps::vip(&VipKey { ifindex: ctx.ingress_ifindex() as u32, family, address })
+fn vip<C: Context>(ctx: &C, family: Family, address: Address) -> Option<Vip> {
+    maps::vip(&VipKey { ifindex: ctx.interface(), family, address })
 }
 
 /// Whether the addresses of an instance may be answered for now: its lease lasts, and no better claim was heard in its epoch; or
@@ -402,14 +448,18 @@ fn defence_due(vip: &Vip, address: Address, mac: [u8; 6]) -> bool {
 
 /// Overwrites the frame with an ARP packet of ours and sends it back.
 #[inline(always)]
-fn send_arp(ctx: &XdpContext, destination: [u8; 6], packet: &ArpHdr) -> u32 {
+fn send_arp<C: Context>(ctx: &C, destination: [u8; 6], packet: &ArpHdr) -> Action {
     let ethernet = EthHdr::new(destination, packet.sha, EtherType::Arp);
-    if Packet(ctx).store(0, &ethernet) && Packet(ctx).store(EthHdr::LEN, packet) { XDP_TX } else { XDP_DROP }
+    if Packet(ctx).store(0, &ethernet) && Packet(ctx).store(EthHdr::LEN, packet) {
+        Action::Back
+    } else {
+        Action::Drop
+    }
 }
 
 /// Overwrites the frame with a neighbour advertisement of ours and sends it back.
 #[inline(always)]
-fn send_nd(ctx: &XdpContext, question: &Neighbour, vip: &Vip, reply: Reply) -> u32 {
+fn send_nd<C: Context>(ctx: &C, question: &Neighbour, vip: &Vip, reply: Reply) -> Action {
     let (advertisement, destination) = nd::advertisement(question.target, vip.mac, reply);
     let mac = match reply {
         Reply::Solicited(_) => question.mac,
@@ -426,14 +476,14 @@ fn send_nd(ctx: &XdpContext, question: &Neighbour, vip: &Vip, reply: Reply) -> u
     };
     const MESSAGE: usize = EthHdr::LEN + Ipv6Hdr::LEN;
     let packet = Packet(ctx);
-    if packet.resize(MESSAGE + nd::ADVERTISEMENT_BYTES)
+    if ctx.resize(MESSAGE + nd::ADVERTISEMENT_BYTES)
         && packet.store(0, &ethernet)
         && packet.store(EthHdr::LEN, &ip)
         && packet.store(MESSAGE, &advertisement)
     {
-        XDP_TX
+        Action::Back
     } else {
-        XDP_DROP
+        Action::Drop
     }
 }
 

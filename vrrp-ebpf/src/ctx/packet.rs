@@ -1,0 +1,248 @@
+//! Frames, and the two places where the kernel hands them over: XDP, before there is anything else, and tc, where the stack has
+//! made a packet of them.
+
+use core::arch::asm;
+use core::ffi::c_void;
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::{
+    bpf_redirect, bpf_skb_change_tail, bpf_skb_change_type, bpf_skb_load_bytes, bpf_skb_pull_data,
+    bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use vrrp_ebpf::advert::MESSAGE_MAX;
+use vrrp_ebpf::frame::{Frame, Header, MACS, TAG, VLAN_ID};
+
+use super::opaque;
+use crate::maps::{self, SCRATCH_BYTES};
+
+/// Where a frame is met.
+pub(crate) trait Context: EbpfContext {
+    /// Where its memory begins.
+    fn start(&self) -> usize;
+    /// Where the memory ends that can be read at once; a long frame may go on elsewhere.
+    fn end(&self) -> usize;
+    /// Bytes of all of it.
+    fn length(&self) -> usize;
+    /// The interface that it came in by.
+    fn interface(&self) -> u32;
+    /// Whether it has the tag of a VLAN that is no longer in its memory.
+    fn is_of_other_vlan(&self) -> bool;
+    /// Copies bytes of it, wherever they are.
+    ///
+    /// # Safety
+    /// There is room for `length` bytes at `to`.
+    unsafe fn copy_bytes(&self, offset: u32, to: *mut c_void, length: u32) -> bool;
+    /// Cuts or lengthens it; false if there is no room.
+    fn resize(&self, length: usize) -> bool;
+    /// Cuts so many bytes off its head; false if it cannot be done.
+    fn behead(&self, bytes: usize) -> bool;
+    /// Whoever it was for by its hardware address: it is for this host.
+    fn claim(&self);
+}
+
+impl Context for XdpContext {
+    #[inline(always)]
+    fn start(&self) -> usize {
+        self.data()
+    }
+
+    #[inline(always)]
+    fn end(&self) -> usize {
+        self.data_end()
+    }
+
+    #[inline(always)]
+    fn length(&self) -> usize {
+        // SAFETY: the context is this program's.
+        unsafe { bpf_xdp_get_buff_len(self.ctx) as usize }
+    }
+
+    #[inline(always)]
+    fn interface(&self) -> u32 {
+        self.ingress_ifindex() as u32
+    }
+
+    #[inline(always)]
+    fn is_of_other_vlan(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    unsafe fn copy_bytes(&self, offset: u32, to: *mut c_void, length: u32) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { bpf_xdp_load_bytes(self.ctx, offset, to, length) == 0 }
+    }
+
+    #[inline(always)]
+    fn resize(&self, length: usize) -> bool {
+        let now = self.length();
+        // SAFETY: the context is this program's; its pointers are read anew after this.
+        unsafe { bpf_xdp_adjust_tail(self.ctx, length as i32 - now as i32) == 0 }
+    }
+
+    #[inline(always)]
+    fn behead(&self, bytes: usize) -> bool {
+        // SAFETY: as above.
+        unsafe { bpf_xdp_adjust_head(self.ctx, bytes as i32) == 0 }
+    }
+
+    #[inline(always)]
+    fn claim(&self) {}
+}
+
+impl Context for TcContext {
+    #[inline(always)]
+    fn start(&self) -> usize {
+        // Volatile, or the compiler loads it before a call and passes it on, which the verifier does not follow.
+        // SAFETY: the context is this program's.
+        unsafe { (&raw const (*self.skb.skb).data).read_volatile() as usize }
+    }
+
+    #[inline(always)]
+    fn end(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { (&raw const (*self.skb.skb).data_end).read_volatile() as usize }
+    }
+
+    #[inline(always)]
+    fn length(&self) -> usize {
+        self.len() as usize
+    }
+
+    #[inline(always)]
+    fn interface(&self) -> u32 {
+        // SAFETY: the context is this program's.
+        unsafe { (*self.skb.skb).ifindex }
+    }
+
+    #[inline(always)]
+    fn is_of_other_vlan(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { (*self.skb.skb).vlan_present != 0 && (*self.skb.skb).vlan_tci as u16 & VLAN_ID != 0 }
+    }
+
+    #[inline(always)]
+    unsafe fn copy_bytes(&self, offset: u32, to: *mut c_void, length: u32) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { bpf_skb_load_bytes(self.as_ptr(), offset, to, length) == 0 }
+    }
+
+    #[inline(always)]
+    fn resize(&self, length: usize) -> bool {
+        // SAFETY: the context is this program's; its pointers are read anew after this.
+        unsafe { bpf_skb_change_tail(self.skb.skb, length as u32, 0) == 0 }
+    }
+
+    /// A tag of VLAN 0 is not in its memory any more; one within another tag is the stack's.
+    #[inline(always)]
+    fn behead(&self, _bytes: usize) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn claim(&self) {
+        const HOST: u32 = 0; // PACKET_HOST
+        // SAFETY: the context is this program's.
+        unsafe { bpf_skb_change_type(self.skb.skb, HOST) };
+    }
+}
+
+/// The headers that are looked at can be read at once afterwards, where a driver has left them elsewhere.
+#[inline(always)]
+pub(crate) fn pull_headers(ctx: &TcContext) {
+    const HEADERS: usize = 128;
+    if ctx.start() + HEADERS > ctx.end() {
+        let length = ctx.length();
+        let length = if length < HEADERS { length } else { HEADERS };
+        // SAFETY: the context is this program's; its pointers are read anew after this.
+        unsafe { bpf_skb_pull_data(ctx.skb.skb, length as u32) };
+    }
+}
+
+/// Sends a frame back where it came from; the action for that.
+#[inline(always)]
+pub(crate) fn send_back(ctx: &TcContext) -> i32 {
+    // SAFETY: no pointers.
+    unsafe { bpf_redirect(ctx.interface(), 0) as i32 }
+}
+
+/// Goes on with the operator's own program, if there is one, and does not return then.
+#[inline(always)]
+pub(crate) fn go_on(ctx: &XdpContext) {
+    // SAFETY: nothing here waits to be dropped.
+    unsafe { maps::NEXT.tail_call(ctx, 0) };
+}
+
+/// A frame in packet memory.
+pub(crate) struct Packet<'c, C: Context>(pub(crate) &'c C);
+
+impl<C: Context> Frame for Packet<'_, C> {
+    #[inline(always)]
+    fn load<T: Header>(&self, offset: usize) -> Option<T> {
+        let at = self.0.start() + offset;
+        if at + size_of::<T>() > self.0.end() {
+            return None;
+        }
+        // SAFETY: within the packet, as just checked; T is valid for any bytes.
+        Some(unsafe { (at as *const T).read_unaligned() })
+    }
+
+    #[inline(always)]
+    fn load_word(&self, offset: usize) -> Option<u32> {
+        let at = self.0.start() + offset;
+        if at + size_of::<u32>() > self.0.end() {
+            return None;
+        }
+        let word: u64;
+        // SAFETY: within the packet, as just checked. In assembly, because Rust takes an unaligned word for four bytes, and the
+        // kernel, on machines that can, does not.
+        unsafe { asm!("{word} = *(u32 *)({at} + 0)", word = out(reg) word, at = in(reg) at) };
+        Some(word as u32)
+    }
+}
+
+impl<C: Context> Packet<'_, C> {
+    /// Overwrites a header; false if the frame ends before it does.
+    #[inline(always)]
+    pub(crate) fn store<T: Header>(&self, offset: usize, header: &T) -> bool {
+        let at = self.0.start() + offset;
+        if at + size_of::<T>() > self.0.end() {
+            return false;
+        }
+        // SAFETY: within the packet, as just checked.
+        unsafe { (at as *mut T).write_unaligned(*header) };
+        true
+    }
+
+    /// Two bytes at an offset that is computed and below 128: behind the longest IP header, at most. Not one: of a single byte the
+    /// verifier does not see that it is in the packet.
+    #[inline(always)]
+    pub(crate) fn pair(&self, offset: usize) -> Option<[u8; 2]> {
+        self.load(opaque(offset) & 0x7f)
+    }
+
+    /// Takes a tag off the frame; false if it cannot be done.
+    #[inline(always)]
+    pub(crate) fn untag(&self) -> bool {
+        let Some(macs) = self.load::<[u8; MACS]>(0) else { return false };
+        self.store(TAG, &macs) && self.0.behead(TAG)
+    }
+
+    /// Copies `length` bytes from an offset into the scratch buffer, where the verifier can follow an index; `None` if
+    /// the frame is shorter or the message longer than any.
+    #[inline(always)]
+    pub(crate) fn message(&self, offset: usize, length: usize) -> Option<&'static [u8]> {
+        let scratch = maps::scratch()?;
+        if length == 0 || length > MESSAGE_MAX {
+            return None;
+        }
+        let length = opaque(length);
+        let length = (length.wrapping_sub(1) & (SCRATCH_BYTES - 1)) + 1;
+        // SAFETY: the scratch buffer is this CPU's alone while the program runs, and has SCRATCH_BYTES bytes.
+        unsafe {
+            let copied = self.0.copy_bytes(offset as u32, scratch.cast(), length as u32);
+            copied.then(|| core::slice::from_raw_parts(scratch.cast::<u8>(), length))
+        }
+    }
+}
