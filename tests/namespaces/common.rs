@@ -1,8 +1,12 @@
 //! Configurations and the usual pair of hosts.
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use nix::sched::{CloneFlags, setns};
+use vrrp_agent::net::transmit::{Outgoing, Transmitter};
 use vrrp_tests::lab::{Capture, Host, Lab, Process};
 
 /// The address that moves.
@@ -141,4 +145,35 @@ pub(crate) fn within(what: &str, bound: Duration, experiment: impl Fn() -> Resul
         figures.push(figure);
     }
     anyhow::bail!("{what}: {figures:?}, all over {bound:?}")
+}
+
+/// Sends frames of our own making from a host's `eth0`.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    namespace: PathBuf,
+    ifindex: u32,
+}
+
+impl Sender {
+    pub(crate) fn of(host: &Host) -> Result<Self> {
+        let ifindex = host.run("cat", &["/sys/class/net/eth0/ifindex"])?.trim().parse()?;
+        Ok(Self { namespace: Path::new("/run/netns").join(host.namespace()), ifindex })
+    }
+
+    /// Takes the calling thread, and no other, into the host's network.
+    pub(crate) fn enter(&self) -> Result<(Transmitter, u32)> {
+        setns(File::open(&self.namespace)?, CloneFlags::CLONE_NEWNET)?;
+        Ok((Transmitter::open()?, self.ifindex))
+    }
+
+    /// Sends a frame, once.
+    pub(crate) fn send(self, frame: &[u8]) -> Result<()> {
+        let send = || {
+            let (transmitter, ifindex) = self.enter()?;
+            let mut failed = None;
+            transmitter.send(&[Outgoing::Frame { ifindex, bytes: frame }], |_, error| failed = Some(error));
+            failed.map_or(Ok(()), |error| Err(error.into()))
+        };
+        std::thread::scope(|scope| scope.spawn(send).join().ok().context("the sender panicked")?)
+    }
 }

@@ -1,23 +1,20 @@
 //! As many adverts as another core can send, none of which ought to be believed: no failover, no advert of ours late, and the
 //! agents sleep on.
 
-use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use nix::sched::{CloneFlags, setns};
-use vrrp_agent::net::transmit::{Outgoing, Transmitter};
+use vrrp_agent::net::transmit::Outgoing;
 use vrrp_agent::wire::advert::{Body, Repr, V2Auth, V3Checksum};
 use vrrp_agent::wire::ethernet::{advert_ipv4, ipv4_packet, to_group_v4};
 use vrrp_ebpf::advert::{GROUP_V4, offset};
 use vrrp_tests::lab::{Host, Lab};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, VIP, reaches};
+use crate::common::{Config, HIGH, LOW, PATIENCE, Sender, VIP, reaches};
 use crate::quiet::wake_ups;
 
 const VRID: u8 = 51;
@@ -34,12 +31,9 @@ struct Flood {
 impl Flood {
     fn start(host: &Host, frames: Vec<Vec<u8>>) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, namespace) = (Arc::clone(&stop), Path::new("/run/netns").join(host.namespace()));
-        let ifindex: u32 = host.run("cat", &["/sys/class/net/eth0/ifindex"])?.trim().parse()?;
+        let (stopped, host) = (Arc::clone(&stop), Sender::of(host)?);
         let thread = std::thread::spawn(move || {
-            // Of this thread alone.
-            setns(File::open(namespace)?, CloneFlags::CLONE_NEWNET)?;
-            let transmitter = Transmitter::open()?;
+            let (transmitter, ifindex) = host.enter()?;
             let all: Vec<Outgoing<'_>> =
                 frames.iter().cycle().take(256).map(|bytes| Outgoing::Frame { ifindex, bytes }).collect();
             let mut sent = 0;

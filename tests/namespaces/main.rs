@@ -12,6 +12,7 @@ mod groups;
 mod interfaces;
 mod keepalived;
 mod lists;
+mod living;
 mod many;
 mod quiet;
 mod reference;

@@ -8,7 +8,7 @@ use vrrp_tests::lab::run;
 
 use crate::common::{Config, HIGH, LOW, PATIENCE, Pair, VIP, reaches};
 
-const WENT_ON: &str = "went on where an earlier run of the agent had left off";
+pub(crate) const WENT_ON: &str = "went on where an earlier run of the agent had left off";
 
 #[test]
 fn a_master_that_is_killed_and_started_at_once_stays_master() -> Result<()> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::daemon::Choice;
-use crate::dataplane::Mode;
+use crate::dataplane::{ArrayEntry, Hook, Mode};
 
 /// A virtual-IP daemon: VRRP with the urgent half in the kernel, reading keepalived.conf.
 #[derive(Debug, Parser)]
@@ -67,9 +67,12 @@ pub struct DaemonArguments {
     /// Which data plane to use.
     #[arg(long, value_enum, default_value = "auto")]
     pub dataplane: DataPlaneArgument,
-    /// How the XDP program is attached.
+    /// Where the kernel half is attached.
     #[arg(long, value_enum, default_value = "auto")]
     pub xdp_mode: ModeArgument,
+    /// Put the XDP program into an entry of your own pinned program array instead, for your own program to call.
+    #[arg(long, value_name = "PATH[:INDEX]", conflicts_with = "xdp_mode")]
+    pub xdp_array: Option<ArrayEntry>,
     /// Print the version.
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
     pub version: Option<bool>,
@@ -126,12 +129,14 @@ pub enum DataPlaneArgument {
 /// `--xdp-mode`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum ModeArgument {
-    /// Native where that works, generic elsewhere.
+    /// Native where that works, generic elsewhere, tcx where VLAN interfaces stand on the interface.
     Auto,
     /// In the driver.
     Native,
     /// In the stack.
     Generic,
+    /// In tc, behind other XDP programs (Linux 6.6).
+    Tcx,
 }
 
 impl From<DataPlaneArgument> for Choice {
@@ -144,12 +149,16 @@ impl From<DataPlaneArgument> for Choice {
     }
 }
 
-impl From<ModeArgument> for Option<Mode> {
-    fn from(argument: ModeArgument) -> Self {
-        match argument {
-            ModeArgument::Auto => None,
-            ModeArgument::Native => Some(Mode::Native),
-            ModeArgument::Generic => Some(Mode::Generic),
+impl DaemonArguments {
+    /// Where the kernel half is to be put.
+    #[must_use]
+    pub fn hook(&self) -> Hook {
+        match (&self.xdp_array, self.xdp_mode) {
+            (Some(entry), _) => Hook::Array(entry.clone()),
+            (None, ModeArgument::Auto) => Hook::Auto,
+            (None, ModeArgument::Native) => Hook::Only(Mode::Native),
+            (None, ModeArgument::Generic) => Hook::Only(Mode::Generic),
+            (None, ModeArgument::Tcx) => Hook::Only(Mode::Tcx),
         }
     }
 }

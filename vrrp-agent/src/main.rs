@@ -88,7 +88,7 @@ fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
         config,
         pid_file: arguments.pid_file.clone(),
         choice: arguments.dataplane.into(),
-        mode: arguments.xdp_mode.into(),
+        hook: arguments.hook(),
     }))
 }
 

@@ -31,7 +31,9 @@ impl Host {
         &self.namespace
     }
 
-    pub(super) fn port(&self) -> &str {
+    /// The port of the switch that it is plugged into.
+    #[must_use]
+    pub fn port(&self) -> &str {
         &self.port
     }
 

@@ -7,8 +7,8 @@ use super::effects::{Engineer, Executor};
 use super::engine::Command;
 use super::site::{Held, Site};
 use crate::config::Config;
+use crate::dataplane::KernelHalf;
 use crate::dataplane::bpffs::PinDirectory;
-use crate::dataplane::{KernelHalf, Mode};
 use crate::net::changes::Change;
 use crate::net::links::{self, Link};
 use crate::net::receive::Receiver;
@@ -18,7 +18,6 @@ pub(super) struct Interfaces {
     pub(super) config: Config,
     pub(super) site: Site,
     kernel: Option<KernelHalf>,
-    mode: Option<Mode>,
     /// As `site.links`.
     states: Vec<InterfaceState>,
 }
@@ -34,19 +33,14 @@ struct InterfaceState {
 
 impl Interfaces {
     /// Takes hold of all of them. The data plane is attached already.
-    pub(super) fn new(
-        config: Config,
-        site: Site,
-        kernel: Option<KernelHalf>,
-        mode: Option<Mode>,
-    ) -> Result<Self> {
+    pub(super) fn new(config: Config, site: Site, kernel: Option<KernelHalf>) -> Result<Self> {
         let vmacs = kernel.is_some();
         let state = |(number, link): (usize, &Link)| {
             let held = Some(site.hold(number, &config, vmacs)?);
             Ok(InterfaceState { running: link.running, settled: true, held, complaint: None })
         };
         let states = site.links.iter().enumerate().map(state).collect::<Result<_>>()?;
-        Ok(Self { config, site, kernel, mode, states })
+        Ok(Self { config, site, kernel, states })
     }
 
     /// Where the kernel half is pinned, if there is one.
@@ -160,7 +154,7 @@ impl Interfaces {
         if let Some(kernel) = &mut self.kernel {
             kernel.write_vips(&self.site.vips(&self.config))?;
             kernel.write_vmacs(&self.site.vmacs(&self.config))?;
-            kernel.attach(link, self.mode)?;
+            kernel.attach(link)?;
             let _ended = engineer.tell(Command::Attached(kernel.describe()));
         }
         let judged_here = self.site.links_judged_here(&self.config);

@@ -25,7 +25,7 @@ use vrrp_ebpf::abi::INSTANCES_MAX;
 
 use crate::config::Config;
 use crate::control;
-use crate::dataplane::Mode;
+use crate::dataplane::Hook;
 use crate::host::{self, Capability};
 use crate::net::changes::{self, Change};
 use crate::net::links;
@@ -57,8 +57,8 @@ pub struct Options {
     pub pid_file: Option<PathBuf>,
     /// Data plane.
     pub choice: Choice,
-    /// How the XDP program is attached.
-    pub mode: Option<Mode>,
+    /// Where the kernel half is put.
+    pub hook: Hook,
 }
 
 /// Runs until SIGTERM or SIGINT. Must be called in a tokio runtime of one thread.
@@ -66,7 +66,7 @@ pub struct Options {
 /// # Errors
 /// Whatever stands in the way of starting, with what to do about it; nothing is left half installed.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let Options { mut config, pid_file, choice, mode } = options;
+    let Options { mut config, pid_file, choice, hook } = options;
     check_capabilities()?;
     if config.instances.len() > INSTANCES_MAX {
         bail!("{} instances are more than the {INSTANCES_MAX} that one agent runs", config.instances.len());
@@ -91,8 +91,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (refused, refusals) = unbounded_channel();
     let placed = site.placed(&config);
     let executor = Executor::new(netlink, placed, engineer.clone(), refused);
-    let plane::Opened { plane, kernel, pasts } = plane::open(&config, &site, &executor, choice, mode).await?;
-    let mut interfaces = Interfaces::new(config, site, kernel, mode)?;
+    let plane::Opened { plane, kernel, pasts } =
+        plane::open(&config, &site, &executor, choice, &hook).await?;
+    let mut interfaces = Interfaces::new(config, site, kernel)?;
     let Interfaces { config, site, .. } = &interfaces;
     tracing::info!("data plane: {}", plane.describe());
 

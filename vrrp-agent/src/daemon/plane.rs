@@ -7,7 +7,7 @@ use super::effects::Executor;
 use super::site::Site;
 use crate::config::Config;
 use crate::dataplane::{
-    Blueprint, DataPlane, EbpfPlane, KernelHalf, Legacy, Mode, Slot, SocketPlane, bpffs, legacy,
+    Blueprint, DataPlane, EbpfPlane, Hook, KernelHalf, Legacy, Slot, SocketPlane, bpffs, legacy,
 };
 use crate::host::{self, Capability};
 use crate::vrrp::{Past, Spell};
@@ -28,13 +28,13 @@ pub(super) async fn open(
     site: &Site,
     executor: &Executor,
     choice: Choice,
-    mode: Option<Mode>,
+    hook: &Hook,
 ) -> anyhow::Result<Opened> {
     let left_behind = bpffs::left_behind();
     let earlier = left_behind.as_ref().map(legacy::addresses).unwrap_or_default();
     if let (Some(pins), Choice::Auto | Choice::Ebpf) = (&left_behind, choice) {
         match Legacy::look(pins, &site.keys(config)) {
-            Legacy::Usable(pasts) => match open_kernel(config, site, mode, true) {
+            Legacy::Usable(pasts) => match open_kernel(config, site, hook, true) {
                 Ok((plane, half)) => {
                     executor.remove_leftovers(&earlier, &holding(&pasts)).await?;
                     tracing::info!("going on with the programs and maps of an earlier run");
@@ -63,7 +63,7 @@ pub(super) async fn open(
     if choice == Choice::Socket {
         return sockets();
     }
-    match open_kernel(config, site, mode, false) {
+    match open_kernel(config, site, hook, false) {
         Ok((plane, half)) => {
             let plane = DataPlane::Ebpf(Box::new(plane));
             Ok(Opened { plane, kernel: Some(half), pasts: Vec::new() })
@@ -90,18 +90,11 @@ fn holding(pasts: &[Past]) -> Vec<Slot> {
 fn open_kernel(
     config: &Config,
     site: &Site,
-    mode: Option<Mode>,
+    hook: &Hook,
     adopt: bool,
 ) -> anyhow::Result<(EbpfPlane, KernelHalf)> {
     if !Capability::Bpf.held() {
         bail!("{} is missing", Capability::Bpf.name());
-    }
-    if let Some(link) = site.links.iter().find(|link| link.has_vlans) {
-        bail!(
-            "VLAN interfaces stand on {}, and their frames reach its XDP program without their tag: it could not tell \
-             their virtual routers from its own",
-            link.name
-        );
     }
     let pins = bpffs::directory().context("no bpffs to pin to")?;
     if !pins.lasting {
@@ -118,7 +111,7 @@ fn open_kernel(
         keys: &keys,
         vips: site.vips(config),
         vmacs: site.vmacs(config),
-        mode,
+        hook: hook.clone(),
         adopt,
     };
     let mut half = KernelHalf::load(&blueprint, &pins)?;

@@ -56,7 +56,7 @@ fn root() -> io::Result<(&'static Path, bool)> {
 }
 
 impl PinDirectory {
-    /// Removes every pin, and with them a program that nothing else holds.
+    /// Removes every pin, and with them a program that nothing else holds; one in an operator's array is taken out of that.
     ///
     /// # Errors
     /// If a pin cannot be removed.
@@ -65,6 +65,7 @@ impl PinDirectory {
             let entry = entry?;
             // The pins of other network namespaces are directories in ours.
             if !entry.file_type()?.is_dir() {
+                super::attach::leave_array(&entry.path());
                 fs::remove_file(entry.path())?;
             }
         }

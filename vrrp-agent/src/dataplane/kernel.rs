@@ -4,18 +4,16 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::Path;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
-use aya::programs::links::{FdLink, LinkError, PinnedLink};
-use aya::programs::xdp::XdpLink;
 use aya::{Ebpf, EbpfLoader};
 use vrrp_ebpf::abi::{InstanceKey, LAYOUT, Plain, Settings, Vip, VipKey, Vmac, VmacKey, Watchdog};
 
+use super::attach::{self, ARRAY, Buffers, LINK, pin_error};
 use super::bpffs::PinDirectory;
 use super::ebpf::{Cell, EbpfError, OBJECT, map_error, slot_u32};
-use super::load::{Blueprint, Mode, attach_one, prepare_timers, program};
-use super::{VipEntry, VmacEntry};
+use super::load::{Blueprint, prepare_timers};
+use super::{Hook, Mode, VipEntry, VmacEntry};
 use crate::net::links::Link;
 use crate::wire::advert::{address, family};
 
@@ -23,12 +21,12 @@ use crate::wire::advert::{address, family};
 /// use.
 const PINNED: [&str; 9] =
     ["instances", "vips", "vmacs", "leases", "watchdogs", "counters", "settings", "next", "events"];
-/// What the pins of attachments begin with; the interface's name follows.
-const LINK: &str = "link-";
 
 /// The loaded programs and where they are attached.
 pub struct KernelHalf {
     pub(super) ebpf: Ebpf,
+    hook: Hook,
+    buffers: Buffers,
     attached: Vec<(String, Mode)>,
     pins: PinDirectory,
 }
@@ -54,7 +52,7 @@ impl KernelHalf {
     }
 
     fn load_and_attach(blueprint: &Blueprint<'_>, pins: &PinDirectory) -> Result<Self, EbpfError> {
-        let &Blueprint { links, keys, ref vips, ref vmacs, mode, adopt } = blueprint;
+        let &Blueprint { links, keys, ref vips, ref vmacs, ref hook, adopt } = blueprint;
         if !adopt {
             pins.clear().map_err(|e| pin_error(&pins.path, &e))?;
         }
@@ -71,16 +69,17 @@ impl KernelHalf {
             loader.map_pin_path(name, pins.path.join(name));
         }
         let ebpf = loader.load(OBJECT)?;
-        let mut half = Self { ebpf, attached: Vec::new(), pins: pins.clone() };
+        let (hook, buffers) = (hook.clone(), Buffers::of(links));
+        let mut half = Self { ebpf, hook, buffers, attached: Vec::new(), pins: pins.clone() };
         if !adopt {
             half.begin(keys)?;
         }
-        half.load_programs(entries)?;
+        prepare_timers(&mut half.ebpf, entries)?;
         half.write_vips(vips)?;
         half.write_vmacs(vmacs)?;
         half.detach_others(links).map_err(|e| pin_error(&pins.path, &e))?;
         for link in links {
-            half.attach(link, mode)?;
+            half.attach(link)?;
         }
         Ok(half)
     }
@@ -95,18 +94,6 @@ impl KernelHalf {
             watchdogs.set(slot_u32(slot), Cell(Watchdog::of(*key)), 0).map_err(map_error("watchdogs"))?;
         }
         Ok(())
-    }
-
-    fn load_programs(&mut self, entries: u32) -> Result<(), EbpfError> {
-        let program = program(&mut self.ebpf)?;
-        program.load().map_err(EbpfError::Program)?;
-        let path = self.pins.path.join("prog");
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(pin_error(&path, &error)),
-            Ok(()) | Err(_) => {}
-        }
-        program.pin(&path).map_err(|e| pin_error(&path, &e))?;
-        prepare_timers(&mut self.ebpf, entries)
     }
 
     /// Makes `vips` say what is wanted, and nothing else.
@@ -133,13 +120,21 @@ impl KernelHalf {
         reconcile(&mut self.ebpf, "vmacs", wanted)
     }
 
-    /// Takes the pins of attachments to other interfaces away, and with them the attachments.
+    /// Takes the pins of attachments elsewhere away, and with them the attachments.
     fn detach_others(&self, links: &[Link]) -> io::Result<()> {
         for entry in fs::read_dir(&self.pins.path)? {
-            let name = entry?.file_name();
-            let interface = name.to_str().and_then(|name| name.strip_prefix(LINK));
-            if interface.is_some_and(|interface| links.iter().all(|link| link.name != interface)) {
-                fs::remove_file(self.pins.path.join(name))?;
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let elsewhere = match (name.strip_prefix(LINK), &self.hook) {
+                (Some(interface), _) => links.iter().all(|link| link.name != interface),
+                (None, Hook::Array(entry)) => {
+                    name.starts_with(ARRAY) && name != format!("{ARRAY}{}", entry.index)
+                }
+                (None, Hook::Auto | Hook::Only(_)) => name.starts_with(ARRAY),
+            };
+            if elsewhere {
+                attach::leave_array(&path);
+                fs::remove_file(path)?;
             }
         }
         Ok(())
@@ -149,30 +144,8 @@ impl KernelHalf {
     ///
     /// # Errors
     /// [`EbpfError`], with what is in the way.
-    pub fn attach(&mut self, link: &Link, mode: Option<Mode>) -> Result<(), EbpfError> {
-        let path = self.pins.path.join(format!("{LINK}{}", link.name));
-        let program = program(&mut self.ebpf)?;
-        let mode = match earlier(&path, link, mode) {
-            Some((xdp, mode)) => {
-                let id = program.attach_to_link(xdp).map_err(EbpfError::Program)?;
-                // It is pinned; what goes here is a descriptor.
-                let _pinned = program.take_link(id).map_err(EbpfError::Program)?;
-                mode
-            }
-            None => {
-                // Of an interface that had the name before, or attached otherwise than is wanted now.
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(pin_error(&path, &error));
-                    }
-                    Ok(()) | Err(_) => {}
-                }
-                let (xdp, mode) = attach_one(program, link, mode)?;
-                let fd_link = FdLink::try_from(xdp).map_err(|e: LinkError| pin_error(&path, &e))?;
-                fd_link.pin(&path).map_err(|e| pin_error(&path, &e))?;
-                mode
-            }
-        };
+    pub fn attach(&mut self, link: &Link) -> Result<(), EbpfError> {
+        let mode = attach::attach(&mut self.ebpf, &self.pins.path, link, &self.hook, self.buffers)?;
         self.attached.retain(|(name, _)| *name != link.name);
         self.attached.push((link.name.clone(), mode));
         Ok(())
@@ -187,8 +160,18 @@ impl KernelHalf {
     /// For people: where it is attached, and how.
     #[must_use]
     pub fn describe(&self) -> String {
-        let attached: Vec<String> =
-            self.attached.iter().map(|(name, mode)| format!("{name}: {}", mode.name())).collect();
+        let frags = match self.buffers {
+            Buffers::One => "",
+            Buffers::Many => " with frags",
+        };
+        let place = |(name, mode): &(String, Mode)| match (mode, &self.hook) {
+            (Mode::Native | Mode::Generic, _) => format!("{name}: {}{frags}", mode.name()),
+            (Mode::Array, Hook::Array(entry)) => {
+                format!("{name}: entry {} of {}", entry.index, entry.path.display())
+            }
+            (Mode::Tcx | Mode::Array, _) => format!("{name}: {}", mode.name()),
+        };
+        let attached: Vec<String> = self.attached.iter().map(place).collect();
         format!("ebpf ({})", attached.join(", "))
     }
 
@@ -199,18 +182,6 @@ impl KernelHalf {
     pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
         aya_log::EbpfLogger::init(&mut self.ebpf)
     }
-}
-
-/// The attachment that an earlier run has pinned, if it is to this very interface, and in a mode that is wanted.
-fn earlier(path: &Path, link: &Link, mode: Option<Mode>) -> Option<(XdpLink, Mode)> {
-    let there = link.xdp?;
-    let is = if there.native { Mode::Native } else { Mode::Generic };
-    if mode.is_some_and(|wanted| wanted != is) {
-        return None;
-    }
-    let pinned = FdLink::from(PinnedLink::from_pin(path).ok()?);
-    let same = pinned.info().is_ok_and(|info| info.program_id() == there.program);
-    Some((XdpLink::try_from(pinned).ok().filter(|_| same)?, is))
 }
 
 fn open<'e, M: TryFrom<&'e mut Map, Error = MapError>>(
@@ -238,8 +209,4 @@ fn reconcile<K: Plain + PartialEq, V: Plain>(
         map.remove(&Cell(key)).map_err(map_error(name))?;
     }
     Ok(())
-}
-
-fn pin_error(path: &Path, error: &dyn std::error::Error) -> EbpfError {
-    EbpfError::Pin { path: path.display().to_string(), why: error.to_string() }
 }

@@ -1,6 +1,7 @@
 //! The half that hears adverts and watches masters: the XDP program, or raw sockets where it cannot run. Both take the
 //! state wanted of an instance, and report signals; the state machine does not know which it is.
 
+mod attach;
 pub mod bpffs;
 mod ebpf;
 mod judge;
@@ -16,11 +17,12 @@ use vrrp_ebpf::abi::{Counters, InstanceKey, Role};
 use vrrp_ebpf::advert::{Advert, Rules};
 use vrrp_ebpf::election::{Candidate, Takeover};
 
+pub use attach::{ArrayEntry, Hook, Mode};
 pub use ebpf::{Cell, EbpfError, EbpfPlane, OBJECT, show_adverts};
 pub use judge::{Judge, Seal, Sequence};
 pub use kernel::KernelHalf;
 pub use legacy::Legacy;
-pub use load::{Blueprint, Mode};
+pub use load::Blueprint;
 pub use socket::{Judges, SocketPlane};
 
 use crate::net::receive::Receiver;

@@ -1,0 +1,175 @@
+//! Living with others: tags of VLANs, other XDP programs, jumbo frames, an operator's own program array. The kernel half is put
+//! where there is room for it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use nix::sys::signal::Signal;
+use vrrp_agent::wire::advert::{Body, Repr, V2Auth};
+use vrrp_agent::wire::ethernet::advert_ipv4;
+use vrrp_ebpf::advert::GROUP_V4;
+use vrrp_tests::bpf;
+use vrrp_tests::lab::{Host, eventually, ip, run};
+
+use crate::common::{Config, HIGH, PATIENCE, Pair, Sender, VIP, reaches};
+use crate::restart::WENT_ON;
+
+/// Where the kernel half is, as status says.
+fn place(host: &Host) -> Result<String> {
+    Ok(host.status()?["dataplane"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Whether the kernel hears the master and watches it, soon.
+fn kernel_watches(host: &Host) -> bool {
+    let watches = || host.status().is_ok_and(|status| status["instances"][0]["watch"] == "kernel");
+    eventually(PATIENCE, watches)
+}
+
+/// An advert of the test's own virtual router by somebody who ranks higher, with a tag.
+fn tagged_advert(vlan: u8) -> Vec<u8> {
+    let (mac, source) = ([2, 0, 0, 0, 0, 0x66], Ipv4Addr::new(192, 168, 1, 66));
+    let body = Body::V2 { seconds: 1, auth: V2Auth::Pass(*b"1111\0\0\0\0") };
+    let vip: IpAddr = VIP.parse().expect("an address");
+    let repr = Repr { vrid: 51, priority: 250, addresses: vec![vip], body };
+    let mut frame = advert_ipv4(mac, source, &repr.encode(source.into(), GROUP_V4.into()));
+    frame.splice(12..12, [0x81, 0, 0, vlan]);
+    frame
+}
+
+#[test]
+fn in_tc_it_holds_and_fences_and_tells_vlans_apart() -> Result<()> {
+    let mut pair = Pair::start(&["--xdp-mode", "tcx"])?;
+    assert!(reaches(&pair.h2, 0, "backup"));
+    assert_eq!(place(&pair.h1)?, "ebpf (eth0: tcx)");
+    assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
+    assert!(pair.h1.status()?["counters"]["arp_answered"].as_u64() > Some(0), "by the program");
+    assert!(kernel_watches(&pair.h2), "{}", pair.backup.log());
+
+    // Somebody else's virtual router of the same number, in VLAN 100; then, with a mere priority, one of ours.
+    Sender::of(&pair.client)?.send(&tagged_advert(100))?;
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(pair.h1.state(0), "master", "{}", pair.master.log());
+    assert_eq!(pair.h2.status()?["instances"][0]["master"]["priority"], HIGH);
+    Sender::of(&pair.client)?.send(&tagged_advert(0))?;
+    assert!(reaches(&pair.h1, 0, "backup"), "{}", pair.master.log());
+    assert!(reaches(&pair.h1, 0, "master"), "{}", pair.master.log());
+    pair.h2.wait_for_address(VIP, false, PATIENCE)?;
+
+    // The next agent takes over where this one was killed; a stalled one is fenced.
+    pair.master.signal(Signal::SIGKILL)?;
+    pair.master.wait(PATIENCE)?;
+    assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?], "the kernel half answers without an agent");
+    let again = pair.h1.agent_with(&Config::priority(HIGH).text(), &["--xdp-mode", "tcx"])?;
+    assert!(again.says(WENT_ON, PATIENCE), "{}", again.log());
+    again.signal(Signal::SIGSTOP)?;
+    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    assert!(eventually(PATIENCE, || pair
+        .client
+        .arping(VIP)
+        .is_ok_and(|macs| macs == [pair.h2.mac().unwrap()])));
+    again.signal(Signal::SIGCONT)?;
+    assert!(again.stop()?.success());
+    assert!(!pair.h1.run("bpftool", &["net", "show"])?.contains("vrrp"), "nothing is attached");
+    Ok(())
+}
+
+/// Pins a program of two instructions to `eth0`, as if it were the operator's.
+fn attach_another(host: &Host, program: &PathBuf) -> Result<()> {
+    let path = program.display().to_string();
+    ip(&["-n", host.namespace(), "link", "set", "dev", "eth0", "xdpgeneric", "pinned", &path]).map(drop)
+}
+
+/// A path on the bpffs that goes with the test.
+struct Pin(PathBuf);
+
+impl Pin {
+    fn new(host: &Host, name: &str) -> Result<Self> {
+        Ok(Self(host.pin("")?.with_file_name(format!("test-{name}-{}", host.namespace()))))
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn in_tc_it_lives_behind_somebody_else_s_program() -> Result<()> {
+    let pair = Pair::start(&["--xdp-mode", "tcx"])?;
+    assert!(reaches(&pair.h2, 0, "backup"));
+    let pin = Pin::new(&pair.h1, "pass")?;
+    bpf::pin(&bpf::load_xdp(&bpf::PASS)?, &pin.0)?;
+    attach_another(&pair.h1, &pin.0)?;
+    assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
+    pair.master.stop()?;
+    let again = pair.h1.agent_with(&Config::priority(HIGH).text(), &["--xdp-mode", "tcx"])?;
+    pair.h1.wait_for_address(VIP, true, PATIENCE)?;
+    assert_eq!(place(&pair.h1)?, "ebpf (eth0: tcx)", "{}", again.log());
+    assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
+    Ok(())
+}
+
+/// As a load balancer's root program does it: the interface is the operator's, and their program calls ours.
+#[test]
+fn in_an_operator_s_program_array_it_is_called_by_theirs() -> Result<()> {
+    let mut pair = Pair::start(&[])?;
+    assert!(reaches(&pair.h2, 0, "backup"));
+    assert!(pair.master.stop()?.success());
+    let (array, root) = (Pin::new(&pair.h1, "array")?, Pin::new(&pair.h1, "root")?);
+    let path = array.0.display().to_string();
+    let kind = ["type", "prog_array", "key", "4", "value", "4", "entries", "4", "name", "root"];
+    run(std::process::Command::new("bpftool").args(["map", "create", &path]).args(kind))?;
+    bpf::pin(&bpf::load_xdp(&bpf::call_entry(&bpf::open(&array.0)?, 1))?, &root.0)?;
+    attach_another(&pair.h1, &root.0)?;
+    let there = || run(std::process::Command::new("bpftool").args(["map", "dump", "pinned", &path]));
+    assert!(there()?.contains("Found 0 elements"), "{}", there()?);
+
+    let entry = format!("{path}:1");
+    let options = ["--xdp-array", &entry];
+    let mut first = pair.h1.agent_with(&Config::priority(HIGH).text(), &options)?;
+    pair.h1.wait_for_address(VIP, true, PATIENCE)?;
+    assert_eq!(place(&pair.h1)?, format!("ebpf (eth0: entry 1 of {path})"));
+    assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
+    assert!(pair.h1.status()?["counters"]["arp_answered"].as_u64() > Some(0), "by the program");
+    first.signal(Signal::SIGKILL)?;
+    first.wait(PATIENCE)?;
+    assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?], "the kernel half answers without an agent");
+    let again = pair.h1.agent_with(&Config::priority(HIGH).text(), &options)?;
+    assert!(again.says(WENT_ON, PATIENCE), "{}", again.log());
+    // As backup it hears by the same way.
+    pair.backup.stop()?;
+    pair.backup = pair.h2.agent(&Config::priority(200).text())?;
+    assert!(reaches(&pair.h1, 0, "backup"), "{}", again.log());
+    assert!(kernel_watches(&pair.h1), "{}", again.log());
+    assert!(again.stop()?.success());
+    assert!(there()?.contains("Found 0 elements"), "the entry is empty again: {}", there()?);
+    Ok(())
+}
+
+#[test]
+fn on_jumbo_frames_the_driver_takes_the_program_too() -> Result<()> {
+    let mut pair = Pair::start(&[])?;
+    let jumbo = |host: &Host| -> Result<()> {
+        ip(&["-n", host.namespace(), "link", "set", "eth0", "mtu", "9000"])?;
+        ip(&["-n", pair.lab.switch(), "link", "set", host.port(), "mtu", "9000"]).map(drop)
+    };
+    for host in [&pair.h1, &pair.h2, &pair.client] {
+        jumbo(host)?;
+    }
+    assert!(pair.master.stop()?.success());
+    pair.master = pair.h1.agent_with(&Config::priority(HIGH).text(), &["--xdp-mode", "native"])?;
+    assert_eq!(place(&pair.h1)?, "ebpf (eth0: native with frags)", "{}", pair.master.log());
+    assert!(reaches(&pair.h1, 0, "master"), "{}", pair.master.log());
+    pair.h1.wait_for_address(VIP, true, PATIENCE)?;
+    // More than one buffer of the driver's, through the program and back.
+    let ping = || pair.client.run("ping", &["-c", "1", "-W", "1", "-s", "8000", &pair.h1.address()]);
+    assert!(eventually(PATIENCE, || ping().is_ok()), "{:?}", ping());
+    pair.backup.stop()?;
+    pair.backup = pair.h2.agent(&Config::priority(200).text())?;
+    assert!(reaches(&pair.h1, 0, "backup"), "{}", pair.master.log());
+    assert!(kernel_watches(&pair.h1), "{}", pair.master.log());
+    Ok(())
+}
