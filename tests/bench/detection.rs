@@ -1,6 +1,6 @@
 //! `cargo xtask bench detection`: how late a dead master is replaced, ours beside keepalived in the same run. The master is
 //! killed; from its last advert on the wire to the new master's first advert and first gratuitous ARP, less the
-//! master-down interval. Also with the cores oversubscribed four times. Needs root.
+//! master-down interval. Also with the cores oversubscribed four times, and under a flood of bad adverts. Needs root.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,6 +15,32 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(10);
 const LOW: u32 = 100;
 const ALL: u8 = 255;
+
+#[expect(dead_code, reason = "the namespace tests send single frames too")]
+#[path = "../namespaces/sender.rs"]
+mod sender;
+
+use sender::{Flood, bad_adverts};
+
+/// What else goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Load {
+    None,
+    /// Busy loops, so many for each core.
+    Busy(usize),
+    /// As many bad adverts for the first instance as a thread can send.
+    Flood,
+}
+
+impl Load {
+    fn name(self) -> String {
+        match self {
+            Self::None => "idle".to_owned(),
+            Self::Busy(loops) => format!("{loops} busy loops for each core"),
+            Self::Flood => "a flood of bad adverts".to_owned(),
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Daemon {
@@ -36,16 +62,19 @@ fn main() -> Result<()> {
         "µs after the master-down interval (36.094 ms) from the last advert on the wire: median / p99 / max"
     );
     println!("{:<44} {:>26} {:>26} {:>26}", "", "first advert", "first ARP", "kernel noticed");
-    for (load, busy) in [("idle", 0), ("four busy loops for each core", 4)] {
+    for load in [Load::None, Load::Busy(4), Load::Flood] {
         for (instances, failovers) in [(1, 10), (ALL, 2)] {
             for daemon in [Daemon::Ours, Daemon::Keepalived] {
-                let loops = Loops::start(busy)?;
+                let loops = match load {
+                    Load::Busy(loops) => Loops::start(loops)?,
+                    Load::None | Load::Flood => Loops(Vec::new()),
+                };
                 let mut lateness = Lateness::default();
                 for _ in 0..failovers {
-                    failover(daemon, instances, &mut lateness)?;
+                    failover(daemon, instances, load, &mut lateness)?;
                 }
                 drop(loops);
-                let what = format!("{daemon:?}, {instances} instances, {load}");
+                let what = format!("{daemon:?}, {instances} instances, {}", load.name());
                 let Lateness { advert, announcement, kernel } = lateness;
                 println!("{what:<44} {:>26} {:>26} {:>26}", sums(advert), sums(announcement), sums(kernel));
             }
@@ -85,7 +114,7 @@ fn start(daemon: Daemon, host: &Host, config: &str) -> Result<Process> {
     }
 }
 
-fn failover(daemon: Daemon, instances: u8, lateness: &mut Lateness) -> Result<()> {
+fn failover(daemon: Daemon, instances: u8, load: Load, lateness: &mut Lateness) -> Result<()> {
     let lab = Lab::new()?;
     let (h1, h2, client) = (lab.host("h1", 11)?, lab.host("h2", 12)?, lab.host("client", 13)?);
     let master = start(daemon, &h1, &config(200, instances))?;
@@ -97,13 +126,25 @@ fn failover(daemon: Daemon, instances: u8, lateness: &mut Lateness) -> Result<()
     ensure!(all, "{daemon:?}: {} of {instances} addresses after {PATIENCE:?}", held(&h1));
     let backup = start(daemon, &h2, &config(LOW, instances))?;
     std::thread::sleep(Duration::from_secs(2));
-    let recording = client.record("ip proto 112 or arp")?;
+    let flood = match load {
+        Load::Flood => {
+            let stranger = lab.host("stranger", 14)?;
+            let flood = Flood::start(&stranger, bad_adverts(1, vip(1).into(), h1.address().parse()?))?;
+            Some((flood, stranger))
+        }
+        Load::None | Load::Busy(_) => None,
+    };
+    // Not the flood: tcpdump could not keep up with it.
+    let recording = client.record("(ip proto 112 and not ether src 02:00:00:00:00:66) or arp")?;
     std::thread::sleep(Duration::from_millis(500));
     kill(&h1)?;
     if !eventually(PATIENCE, || held(&h2) == usize::from(instances)) {
         println!("{daemon:?}: {} of {instances} addresses were taken over within {PATIENCE:?}", held(&h2));
     }
     drop(master);
+    if let Some((flood, _stranger)) = flood {
+        flood.stop()?;
+    }
     let down = INTERVAL * 3 + INTERVAL * (256 - LOW) / 256;
     let late =
         |from: Duration, to: Duration| (to.as_secs_f64() - from.as_secs_f64() - down.as_secs_f64()) * 1e6;

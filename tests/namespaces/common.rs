@@ -1,12 +1,8 @@
 //! Configurations and the usual pair of hosts.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use nix::sched::{CloneFlags, setns};
-use vrrp_agent::net::transmit::{Outgoing, Transmitter};
+use anyhow::Result;
 use vrrp_tests::lab::{Capture, Host, Lab, Process};
 
 /// The address that moves.
@@ -108,11 +104,17 @@ pub(crate) const LOW: u8 = 90;
 impl Pair {
     /// Host 1 is master with priority 100, host 2 backup with 90, both settled.
     pub(crate) fn start(options: &[&str]) -> Result<Self> {
+        Self::start_with(options, "")
+    }
+
+    /// The same with more lines in both instances.
+    pub(crate) fn start_with(options: &[&str], more: &str) -> Result<Self> {
+        let config = |priority| Config { more: more.to_owned(), ..Config::priority(priority) }.text();
         let lab = Lab::new()?;
         let (h1, h2, client) = (lab.host("h1", 11)?, lab.host("h2", 12)?, lab.host("client", 13)?);
         let capture = client.capture()?;
-        let master = h1.agent_with(&Config::priority(HIGH).text(), options)?;
-        let backup = h2.agent_with(&Config::priority(LOW).text(), options)?;
+        let master = h1.agent_with(&config(HIGH), options)?;
+        let backup = h2.agent_with(&config(LOW), options)?;
         h1.wait_for_address(VIP, true, PATIENCE)?;
         Ok(Self { master, backup, capture, client, h1, h2, lab })
     }
@@ -145,35 +147,4 @@ pub(crate) fn within(what: &str, bound: Duration, experiment: impl Fn() -> Resul
         figures.push(figure);
     }
     anyhow::bail!("{what}: {figures:?}, all over {bound:?}")
-}
-
-/// Sends frames of our own making from a host's `eth0`.
-#[derive(Debug)]
-pub(crate) struct Sender {
-    namespace: PathBuf,
-    ifindex: u32,
-}
-
-impl Sender {
-    pub(crate) fn of(host: &Host) -> Result<Self> {
-        let ifindex = host.run("cat", &["/sys/class/net/eth0/ifindex"])?.trim().parse()?;
-        Ok(Self { namespace: Path::new("/run/netns").join(host.namespace()), ifindex })
-    }
-
-    /// Takes the calling thread, and no other, into the host's network.
-    pub(crate) fn enter(&self) -> Result<(Transmitter, u32)> {
-        setns(File::open(&self.namespace)?, CloneFlags::CLONE_NEWNET)?;
-        Ok((Transmitter::open()?, self.ifindex))
-    }
-
-    /// Sends a frame, once.
-    pub(crate) fn send(self, frame: &[u8]) -> Result<()> {
-        let send = || {
-            let (transmitter, ifindex) = self.enter()?;
-            let mut failed = None;
-            transmitter.send(&[Outgoing::Frame { ifindex, bytes: frame }], |_, error| failed = Some(error));
-            failed.map_or(Ok(()), |error| Err(error.into()))
-        };
-        std::thread::scope(|scope| scope.spawn(send).join().ok().context("the sender panicked")?)
-    }
 }

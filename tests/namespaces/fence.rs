@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use nix::sys::signal::Signal;
 
-use crate::common::{PATIENCE, Pair, VIP, reaches};
+use crate::common::{Config, HIGH, PATIENCE, Pair, VIP, reaches};
+use crate::sender::{Sender, forged_advert};
 
 /// 3 adverts of 1 s, and room for a busy machine.
 const LEASE: Duration = Duration::from_millis(3200);
@@ -125,5 +126,76 @@ fn a_stalled_master_without_a_rival_goes_on() -> Result<()> {
         pair.client.arping(VIP).is_ok_and(|answers| pair.h1.mac().is_ok_and(|mac| answers == [mac]))
     }));
     assert_eq!(pair.h1.status()?["instances"][0]["became_master"], 1);
+    Ok(())
+}
+
+/// Frames to the hardware address of the virtual router, as from a client that has learned it once for all.
+const VMAC: &str = "00:00:5e:00:01:33";
+
+/// Who answers for the address and who takes what is sent to the virtual router, in each state that a master can be in: its agent
+/// alive, a resignation of somebody's heard, a better master heard, stopped, killed, started again. Never two.
+#[test]
+fn who_answers_and_who_receives_in_each_state() -> Result<()> {
+    let mut pair = Pair::start_with(&[], "use_vmac")?;
+    pair.client.run("ip", &["neigh", "replace", VIP, "lladdr", VMAC, "dev", "eth0", "nud", "permanent"])?;
+    let (h1, h2, client) = (&pair.h1, &pair.h2, &pair.client);
+    let received = |host: &vrrp_tests::lab::Host| -> Result<u64> {
+        Ok(host.status()?["counters"]["vmac_admitted"].as_u64().unwrap_or(0))
+    };
+    let ping = || client.run("ping", &["-c", "1", "-W", "1", VIP]).is_ok();
+    assert!(reaches(h2, 0, "backup"));
+
+    // Alive.
+    assert_eq!(client.arping(VIP)?, [VMAC]);
+    assert!(ping() && received(h1)? > 0 && received(h2)? == 0);
+
+    // Somebody resigns who never was master: nothing changes but that we advertise at once.
+    Sender::of(client)?.send(&forged_advert(0))?;
+    assert_eq!(client.arping(VIP)?, [VMAC]);
+    assert!(ping() && received(h2)? == 0);
+    assert_eq!((h1.state(0), h2.state(0)), ("master".into(), "backup".into()));
+
+    // Somebody better advertises, once: whoever it is answers for itself.
+    let before = received(h1)?;
+    Sender::of(client)?.send(&forged_advert(250))?;
+    assert_eq!(client.arping(VIP)?, [""; 0], "fenced in the kernel");
+    assert!(!ping());
+    assert_eq!((received(h1)?, received(h2)?), (before, 0));
+    assert!(reaches(h1, 0, "master"), "nobody heard it again");
+    assert!(vrrp_tests::lab::eventually(PATIENCE, ping));
+    assert_eq!(client.arping(VIP)?, [VMAC]);
+
+    // Stopped: the lease ends, then the successor has it.
+    assert!(reaches(h2, 0, "backup"));
+    let before = received(h2)?;
+    pair.master.signal(Signal::SIGSTOP)?;
+    std::thread::sleep(LEASE);
+    assert!(client.arping(VIP)?.len() <= 1, "nobody, or the successor already");
+    h2.wait_for_address(VIP, true, PATIENCE)?;
+    assert_eq!(client.arping(VIP)?, [VMAC]);
+    assert!(ping() && received(h2)? > before);
+    pair.master.signal(Signal::SIGCONT)?;
+    h2.wait_for_address(VIP, false, PATIENCE)?;
+    assert!(reaches(h1, 0, "master"));
+    assert_eq!(client.arping(VIP)?, [VMAC]);
+
+    // Killed, and started again before the lease is over.
+    pair.master.signal(Signal::SIGKILL)?;
+    pair.master.wait(PATIENCE)?;
+    assert!(ping(), "the lease lasts");
+    let config = Config { more: "use_vmac".to_owned(), ..Config::priority(HIGH) };
+    let mut again = h1.agent(&config.text())?;
+    assert_eq!(client.arping(VIP)?, [VMAC]);
+    assert!(ping());
+    assert_eq!(h2.state(0), "backup");
+
+    // Killed, and not started again.
+    again.signal(Signal::SIGKILL)?;
+    again.wait(PATIENCE)?;
+    std::thread::sleep(LEASE);
+    assert!(client.arping(VIP)?.len() <= 1, "nobody, or the successor already");
+    h2.wait_for_address(VIP, true, PATIENCE)?;
+    assert_eq!(client.arping(VIP)?, [VMAC]);
+    assert!(ping());
     Ok(())
 }

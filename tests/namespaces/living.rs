@@ -1,20 +1,17 @@
 //! Living with others: tags of VLANs, other XDP programs, jumbo frames, an operator's own program array. The kernel half is put
 //! where there is room for it.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use vrrp_agent::wire::advert::{Body, Repr, V2Auth};
-use vrrp_agent::wire::ethernet::advert_ipv4;
-use vrrp_ebpf::advert::GROUP_V4;
 use vrrp_tests::bpf;
 use vrrp_tests::lab::{Host, eventually, ip, run};
 
-use crate::common::{Config, HIGH, PATIENCE, Pair, Sender, VIP, reaches};
+use crate::common::{Config, HIGH, PATIENCE, Pair, VIP, reaches};
 use crate::restart::WENT_ON;
+use crate::sender::{Sender, forged_advert};
 
 /// Where the kernel half is, as status says.
 fn place(host: &Host) -> Result<String> {
@@ -29,11 +26,7 @@ fn kernel_watches(host: &Host) -> bool {
 
 /// An advert of the test's own virtual router by somebody who ranks higher, with a tag.
 fn tagged_advert(vlan: u8) -> Vec<u8> {
-    let (mac, source) = ([2, 0, 0, 0, 0, 0x66], Ipv4Addr::new(192, 168, 1, 66));
-    let body = Body::V2 { seconds: 1, auth: V2Auth::Pass(*b"1111\0\0\0\0") };
-    let vip: IpAddr = VIP.parse().expect("an address");
-    let repr = Repr { vrid: 51, priority: 250, addresses: vec![vip], body };
-    let mut frame = advert_ipv4(mac, source, &repr.encode(source.into(), GROUP_V4.into()));
+    let mut frame = forged_advert(250);
     frame.splice(12..12, [0x81, 0, 0, vlan]);
     frame
 }

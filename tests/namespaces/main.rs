@@ -19,6 +19,7 @@ mod reference;
 mod restart;
 mod scripts;
 mod sealed;
+mod sender;
 mod service;
 mod shown;
 mod vmac;
