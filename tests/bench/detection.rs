@@ -129,7 +129,9 @@ fn failover(daemon: Daemon, instances: u8, load: Load, lateness: &mut Lateness) 
     let flood = match load {
         Load::Flood => {
             let stranger = lab.host("stranger", 14)?;
-            let flood = Flood::start(&stranger, bad_adverts(1, vip(1).into(), h1.address().parse()?))?;
+            let nobodys = (instances < ALL).then_some(ALL);
+            let flood =
+                Flood::start(&stranger, bad_adverts(1, vip(1).into(), h1.address().parse()?, nobodys))?;
             Some((flood, stranger))
         }
         Load::None | Load::Busy(_) => None,
@@ -154,7 +156,8 @@ fn failover(daemon: Daemon, instances: u8, load: Load, lateness: &mut Lateness) 
         let Some(last) = of(11).next_back() else { continue };
         let Some(first) = of(12).find(|seen| seen.at > last.at) else { continue };
         lateness.advert.push(late(last.at, first.at));
-        let claims = |seen: &&Recorded| seen.announced == Some(vip(vrid)) && seen.at > last.at;
+        // Not one of the old master's: the new one advertises first.
+        let claims = |seen: &&Recorded| seen.announced == Some(vip(vrid)) && seen.at > first.at;
         if let Some(announcement) = seen.iter().find(claims) {
             lateness.announcement.push(late(last.at, announcement.at));
         }

@@ -139,7 +139,7 @@ fn instance(vrid: u8, version: Version, role: Role) -> Instance {
             auth: if version == Version::V2 { Auth::Pass } else { Auth::None },
             password: PASSWORD,
             interval_ns: 1_000_000_000,
-            address: ours,
+            destination: Family::V4.group(),
             cast: Cast::Multicast,
             ttl_min: 255,
             judge: Judge::Kernel,

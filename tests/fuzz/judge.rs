@@ -19,7 +19,10 @@ pub(crate) fn judge(frame: &[u8]) {
                     auth,
                     password: *b"1111\0\0\0\0",
                     interval_ns: 1_000_000_000,
-                    address: Address::v4([10, 0, 0, 2]),
+                    destination: match cast {
+                        Cast::Multicast => carrier.family.group(),
+                        Cast::Unicast => Address::v4([10, 0, 0, 2]),
+                    },
                     cast,
                     ttl_min: 255,
                     judge: Judge::Kernel,

@@ -32,7 +32,7 @@ pub(crate) fn instance(vrid: u8, family: Family, version: Version, password: Opt
             auth: if password.is_some() { Auth::Pass } else { Auth::None },
             password: password.unwrap_or_default(),
             interval_ns: SECOND_NS,
-            address,
+            destination: if vrid == 4 { address } else { family.group() },
             cast: if vrid == 4 { Cast::Unicast } else { Cast::Multicast },
             ttl_min: if vrid == 4 { 64 } else { 255 },
             judge: if vrid == 7 { Judge::Agent } else { Judge::Kernel },

@@ -28,7 +28,8 @@ fn a_flood_of_bad_adverts_changes_nothing() -> Result<()> {
     let woken = || Ok::<_, anyhow::Error>((wake_ups(&master)?, wake_ups(&backup)?));
     let before = woken()?;
     let start = Instant::now();
-    let flood = Flood::start(&client, bad_adverts(VRID, VIP.parse()?, h1.address().parse()?))?;
+    let flood =
+        Flood::start(&client, bad_adverts(VRID, VIP.parse()?, h1.address().parse()?, Some(VRID + 1)))?;
     std::thread::sleep(FLOOD);
     let sent = flood.stop()?;
     let seconds = start.elapsed().as_secs_f64();

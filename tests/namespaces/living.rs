@@ -1,7 +1,7 @@
 //! Living with others: tags of VLANs, other XDP programs, jumbo frames, an operator's own program array. The kernel half is put
 //! where there is room for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -69,7 +69,7 @@ fn in_tc_it_holds_and_fences_and_tells_vlans_apart() -> Result<()> {
 }
 
 /// Pins a program of two instructions to `eth0`, as if it were the operator's.
-fn attach_another(host: &Host, program: &PathBuf) -> Result<()> {
+fn attach_another(host: &Host, program: &Path) -> Result<()> {
     let path = program.display().to_string();
     ip(&["-n", host.namespace(), "link", "set", "dev", "eth0", "xdpgeneric", "pinned", &path]).map(drop)
 }

@@ -16,6 +16,7 @@ mod living;
 mod many;
 mod quiet;
 mod reference;
+mod reload;
 mod restart;
 mod scripts;
 mod sealed;

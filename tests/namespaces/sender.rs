@@ -93,8 +93,9 @@ fn advert(
     advert_ipv4(MAC, source, &message)
 }
 
-/// One of each kind that is not to be believed, or is to be believed and to change nothing.
-pub(crate) fn bad_adverts(vrid: u8, vip: Ipv4Addr, master: Ipv4Addr) -> Vec<Vec<u8>> {
+/// One of each kind that is not to be believed, or is to be believed and to change nothing. `nobodys` is a number that no virtual
+/// router here has.
+pub(crate) fn bad_adverts(vrid: u8, vip: Ipv4Addr, master: Ipv4Addr, nobodys: Option<u8>) -> Vec<Vec<u8>> {
     let router = (vrid, vip);
     let stranger = Ipv4Addr::new(192, 168, 1, 66);
     let with_password = {
@@ -104,20 +105,21 @@ pub(crate) fn bad_adverts(vrid: u8, vip: Ipv4Addr, master: Ipv4Addr) -> Vec<Vec<
     };
     let crossed_a_router = {
         let message = advert(stranger, router, 250, |_| {}).split_off(34);
-        to_group_v4(MAC, &ipv4_packet(stranger, GROUP_V4.into(), 254, &message))
+        to_group_v4(MAC, GROUP_V4.into(), &ipv4_packet(stranger, GROUP_V4.into(), 254, &message))
     };
-    vec![
+    let mut adverts = vec![
         advert(stranger, router, 250, |message| message[offset::CHECKSUM] ^= 1),
         advert(stranger, router, 0, |message| message[offset::CHECKSUM] ^= 1),
         // As if from the master itself, resigning.
         advert(master, router, 0, |message| message[offset::CHECKSUM] ^= 1),
         crossed_a_router,
         with_password,
-        advert(stranger, (vrid ^ 0x80, vip), 250, |_| {}),
         // Valid, and loses.
         advert(stranger, router, 1, |_| {}),
         advert(stranger, router, 250, |message| message.truncate(9)),
-    ]
+    ];
+    adverts.extend(nobodys.map(|vrid| advert(stranger, (vrid, vip), 250, |_| {})));
+    adverts
 }
 
 /// An advert of the virtual router of the tests' usual configuration by a stranger.

@@ -23,13 +23,15 @@ struct Case {
     rules: Rules,
 }
 
+const OURS: Address = Address::v4([10, 0, 0, 2]);
+
 fn rules(version: Version) -> Rules {
     Rules {
         version,
         auth: Auth::None,
         password: [0; 8],
         interval_ns: SECOND_NS,
-        address: Address::v4([10, 0, 0, 2]),
+        destination: Family::V4.group(),
         cast: Cast::Multicast,
         ttl_min: 255,
         judge: Judge::Kernel,
@@ -53,7 +55,8 @@ fn v3_over(family: Family, addresses: usize, checksum: V3Checksum) -> Case {
     let body = Body::V3 { centiseconds: 100, checksum };
     let repr = Repr { vrid: 1, priority: 100, addresses: vec![vip; addresses], body };
     let payload = repr.encode(source, group);
-    Case { family, destination, ttl: 255, payload, rules: rules(Version::V3) }
+    let rules = Rules { destination, ..rules(Version::V3) };
+    Case { family, destination, ttl: 255, payload, rules }
 }
 
 fn v3() -> Case {
@@ -98,9 +101,9 @@ fn unicast_with_checksum_for(destination: [u8; 4]) -> Case {
     let body = Body::V3 { centiseconds: 100, checksum: V3Checksum::PseudoHeader };
     let repr = Repr { vrid: 1, priority: 100, addresses: vec![IpAddr::from([10, 0, 0, 100])], body };
     let mut rules = rules(Version::V3);
-    (rules.cast, rules.ttl_min) = (Cast::Unicast, 0);
+    (rules.cast, rules.destination, rules.ttl_min) = (Cast::Unicast, OURS, 0);
     let payload = repr.encode(SOURCE.into(), destination.into());
-    Case { family: Family::V4, destination: rules.address, ttl: 255, payload, rules }
+    Case { family: Family::V4, destination: rules.destination, ttl: 255, payload, rules }
 }
 
 /// Whether a frame is taken for VRRP at all.
@@ -253,13 +256,13 @@ fn what_is_believed() {
             rule: "a unicast advert is believed at any TTL, by its addressee",
             satisfied: || {
                 let mut case = v2(None);
-                (case.rules.cast, case.rules.ttl_min) = (Cast::Unicast, 0);
-                (case.destination, case.ttl) = (case.rules.address, 3);
+                (case.rules.cast, case.rules.destination, case.rules.ttl_min) = (Cast::Unicast, OURS, 0);
+                (case.destination, case.ttl) = (case.rules.destination, 3);
                 case.believed()
             },
             violated: Some(|| {
                 let mut case = v2(None);
-                (case.rules.cast, case.rules.ttl_min) = (Cast::Unicast, 0);
+                (case.rules.cast, case.rules.destination, case.rules.ttl_min) = (Cast::Unicast, OURS, 0);
                 case.believed()
             }),
         },

@@ -428,7 +428,7 @@ impl Slot {
 
     fn rules(&self) -> Rules {
         Rules {
-            address: self.params.address,
+            destination: Family::V4.group(),
             cast: Cast::Multicast,
             ttl_min: 255,
             judge: Judge::Kernel,

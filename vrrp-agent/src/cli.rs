@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::check::Source;
 use crate::daemon::Choice;
 use crate::dataplane::{ArrayEntry, Hook, Mode};
+use crate::log::{self, Facility, Target};
 
 /// A virtual-IP daemon: VRRP with the urgent half in the kernel, reading keepalived.conf.
 #[derive(Debug, Parser)]
@@ -28,6 +30,26 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Check a configuration file, without touching the system.
+    Check {
+        /// The file.
+        #[command(flatten)]
+        source: SourceArguments,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a configuration file as it is understood, defaults filled in.
+    ShowConfig {
+        /// The file.
+        #[command(flatten)]
+        source: SourceArguments,
+        /// Passwords and keys too.
+        #[arg(long)]
+        secrets: bool,
+    },
+    /// List every keyword of a configuration file: default, unit, range, and what becomes of it here.
+    Keywords,
     /// Let tcpdump see the adverts that the XDP program judges, or hide them from the stack again.
     Adverts {
         /// Show or hide.
@@ -44,9 +66,9 @@ pub enum Visibility {
     Hide,
 }
 
-/// Options of the daemon.
-#[derive(Debug, clap::Args)]
-pub struct DaemonArguments {
+/// A configuration file.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SourceArguments {
     /// Configuration file.
     #[arg(
         short = 'f',
@@ -55,6 +77,29 @@ pub struct DaemonArguments {
         default_value = "/etc/keepalived/keepalived.conf"
     )]
     pub file: PathBuf,
+    /// What `@id` in the file is compared with; the default is the host's name up to the first dot.
+    #[arg(short = 'i', long = "config-id", value_name = "ID")]
+    pub id: Option<String>,
+}
+
+impl SourceArguments {
+    /// What is to be read.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        Source { file: self.file.clone(), id: self.id.clone() }
+    }
+}
+
+/// Options of the daemon.
+#[derive(Debug, clap::Args)]
+pub struct DaemonArguments {
+    /// Configuration file.
+    #[command(flatten)]
+    pub source: SourceArguments,
+    /// Only check the configuration, as keepalived does: 0 if it is right, 5 if not, 6 if it cannot be read. Complaints go to
+    /// FILE, or to the standard error output.
+    #[arg(short = 't', long = "config-test", value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub test: Option<Option<PathBuf>>,
     /// Pid file; the default is in /run/vrrp-agent.
     #[arg(short = 'p', long = "pid", value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
@@ -64,6 +109,18 @@ pub struct DaemonArguments {
     /// Log in more detail.
     #[arg(short = 'D', long = "log-detail")]
     pub log_detail: bool,
+    /// Log to the console, whatever else is said; otherwise to the journal if systemd has started it.
+    #[arg(short = 'l', long = "log-console")]
+    pub log_console: bool,
+    /// Log to syslog, with facility local0 to local7.
+    #[arg(short = 'S', long = "log-facility", value_name = "0-7", value_parser = clap::value_parser!(u8).range(0..=7))]
+    pub log_facility: Option<u8>,
+    /// Log the configuration as it is understood, when it is read.
+    #[arg(short = 'd', long = "dump-conf")]
+    pub dump_conf: bool,
+    /// At the end leave the addresses, and do not resign.
+    #[arg(short = 'V', long = "dont-release-vrrp")]
+    pub keep_addresses: bool,
     /// Which data plane to use.
     #[arg(long, value_enum, default_value = "auto")]
     pub dataplane: DataPlaneArgument,
@@ -81,24 +138,73 @@ pub struct DaemonArguments {
     pub ignored: Ignored,
 }
 
-/// keepalived's options that are accepted: the daemon always stays in the foreground and logs to the console.
+/// keepalived's options that are accepted, so that its service's options can be kept. What they would do is done otherwise, or by
+/// nobody.
 #[derive(Debug, clap::Args)]
 pub struct Ignored {
     /// Stay in the foreground (it always does).
     #[arg(short = 'n', long)]
     dont_fork: bool,
-    /// Log to the console (it always does).
-    #[arg(short = 'l', long)]
-    log_console: bool,
-    /// Dump the configuration (not supported yet).
-    #[arg(short = 'd', long)]
-    dump_conf: bool,
     /// Only VRRP (there is nothing else).
     #[arg(short = 'P', long)]
     vrrp: bool,
-    /// Syslog facility (not supported yet).
-    #[arg(short = 'S', long, value_name = "0-7")]
-    log_facility: Option<u8>,
+    /// Only health checks of virtual servers (there are none).
+    #[arg(short = 'C', long)]
+    check: bool,
+    /// No BFD (there is none).
+    #[arg(short = 'B', long)]
+    no_bfd: bool,
+    /// All subsystems.
+    #[arg(long)]
+    all: bool,
+    /// Log to a file (the log goes to the console, syslog or the journal).
+    #[arg(short = 'g', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    log_file: Option<Option<PathBuf>>,
+    /// Flush that file.
+    #[arg(long)]
+    flush_log_file: bool,
+    /// No syslog (it is used only with -S).
+    #[arg(short = 'G', long)]
+    no_syslog: bool,
+    /// Release virtual servers when stopped (there are none).
+    #[arg(short = 'X', long)]
+    release_vips: bool,
+    /// Keep virtual servers when stopped (there are none).
+    #[arg(short = 'I', long)]
+    dont_release_ipvs: bool,
+    /// Do not start child processes again (there are none).
+    #[arg(short = 'R', long)]
+    dont_respawn: bool,
+    /// Pid file of the VRRP process (there is one process, see -p).
+    #[arg(short = 'r', long, value_name = "FILE")]
+    vrrp_pid: Option<PathBuf>,
+    /// Pid file of the checker process.
+    #[arg(short = 'c', long, value_name = "FILE")]
+    checkers_pid: Option<PathBuf>,
+    /// Pid file of the BFD process.
+    #[arg(short = 'b', long, value_name = "FILE")]
+    bfd_pid: Option<PathBuf>,
+    /// SNMP (see `vrrp-agent status --json`).
+    #[arg(short = 'x', long)]
+    snmp: bool,
+    /// Socket of the SNMP agent.
+    #[arg(short = 'A', long, value_name = "SOCKET")]
+    snmp_agent_socket: Option<String>,
+    /// Umask (`UMask=` of the unit).
+    #[arg(short = 'u', long, value_name = "MASK")]
+    umask: Option<String>,
+    /// Core dumps (`LimitCORE=` of the unit).
+    #[arg(short = 'm', long)]
+    core_dump: bool,
+    /// Pattern of their names.
+    #[arg(short = 'M', long, value_name = "PATTERN", num_args = 0..=1, require_equals = true)]
+    core_dump_pattern: Option<Option<String>>,
+    /// Network namespace (`NetworkNamespacePath=` of the unit, or `ip netns exec`).
+    #[arg(short = 's', long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// Ignore SIGINT.
+    #[arg(long)]
+    ignore_sigint: bool,
 }
 
 impl Ignored {
@@ -106,12 +212,40 @@ impl Ignored {
     #[must_use]
     pub fn given(&self) -> Vec<&'static str> {
         [
-            (self.dump_conf, "-d: dumping the configuration is not supported yet"),
-            (self.log_facility.is_some(), "-S: syslog is not supported yet; the log goes to the console"),
+            (self.check, "-C: there are no virtual servers here; VRRP runs all the same"),
+            (self.log_file.is_some(), "-g: there is no log file; use -S with a syslog that writes one"),
+            (self.dont_release_ipvs, "-I: there are no virtual servers here"),
+            (self.vrrp_pid.is_some(), "-r: there is one process, whose pid file -p names"),
+            (self.checkers_pid.is_some(), "-c: there is one process, whose pid file -p names"),
+            (self.bfd_pid.is_some(), "-b: there is one process, whose pid file -p names"),
+            (
+                self.snmp || self.snmp_agent_socket.is_some(),
+                "-x, -A: there is no SNMP; ask `vrrp-agent status --json`",
+            ),
+            (
+                self.umask.is_some(),
+                "-u: use `UMask=` in the unit; files of this daemon are for its owner alone",
+            ),
+            (self.core_dump || self.core_dump_pattern.is_some(), "-m, -M: use `LimitCORE=` in the unit"),
+            (self.namespace.is_some(), "-s: use `NetworkNamespacePath=` in the unit, or `ip netns exec`"),
+            (self.ignore_sigint, "--ignore-sigint: SIGINT stops the daemon"),
         ]
         .into_iter()
         .filter_map(|(given, what)| given.then_some(what))
         .collect()
+    }
+}
+
+impl DaemonArguments {
+    /// Where the log goes: to syslog if a facility is named, to the journal if systemd has started us, and to the console otherwise
+    /// or if that is asked for.
+    #[must_use]
+    pub fn log_target(&self) -> Target {
+        match (self.log_console, self.log_facility) {
+            (false, Some(number)) => Target::Syslog(Facility::Local(number)),
+            (false, None) if log::journal_is_listening() => Target::Journal,
+            (true, _) | (false, None) => Target::Console,
+        }
     }
 }
 

@@ -29,11 +29,36 @@ pub fn utc() -> Duration {
 /// namespace, `net-INODE` for any other.
 #[must_use]
 pub fn namespace_suffix() -> String {
-    let ours = namespace("self", "net");
-    if ours.is_some() && ours == namespace("1", "net") {
-        return String::new();
-    }
-    ours.map_or_else(|| "net-unknown".to_owned(), |inode| format!("net-{inode}"))
+    let Some(ours) = namespace("self", "net") else { return "net-unknown".to_owned() };
+    let is_host = match namespace("1", "net") {
+        Some(host) => host == ours,
+        // Without CAP_SYS_PTRACE nobody may look at the first process. Any other namespace has a name, as a rule.
+        None => !is_named(ours),
+    };
+    if is_host { String::new() } else { format!("net-{ours}") }
+}
+
+/// Whether `ip netns` has a name for a network namespace.
+fn is_named(inode: u64) -> bool {
+    let names = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    names.filter_map(|name| name.path().metadata().ok()).any(|metadata| metadata.ino() == inode)
+}
+
+/// The host's name up to the first dot.
+#[must_use]
+pub fn short_name() -> String {
+    let name = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.split('.').next().unwrap_or_default().to_owned()
+}
+
+/// A random number of a range.
+#[must_use]
+pub fn random(range: std::ops::RangeInclusive<u32>) -> u32 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // Keyed anew for each, by the system's own randomness.
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    let span = u64::from(range.end() - range.start()) + 1;
+    range.start() + u32::try_from(random % span).unwrap_or(0)
 }
 
 /// Whether a mount made by this process is the host's.

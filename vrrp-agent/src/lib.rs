@@ -1,11 +1,13 @@
 //! A virtual-IP daemon: VRRP with the urgent half in the kernel. See ARCHITECTURE.md for the shape of the whole.
 
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod dataplane;
 pub mod host;
+pub mod log;
 pub mod net;
 pub mod track;
 pub mod vrrp;

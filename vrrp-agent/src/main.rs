@@ -2,25 +2,31 @@
 
 use std::collections::HashSet;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 use clap::Parser as _;
-use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use vrrp_agent::check::{self, Source};
 use vrrp_agent::cli::{Cli, Command, DaemonArguments, Visibility};
-use vrrp_agent::config::{self, Severity};
+use vrrp_agent::config::{self, Config, Reading, Secrets, Severity};
 use vrrp_agent::control;
-use vrrp_agent::daemon::{self, Options};
+use vrrp_agent::daemon::{self, AtEnd, Options};
 use vrrp_agent::dataplane::{bpffs, show_adverts};
+use vrrp_agent::log;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Some(Command::Status { json }) => status(json),
+        Some(Command::Check { source, json }) => return check(&source.source(), json),
+        Some(Command::ShowConfig { source, secrets }) => show_config(&source.source(), secrets),
+        Some(Command::Keywords) => print(&config::markdown()),
         Some(Command::Adverts { visibility }) => adverts(visibility),
-        None => daemon(&cli.daemon),
+        None => match &cli.daemon.test {
+            Some(to) => return test(&cli.daemon.source.source(), to.as_deref()),
+            None => daemon(&cli.daemon),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,11 +47,51 @@ fn status(json: bool) -> anyhow::Result<()> {
     })?;
     let text =
         if json { serde_json::to_string_pretty(&snapshot)? + "\n" } else { control::render(&snapshot) };
+    print(&text)
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
     // A reader that has left, as in `| head`, is not an error.
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+fn check(source: &Source, json: bool) -> ExitCode {
+    let reading = source.read();
+    let said = if json {
+        check::json(&source.file, &reading).map_err(Into::into).and_then(|text| print(&text))
+    } else {
+        check::complain(&reading);
+        print(&(check::summary(&source.file, &reading) + "\n"))
+    };
+    match (said, &reading.config) {
+        (Ok(()), Some(_)) => ExitCode::SUCCESS,
+        (Ok(()), None) | (Err(_), _) => ExitCode::FAILURE,
+    }
+}
+
+/// keepalived's `-t`.
+fn test(source: &Source, to: Option<&Path>) -> ExitCode {
+    let reading = source.read();
+    match to {
+        None => check::complain(&reading),
+        Some(path) => {
+            if let Err(error) = std::fs::write(path, check::render(&reading, false)) {
+                eprintln!("vrrp-agent: {}: {error}", path.display());
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::from(check::exit_code(&reading))
+}
+
+fn show_config(source: &Source, secrets: bool) -> anyhow::Result<()> {
+    let reading = source.read();
+    check::complain(&reading);
+    let config = reading.config.as_ref().with_context(|| check::summary(&source.file, &reading))?;
+    print(&config::show(config, if secrets { Secrets::Shown } else { Secrets::Hidden }))
 }
 
 fn adverts(visibility: Visibility) -> anyhow::Result<()> {
@@ -60,22 +106,31 @@ fn adverts(visibility: Visibility) -> anyhow::Result<()> {
 
 fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
     // What is still to be written is written when this is dropped.
-    let _log = start_log(arguments);
+    let _log = log::start(arguments.log_target(), arguments.log_detail).context("cannot log")?;
     for note in arguments.ignored.given() {
         tracing::warn!("{note}");
     }
-    let text = config::read(&arguments.file)?;
-    let path = arguments.file.display().to_string();
-    let reading = config::parse(&text);
-    for diagnostic in &reading.diagnostics {
-        eprintln!("{}\n", diagnostic.render(&path, &text, std::io::stderr().is_terminal()));
-    }
-    let errors = reading.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
-    let mut config =
-        reading.config.with_context(|| format!("{path}: {errors} errors, nothing was started"))?;
-    if let Some(interface) = &arguments.interface {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (source, interface) = (arguments.source.source(), arguments.interface.clone());
+    let dump = arguments.dump_conf;
+    runtime.block_on(daemon::run(Options {
+        read: Box::new(move || read(&source, interface.as_deref(), dump)),
+        pid_file: arguments.pid_file.clone(),
+        choice: arguments.dataplane.into(),
+        hook: arguments.hook(),
+        at_end: if arguments.keep_addresses { AtEnd::Keep } else { AtEnd::Release },
+    }))
+}
+
+/// Reads the configuration, and says what is to be said of it.
+fn read(source: &Source, interface: Option<&str>, dump: bool) -> anyhow::Result<Config> {
+    let mut reading = source.read();
+    say(&reading);
+    let usable = reading.config.take();
+    let mut config = usable.with_context(|| check::summary(&source.file, &reading))?;
+    if let Some(interface) = interface {
         for instance in &mut config.instances {
-            instance.interface.clone_from(interface);
+            interface.clone_into(&mut instance.interface);
         }
         let vrids: HashSet<u8> = config.instances.iter().map(|instance| instance.vrid).collect();
         ensure!(
@@ -83,35 +138,23 @@ fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
             "--interface {interface}: two instances have one virtual_router_id, and would be on one interface"
         );
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(daemon::run(Options {
-        config,
-        pid_file: arguments.pid_file.clone(),
-        choice: arguments.dataplane.into(),
-        hook: arguments.hook(),
-    }))
+    if dump {
+        config::show(&config, Secrets::Hidden).lines().for_each(|line| tracing::info!("{line}"));
+    }
+    Ok(config)
 }
 
-/// The log is written by a thread of its own, and lines are dropped when it cannot keep up: a terminal or journal that hangs
-/// must not hold up an address.
-fn start_log(arguments: &DaemonArguments) -> WorkerGuard {
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
-    let level = if arguments.log_detail { LevelFilter::DEBUG } else { LevelFilter::INFO };
-    // netlink's crates tell every message at debug level.
-    let quiet =
-        ["netlink_proto=warn", "rtnetlink=warn", "netlink_packet_route=error", "aya=info", "aya_obj=info"];
-    let mut filter = EnvFilter::builder()
-        .with_env_var("VRRP_AGENT_LOG")
-        .with_default_directive(level.into())
-        .from_env_lossy();
-    for directive in quiet {
-        filter = filter.add_directive(directive.parse().expect("a valid directive"));
+/// A daemon's complaints go where its log goes; on a console they look as a compiler's do.
+fn say(reading: &Reading) {
+    if std::io::stderr().is_terminal() {
+        return check::complain(reading);
     }
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(writer)
-        .init();
-    guard
+    for diagnostic in &reading.diagnostics {
+        let text = diagnostic.render(&reading.sources, false);
+        match diagnostic.severity {
+            Severity::Note => tracing::info!("{text}"),
+            Severity::Warning => tracing::warn!("{text}"),
+            Severity::Error => tracing::error!("{text}"),
+        }
+    }
 }

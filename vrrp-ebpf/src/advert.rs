@@ -74,6 +74,17 @@ pub struct Address {
     pub octets: [u8; 16],
 }
 
+impl Family {
+    /// The group that adverts go to unless the file names another (RFC 9568 sections 5.1.1.2 and 5.1.2.2).
+    #[must_use]
+    pub const fn group(self) -> Address {
+        match self {
+            Self::V4 => Address::v4(GROUP_V4),
+            Self::V6 => Address::v6(GROUP_V6),
+        }
+    }
+}
+
 impl Address {
     /// All zero: not known.
     pub const NONE: Self = Self { octets: [0; 16] };
@@ -182,8 +193,8 @@ pub struct Rules {
     pub password: [u8; 8],
     /// Our own advertisement interval in nanoseconds; a version 2 advert with another one is not believed.
     pub interval_ns: u64,
-    /// Our own address, to which unicast adverts come.
-    pub address: Address,
+    /// What adverts are sent to: the group, or our own address where the routers speak to each other by name.
+    pub destination: Address,
     /// Whom the routers speak to.
     pub cast: Cast,
     /// The least TTL or hop limit: 255 for multicast (RFC 9568 section 5.1.1.3), as configured for unicast.
@@ -318,12 +329,7 @@ pub fn accept_summed(
     if u32::from(datagram.ttl) < rules.ttl_min {
         return Err(Reject::Ttl);
     }
-    let expected = match (rules.cast, datagram.family) {
-        (Cast::Multicast, Family::V4) => Address::v4(GROUP_V4),
-        (Cast::Multicast, Family::V6) => Address::v6(GROUP_V6),
-        (Cast::Unicast, _) => rules.address,
-    };
-    if !datagram.destination.same(&expected) {
+    if !datagram.destination.same(&rules.destination) {
         return Err(Reject::Destination);
     }
     if version as u32 != rules.version as u32 {

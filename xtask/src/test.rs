@@ -38,6 +38,10 @@ pub(crate) fn run() -> Result<()> {
         cargo(&["test", "--locked", "--package", "vrrp-tests", "--test", "simulation"])
     })?;
     part("RFC table", &mut || cargo(&["test", "--locked", "--package", "vrrp-tests", "--test", "rfc"]))?;
+    part("configuration beside keepalived", &mut || {
+        let test = ["test", "--locked", "--package", "vrrp-tests", "--test", "config", "--", "--show-output"];
+        cargo(&test)
+    })?;
     part("kernel tests", &mut || {
         let test = ["test", "--locked", "--package", "vrrp-tests", "--test", "kernel", "--", "--show-output"];
         cargo(&test)

@@ -42,7 +42,7 @@ impl Recording {
         ]);
         command.arg(&file).arg(filter);
         let tcpdump = host.spawn(&mut command, "recording")?;
-        anyhow::ensure!(tcpdump.says("listening on", Duration::from_secs(5)), "{}", tcpdump.log());
+        anyhow::ensure!(tcpdump.says("listening on", Duration::from_secs(60)), "{}", tcpdump.log());
         Ok(Self { tcpdump, file })
     }
 

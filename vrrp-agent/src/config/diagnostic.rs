@@ -1,13 +1,22 @@
 //! A complaint about the configuration, shown as rustc shows its own.
 
-use std::ops::Range;
-
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use super::sources::{Sources, Span};
+
+/// Nobody reads more; a hostile file would make millions.
+pub(super) const COMPLAINTS_MAX: usize = 200;
+
+/// A longer piece of a file is not shown, only named.
+const SHOWN_MAX: usize = 8192;
+
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// keepalived would go on, and so do we; the message says with what.
+    /// keepalived says nothing of it; it is different here, or dangerous.
+    Note,
+    /// keepalived would complain and go on, and so do we; the message says with what.
     Warning,
     /// Nothing is started.
     Error,
@@ -20,8 +29,8 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// What is wrong.
     pub message: String,
-    /// Where: bytes of the text.
-    pub span: Range<usize>,
+    /// Where.
+    pub span: Span,
     /// What is wrong with just this.
     pub label: String,
     /// The mend.
@@ -29,12 +38,16 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub(super) fn error(span: Range<usize>, message: impl Into<String>) -> Self {
+    pub(super) fn error(span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Error, message: message.into(), span, label: String::new(), help: None }
     }
 
-    pub(super) fn warning(span: Range<usize>, message: impl Into<String>) -> Self {
+    pub(super) fn warning(span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(span, message) }
+    }
+
+    pub(super) fn note(span: Span, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, ..Self::error(span, message) }
     }
 
     pub(super) fn label(self, label: impl Into<String>) -> Self {
@@ -47,25 +60,70 @@ impl Diagnostic {
 
     /// Line and column, from 1; the column counts characters.
     #[must_use]
-    pub fn position(&self, text: &str) -> (usize, usize) {
-        let before = &text[..self.span.start.min(text.len())];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    pub fn position(&self, sources: &Sources) -> (usize, usize) {
+        sources.position(self.span)
     }
 
     /// The complaint with file, line, column, the line itself and a caret.
     #[must_use]
-    pub fn render(&self, path: &str, text: &str, color: bool) -> String {
+    pub fn render(&self, sources: &Sources, color: bool) -> String {
         let level = match self.severity {
+            Severity::Note => Level::NOTE,
             Severity::Warning => Level::WARNING,
             Severity::Error => Level::ERROR,
         };
-        let annotation = AnnotationKind::Primary.span(self.span.clone()).label(self.label.as_str());
-        let group = level
-            .primary_title(self.message.as_str())
-            .element(Snippet::source(text).path(path).annotation(annotation))
-            .elements(self.help.as_deref().map(|help| Level::HELP.message(help)));
+        let path = sources.path(self.span.file).display().to_string();
+        let (line, column) = self.position(sources);
+        // Only the lines it is about: the renderer would look through the whole file for each complaint.
+        let (shown, first) = sources.lines(self.span);
+        let title = level.primary_title(self.message.as_str());
+        let help = self.help.as_deref().map(|help| Level::HELP.message(help));
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        renderer.render(&[group])
+        if shown.len() > SHOWN_MAX {
+            let place = format!("{path}:{line}:{column} {}", self.label);
+            let group = title.element(Level::NOTE.message(place.trim_end())).elements(help);
+            return renderer.render(&[group]);
+        }
+        let start = self.span.start.saturating_sub(first).min(shown.len());
+        let end = self.span.end.saturating_sub(first).clamp(start, shown.len());
+        let annotation = AnnotationKind::Primary.span(start..end).label(self.label.as_str());
+        let snippet = Snippet::source(shown).line_start(line).path(path.as_str()).annotation(annotation);
+        renderer.render(&[title.element(snippet).elements(help)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::sources::FileId;
+    use super::*;
+
+    fn diagnostic(file: FileId, start: usize, end: usize) -> Diagnostic {
+        Diagnostic::error(Span { file, start, end }, "wrong").label("here").help("mend it")
+    }
+
+    #[test]
+    fn a_complaint_names_its_own_file() {
+        let mut sources = Sources::default();
+        sources.add(Path::new("/etc/main.conf"), "include x\n".to_owned());
+        let other = sources.add(Path::new("/etc/x.conf"), "one\ntwo three\n".to_owned());
+        let rendered = diagnostic(other, 8, 13).render(&sources, false);
+        for part in ["error: wrong", "/etc/x.conf:2:5", "2 | two three", "^^^^^ here", "mend it"] {
+            assert!(rendered.contains(part), "{part}: {rendered}");
+        }
+    }
+
+    #[test]
+    fn any_place_can_be_shown() {
+        let mut sources = Sources::default();
+        let main = sources.add(Path::new("/k"), "é\nx".to_owned() + &"y".repeat(10_000));
+        let empty = sources.add(Path::new("/e"), String::new());
+        for (file, start, end) in
+            [(main, 0, 2), (main, 2, 3), (main, 4, 9), (main, 99_999, 99_999), (empty, 0, 0)]
+        {
+            assert!(diagnostic(file, start, end).render(&sources, true).contains("wrong"));
+        }
+        assert!(diagnostic(main, 4, 9).render(&sources, false).contains("/k:2:2"));
     }
 }

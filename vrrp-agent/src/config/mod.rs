@@ -1,81 +1,78 @@
-//! Reading keepalived.conf: text to statements with their places, statements to a model that cannot be invalid, and
-//! complaints that say where, what and how to mend it.
+//! Reading keepalived.conf: files to lines, lines to statements with their places, statements to a model that cannot
+//! be invalid, and complaints that say where, what and how to mend it.
 
 mod blocks;
+mod definitions;
 mod diagnostic;
+mod files;
+mod include;
+mod keywords;
 mod model;
+mod preprocess;
+mod sequences;
+mod show;
+mod sources;
 mod syntax;
+mod text;
 mod value;
 
 use std::path::Path;
 
+pub use definitions::{Context, Environment};
 pub use diagnostic::{Diagnostic, Severity};
+pub use files::{Disk, Files, Memory, ReadError};
+pub use keywords::markdown;
 pub use model::{
-    Authentication, Config, Group, Hint, HmacKey, HmacKeys, HmacMode, InstanceConfig, Peer, Replay, Script,
-    ScriptIndex, ScriptUser, Sealing, Spacing, Tracked, Vip, Vmac,
+    Authentication, Config, Group, Hint, HmacKey, HmacKeys, HmacMode, InstanceConfig, Peer, PrefixRoute,
+    Replay, Script, ScriptIndex, ScriptUser, Sealing, Spacing, Track, Tracked, Vip, Vmac,
 };
-
-/// No configuration is larger: 255 instances with 20 addresses each are about 200 kB.
-const SIZE_MAX: u64 = 16 * 1024 * 1024;
+pub use show::{Secrets, show};
+pub use sources::{FileId, Sources, Span};
 
 /// What was read, and all that is to be said about it. `config` is there unless a complaint is an error.
 #[derive(Debug)]
 pub struct Reading {
+    /// The files, to show complaints with, and to watch for changes.
+    pub sources: Sources,
     /// The configuration, if it can be run.
     pub config: Option<Config>,
-    /// Complaints, in the order of the file.
+    /// Complaints, by file and place.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Why a file could not be read at all.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The system refused.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Something that is not a text file of reasonable size.
-    #[error("{path}: {what}")]
-    NotText {
-        /// The file.
-        path: String,
-        /// What it is instead.
-        what: &'static str,
-    },
+impl Reading {
+    /// Complaints at least as bad as this.
+    #[must_use]
+    pub fn count(&self, least: Severity) -> usize {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity >= least).count()
+    }
 }
 
-/// Reads the text of a file, if it is a regular file of text and of bounded size.
-///
-/// # Errors
-/// [`ReadError`], with the path.
-pub fn read(path: &Path) -> Result<String, ReadError> {
-    let name = || path.display().to_string();
-    let io = |source| ReadError::Io { path: name(), source };
-    let not_text = |what| ReadError::NotText { path: name(), what };
-    let metadata = std::fs::metadata(path).map_err(io)?;
-    if !metadata.is_file() {
-        return Err(not_text("not a regular file"));
-    }
-    if metadata.len() > SIZE_MAX {
-        return Err(not_text("larger than 16 MiB, which no configuration is"));
-    }
-    let bytes = std::fs::read(path).map_err(io)?;
-    String::from_utf8(bytes).map_err(|_invalid| not_text("not UTF-8 text"))
+/// Reads a configuration from a file and those that it includes. A file that cannot be read is a complaint too.
+#[must_use]
+pub fn load(path: &Path, context: &mut Context, files: &dyn Files) -> Reading {
+    let mut sources = Sources::default();
+    let mut diagnostics = Vec::new();
+    let lines = preprocess::read(path, context, files, &mut sources, &mut diagnostics);
+    // What could not be read to its end would be complained of again for what is missing.
+    let complete = diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error);
+    let statements = syntax::parse(&lines, &mut diagnostics);
+    let config = if complete { Some(blocks::build(&statements, files, &mut diagnostics)) } else { None };
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file, diagnostic.span.start));
+    let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    Reading { sources, config: config.filter(|_| !failed), diagnostics }
 }
 
-/// Reads a configuration from its text.
+/// Reads a configuration from its text, which can include nothing and sees no host: for tests and the fuzzer.
 #[must_use]
 pub fn parse(text: &str) -> Reading {
-    let mut diagnostics = Vec::new();
-    let statements = syntax::parse(text, &mut diagnostics);
-    let config = blocks::build(&statements, &mut diagnostics);
-    diagnostics.sort_by_key(|d| d.span.start);
-    let failed = diagnostics.iter().any(|d| d.severity == Severity::Error);
-    Reading { config: (!failed).then_some(config), diagnostics }
+    let path = "/etc/keepalived/keepalived.conf";
+    let mut context = Context {
+        id: "host".to_owned(),
+        random: Box::new(|range| *range.start()),
+        environment: Box::new(|_name| None),
+    };
+    load(Path::new(path), &mut context, &Memory::new([(path, text)]))
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub struct Spacing {
 pub type ScriptIndex = usize;
 
 /// A `vrrp_script`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
     /// Its name.
     pub name: String,
@@ -200,6 +200,26 @@ pub struct Vip {
     pub broadcast: Option<Ipv4Addr>,
     /// Scope, as `rt_scopes` numbers it.
     pub scope: Option<u8>,
+    /// How many seconds it is preferred as a source; `u32::MAX` is for ever.
+    pub preferred: Option<u32>,
+    /// Whether there is a route to its network.
+    pub prefix_route: Option<PrefixRoute>,
+    /// Whether it is missed when somebody removes it.
+    pub track: Option<Track>,
+}
+
+/// `noprefixroute`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PrefixRoute {
+    /// There is none.
+    No,
+}
+
+/// `no_track`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Track {
+    /// It may go, and its interface too.
+    No,
 }
 
 /// A `vrrp_instance`.
@@ -235,6 +255,8 @@ pub struct InstanceConfig {
     pub source: Option<IpAddr>,
     /// `auth_hmac`.
     pub hmac: Option<HmacKeys>,
+    /// The multicast group of its adverts, of its family (`mcast_dst_ip`, `vrrp_mcast_group4`, `vrrp_mcast_group6`).
+    pub group: IpAddr,
     /// `unicast_peer`; none is multicast.
     pub peers: Vec<Peer>,
     /// Whether only peers are believed (`check_unicast_src`).

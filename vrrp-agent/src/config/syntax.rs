@@ -1,68 +1,74 @@
-//! From text to statements. keepalived's language is made of lines: a statement is a line of words, and only `{` and `}`
-//! split a line. `#` and `!` begin a comment outside quotes.
+//! From lines to statements. keepalived's language is made of lines: a statement is a line of words, and only `{` and
+//! `}` split a line.
 
-use std::ops::Range;
-
-use super::diagnostic::Diagnostic;
+use super::definitions;
+use super::diagnostic::{COMPLAINTS_MAX, Diagnostic};
+use super::sources::Span;
+use super::text::{Text, is_space};
 
 /// No real file nests deeper than four.
 const DEPTH_MAX: usize = 32;
 
+/// 65024 instances, the largest example of keepalived.conf(5), have half as many.
+const WORDS_MAX: usize = 4_000_000;
+
 /// A word, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Word<'t> {
+pub(super) struct Word {
     /// The word without its quotes.
-    pub(super) text: &'t str,
-    /// Where it stands, quotes included.
-    pub(super) span: Range<usize>,
-}
-
-impl Word<'_> {
+    pub(super) text: String,
+    /// Where it stands, quotes included; for a value that was put in, where its name stands.
+    pub(super) span: Span,
     /// Whether it stood in quotes.
-    pub(super) fn quoted(&self) -> bool {
-        self.span.len() > self.text.len()
-    }
+    pub(super) quoted: bool,
 }
 
 /// A line of words, never none, and the block behind it if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Statement<'t> {
-    pub(super) words: Vec<Word<'t>>,
-    pub(super) block: Option<Vec<Statement<'t>>>,
+pub(super) struct Statement {
+    pub(super) words: Vec<Word>,
+    pub(super) block: Option<Vec<Statement>>,
 }
 
-impl<'t> Statement<'t> {
-    pub(super) fn keyword(&self) -> &Word<'t> {
+impl Statement {
+    pub(super) fn keyword(&self) -> &Word {
         &self.words[0]
     }
 
-    pub(super) fn arguments(&self) -> &[Word<'t>] {
+    pub(super) fn arguments(&self) -> &[Word] {
         &self.words[1..]
     }
 
     /// From the first word to the last.
-    pub(super) fn span(&self) -> Range<usize> {
-        self.keyword().span.start..self.words[self.words.len() - 1].span.end
+    pub(super) fn span(&self) -> Span {
+        self.keyword().span.to(self.words[self.words.len() - 1].span)
     }
 }
 
-enum Token<'t> {
-    Word(Word<'t>),
-    Open(usize),
-    Close(usize),
-    EndOfLine,
+enum Token {
+    Word(Word),
+    Open(Span),
+    Close(Span),
+}
+
+/// A block that is not closed yet.
+struct Block {
+    words: Vec<Word>,
+    statements: Vec<Statement>,
+    opened: Span,
 }
 
 /// The blocks that are open, the innermost last, and the line being read.
-struct Open<'t> {
-    blocks: Vec<(Vec<Word<'t>>, Vec<Statement<'t>>, usize)>,
-    outermost: Vec<Statement<'t>>,
-    line: Vec<Word<'t>>,
+#[derive(Default)]
+struct Open {
+    blocks: Vec<Block>,
+    outermost: Vec<Statement>,
+    line: Vec<Word>,
 }
 
-impl<'t> Open<'t> {
-    fn statements(&mut self) -> &mut Vec<Statement<'t>> {
-        self.blocks.last_mut().map_or(&mut self.outermost, |(_, statements, _)| statements)
+impl Open {
+    fn statements(&mut self) -> &mut Vec<Statement> {
+        self.blocks.last_mut().map_or(&mut self.outermost, |block| &mut block.statements)
     }
 
     fn end_line(&mut self) {
@@ -73,7 +79,7 @@ impl<'t> Open<'t> {
     }
 
     /// The words that a `{` belongs to: before it on the line, or the line before it.
-    fn head(&mut self) -> Vec<Word<'t>> {
+    fn head(&mut self) -> Vec<Word> {
         if !self.line.is_empty() {
             return std::mem::take(&mut self.line);
         }
@@ -84,7 +90,7 @@ impl<'t> Open<'t> {
     }
 
     fn close(&mut self) {
-        if let Some((words, statements, _)) = self.blocks.pop()
+        if let Some(Block { words, statements, .. }) = self.blocks.pop()
             && !words.is_empty()
         {
             self.statements().push(Statement { words, block: Some(statements) });
@@ -93,44 +99,60 @@ impl<'t> Open<'t> {
 }
 
 /// Reads all statements. What cannot be read is complained of and skipped.
-pub(super) fn parse<'t>(text: &'t str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Statement<'t>> {
-    let mut open = Open { blocks: Vec::new(), outermost: Vec::new(), line: Vec::new() };
-    for token in tokens(text, diagnostics) {
-        match token {
-            Token::Word(word) => open.line.push(word),
-            Token::EndOfLine => open.end_line(),
-            Token::Open(at) => {
-                let head = open.head();
-                if head.is_empty() {
-                    diagnostics.push(
-                        Diagnostic::error(at..at + 1, "a block without a name")
-                            .label("what does this block belong to?")
-                            .help("write the keyword before the brace, as in `vrrp_instance VI_1 {`"),
-                    );
+pub(super) fn parse(lines: &[Text], diagnostics: &mut Vec<Diagnostic>) -> Vec<Statement> {
+    let mut open = Open::default();
+    let mut words_read = 0;
+    for line in lines {
+        let mut at = 0;
+        while let Some(token) = next_token(line, &mut at, diagnostics) {
+            match token {
+                Token::Word(word) => {
+                    words_read += 1;
+                    if words_read > WORDS_MAX {
+                        let message = format!("more than {WORDS_MAX} words in all");
+                        diagnostics.push(Diagnostic::error(word.span, message));
+                        return Vec::new();
+                    }
+                    open.line.push(word);
                 }
-                if open.blocks.len() == DEPTH_MAX {
-                    let message = format!("blocks are nested deeper than {DEPTH_MAX}");
-                    diagnostics.push(Diagnostic::error(at..at + 1, message));
-                    return Vec::new();
+                Token::Open(at) => {
+                    let words = open.head();
+                    if words.is_empty() {
+                        diagnostics.push(
+                            Diagnostic::error(at, "a block without a name")
+                                .label("what does this block belong to?")
+                                .help("write the keyword before the brace, as in `vrrp_instance VI_1 {`"),
+                        );
+                    }
+                    if open.blocks.len() == DEPTH_MAX {
+                        let message = format!("blocks are nested deeper than {DEPTH_MAX}");
+                        diagnostics.push(Diagnostic::error(at, message));
+                        return Vec::new();
+                    }
+                    open.blocks.push(Block { words, statements: Vec::new(), opened: at });
                 }
-                open.blocks.push((head, Vec::new(), at));
+                Token::Close(at) => {
+                    open.end_line();
+                    if open.blocks.is_empty() {
+                        diagnostics.push(
+                            Diagnostic::warning(at, "a closing brace without an open block")
+                                .help("remove it, or look for the block that was closed too early above"),
+                        );
+                    }
+                    open.close();
+                }
             }
-            Token::Close(at) => {
-                open.end_line();
-                if open.blocks.is_empty() {
-                    diagnostics.push(
-                        Diagnostic::error(at..at + 1, "a closing brace without an open block")
-                            .help("remove it, or look for the block that was closed too early above"),
-                    );
-                }
-                open.close();
+            if diagnostics.len() >= COMPLAINTS_MAX {
+                let message = "too much to complain of: what is below has not been read";
+                diagnostics.push(Diagnostic::error(line.whole(), message));
+                return Vec::new();
             }
         }
+        open.end_line();
     }
-    open.end_line();
-    while let Some((_, _, at)) = open.blocks.last() {
+    while let Some(block) = open.blocks.last() {
         diagnostics.push(
-            Diagnostic::error(*at..at + 1, "a block that is never closed")
+            Diagnostic::warning(block.opened, "a block that is never closed")
                 .label("opened here")
                 .help("add the missing `}`"),
         );
@@ -139,54 +161,171 @@ pub(super) fn parse<'t>(text: &'t str, diagnostics: &mut Vec<Diagnostic>) -> Vec
     open.outermost
 }
 
-fn tokens<'t>(text: &'t str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Token<'t>> {
-    let mut tokens = Vec::new();
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        line_tokens(line, start, &mut tokens, diagnostics);
-        tokens.push(Token::EndOfLine);
-        start += line.len();
-    }
-    tokens
+/// The next word or brace of a line. One at a time: all those of a long line would fill the memory.
+fn next_token(line: &Text, at: &mut usize, diagnostics: &mut Vec<Diagnostic>) -> Option<Token> {
+    let text = line.as_str();
+    let rest = &text[*at..];
+    let start = *at + (rest.len() - rest.trim_start_matches(is_space).len());
+    let (token, end) = match text[start..].chars().next()? {
+        '{' => (Token::Open(line.span(start..start + 1)), start + 1),
+        '}' => (Token::Close(line.span(start..start + 1)), start + 1),
+        '"' => {
+            let inner = start + 1;
+            let close = inner + quoted_length(&text[inner..]);
+            let closed = text[close..].starts_with('"');
+            let end = close + usize::from(closed);
+            let span = line.span(start..end);
+            if !closed {
+                diagnostics.push(
+                    Diagnostic::error(span, "a quoted string that does not end on its line")
+                        .help("add the closing `\"`"),
+                );
+            }
+            (Token::Word(Word { text: text[inner..close].to_owned(), span, quoted: true }), end)
+        }
+        _ => {
+            let end = start + word_length(&text[start..]);
+            let span = line.span(start..end);
+            (Token::Word(Word { text: text[start..end].to_owned(), span, quoted: false }), end)
+        }
+    };
+    *at = end;
+    Some(token)
 }
 
-fn line_tokens<'t>(
-    line: &'t str,
-    start: usize,
-    tokens: &mut Vec<Token<'t>>,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
-    let mut rest = line.char_indices().peekable();
-    while let Some((at, c)) = rest.next() {
-        match c {
-            '#' | '!' => return,
-            '{' => tokens.push(Token::Open(start + at)),
-            '}' => tokens.push(Token::Close(start + at)),
-            c if c.is_whitespace() => {}
-            '"' => {
-                let end = rest.find(|&(_, c)| c == '"' || c == '\n').map_or(line.len(), |(end, _)| end);
-                let closed = line[end..].starts_with('"');
-                if !closed {
-                    diagnostics.push(
-                        Diagnostic::error(
-                            start + at..start + end,
-                            "a quoted string that does not end on its line",
-                        )
-                        .help("add the closing `\"`"),
-                    );
-                }
-                let span = start + at..start + end + usize::from(closed);
-                tokens.push(Token::Word(Word { text: &line[at + 1..end], span }));
+/// How far a quoted string goes. `\"` does not end it; all escapes stay, for who reads commands out of it.
+fn quoted_length(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' if !escaped => return at,
+            _ => escaped = byte == b'\\' && !escaped,
+        }
+    }
+    text.len()
+}
+
+/// How far a word outside quotes goes, one byte at least. The braces of a `${NAME}` that is not defined are part of it.
+fn word_length(text: &str) -> usize {
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        let reference = if c == '$' { definitions::reference(&text[at..], None) } else { None };
+        match (reference, c) {
+            (Some(reference), _) => at += reference.length,
+            (None, '\\') if text[at + 1..].starts_with('"') => at += 2,
+            (None, '{' | '}' | '"') => break,
+            (None, c) if is_space(c) => break,
+            (None, c) => at += c.len_utf8(),
+        }
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sources::FileId;
+    use super::*;
+
+    fn read(text: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
+        let mut lines = Vec::new();
+        let mut start = 0;
+        for line in text.split_inclusive('\n') {
+            lines.push(Text::without_comment(FileId::MAIN, line, start));
+            start += line.len();
+        }
+        let mut diagnostics = Vec::new();
+        (parse(&lines, &mut diagnostics), diagnostics)
+    }
+
+    /// Statements as one line, words in `<…>`.
+    fn shown(statements: &[Statement]) -> String {
+        let mut shown = String::new();
+        for statement in statements {
+            for word in &statement.words {
+                shown += &format!("<{}>", word.text);
             }
-            _ => {
-                let mut end = at + c.len_utf8();
-                while let Some((next, c)) =
-                    rest.next_if(|&(_, c)| !c.is_whitespace() && !matches!(c, '{' | '}' | '"' | '#' | '!'))
-                {
-                    end = next + c.len_utf8();
-                }
-                tokens.push(Token::Word(Word { text: &line[at..end], span: start + at..start + end }));
+            if let Some(block) = &statement.block {
+                shown += &format!("{{{}}}", self::shown(block));
             }
+            shown += ";";
+        }
+        shown
+    }
+
+    /// keepalived 2.2.7, observed with `notification_email` and `-d`.
+    #[test]
+    fn lines_split_into_words() {
+        for (line, words) in [
+            ("\"q r # s\"@x y", "<q r # s><@x><y>;"),
+            ("e\"f g\"h", "<e><f g><h>;"),
+            ("'i j' k", "<'i><j'><k>;"),
+            ("l\\ m", "<l\\><m>;"),
+            ("r\\\\s", "<r\\\\s>;"),
+            ("w$x$ $Y", "<w$x$><$Y>;"),
+            ("\"a\\#b\" \\#", "<a\\#b><#>;"),
+            ("\"\"  x\"\"y", "<><x><><y>;"),
+            ("nbsp\u{a0}y\tz\x0bv\x0cw\r", "<nbsp\u{a0}y><z><v><w>;"),
+        ] {
+            assert_eq!(shown(&read(line).0), words, "{line}");
+        }
+    }
+
+    /// keepalived 2.2.7, observed, but for `${…}`, which it takes apart at the braces.
+    #[test]
+    fn braces_split_a_line() {
+        for (text, statements) in [
+            ("one{two}three", "<one>{<two>;};<three>;"),
+            ("virtual_ipaddress { 10.0.0.1 }", "<virtual_ipaddress>{<10.0.0.1>;};"),
+            ("a\n{\nb c } d 7\n", "<a>{<b><c>;};<d><7>;"),
+            ("a\n\n {\n}\n", "<a>{};"),
+            ("a { b {\nc\n} }\n", "<a>{<b>{<c>;};};"),
+            ("a \"{\" b", "<a><{><b>;"),
+            ("x${UND}y ${_ENV NONE} z", "<x${UND}y><${_ENV NONE}><z>;"),
+        ] {
+            let (read, diagnostics) = read(text);
+            assert_eq!((shown(&read).as_str(), diagnostics.len()), (statements, 0), "{text}");
+        }
+    }
+
+    /// By hand. keepalived does so for the keywords that take a command.
+    #[test]
+    fn an_escaped_quote_ends_no_string() {
+        assert_eq!(shown(&read("script \"a \\\"b c\\\" # d\" e").0), "<script><a \\\"b c\\\" # d><e>;");
+        assert_eq!(shown(&read("a\\\"b c").0), "<a\\\"b><c>;");
+        assert_eq!(shown(&read("\"a\\\\\" b").0), "<a\\\\><b>;");
+    }
+
+    #[test]
+    fn words_and_statements_have_their_places() {
+        let (statements, _) = read("a\n  b \"c d\" é\n");
+        let place = |span: Span| (span.start, span.end);
+        assert_eq!(place(statements[1].span()), (4, 14));
+        assert_eq!(place(statements[1].arguments()[0].span), (6, 11));
+        assert!(statements[1].arguments()[0].quoted && !statements[1].keyword().quoted);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_complained_of() {
+        for (text, start, message) in [
+            ("a\n}\n", 2, "a closing brace without an open block"),
+            ("a {\n b {\n }\n", 2, "a block that is never closed"),
+            (" {\n}\n", 1, "a block without a name"),
+            ("a { } {\n}\n", 6, "a block without a name"),
+            ("a \"b\n", 2, "a quoted string that does not end on its line"),
+        ] {
+            let (_, diagnostics) = read(text);
+            let [diagnostic] = &diagnostics[..] else { panic!("{text}: {diagnostics:?}") };
+            assert_eq!((diagnostic.span.start, diagnostic.message.as_str()), (start, message), "{text}");
+        }
+    }
+
+    /// Neither the stack nor the memory is the configuration's to fill.
+    #[test]
+    fn a_million_braces_are_one_complaint_more() {
+        for text in ["a{".repeat(1_000_000), "}".repeat(1_000_000), "a{\n".repeat(1_000_000)] {
+            let (statements, diagnostics) = read(&text);
+            assert!(statements.is_empty());
+            assert!((1..=COMPLAINTS_MAX + 1).contains(&diagnostics.len()), "{}", diagnostics.len());
         }
     }
 }

@@ -1,30 +1,26 @@
 //! Reading the values of keywords. A bad value is a warning and the default stays, as with keepalived.
 
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
-use super::model::Vip;
+use super::keywords::{self, Block, Value};
+use super::model::{PrefixRoute, Track, Vip};
 use super::syntax::{Statement, Word};
 
 /// The one argument that a keyword needs.
-pub(super) fn argument<'s, 't>(
-    statement: &'s Statement<'t>,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<&'s Word<'t>> {
+pub(super) fn argument<'s>(statement: &'s Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<&'s Word> {
     let keyword = statement.keyword();
     match statement.arguments() {
         [] => {
             let message = format!("`{}` needs a value", keyword.text);
-            diagnostics.push(Diagnostic::warning(keyword.span.clone(), message).label("ignored"));
+            diagnostics.push(Diagnostic::warning(keyword.span, message).label("ignored"));
             None
         }
         [word] => Some(word),
         [word, surplus @ ..] => {
             let message = format!("`{}` takes one value", keyword.text);
-            let span = surplus[0].span.start..statement.span().end;
+            let span = surplus[0].span.to(statement.span());
             diagnostics
                 .push(Diagnostic::warning(span, message).label("ignored; a statement ends with its line"));
             Some(word)
@@ -32,44 +28,79 @@ pub(super) fn argument<'s, 't>(
     }
 }
 
-/// A whole number in a range.
-pub(super) fn number<T>(
-    statement: &Statement<'_>,
-    range: RangeInclusive<T>,
+/// A whole number in the range of its keyword.
+pub(super) fn number<T: TryFrom<u32>>(
+    block: Block,
+    statement: &Statement,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Option<T>
-where
-    T: FromStr + PartialOrd + std::fmt::Display,
-{
+) -> Option<T> {
     let word = argument(statement, diagnostics)?;
-    let value = word.text.parse().ok().filter(|value| range.contains(value));
+    let kind = kind(block, statement);
+    let range = match kind {
+        Value::Number { min, max } | Value::Quantity { min, max, .. } => min..=max,
+        _ => unreachable!("`{}` is read as a number", statement.keyword().text),
+    };
+    let value = word.text.parse::<u32>().ok().filter(|value| range.contains(value));
+    let value = value.and_then(|value| T::try_from(value).ok());
     if value.is_none() {
-        let expected = format!("a whole number from {} to {}", range.start(), range.end());
-        diagnostics.push(bad_value(statement, word, &expected));
+        diagnostics.push(bad_value(statement, word, &kind.describe()));
     }
     value
 }
 
-/// A number of seconds with up to nine decimals, in a range.
+/// A number of seconds with up to nine decimals, in the range of its keyword.
 pub(super) fn seconds(
-    statement: &Statement<'_>,
-    range: RangeInclusive<Duration>,
+    block: Block,
+    statement: &Statement,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Duration> {
     let word = argument(statement, diagnostics)?;
-    let value = parse_seconds(word.text).filter(|value| range.contains(value));
+    let kind = kind(block, statement);
+    let range = match kind {
+        Value::Seconds { min_ns, max_ns } => Duration::from_nanos(min_ns)..=Duration::from_nanos(max_ns),
+        Value::Quantity { min, max, .. } => Duration::from_secs(min.into())..=Duration::from_secs(max.into()),
+        _ => unreachable!("`{}` is read as seconds", statement.keyword().text),
+    };
+    let value = parse_seconds(&word.text).filter(|value| range.contains(value));
     if value.is_none() {
-        let expected =
-            format!("seconds from {} to {}", range.start().as_secs_f64(), range.end().as_secs_f64());
-        diagnostics.push(bad_value(statement, word, &expected));
+        diagnostics.push(bad_value(statement, word, &kind.describe()));
     }
     value
 }
 
+/// Complains of the value of a keyword that is not used, as keepalived would.
+pub(super) fn check(block: Block, statement: &Statement, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(keyword) = keywords::lookup(block, &statement.keyword().text) else { return };
+    match keyword.value {
+        Value::Number { .. } | Value::Quantity { .. } => drop(number::<u32>(block, statement, diagnostics)),
+        Value::Seconds { .. } => drop(seconds(block, statement, diagnostics)),
+        Value::Switch => drop(boolean(statement, diagnostics)),
+        Value::Ip => drop(address(statement, diagnostics)),
+        Value::Nothing
+        | Value::Integer { .. }
+        | Value::Weight { .. }
+        | Value::Text
+        | Value::Command
+        | Value::CommandAs
+        | Value::Choice(_)
+        | Value::Section(_)
+        | Value::Named(_)
+        | Value::Lines(_)
+        | Value::Rest(_) => {}
+    }
+}
+
+/// What the table says of the value of a keyword. Whoever reads one finds it there: a test reads them all.
+fn kind(block: Block, statement: &Statement) -> Value {
+    keywords::lookup(block, &statement.keyword().text)
+        .expect("each keyword that is read stands in the table")
+        .value
+}
+
 /// A switch: nothing is on.
-pub(super) fn boolean(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<bool> {
+pub(super) fn boolean(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<bool> {
     let Some(word) = statement.arguments().first() else { return Some(true) };
-    match word.text {
+    match word.text.as_str() {
         "on" | "true" | "yes" => Some(true),
         "off" | "false" | "no" => Some(false),
         _ => {
@@ -80,7 +111,7 @@ pub(super) fn boolean(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnosti
 }
 
 /// An IP address.
-pub(super) fn address(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<IpAddr> {
+pub(super) fn address(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<IpAddr> {
     let word = argument(statement, diagnostics)?;
     let value = word.text.parse().ok();
     if value.is_none() {
@@ -89,9 +120,9 @@ pub(super) fn address(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnosti
     value
 }
 
-fn bad_value(statement: &Statement<'_>, word: &Word<'_>, expected: &str) -> Diagnostic {
+fn bad_value(statement: &Statement, word: &Word, expected: &str) -> Diagnostic {
     let message = format!("bad value for `{}`", statement.keyword().text);
-    Diagnostic::warning(word.span.clone(), message).label(format!("expected {expected}; the default is used"))
+    Diagnostic::warning(word.span, message).label(format!("expected: {expected}; the default is used"))
 }
 
 /// Decimal seconds, exactly: never through a float.
@@ -104,41 +135,100 @@ fn parse_seconds(text: &str) -> Option<Duration> {
     Some(Duration::new(whole.parse::<u32>().ok()?.into(), nanos))
 }
 
-/// `IP[/LEN] [brd IP|+|-] [dev IF] [label NAME] [scope NAME]`.
-pub(super) fn vip(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Vip> {
+/// `IP[/LEN] [brd IP|+|-] [dev IF] [label NAME] [scope NAME] [preferred_lft N] [noprefixroute] [no_track] [-nodad]`.
+pub(super) fn vip(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<Vip> {
     let word = statement.keyword();
     let (text, prefix) = match word.text.split_once('/') {
         Some((text, prefix)) => (text, Some(prefix)),
-        None => (word.text, None),
+        None => (word.text.as_str(), None),
     };
     let address = text.parse::<IpAddr>().ok();
     let full = if address.is_some_and(|a| a.is_ipv6()) { 128 } else { 32 };
     let prefix = prefix.map_or(Some(full), |prefix| prefix.parse().ok().filter(|p| (1..=full).contains(p)));
     let (Some(address), Some(prefix)) = (address, prefix) else {
         diagnostics.push(
-            Diagnostic::error(word.span.clone(), "not an address")
+            Diagnostic::warning(word.span, "not an address")
+                .label("ignored")
                 .help("write it as `192.0.2.10` or `192.0.2.10/24`"),
         );
         return None;
     };
-    let mut vip = Vip { address, prefix, dev: None, label: None, broadcast: None, scope: None };
-    let mut words = statement.arguments().iter();
+    let mut vip = Vip {
+        address,
+        prefix,
+        dev: None,
+        label: None,
+        broadcast: None,
+        scope: None,
+        preferred: None,
+        prefix_route: None,
+        track: None,
+    };
+    let mut words = statement.arguments().iter().peekable();
     while let Some(word) = words.next() {
-        let mut value = || words.next().map(|word| word.text.to_owned());
-        match word.text {
-            "dev" => vip.dev = value(),
-            "label" => vip.label = value(),
-            "brd" | "broadcast" => vip.broadcast = value().and_then(|text| broadcast(&text, address, prefix)),
-            "scope" => vip.scope = value().and_then(|text| scope(&text)),
-            other => {
-                let message = format!("`{other}` of an address is not supported yet");
-                diagnostics
-                    .push(Diagnostic::warning(word.span.clone(), message).label("ignored from here on"));
-                break;
+        let option = word.text.as_str();
+        let takes_value = matches!(
+            option,
+            "dev" | "label" | "brd" | "broadcast" | "scope" | "peer" | "preferred_lft" | "track_group"
+        );
+        let value = if takes_value { words.next().map(|word| word.text.as_str()) } else { None };
+        if takes_value && value.is_none() {
+            let message = format!("`{option}` of an address needs a value");
+            diagnostics.push(Diagnostic::warning(word.span, message).label("ignored"));
+            break;
+        }
+        let value = value.unwrap_or_default();
+        let understood = match option {
+            "dev" => set(&mut vip.dev, Some(value.to_owned())),
+            "label" => set(&mut vip.label, Some(value.to_owned())),
+            "brd" | "broadcast" => set(&mut vip.broadcast, broadcast(value, address, prefix)),
+            "scope" => set(&mut vip.scope, scope(value)),
+            "preferred_lft" => set(&mut vip.preferred, lifetime(value)),
+            "noprefixroute" => set(&mut vip.prefix_route, Some(PrefixRoute::No)),
+            "no_track" => set(&mut vip.track, Some(Track::No)),
+            // Duplicate detection is off for every virtual address: another router may just have given it up.
+            "-nodad" => true,
+            _ => {
+                unknown_option(word, diagnostics);
+                true
             }
+        };
+        if !understood {
+            let message = format!("bad value `{value}` for `{option}` of an address");
+            diagnostics.push(Diagnostic::warning(word.span, message).label("ignored"));
         }
     }
     Some(vip)
+}
+
+/// Sets an option if there is a value for it.
+fn set<T>(option: &mut Option<T>, value: Option<T>) -> bool {
+    let understood = value.is_some();
+    if understood {
+        *option = value;
+    }
+    understood
+}
+
+/// One that is not read; those behind it are.
+fn unknown_option(word: &Word, diagnostics: &mut Vec<Diagnostic>) {
+    let option = &word.text;
+    diagnostics.push(match keywords::lookup(Block::Address, option) {
+        Some(known) => {
+            Diagnostic::note(word.span, format!("`{option}` of an address has no effect: {}", known.what))
+                .label("ignored")
+        }
+        None => Diagnostic::warning(word.span, format!("unknown option `{option}` of an address"))
+            .label("ignored"),
+    });
+}
+
+/// Seconds, or `forever`.
+fn lifetime(text: &str) -> Option<u32> {
+    match text {
+        "forever" => Some(u32::MAX),
+        text => text.parse().ok(),
+    }
 }
 
 fn broadcast(text: &str, address: IpAddr, prefix: u8) -> Option<std::net::Ipv4Addr> {

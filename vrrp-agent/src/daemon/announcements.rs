@@ -33,6 +33,13 @@ impl Announcements {
         self.queue.retain(|&(of, _)| of != slot);
     }
 
+    /// Another configuration has other slots; what was of one that it has not is not said any more.
+    pub(super) fn renumber(&mut self, spacing: Spacing, number: impl Fn(Slot) -> Option<Slot>) {
+        self.spacing = spacing;
+        let queue = std::mem::take(&mut self.queue).into_iter();
+        self.queue = queue.filter_map(|(slot, announcement)| Some((number(slot)?, announcement))).collect();
+    }
+
     /// What may leave now, in order, `most` at once.
     pub(super) fn take(&mut self, now: Time, most: usize) -> Vec<(Slot, Announcement)> {
         let mut leaving = Vec::new();

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -10,6 +9,7 @@ use nix::sys::eventfd::EventFd;
 use rtnetlink::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+use super::engine::reload::Roster;
 use super::engine::{Command, Effect, Late, Notice};
 use super::status::{explain, state_name};
 use crate::config::{InstanceConfig, Vip};
@@ -23,8 +23,6 @@ use crate::vrrp::State;
 pub(super) struct Engineer {
     pub(super) commands: Sender<Command>,
     pub(super) wake: Arc<EventFd>,
-    /// The instances' names, by slot.
-    pub(super) names: Arc<[String]>,
 }
 
 impl Engineer {
@@ -35,7 +33,7 @@ impl Engineer {
 }
 
 /// An address of an instance, with the interface that it belongs on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Placed {
     pub(super) vip: Vip,
     pub(super) ifindex: u32,
@@ -53,29 +51,47 @@ pub(super) fn place(config: &InstanceConfig, link: &Link, links: &[Link]) -> Vec
 /// What carries out effects.
 pub(super) struct Executor {
     pub(super) handle: Handle,
-    /// The addresses of each instance; another list when its interface is another.
-    placed: RefCell<Vec<Rc<[Placed]>>>,
+    /// What slots mean.
+    roster: RefCell<Roster>,
     engineer: Engineer,
-    /// Told of each instance whose addresses the kernel did not take.
-    refused: UnboundedSender<Slot>,
+    /// Told of each instance whose addresses the kernel did not take, with the generation that its slot is of.
+    refused: UnboundedSender<(u64, Slot)>,
 }
 
 impl Executor {
-    /// With each instance's addresses.
     pub(super) fn new(
         handle: Handle,
-        placed: Vec<Vec<Placed>>,
+        roster: Roster,
         engineer: Engineer,
-        refused: UnboundedSender<Slot>,
+        refused: UnboundedSender<(u64, Slot)>,
     ) -> Self {
-        let executor = Self { handle, placed: RefCell::default(), engineer, refused };
-        executor.place(placed);
-        executor
+        Self { handle, roster: RefCell::new(roster), engineer, refused }
     }
 
-    /// The addresses of each instance are these from now on.
+    /// An interface is another: the addresses of each instance are these from now on.
     pub(super) fn place(&self, placed: Vec<Vec<Placed>>) {
-        self.placed.replace(placed.into_iter().map(Rc::from).collect());
+        self.roster.borrow_mut().placed = placed;
+    }
+
+    /// The name of an instance.
+    pub(super) fn name(&self, slot: Slot) -> String {
+        self.roster.borrow().names.get(slot).cloned().unwrap_or_default()
+    }
+
+    /// The configuration that slots are of.
+    pub(super) fn generation(&self) -> u64 {
+        self.roster.borrow().generation
+    }
+
+    /// Another configuration: what it does not have goes.
+    async fn change_roster(&self, roster: Roster) {
+        let before = self.roster.replace(roster).placed;
+        let now: Vec<Placed> = self.roster.borrow().placed.iter().flatten().cloned().collect();
+        for Placed { vip, ifindex } in before.iter().flatten().filter(|placed| !now.contains(placed)) {
+            if let Err(error) = addresses::remove(&self.handle, *ifindex, vip).await {
+                tracing::error!("{error}");
+            }
+        }
     }
 
     /// Until the engine has ended and everything that it asked for is done. May be left off and taken up again.
@@ -88,13 +104,15 @@ impl Executor {
     async fn carry_out(&self, effect: Effect) {
         match effect {
             Effect::Install { slot, mastership } => {
+                let generation = self.generation();
                 // Whoever listens may have ended.
                 if self.install(slot).await {
-                    let _ended = self.engineer.tell(Command::Installed { slot, mastership });
+                    let _ended = self.engineer.tell(Command::Installed { generation, slot, mastership });
                 } else {
-                    let _ended = self.refused.send(slot);
+                    let _ended = self.refused.send((generation, slot));
                 }
             }
+            Effect::Reloaded(roster) => self.change_roster(roster).await,
             Effect::Withdraw { slot } => {
                 let _told = self.withdraw(slot).await;
             }
@@ -106,18 +124,25 @@ impl Executor {
                     format!(", {noticed}acted on {} µs after the deadline", acted.as_micros())
                 });
                 let (from, to) = (state_name(from).to_uppercase(), state_name(to).to_uppercase());
-                let name = &self.engineer.names[slot];
-                tracing::info!("{name}: {from} -> {to}: {}{late}; priority {priority}", explain(cause));
+                let (instance, why) = (self.name(slot), explain(cause));
+                tracing::info!(
+                    instance,
+                    from,
+                    to,
+                    why,
+                    priority,
+                    "{instance}: {from} -> {to}: {why}{late}; priority {priority}"
+                );
             }
             Effect::Conflict { slot, address, mac } => {
                 let mac: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
-                let (name, mac) = (&self.engineer.names[slot], mac.join(":"));
+                let (name, mac) = (self.name(slot), mac.join(":"));
                 tracing::warn!(
                     "{name}: {address} is claimed by {mac} too; it was answered with our own claim"
                 );
             }
             Effect::Notice { slot, notice, address } => {
-                let name = &self.engineer.names[slot];
+                let name = self.name(slot);
                 let what = match notice {
                     Notice::OtherAddresses => {
                         "advertises other addresses than we do: compare virtual_ipaddress"
@@ -127,21 +152,21 @@ impl Executor {
                 tracing::warn!("{name}: {address} {what}");
             }
             Effect::Failed { slot, doing, error } => {
-                tracing::error!("{}: cannot {doing}: {error}", self.engineer.names[slot]);
+                tracing::error!("{}: cannot {doing}: {error}", self.name(slot));
             }
         }
     }
 
-    fn placed_of(&self, slot: Slot) -> Rc<[Placed]> {
-        Rc::clone(&self.placed.borrow()[slot])
+    fn placed_of(&self, slot: Slot) -> Vec<Placed> {
+        self.roster.borrow().placed.get(slot).cloned().unwrap_or_default()
     }
 
     /// True if all addresses are there.
     async fn install(&self, slot: Slot) -> bool {
         let mut all = true;
-        for Placed { vip, ifindex } in &*self.placed_of(slot) {
+        for Placed { vip, ifindex } in &self.placed_of(slot) {
             if let Err(error) = addresses::add(&self.handle, *ifindex, vip).await {
-                tracing::error!("{}: {error}", self.engineer.names[slot]);
+                tracing::error!("{}: {error}", self.name(slot));
                 all = false;
             }
         }
@@ -151,12 +176,15 @@ impl Executor {
     /// An address is said to be gone. If it is one that an instance holds, and really is, the engine is told; what we took away
     /// ourselves, and have put back since, is nobody's loss.
     pub(super) async fn check_address(&self, ifindex: u32, address: IpAddr) {
-        let is_it = |placed: &Placed| placed.ifindex == ifindex && placed.vip.address == address;
-        let holds = |placed: &Rc<[Placed]>| placed.iter().any(is_it);
-        let Some(slot) = self.placed.borrow().iter().position(holds) else { return };
+        let is_it = |placed: &Placed| {
+            placed.ifindex == ifindex && placed.vip.address == address && placed.vip.track.is_none()
+        };
+        let holds = |placed: &Vec<Placed>| placed.iter().any(is_it);
+        let generation = self.generation();
+        let Some(slot) = self.roster.borrow().placed.iter().position(holds) else { return };
         let there = addresses::list(&self.handle).await;
         if there.is_ok_and(|there| !there.iter().any(|at| at.index == ifindex && at.address == address)) {
-            let _ended = self.engineer.tell(Command::AddressesLost { slot });
+            let _ended = self.engineer.tell(Command::AddressesLost { generation, slot });
         }
     }
 
@@ -164,20 +192,21 @@ impl Executor {
     pub(super) async fn check_addresses(&self) {
         let Ok(there) = addresses::list(&self.handle).await else { return };
         let is_there = |placed: &Placed| {
-            there.iter().any(|at| at.index == placed.ifindex && at.address == placed.vip.address)
+            placed.vip.track.is_some()
+                || there.iter().any(|at| at.index == placed.ifindex && at.address == placed.vip.address)
         };
-        let lists: Vec<Rc<[Placed]>> = self.placed.borrow().clone();
+        let (generation, lists) = (self.generation(), self.roster.borrow().placed.clone());
         for (slot, _) in lists.iter().enumerate().filter(|(_, placed)| !placed.iter().all(is_there)) {
-            let _ended = self.engineer.tell(Command::AddressesLost { slot });
+            let _ended = self.engineer.tell(Command::AddressesLost { generation, slot });
         }
     }
 
     /// True if all addresses are gone.
     pub(super) async fn withdraw(&self, slot: Slot) -> bool {
         let mut all = true;
-        for Placed { vip, ifindex } in &*self.placed_of(slot) {
+        for Placed { vip, ifindex } in &self.placed_of(slot) {
             if let Err(error) = addresses::remove(&self.handle, *ifindex, vip).await {
-                tracing::error!("{}: {error}", self.engineer.names[slot]);
+                tracing::error!("{}: {error}", self.name(slot));
                 all = false;
             }
         }
@@ -193,8 +222,8 @@ impl Executor {
         kept: &[Slot],
     ) -> Result<(), crate::net::NetError> {
         let at = |placed: Placed| (placed.ifindex, placed.vip.address);
-        let kept: Vec<_> = kept.iter().flat_map(|&slot| self.placed_of(slot).to_vec()).map(at).collect();
-        let ours: Vec<_> = self.placed.borrow().iter().flat_map(|placed| placed.to_vec()).map(at).collect();
+        let kept: Vec<_> = kept.iter().flat_map(|&slot| self.placed_of(slot)).map(at).collect();
+        let ours: Vec<_> = self.roster.borrow().placed.iter().flatten().cloned().map(at).collect();
         for installed in addresses::list(&self.handle).await? {
             let place = (installed.index, installed.address);
             if !kept.contains(&place) && (earlier.contains(&place) || ours.contains(&place)) {

@@ -4,6 +4,8 @@
 //! What has arrived is handed in before a deadline that has passed. Nothing in here logs, forks or speaks netlink: what
 //! might block is an [`Effect`], carried out elsewhere.
 
+pub(super) mod reload;
+
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use vrrp_ebpf::abi::{InstanceKey, Role};
 use vrrp_ebpf::advert::{Address, Advert, List, PRIORITY_OWNER, Rules};
+
+use reload::{Reload, Roster};
 
 use super::announcements::Announcements;
 use super::frames::{Frames, Packet};
@@ -41,13 +45,13 @@ const ADVERTS_AT_ONCE: usize = 16;
 /// A failure to send is told at most this often for each instance.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What the rest of the daemon asks of the engine.
-#[derive(Debug)]
+/// What the rest of the daemon asks of the engine. Slots are those of a configuration; what may be overtaken by another says its
+/// generation.
 pub(super) enum Command {
     /// The addresses are on the interface, for the mastership of this number: not the epoch, which may go on while it lasts.
-    Installed { slot: Slot, mastership: u64 },
+    Installed { generation: u64, slot: Slot, mastership: u64 },
     /// An address of the instance is not on the interface.
-    AddressesLost { slot: Slot },
+    AddressesLost { generation: u64, slot: Slot },
     /// Tracking says otherwise than before.
     Health { slot: Slot, health: Health },
     /// An instance's interface is another, or has another hardware address.
@@ -56,6 +60,8 @@ pub(super) enum Command {
     Listen { gone: u32, receiver: Receiver },
     /// Where the kernel half is attached has changed.
     Attached(String),
+    /// Go on with another configuration.
+    Reload(Box<Reload>),
     /// What is the state of things?
     Status(oneshot::Sender<Snapshot>),
     /// Resign, give up the addresses, and end.
@@ -75,6 +81,8 @@ pub(super) enum Effect {
     Conflict { slot: Slot, address: std::net::IpAddr, mac: Mac },
     /// The routers do not agree about what they share.
     Notice { slot: Slot, notice: Notice, address: std::net::IpAddr },
+    /// From here on slots mean this.
+    Reloaded(Roster),
     /// Something failed that the operator should know.
     Failed { slot: Slot, doing: &'static str, error: String },
 }
@@ -177,6 +185,8 @@ pub(super) struct Engine {
     announcements: Announcements,
     next_sweep: Time,
     status: StatusPage,
+    /// Of the configuration.
+    generation: u64,
 }
 
 enum Next {
@@ -222,6 +232,7 @@ impl Engine {
             announcements: Announcements::new(status.config.spacing),
             next_sweep,
             status,
+            generation: 0,
         })
     }
 
@@ -307,15 +318,19 @@ impl Engine {
         loop {
             let now = host::now();
             match self.commands.try_recv() {
-                Ok(Command::Installed { slot, mastership }) => {
-                    if self.routers[slot].machine.statistics().became_master == mastership {
+                Ok(Command::Installed { generation, slot, mastership }) => {
+                    if generation == self.generation
+                        && self.routers[slot].machine.statistics().became_master == mastership
+                    {
                         self.routers[slot].machine.handle_installed(now);
                         self.react(slot, now, None);
                     }
                 }
-                Ok(Command::AddressesLost { slot }) => {
-                    self.routers[slot].machine.handle_addresses_lost(now);
-                    self.react(slot, now, None);
+                Ok(Command::AddressesLost { generation, slot }) => {
+                    if generation == self.generation {
+                        self.routers[slot].machine.handle_addresses_lost(now);
+                        self.react(slot, now, None);
+                    }
                 }
                 Ok(Command::Health { slot, health }) => {
                     let machine = &mut self.routers[slot].machine;
@@ -333,6 +348,7 @@ impl Engine {
                     }
                 }
                 Ok(Command::Attached(attached)) => self.plane.set_description(attached),
+                Ok(Command::Reload(reload)) => self.reload(*reload, now),
                 Ok(Command::Status(reply)) => {
                     // Whoever asked may have left.
                     let _left = reply.send(self.status.snapshot(&self.routers, &self.plane, now));

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::{AUTH_DATA, Cast, GROUP_V4, GROUP_V6, Version};
+use vrrp_ebpf::advert::{AUTH_DATA, Cast, Version};
 
 use crate::config::{Authentication, HmacKey, InstanceConfig, Replay};
 use crate::dataplane::Sequence;
@@ -13,7 +13,7 @@ use crate::net::links::Link;
 use crate::net::transmit::Outgoing;
 use crate::wire::advert::{Body, Repr, V2Auth};
 use crate::wire::ethernet::{
-    Mac, TTL, advert_ipv6, gratuitous_arp, ipv4_packet, to_group_v4, unsolicited_advertisement,
+    Mac, TTL, gratuitous_arp, ipv4_packet, to_group_v4, to_group_v6, unsolicited_advertisement,
 };
 use crate::wire::{ah, trailer};
 
@@ -82,6 +82,7 @@ struct Builder {
     ifindex: u32,
     mac: Mac,
     source: IpAddr,
+    group: IpAddr,
     cast: Cast,
     peers: Vec<IpAddr>,
     ttl: u8,
@@ -184,6 +185,7 @@ impl Frames {
             ifindex: link.index,
             mac: macs.adverts,
             source,
+            group: config.group,
             cast: config.cast(),
             peers: config.peers.iter().map(|peer| peer.address).collect(),
             ttl: config.unicast_ttl,
@@ -222,13 +224,16 @@ impl Builder {
     }
 
     fn to_group(&self, repr: &Repr, stamp: Option<&Stamp<'_>>) -> Packet {
-        let Self { ifindex, mac, source, .. } = *self;
-        let bytes = match source {
-            IpAddr::V4(address) => {
-                let message = message(repr, stamp, source, GROUP_V4.into());
-                to_group_v4(mac, &packet(stamp, address, GROUP_V4.into(), TTL, &message))
+        let Self { ifindex, mac, source, group, .. } = *self;
+        let message = message(repr, stamp, source, group);
+        let bytes = match (source, group) {
+            (IpAddr::V4(source), IpAddr::V4(group)) => {
+                to_group_v4(mac, group, &packet(stamp, source, group, TTL, &message))
             }
-            IpAddr::V6(address) => advert_ipv6(mac, address, &message(repr, stamp, source, GROUP_V6.into())),
+            (IpAddr::V6(source), IpAddr::V6(group)) => to_group_v6(mac, source, group, &message),
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
+                unreachable!("the group is of the instance's family")
+            }
         };
         Packet::Frame { ifindex, bytes: bytes.into() }
     }

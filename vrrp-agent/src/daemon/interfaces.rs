@@ -7,8 +7,8 @@ use super::effects::{Engineer, Executor};
 use super::engine::Command;
 use super::site::{Held, Site};
 use crate::config::Config;
-use crate::dataplane::KernelHalf;
 use crate::dataplane::bpffs::PinDirectory;
+use crate::dataplane::{KernelHalf, VmacEntry};
 use crate::net::changes::Change;
 use crate::net::links::{self, Link};
 use crate::net::receive::Receiver;
@@ -17,7 +17,7 @@ use crate::net::receive::Receiver;
 pub(super) struct Interfaces {
     pub(super) config: Config,
     pub(super) site: Site,
-    kernel: Option<KernelHalf>,
+    pub(super) kernel: Option<KernelHalf>,
     /// As `site.links`.
     states: Vec<InterfaceState>,
 }
@@ -41,6 +41,36 @@ impl Interfaces {
         };
         let states = site.links.iter().enumerate().map(state).collect::<Result<_>>()?;
         Ok(Self { config, site, kernel, states })
+    }
+
+    /// Another configuration meets this host: what is held of an interface is held on, where it is the same.
+    pub(super) fn change(&mut self, config: Config, site: Site, kernel: Option<KernelHalf>) -> Result<()> {
+        let vmacs = kernel.is_some();
+        let mut before: Vec<(Link, Vec<VmacEntry>, InterfaceState)> = Vec::new();
+        for (link, state) in self.site.links.iter().zip(std::mem::take(&mut self.states)) {
+            before.push((link.clone(), self.site.vmacs_on(link, &self.config), state));
+        }
+        for (number, link) in site.links.iter().enumerate() {
+            let same = |(was, entries, _): &(Link, Vec<VmacEntry>, InterfaceState)| {
+                (was.index, was.mac) == (link.index, link.mac)
+                    && entries
+                        .iter()
+                        .map(|entry| entry.mac)
+                        .eq(site.vmacs_on(link, &config).iter().map(|entry| entry.mac))
+            };
+            let held = match before.iter().position(same) {
+                Some(at) => before.swap_remove(at).2.held,
+                None => {
+                    // First let go: what is put back then is what is found next.
+                    before.retain(|(was, ..)| was.index != link.index);
+                    Some(site.hold(number, &config, vmacs)?)
+                }
+            };
+            let state = InterfaceState { running: link.running, settled: true, held, complaint: None };
+            self.states.push(state);
+        }
+        (self.config, self.site, self.kernel) = (config, site, kernel);
+        Ok(())
     }
 
     /// Where the kernel half is pinned, if there is one.

@@ -8,6 +8,9 @@ mod frames;
 mod interfaces;
 mod locks;
 mod plane;
+mod reload;
+mod scripts;
+mod service;
 mod site;
 mod status;
 
@@ -20,8 +23,7 @@ use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use vrrp_ebpf::abi::INSTANCES_MAX;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::config::Config;
 use crate::control;
@@ -29,11 +31,14 @@ use crate::dataplane::Hook;
 use crate::host::{self, Capability};
 use crate::net::changes::{self, Change};
 use crate::net::links;
-use crate::track::{ScriptState, Tracker, script};
+use crate::track::Tracker;
 use effects::{Engineer, Executor};
+use engine::reload::Roster;
 use engine::{Command, Engine};
 use interfaces::Interfaces;
 use locks::PidFile;
+use scripts::Scripts;
+use service::Dump;
 use site::Site;
 use status::StatusPage;
 
@@ -48,17 +53,30 @@ pub enum Choice {
     Socket,
 }
 
+/// What becomes of the addresses when the daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtEnd {
+    /// Given up, with a resignation.
+    Release,
+    /// Left where they are, without one (`-V`): with the kernel half they are answered for as long as the lease lasts.
+    Keep,
+}
+
+/// Reads the configuration, and says what is to be said of it.
+pub type Read = Box<dyn Fn() -> anyhow::Result<Config>>;
+
 /// What the command line says.
-#[derive(Clone, Debug)]
 pub struct Options {
-    /// The configuration, read and valid.
-    pub config: Config,
+    /// Reads the configuration: at the start, and again when asked to reload.
+    pub read: Read,
     /// Pid file; the default is in the runtime directory.
     pub pid_file: Option<PathBuf>,
     /// Data plane.
     pub choice: Choice,
     /// Where the kernel half is put.
     pub hook: Hook,
+    /// What becomes of the addresses at the end.
+    pub at_end: AtEnd,
 }
 
 /// Runs until SIGTERM or SIGINT. Must be called in a tokio runtime of one thread.
@@ -66,11 +84,10 @@ pub struct Options {
 /// # Errors
 /// Whatever stands in the way of starting, with what to do about it; nothing is left half installed.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let Options { mut config, pid_file, choice, hook } = options;
+    let Options { read, pid_file, choice, hook, at_end } = options;
+    let mut config = read()?;
     check_capabilities()?;
-    if config.instances.len() > INSTANCES_MAX {
-        bail!("{} instances are more than the {INSTANCES_MAX} that one agent runs", config.instances.len());
-    }
+    reload::check_size(&config)?;
     let runtime_directory = host::make_runtime_directory().context("cannot make the runtime directory")?;
     let pid_file = pid_file.unwrap_or_else(|| runtime_directory.join("agent.pid"));
     let pid_file = PidFile::acquire(&pid_file)?;
@@ -81,16 +98,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut signals = Signals::register()?;
     let host_changes = changes::stream()?;
     let netlink = links::connect()?;
-    let site = Site::look(&netlink, &mut config).await?;
+    let site = Site::look(&netlink, &mut config, &[]).await?;
     let (commands, command_queue) = mpsc::channel();
     let wake =
         EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).context("make an eventfd")?;
     let wake = Arc::new(wake);
-    let names: Arc<[String]> = config.instances.iter().map(|instance| instance.name.clone()).collect();
-    let engineer = Engineer { commands, wake: Arc::clone(&wake), names };
+    let engineer = Engineer { commands, wake: Arc::clone(&wake) };
     let (refused, refusals) = unbounded_channel();
-    let placed = site.placed(&config);
-    let executor = Executor::new(netlink, placed, engineer.clone(), refused);
+    let names = config.instances.iter().map(|instance| instance.name.clone()).collect();
+    let roster = Roster { generation: 0, names, placed: site.placed(&config) };
+    let executor = Executor::new(netlink, roster, engineer.clone(), refused);
     let plane::Opened { plane, kernel, pasts } =
         plane::open(&config, &site, &executor, choice, &hook).await?;
     let mut interfaces = Interfaces::new(config, site, kernel)?;
@@ -114,22 +131,34 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let engine = Engine::new(routers, plane, command_queue, effects, wake, status)?;
     let thread = std::thread::Builder::new().name("vrrp".to_owned()).spawn(move || engine.run())?;
 
-    let news = News { scripts: start_scripts(config), host: host_changes, refusals };
+    let mut scripts = Scripts::new();
+    scripts.run(config);
+    let (request, requests) = unbounded_channel();
+    let news = News { scripts, host: host_changes, refusals, requests };
     let control_path = control::path();
+    service::ready();
     let outcome = tokio::select! {
         () = executor.run(&mut effect_queue) => Ok(()),
-        () = supervise(&engineer, &mut tracker, &mut interfaces, &executor, news) => Ok(()),
-        () = signals.asked_to_stop() => Ok(()),
+        () = supervise(&engineer, &mut tracker, &mut interfaces, &executor, &read, news) => Ok(()),
+        () = signals.asked_to_stop(&request) => Ok(()),
         result = control::serve(&control_path, async || ask(&engineer).await) => {
             result.with_context(|| format!("control socket {}", control_path.display()))
         }
     };
     // Whatever has ended, the rest is the same: resign, give up the addresses, and only then take the fence down.
     tracing::info!("stopping");
+    service::stopping();
+    if at_end == AtEnd::Keep {
+        tracing::warn!("the addresses are left where they are");
+        let _gone = std::fs::remove_file(&control_path);
+        outcome?;
+        // As if killed, on purpose: the kernel half goes on.
+        std::process::exit(0);
+    }
     let _ended = engineer.tell(Command::Stop);
     tokio::select! {
         () = executor.run(&mut effect_queue) => {}
-        () = signals.asked_to_stop() => tracing::warn!("asked to stop again: not waiting for the engine"),
+        () = signals.asked_to_stop(&request) => tracing::warn!("asked to stop again: not waiting for the engine"),
     }
     let mut all_gone = true;
     for slot in 0..interfaces.site.len() {
@@ -153,11 +182,19 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         Err(_panic) => bail!("the protocol thread panicked; the addresses were removed"),
     }
     tracing::info!("stopped");
+    service::remove_dumps();
     // The directory goes with the last file in it.
     drop(namespace);
     drop(pid_file);
     let _not_empty = std::fs::remove_dir(&runtime_directory);
     Ok(())
+}
+
+/// What a signal asks for while the daemon goes on.
+#[derive(Clone, Copy, Debug)]
+enum Request {
+    Reload,
+    Dump(Dump),
 }
 
 /// The signals of a daemon.
@@ -181,16 +218,20 @@ impl Signals {
     }
 
     /// Until SIGTERM or SIGINT; the others are answered.
-    async fn asked_to_stop(&mut self) {
+    async fn asked_to_stop(&mut self, requests: &UnboundedSender<Request>) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP: reload is not supported yet; restart to read the file again");
+                    let _ending = requests.send(Request::Reload);
                 }
-                _ = self.dump_data.recv() => tracing::warn!("SIGUSR1: use `vrrp-agent status --json`"),
-                _ = self.dump_statistics.recv() => tracing::warn!("SIGUSR2: use `vrrp-agent status --json`"),
+                _ = self.dump_data.recv() => {
+                    let _ending = requests.send(Request::Dump(Dump::Data));
+                }
+                _ = self.dump_statistics.recv() => {
+                    let _ending = requests.send(Request::Dump(Dump::Statistics));
+                }
             }
         }
     }
@@ -208,27 +249,12 @@ fn check_capabilities() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start_scripts(config: &Config) -> UnboundedReceiver<(usize, ScriptState)> {
-    let (reports, queue) = unbounded_channel();
-    for (index, script) in config.scripts.iter().enumerate() {
-        let used = config.instances.iter().any(|i| i.tracked.iter().any(|tracked| tracked.script == index));
-        if !used {
-            continue;
-        }
-        let (reports, name) = (reports.clone(), script.name.clone());
-        tokio::spawn(script::run(script.clone(), move |state| {
-            tracing::info!("script {name} is now {state:?}");
-            let _ending = reports.send((index, state));
-        }));
-    }
-    queue
-}
-
 /// What happens on the host.
 struct News<L> {
-    scripts: UnboundedReceiver<(usize, ScriptState)>,
+    scripts: Scripts,
     host: L,
-    refusals: UnboundedReceiver<usize>,
+    refusals: UnboundedReceiver<(u64, usize)>,
+    requests: UnboundedReceiver<Request>,
 }
 
 /// An instance whose addresses the kernel refused tries again after this long.
@@ -240,14 +266,15 @@ async fn supervise(
     tracker: &mut Tracker,
     interfaces: &mut Interfaces,
     executor: &Executor,
+    read: &Read,
     news: News<impl futures_util::Stream<Item = Change>>,
 ) {
-    let News { mut scripts, host: changes, mut refusals } = news;
+    let News { mut scripts, host: changes, mut refusals, mut requests } = news;
     let mut changes = std::pin::pin!(changes);
     let (over, mut pauses_over) = unbounded_channel();
     loop {
         tokio::select! {
-            Some((script, state)) = scripts.recv() => tracker.set_script(script, state),
+            (script, state) = scripts.changed() => tracker.set_script(script, state),
             Some(change) = changes.next() => {
                 if interfaces.note(&change) {
                     // Who has lost an interface hears of that before it hears of another.
@@ -260,16 +287,42 @@ async fn supervise(
                     Change::Link { .. } | Change::LinkGone { .. } | Change::AddressNew { .. } => {}
                 }
             }
-            Some(slot) = refusals.recv() => {
-                tracing::error!("{}: in fault until its addresses are tried again", engineer.names[slot]);
-                tracker.set_addresses(slot, false);
+            Some((generation, slot)) = refusals.recv() => {
+                if generation == executor.generation() {
+                    tracing::error!("{}: in fault until its addresses are tried again", executor.name(slot));
+                    tracker.set_addresses(slot, false);
+                }
                 let over = over.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(REFUSAL_PAUSE).await;
-                    let _ending = over.send(slot);
+                    let _ending = over.send(());
                 });
             }
-            Some(slot) = pauses_over.recv() => tracker.set_addresses(slot, true),
+            // Whoever is tried too early is refused again.
+            Some(()) = pauses_over.recv() => {
+                (0..interfaces.site.len()).for_each(|slot| tracker.set_addresses(slot, true));
+            }
+            Some(request) = requests.recv() => match request {
+                Request::Dump(dump) => {
+                    if let Some(snapshot) = ask(engineer).await {
+                        service::write_dump(dump, &interfaces.config, &snapshot);
+                    }
+                }
+                Request::Reload => {
+                    tracing::info!("reading the configuration again");
+                    service::reloading();
+                    let result = match read() {
+                        Ok(config) => {
+                            reload::reload(config, interfaces, tracker, &mut scripts, executor, engineer).await
+                        }
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = result {
+                        tracing::error!("not reloaded: {error:#}");
+                    }
+                    service::ready();
+                }
+            },
             else => return,
         }
         tell_health(engineer, tracker, interfaces);

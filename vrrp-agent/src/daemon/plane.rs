@@ -6,8 +6,9 @@ use super::Choice;
 use super::effects::Executor;
 use super::site::Site;
 use crate::config::Config;
+use crate::dataplane::bpffs::PinDirectory;
 use crate::dataplane::{
-    Blueprint, DataPlane, EbpfPlane, Hook, KernelHalf, Legacy, Slot, SocketPlane, bpffs, legacy,
+    Blueprint, DataPlane, EbpfPlane, Hook, KernelHalf, Legacy, Maps, Slot, SocketPlane, bpffs, legacy,
 };
 use crate::host::{self, Capability};
 use crate::vrrp::{Past, Spell};
@@ -34,7 +35,7 @@ pub(super) async fn open(
     let earlier = left_behind.as_ref().map(legacy::addresses).unwrap_or_default();
     if let (Some(pins), Choice::Auto | Choice::Ebpf) = (&left_behind, choice) {
         match Legacy::look(pins, &site.keys(config)) {
-            Legacy::Usable(pasts) => match open_kernel(config, site, hook, true) {
+            Legacy::Usable(pasts) => match open_kernel(config, site, hook, Maps::Adopted) {
                 Ok((plane, half)) => {
                     executor.remove_leftovers(&earlier, &holding(&pasts)).await?;
                     tracing::info!("going on with the programs and maps of an earlier run");
@@ -53,17 +54,14 @@ pub(super) async fn open(
         pins.remove();
     }
     let sockets = || {
-        for instance in config.instances.iter().filter(|i| i.vmac.is_some() || !i.accept) {
-            let what = if instance.accept { "use_vmac" } else { "no_accept" };
-            tracing::warn!("{}: {what} needs the kernel half and has no effect", instance.name);
-        }
+        warn_of_sockets(config);
         let plane = DataPlane::Socket(Box::new(SocketPlane::open(&site.links, site.judges(config))?));
         Ok(Opened { plane, kernel: None, pasts: Vec::new() })
     };
     if choice == Choice::Socket {
         return sockets();
     }
-    match open_kernel(config, site, hook, false) {
+    match open_kernel(config, site, hook, Maps::New) {
         Ok((plane, half)) => {
             let plane = DataPlane::Ebpf(Box::new(plane));
             Ok(Opened { plane, kernel: Some(half), pasts: Vec::new() })
@@ -87,11 +85,38 @@ fn holding(pasts: &[Past]) -> Vec<Slot> {
     (0..pasts.len()).filter(|&slot| holds(&pasts[slot])).collect()
 }
 
+/// A second data plane of the kind of the first, for another configuration: it hears nothing until its kernel half is published.
+/// Sockets hear at once.
+pub(super) fn open_beside(
+    config: &Config,
+    site: &Site,
+    kernel: Option<&KernelHalf>,
+) -> anyhow::Result<(DataPlane, Option<KernelHalf>)> {
+    match kernel {
+        None => {
+            warn_of_sockets(config);
+            let plane = SocketPlane::open(&site.links, site.judges(config))?;
+            Ok((DataPlane::Socket(Box::new(plane)), None))
+        }
+        Some(kernel) => {
+            let (plane, half) = load_kernel(config, site, kernel.hook(), kernel.pins(), Maps::Beside)?;
+            Ok((DataPlane::Ebpf(Box::new(plane)), Some(half)))
+        }
+    }
+}
+
+fn warn_of_sockets(config: &Config) {
+    for instance in config.instances.iter().filter(|i| i.vmac.is_some() || !i.accept) {
+        let what = if instance.accept { "use_vmac" } else { "no_accept" };
+        tracing::warn!("{}: {what} needs the kernel half and has no effect", instance.name);
+    }
+}
+
 fn open_kernel(
     config: &Config,
     site: &Site,
     hook: &Hook,
-    adopt: bool,
+    maps: Maps,
 ) -> anyhow::Result<(EbpfPlane, KernelHalf)> {
     if !Capability::Bpf.held() {
         bail!("{} is missing", Capability::Bpf.name());
@@ -104,6 +129,16 @@ fn open_kernel(
             pins.path.display()
         );
     }
+    load_kernel(config, site, hook, &pins, maps)
+}
+
+fn load_kernel(
+    config: &Config,
+    site: &Site,
+    hook: &Hook,
+    pins: &PinDirectory,
+    maps: Maps,
+) -> anyhow::Result<(EbpfPlane, KernelHalf)> {
     let listener = SocketPlane::open(site.links_judged_here(config), site.judges(config))?;
     let keys = site.keys(config);
     let blueprint = Blueprint {
@@ -112,11 +147,14 @@ fn open_kernel(
         vips: site.vips(config),
         vmacs: site.vmacs(config),
         hook: hook.clone(),
-        adopt,
+        maps,
     };
-    let mut half = KernelHalf::load(&blueprint, &pins)?;
+    let mut half = KernelHalf::load(&blueprint, pins)?;
     log_messages(&mut half);
-    let plane = EbpfPlane::new(&mut half, keys.len(), listener).inspect_err(|_| half.pins().remove())?;
+    let plane = EbpfPlane::new(&mut half, keys.len(), listener).inspect_err(|_| match maps {
+        Maps::New | Maps::Adopted => half.pins().remove(),
+        Maps::Beside => half.pins().beside().remove(),
+    })?;
     Ok((plane, half))
 }
 
@@ -130,12 +168,13 @@ fn log_messages(half: &mut KernelHalf) {
     });
     match logger {
         Ok(mut logger) => {
-            tokio::spawn(async move {
+            let task = tokio::spawn(async move {
                 while let Ok(mut ready) = logger.readable_mut().await {
                     ready.get_inner_mut().flush();
                     ready.clear_ready();
                 }
             });
+            half.end_with_it(task);
         }
         Err(error) => tracing::warn!("messages of the XDP program are not logged: {error}"),
     }

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use vrrp_ebpf::abi::InstanceKey;
-use vrrp_ebpf::advert::{AUTH_DATA, Auth, Cast, Family, HEADER, Judge as JudgedBy, Rules, Version, list_sum};
+use vrrp_ebpf::advert::{
+    AUTH_DATA, Auth, Cast, Family, GROUP_V4, GROUP_V6, HEADER, Judge as JudgedBy, Rules, Version, list_sum,
+};
 use vrrp_ebpf::election::Takeover;
 use vrrp_ebpf::nd::IPV6_HEADER;
 
@@ -44,8 +46,13 @@ pub(super) struct Held {
 }
 
 impl Site {
-    /// Looks at the host. Addresses that do not fit in an advert here become excluded ones, as with keepalived.
-    pub(super) async fn look(netlink: &rtnetlink::Handle, config: &mut Config) -> Result<Self, NetError> {
+    /// Looks at the host. Addresses that do not fit in an advert here become excluded ones, as with keepalived. `others` are virtual
+    /// addresses too, which may be on an interface and are nobody's own.
+    pub(super) async fn look(
+        netlink: &rtnetlink::Handle,
+        config: &mut Config,
+        others: &[IpAddr],
+    ) -> Result<Self, NetError> {
         let mut names: Vec<String> = Vec::new();
         let of_instance = |instance: &InstanceConfig| {
             let devs = instance.addresses().filter_map(|vip| vip.dev.clone());
@@ -67,13 +74,20 @@ impl Site {
         for (instance, &link) in config.instances.iter_mut().zip(&link_of) {
             fit(instance, &links[link]);
         }
-        let virtual_addresses = virtual_addresses(config);
+        let virtual_addresses = [&virtual_addresses(config), others].concat();
         for (instance, &link) in config.instances.iter().zip(&link_of) {
             sources.push(source(instance, &links[link], &virtual_addresses)?);
         }
         let first = first_sequence();
         let sequences = config.instances.iter().map(|_| Sequence::new(first)).collect();
         Ok(Self { links, link_of, uses, sources, sequences })
+    }
+
+    /// The sequences of AH go on in those instances that an earlier site had too: pairs of slots there and here.
+    pub(super) fn inherit(&mut self, earlier: &Self, slots: impl Iterator<Item = (usize, usize)>) {
+        for (there, here) in slots {
+            self.sequences[here] = earlier.sequences[there].clone();
+        }
     }
 
     /// An interface is another than before, or has another hardware address. Nothing changes if it cannot be used yet.
@@ -110,15 +124,29 @@ impl Site {
         self.uses[slot].iter().copied()
     }
 
+    /// The groups that adverts come to on an interface.
+    fn groups_on(&self, number: usize, config: &Config) -> Vec<IpAddr> {
+        let mut groups = vec![GROUP_V4.into(), GROUP_V6.into()];
+        for (instance, _) in config.instances.iter().zip(&self.link_of).filter(|(_, link)| **link == number) {
+            if !groups.contains(&instance.group) {
+                groups.push(instance.group);
+            }
+        }
+        groups
+    }
+
     /// Has the network card and the stack treat an interface as VRRP needs it, for as long as what is returned lives. `vmacs`
     /// says whether the data plane can receive for virtual hardware addresses.
     pub(super) fn hold(&self, number: usize, config: &Config, vmacs: bool) -> Result<Held, NetError> {
         let link = &self.links[number];
-        let mut held = Held { _memberships: vec![Membership::join(link)?], _quiet: None };
+        let mut held = Held {
+            _memberships: vec![Membership::join(link, &self.groups_on(number, config))?],
+            _quiet: None,
+        };
         if !vmacs {
             return Ok(held);
         }
-        for vmac in self.vmacs(config).iter().filter(|vmac| vmac.ifindex == link.index) {
+        for vmac in &self.vmacs_on(link, config) {
             // Network cards learn it while the virtual router is still backup: it may take them a second.
             held._memberships.push(Membership::receive_for(link, vmac.mac)?);
         }
@@ -155,6 +183,11 @@ impl Site {
             VmacEntry { slot, ifindex: link.index, mac: instance.virtual_mac(), own: link.mac }
         };
         with.map(entry).collect()
+    }
+
+    /// The virtual routers' hardware addresses on one interface.
+    pub(super) fn vmacs_on(&self, link: &Link, config: &Config) -> Vec<VmacEntry> {
+        self.vmacs(config).into_iter().filter(|vmac| vmac.ifindex == link.index).collect()
     }
 
     /// What the wire calls each instance.
@@ -230,7 +263,7 @@ impl Site {
     }
 }
 
-fn virtual_addresses(config: &Config) -> Vec<IpAddr> {
+pub(super) fn virtual_addresses(config: &Config) -> Vec<IpAddr> {
     config.instances.iter().flat_map(InstanceConfig::addresses).map(|vip| vip.address).collect()
 }
 
@@ -315,7 +348,10 @@ fn rules(instance: &InstanceConfig, source: IpAddr) -> Rules {
         auth,
         password,
         interval_ns: u64::try_from(instance.interval.as_nanos()).expect("read as at most 255 seconds"),
-        address: address(source),
+        destination: match cast {
+            Cast::Multicast => address(instance.group),
+            Cast::Unicast => address(source),
+        },
         cast,
         ttl_min: match cast {
             Cast::Multicast => 255,

@@ -175,14 +175,14 @@ fn replace(
             let Some(earlier) = XdpLink::try_from(pinned).ok().filter(|_| modes.contains(&mode)) else {
                 return Ok(None);
             };
-            let program = xdp(ebpf, pins, buffers)?;
+            let program = xdp(ebpf, buffers)?;
             let replaced = program.attach_to_link(earlier).and_then(|id| program.take_link(id));
             // It is pinned; what goes here is a descriptor.
             Ok(replaced.map(|_pinned| mode).ok())
         }
         Ok(LinkType::Tcx) if modes.contains(&Mode::Tcx) => {
             let Ok(earlier) = SchedClassifierLink::try_from(pinned) else { return Ok(None) };
-            let program = classifier(ebpf, pins)?;
+            let program = classifier(ebpf)?;
             // The kernel refuses it for an interface that is gone.
             let replaced = program.attach_to_link(earlier).and_then(|id| program.take_link(id));
             Ok(replaced.map(|_pinned| Mode::Tcx).ok())
@@ -202,12 +202,12 @@ fn attach_anew(
     let fd_link = match mode {
         Mode::Native | Mode::Generic => {
             let flags = if mode == Mode::Native { XdpMode::Driver } else { XdpMode::Skb };
-            let program = xdp(ebpf, pins, buffers)?;
+            let program = xdp(ebpf, buffers)?;
             let attached = program.attach_to_if_index(link.index, flags).and_then(|id| program.take_link(id));
             attached.map(FdLink::try_from)
         }
         Mode::Tcx => {
-            let program = classifier(ebpf, pins)?;
+            let program = classifier(ebpf)?;
             // Before others: they get what we leave.
             let options = TcAttachOptions::TcxOrder(LinkOrder::first());
             let attached = program
@@ -238,7 +238,7 @@ fn enter_array(ebpf: &mut Ebpf, pins: &Path, entry: &ArrayEntry, buffers: Buffer
     let map = Map::from_map_data(data).map_err(|error| refused(&error))?;
     let mut array = ProgramArray::try_from(map).map_err(|error| refused(&error))?;
     let mut enter = |buffers| -> Result<(), EbpfError> {
-        let program = xdp(ebpf, pins, buffers)?;
+        let program = xdp(ebpf, buffers)?;
         let fd = program.fd().map_err(EbpfError::Program)?;
         array.set(entry.index, fd, 0).map_err(|error| refused(&error))
     };
@@ -257,30 +257,53 @@ pub(super) fn leave_array(path: &Path) {
     }
 }
 
-/// One of the programs for XDP, loaded and pinned.
-fn xdp<'e>(ebpf: &'e mut Ebpf, pins: &Path, buffers: Buffers) -> Result<&'e mut Xdp, EbpfError> {
+/// Loads the programs that the interfaces will need, so that attaching takes no time.
+pub(super) fn load(ebpf: &mut Ebpf, links: &[Link], hook: &Hook, buffers: Buffers) -> Result<(), EbpfError> {
+    let in_tc = |link: &Link| match hook {
+        Hook::Auto => link.has_vlans,
+        Hook::Only(mode) => *mode == Mode::Tcx,
+        Hook::Array(_) => false,
+    };
+    if links.iter().any(in_tc) {
+        classifier(ebpf)?;
+    }
+    if !links.iter().all(in_tc) {
+        xdp(ebpf, buffers)?;
+    }
+    Ok(())
+}
+
+/// One of the programs for XDP, loaded.
+fn xdp(ebpf: &mut Ebpf, buffers: Buffers) -> Result<&mut Xdp, EbpfError> {
     let program = ebpf.program_mut(buffers.program()).ok_or(EbpfError::Missing("program for XDP"))?;
     let program: &mut Xdp = program.try_into().map_err(EbpfError::Program)?;
     if program.fd().is_err() {
         program.load().map_err(EbpfError::Program)?;
-        let path = pins.join("prog");
-        unpin(&path)?;
-        program.pin(&path).map_err(|e| pin_error(&path, &e))?;
     }
     Ok(program)
 }
 
-/// The program for tc, loaded and pinned.
-fn classifier<'e>(ebpf: &'e mut Ebpf, pins: &Path) -> Result<&'e mut SchedClassifier, EbpfError> {
+/// The program for tc, loaded.
+fn classifier(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, EbpfError> {
     let program = ebpf.program_mut("vrrp_tc").ok_or(EbpfError::Missing("program for tc"))?;
     let program: &mut SchedClassifier = program.try_into().map_err(EbpfError::Program)?;
     if program.fd().is_err() {
         program.load().map_err(EbpfError::Program)?;
-        let path = pins.join("prog_tc");
-        unpin(&path)?;
-        program.pin(&path).map_err(|e| pin_error(&path, &e))?;
     }
     Ok(program)
+}
+
+/// Pins what is loaded, for people.
+pub(super) fn pin_programs(ebpf: &mut Ebpf, pins: &Path) -> Result<(), EbpfError> {
+    for (name, pin) in [("vrrp", "prog"), ("vrrp_frags", "prog"), ("vrrp_tc", "prog_tc")] {
+        let path = pins.join(pin);
+        let program = ebpf.program_mut(name).filter(|program| program.fd().is_ok());
+        if let Some(program) = program {
+            unpin(&path)?;
+            program.pin(&path).map_err(|e| pin_error(&path, &e))?;
+        }
+    }
+    Ok(())
 }
 
 /// Where the attachment to an interface is pinned.

@@ -56,6 +56,12 @@ fn root() -> io::Result<(&'static Path, bool)> {
 }
 
 impl PinDirectory {
+    /// A directory in it, for pins that are to take the place of those here.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { path: self.path.join("reload"), lasting: self.lasting }
+    }
+
     /// Removes every pin, and with them a program that nothing else holds; one in an operator's array is taken out of that.
     ///
     /// # Errors
@@ -64,7 +70,12 @@ impl PinDirectory {
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             // The pins of other network namespaces are directories in ours.
-            if !entry.file_type()?.is_dir() {
+            if entry.file_type()?.is_dir() {
+                // Of a reload that was cut off.
+                if entry.path() == self.beside().path {
+                    self.beside().remove();
+                }
+            } else {
                 super::attach::leave_array(&entry.path());
                 fs::remove_file(entry.path())?;
             }

@@ -196,7 +196,7 @@ mod tests {
             auth,
             password: KEY,
             interval_ns: 1_000_000_000,
-            address: Address::v4([10, 0, 0, 2]),
+            destination: Address::v4(GROUP_V4),
             cast: Cast::Multicast,
             ttl_min: 255,
             judge: Who::Agent,

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use aya::{Ebpf, EbpfLoader};
@@ -12,15 +13,16 @@ use vrrp_ebpf::abi::{InstanceKey, LAYOUT, Plain, Settings, Vip, VipKey, Vmac, Vm
 use super::attach::{self, ARRAY, Buffers, LINK, pin_error};
 use super::bpffs::PinDirectory;
 use super::ebpf::{Cell, EbpfError, OBJECT, map_error, slot_u32};
-use super::load::{Blueprint, prepare_timers};
+use super::load::{Blueprint, Maps, prepare_timers};
 use super::{Hook, Mode, VipEntry, VmacEntry};
 use crate::net::links::Link;
 use crate::wire::advert::{address, family};
 
-/// The maps that an operator reads and the next agent goes on with. Not those that only hold what a program is about to
+/// The maps that an operator reads and the next agent goes on with: those of one configuration. Not those that only hold what a program is about to
 /// use.
-const PINNED: [&str; 9] =
-    ["instances", "vips", "vmacs", "leases", "watchdogs", "counters", "settings", "next", "events"];
+const OF_A_CONFIGURATION: [&str; 6] = ["instances", "vips", "vmacs", "leases", "watchdogs", "events"];
+/// Those that outlive a reload too.
+const OF_A_RUN: [&str; 3] = ["counters", "settings", "next"];
 
 /// The loaded programs and where they are attached.
 pub struct KernelHalf {
@@ -29,6 +31,16 @@ pub struct KernelHalf {
     buffers: Buffers,
     attached: Vec<(String, Mode)>,
     pins: PinDirectory,
+    /// Logs the programs' messages.
+    logger: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Drop for KernelHalf {
+    fn drop(&mut self) {
+        if let Some(logger) = &self.logger {
+            logger.abort();
+        }
+    }
 }
 
 impl fmt::Debug for KernelHalf {
@@ -45,17 +57,29 @@ impl KernelHalf {
     /// [`EbpfError`], with what is in the way.
     pub fn load(blueprint: &Blueprint<'_>, pins: &PinDirectory) -> Result<Self, EbpfError> {
         let result = Self::load_and_attach(blueprint, pins);
-        if result.is_err() && !blueprint.adopt {
-            pins.remove();
+        match (&result, blueprint.maps) {
+            (Err(_), Maps::New) => pins.remove(),
+            (Err(_), Maps::Beside) => pins.beside().remove(),
+            (Err(_), Maps::Adopted) | (Ok(_), _) => {}
         }
         result
     }
 
     fn load_and_attach(blueprint: &Blueprint<'_>, pins: &PinDirectory) -> Result<Self, EbpfError> {
-        let &Blueprint { links, keys, ref vips, ref vmacs, ref hook, adopt } = blueprint;
-        if !adopt {
-            pins.clear().map_err(|e| pin_error(&pins.path, &e))?;
-        }
+        let &Blueprint { links, keys, ref vips, ref vmacs, ref hook, maps } = blueprint;
+        let of_configuration = match maps {
+            Maps::New => {
+                pins.clear().map_err(|e| pin_error(&pins.path, &e))?;
+                pins.clone()
+            }
+            Maps::Adopted => pins.clone(),
+            Maps::Beside => {
+                let beside = pins.beside();
+                fs::create_dir_all(&beside.path).map_err(|e| pin_error(&beside.path, &e))?;
+                beside.clear().map_err(|e| pin_error(&beside.path, &e))?;
+                beside
+            }
+        };
         let refusing = u32::from(vips.iter().any(|vip| !vip.accept));
         // As many slots as there are instances, so that a dump shows them and no others.
         let entries = u32::try_from(keys.len()).unwrap_or(u32::MAX).max(1);
@@ -64,24 +88,55 @@ impl KernelHalf {
             .map_max_entries("leases", entries)
             .map_max_entries("watchdogs", entries)
             .override_global("REFUSING", &refusing, true);
-        for name in PINNED {
-            // Opened if it is there, made and pinned if not.
+        // Opened if it is there, made and pinned if not.
+        for name in OF_A_CONFIGURATION {
+            loader.map_pin_path(name, of_configuration.path.join(name));
+        }
+        for name in OF_A_RUN {
             loader.map_pin_path(name, pins.path.join(name));
         }
         let ebpf = loader.load(OBJECT)?;
         let (hook, buffers) = (hook.clone(), Buffers::of(links));
-        let mut half = Self { ebpf, hook, buffers, attached: Vec::new(), pins: pins.clone() };
-        if !adopt {
-            half.begin(keys)?;
+        let mut half = Self { ebpf, hook, buffers, attached: Vec::new(), pins: pins.clone(), logger: None };
+        match maps {
+            Maps::New => half.begin(keys)?,
+            Maps::Beside => half.begin_watchdogs(keys)?,
+            Maps::Adopted => {}
         }
         prepare_timers(&mut half.ebpf, entries)?;
         half.write_vips(vips)?;
         half.write_vmacs(vmacs)?;
-        half.detach_others(links).map_err(|e| pin_error(&pins.path, &e))?;
-        for link in links {
-            half.attach(link)?;
+        attach::load(&mut half.ebpf, links, &half.hook, half.buffers)?;
+        match maps {
+            Maps::New | Maps::Adopted => half.publish(links)?,
+            Maps::Beside => {}
         }
         Ok(half)
+    }
+
+    /// Attaches to the interfaces and to no others, in the place of whatever was attached before, and pins. Where it is attached
+    /// already, it stays.
+    ///
+    /// # Errors
+    /// [`EbpfError`], with what is in the way.
+    pub fn publish(&mut self, links: &[Link]) -> Result<(), EbpfError> {
+        let pinned = |path: &Path, error: &io::Error| pin_error(path, error);
+        let beside = self.pins.beside();
+        for name in OF_A_CONFIGURATION {
+            let (from, to) = (beside.path.join(name), self.pins.path.join(name));
+            if from.exists() {
+                fs::rename(&from, &to).map_err(|e| pinned(&to, &e))?;
+            }
+        }
+        let _none = fs::remove_dir(&beside.path);
+        // The first that fails is told, but the others are attached.
+        let here = |half: &Self, link: &Link| half.attached.iter().any(|(name, _)| *name == link.name);
+        let missing: Vec<&Link> = links.iter().filter(|link| !here(self, link)).collect();
+        let attached: Vec<Result<(), EbpfError>> =
+            missing.into_iter().map(|link| self.attach(link)).collect();
+        self.detach_others(links).map_err(|e| pinned(&self.pins.path, &e))?;
+        attach::pin_programs(&mut self.ebpf, &self.pins.path)?;
+        attached.into_iter().collect()
     }
 
     /// The first words in new maps. Before there are timers: whoever writes a watchdog frees its timer.
@@ -89,6 +144,10 @@ impl KernelHalf {
         let mut settings: Array<&mut MapData, Cell<Settings>> = open(&mut self.ebpf, "settings")?;
         let first = Settings { show_adverts: 0, layout: LAYOUT };
         settings.set(0, Cell(first), 0).map_err(map_error("settings"))?;
+        self.begin_watchdogs(keys)
+    }
+
+    fn begin_watchdogs(&mut self, keys: &[InstanceKey]) -> Result<(), EbpfError> {
         let mut watchdogs: Array<&mut MapData, Cell<Watchdog>> = open(&mut self.ebpf, "watchdogs")?;
         for (slot, key) in keys.iter().enumerate() {
             watchdogs.set(slot_u32(slot), Cell(Watchdog::of(*key)), 0).map_err(map_error("watchdogs"))?;
@@ -149,6 +208,17 @@ impl KernelHalf {
         self.attached.retain(|(name, _)| *name != link.name);
         self.attached.push((link.name.clone(), mode));
         Ok(())
+    }
+
+    /// Where the programs are put.
+    #[must_use]
+    pub fn hook(&self) -> &Hook {
+        &self.hook
+    }
+
+    /// The task that logs the programs' messages ends with the programs.
+    pub fn end_with_it(&mut self, logger: tokio::task::JoinHandle<()>) {
+        self.logger = Some(logger);
     }
 
     /// Where it is pinned.

@@ -22,8 +22,20 @@ pub struct Blueprint<'b> {
     pub vmacs: Vec<VmacEntry>,
     /// Where to put the program.
     pub hook: Hook,
-    /// Whether to go on with the maps of an earlier run, which [`super::Legacy`] has found fit for it.
-    pub adopt: bool,
+    /// In which maps.
+    pub maps: Maps,
+}
+
+/// The maps of a kernel half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maps {
+    /// New ones; whatever is pinned goes.
+    New,
+    /// Those of an earlier run, which [`super::Legacy`] has found fit for it.
+    Adopted,
+    /// New ones beside those that are in use, until [`super::KernelHalf::publish`] puts them in their place. What an operator has
+    /// set, and what was counted, goes on.
+    Beside,
 }
 
 /// Makes the kernel's timers. The kernel takes the memory for each without waiting for any, so it may have to be asked again;

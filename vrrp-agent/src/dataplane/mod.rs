@@ -22,7 +22,7 @@ pub use ebpf::{Cell, EbpfError, EbpfPlane, OBJECT, show_adverts};
 pub use judge::{Judge, Seal, Sequence};
 pub use kernel::KernelHalf;
 pub use legacy::Legacy;
-pub use load::Blueprint;
+pub use load::{Blueprint, Maps};
 pub use socket::{Judges, SocketPlane};
 
 use crate::net::receive::Receiver;

@@ -4,12 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures_util::TryStreamExt as _;
 use netlink_packet_route::address::{
-    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
 };
 use rtnetlink::{AddressMessageBuilder, Handle};
 
 use super::NetError;
-use crate::config::Vip;
+use crate::config::{PrefixRoute, Vip};
 
 /// An address on an interface, as the kernel has it.
 #[derive(Clone, Debug)]
@@ -54,15 +54,27 @@ pub async fn add(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError>
     if let Some(broadcast) = vip.broadcast {
         message.attributes.push(AddressAttribute::Broadcast(broadcast));
     }
+    let mut preferred = vip.preferred;
     if vip.address.is_ipv6() {
         // Another router had it a moment ago: to probe for duplicates would delay it, or find the old master.
         message.header.flags |= AddressHeaderFlags::Nodad;
         if vip.prefix == 128 {
             // As keepalived does: a deprecated address is answered for but not chosen as a source.
-            let mut lifetimes = CacheInfo::default();
-            (lifetimes.ifa_preferred, lifetimes.ifa_valid) = (0, u32::MAX);
-            message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
+            preferred = preferred.or(Some(0));
         }
+    }
+    if let Some(preferred) = preferred {
+        let mut lifetimes = CacheInfo::default();
+        (lifetimes.ifa_preferred, lifetimes.ifa_valid) = (preferred, u32::MAX);
+        message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
+    }
+    if vip.prefix_route == Some(PrefixRoute::No) {
+        // These flags are more than the header has room for, and then count instead of the header's.
+        let mut flags = AddressFlags::Noprefixroute;
+        if vip.address.is_ipv6() {
+            flags |= AddressFlags::Nodad;
+        }
+        message.attributes.push(AddressAttribute::Flags(flags));
     }
     let result = request.execute().await;
     ignoring(result, nix::libc::EEXIST, || format!("add {}/{} to interface {index}", vip.address, vip.prefix))

@@ -2,11 +2,12 @@
 //! program would, and has them classified by the same code.
 
 use std::io::{self, Read as _};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
 use nix::libc;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
-use vrrp_ebpf::advert::{Datagram, GROUP_V4, GROUP_V6, MESSAGE_MAX, PROTOCOL};
+use vrrp_ebpf::advert::{Datagram, MESSAGE_MAX, PROTOCOL};
 use vrrp_ebpf::frame::{Class, classify};
 
 use super::NetError;
@@ -23,27 +24,29 @@ const BUFFER: usize = 14 + 60 + MESSAGE_MAX;
 pub struct Membership(#[expect(dead_code, reason = "held for their effect")] Vec<Socket>);
 
 impl Membership {
-    /// Joins the groups on an interface. A host without IPv6 is a member of the IPv4 group only.
+    /// Joins groups on an interface. A host without IPv6 is a member of the IPv4 groups only.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn join(link: &Link) -> Result<Self, NetError> {
-        let v4 = || {
-            let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-            socket.join_multicast_v4_n(&GROUP_V4.into(), &InterfaceIndexOrAddress::Index(link.index))?;
-            Ok(socket)
+    pub fn join(link: &Link, groups: &[IpAddr]) -> Result<Self, NetError> {
+        let member = |group: &IpAddr| -> io::Result<Socket> {
+            match group {
+                IpAddr::V4(group) => {
+                    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+                    socket.join_multicast_v4_n(group, &InterfaceIndexOrAddress::Index(link.index))?;
+                    Ok(socket)
+                }
+                IpAddr::V6(group) => {
+                    let socket = Socket::new(Domain::IPV6, Type::DGRAM, None)?;
+                    socket.join_multicast_v6(group, link.index)?;
+                    Ok(socket)
+                }
+            }
         };
-        let v6 = || {
-            let socket = Socket::new(Domain::IPV6, Type::DGRAM, None)?;
-            socket.join_multicast_v6(&GROUP_V6.into(), link.index)?;
-            Ok(socket)
-        };
+        let has_v6 = link.addresses.iter().any(IpAddr::is_ipv6);
+        let joined = groups.iter().filter(|group| group.is_ipv4() || has_v6).map(member);
         let refused = |e: io::Error| NetError::system(format!("join the VRRP group on {}", link.name), e);
-        let mut sockets = vec![v4().map_err(refused)?];
-        if link.addresses.iter().any(std::net::IpAddr::is_ipv6) {
-            sockets.push(v6().map_err(refused)?);
-        }
-        Ok(Self(sockets))
+        joined.collect::<io::Result<_>>().map(Self).map_err(refused)
     }
 }
 

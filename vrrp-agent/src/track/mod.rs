@@ -60,6 +60,21 @@ impl Tracker {
         }
     }
 
+    /// What an earlier configuration's tracker knew of what is in this one too: pairs of there and here.
+    pub fn inherit(
+        &mut self,
+        earlier: &Self,
+        scripts: impl Iterator<Item = (ScriptIndex, ScriptIndex)>,
+        slots: impl Iterator<Item = (Slot, Slot)>,
+    ) {
+        for (there, here) in scripts {
+            self.scripts[here] = earlier.scripts[there];
+        }
+        for (there, here) in slots {
+            self.instances[here].addresses_fit = earlier.instances[there].addresses_fit;
+        }
+    }
+
     /// A script has changed.
     pub fn set_script(&mut self, script: ScriptIndex, state: ScriptState) {
         self.scripts[script] = state;

@@ -382,6 +382,23 @@ impl Instance {
         }
     }
 
+    /// Whether the addresses are where they belong: on the interface of a master, and on nobody else's.
+    #[must_use]
+    pub fn is_installed(&self) -> bool {
+        match self.state {
+            State::Master => self.installed,
+            State::Initialize | State::Backup | State::Fault => true,
+        }
+    }
+
+    /// The addresses are others than before, or it is not known whether they are there: a master's are put on the interface.
+    pub fn install_again(&mut self) {
+        match self.state {
+            State::Master => self.outputs.push_back(Output::Install),
+            State::Initialize | State::Backup | State::Fault => {}
+        }
+    }
+
     /// What neighbours know of the addresses is not right any more: the interface has another hardware address.
     pub fn announce_again(&mut self) {
         if self.installed {

@@ -234,7 +234,7 @@ mod tests {
             auth: auth.kind(),
             password: auth.data(),
             interval_ns: u64::try_from(repr.interval().as_nanos()).unwrap(),
-            address: Address::v4([10, 0, 0, 2]),
+            destination: Address::v4(GROUP),
             cast: Cast::Multicast,
             ttl_min: 255,
             judge: Judge::Kernel,
@@ -322,7 +322,8 @@ mod tests {
         #[test]
         fn a_unicast_advert_is_for_its_addressee(repr in repr()) {
             let (ours, other) = ([10, 0, 0, 2], [10, 0, 0, 3]);
-            let rules = Rules { cast: Cast::Unicast, ttl_min: 0, ..rules(&repr) };
+            let rules =
+                Rules { cast: Cast::Unicast, destination: Address::v4(ours), ttl_min: 0, ..rules(&repr) };
             for (to, believed) in [(ours, true), (other, false), (GROUP, false)] {
                 let message = repr.encode(SOURCE.into(), to.into());
                 let datagram = Datagram { destination: Address::v4(to), ttl: 64, ..datagram(&message) };

@@ -1,19 +1,13 @@
 //! The frames that we send: adverts over IPv4 and IPv6, gratuitous ARP and unsolicited neighbour advertisements. Prebuilt,
 //! so that sending is one call.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use vrrp_ebpf::advert::{GROUP_V4, GROUP_V6, PROTOCOL};
 use vrrp_ebpf::{arp, checksum, nd};
 
 /// An Ethernet hardware address.
 pub type Mac = [u8; 6];
-
-/// The Ethernet address of 224.0.0.18 (RFC 1112 section 6.4).
-pub const GROUP_V4_MAC: Mac = [0x01, 0x00, 0x5e, 0x00, 0x00, 0x12];
-
-/// The Ethernet address of ff02::12 (RFC 2464 section 7).
-pub const GROUP_V6_MAC: Mac = [0x33, 0x33, 0x00, 0x00, 0x00, 0x12];
 
 const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
@@ -73,23 +67,44 @@ pub fn ipv4_packet(source: Ipv4Addr, destination: Ipv4Addr, ttl: u8, message: &[
     [&header.encode(message.len())[..], message].concat()
 }
 
-/// The frame that carries an IPv4 packet to the group.
+/// The hardware address of a multicast group (RFC 1112 section 6.4, RFC 2464 section 7).
 #[must_use]
-pub fn to_group_v4(mac: Mac, packet: &[u8]) -> Vec<u8> {
-    [&GROUP_V4_MAC, &mac, &ETHERTYPE_IPV4[..], packet].concat()
+pub fn group_mac(group: IpAddr) -> Mac {
+    match group {
+        IpAddr::V4(group) => {
+            let [_, b, c, d] = group.octets();
+            [0x01, 0x00, 0x5e, b & 0x7f, c, d]
+        }
+        IpAddr::V6(group) => {
+            let [.., a, b, c, d] = group.octets();
+            [0x33, 0x33, a, b, c, d]
+        }
+    }
+}
+
+/// The frame that carries an IPv4 packet to a group.
+#[must_use]
+pub fn to_group_v4(mac: Mac, group: Ipv4Addr, packet: &[u8]) -> Vec<u8> {
+    [&group_mac(group.into()), &mac, &ETHERTYPE_IPV4[..], packet].concat()
 }
 
 /// The frame that carries a VRRP message to the IPv4 group.
 #[must_use]
 pub fn advert_ipv4(mac: Mac, source: Ipv4Addr, message: &[u8]) -> Vec<u8> {
-    to_group_v4(mac, &ipv4_packet(source, GROUP_V4.into(), TTL, message))
+    to_group_v4(mac, GROUP_V4.into(), &ipv4_packet(source, GROUP_V4.into(), TTL, message))
 }
 
 /// The frame that carries a VRRP message to the IPv6 group.
 #[must_use]
 pub fn advert_ipv6(mac: Mac, source: Ipv6Addr, message: &[u8]) -> Vec<u8> {
-    let header = ipv6_header(PROTOCOL, source.octets(), GROUP_V6, message.len());
-    [&GROUP_V6_MAC, &mac, &ETHERTYPE_IPV6[..], &header, message].concat()
+    to_group_v6(mac, source, GROUP_V6.into(), message)
+}
+
+/// The frame that carries a VRRP message to some IPv6 group.
+#[must_use]
+pub fn to_group_v6(mac: Mac, source: Ipv6Addr, group: Ipv6Addr, message: &[u8]) -> Vec<u8> {
+    let header = ipv6_header(PROTOCOL, source.octets(), group.octets(), message.len());
+    [&group_mac(group.into()), &mac, &ETHERTYPE_IPV6[..], &header, message].concat()
 }
 
 fn ipv6_header(next: u8, source: [u8; 16], destination: [u8; 16], length: usize) -> Vec<u8> {

@@ -5,26 +5,28 @@ use std::time::Duration;
 use vrrp_ebpf::advert::AUTH_DATA;
 
 use super::super::diagnostic::Diagnostic;
+use super::super::files::Files;
+use super::super::keywords::Block;
 use super::super::model::{Authentication, HmacKey, HmacKeys, HmacMode, Replay};
 use super::super::syntax::{Statement, Word};
 use super::super::value;
-use super::{block, unknown};
+use super::{block, unread};
 
 /// Bytes of a key of `auth_hmac`.
 const SECRET: std::ops::RangeInclusive<usize> = 32..=64;
 const NOT_HEARD: &str = "without it the routers would not hear each other, and each would become master";
 
 /// `authentication`.
-pub(super) fn read(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Authentication> {
+pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<Authentication> {
     let (mut kind, mut password) = (None, None);
     for statement in block(statement, diagnostics) {
-        match statement.keyword().text {
+        match statement.keyword().text.as_str() {
             "auth_type" => kind = value::argument(statement, diagnostics),
             "auth_pass" => password = value::argument(statement, diagnostics),
-            _ => diagnostics.push(unknown(statement.keyword())),
+            _ => unread(Block::Authentication, statement, diagnostics),
         }
     }
-    match (kind?.text, password) {
+    match (kind?.text.as_str(), password) {
         ("PASS", Some(word)) => Some(Authentication::Pass(pad(word, diagnostics))),
         ("AH", Some(word)) => Some(Authentication::Ah(pad(word, diagnostics))),
         ("PASS" | "AH", None) => {
@@ -37,18 +39,17 @@ pub(super) fn read(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>)
         }
         (other, _) => {
             let message = format!("unknown authentication type `{other}`");
-            diagnostics
-                .push(Diagnostic::error(kind?.span.clone(), message).label(NOT_HEARD).help("PASS or AH"));
+            diagnostics.push(Diagnostic::error(kind?.span, message).label(NOT_HEARD).help("PASS or AH"));
             None
         }
     }
 }
 
-fn pad(word: &Word<'_>, diagnostics: &mut Vec<Diagnostic>) -> [u8; AUTH_DATA] {
+fn pad(word: &Word, diagnostics: &mut Vec<Diagnostic>) -> [u8; AUTH_DATA] {
     let bytes = word.text.as_bytes();
     if bytes.len() > AUTH_DATA {
         diagnostics.push(
-            Diagnostic::warning(word.span.clone(), "a password longer than 8 bytes")
+            Diagnostic::warning(word.span, "a password longer than 8 bytes")
                 .label("only the first 8 bytes are used, here as on the other routers"),
         );
     }
@@ -70,33 +71,32 @@ pub(super) struct Hmac {
 }
 
 /// `auth_hmac`.
-pub(super) fn read_hmac(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Hmac {
+pub(super) fn read_hmac(statement: &Statement, files: &dyn Files, diagnostics: &mut Vec<Diagnostic>) -> Hmac {
     let mut hmac =
         Hmac { keys: Vec::new(), active: None, monotonic: false, window: None, mode: HmacMode::Enforce };
     for statement in block(statement, diagnostics) {
-        match statement.keyword().text {
+        match statement.keyword().text.as_str() {
             "key" => {
-                let key = key(statement, &hmac.keys, diagnostics);
+                let key = key(statement, &hmac.keys, files, diagnostics);
                 hmac.keys.extend(key);
             }
-            "active_key" => hmac.active = value::number(statement, 0..=255, diagnostics),
-            "anti_replay" => match value::argument(statement, diagnostics).map(|word| word.text) {
+            "active_key" => hmac.active = value::number(Block::AuthHmac, statement, diagnostics),
+            "anti_replay" => match value::argument(statement, diagnostics).map(|word| word.text.as_str()) {
                 Some("time") => hmac.monotonic = false,
                 Some("monotonic") => hmac.monotonic = true,
                 _ => diagnostics.push(refused(statement, "`anti_replay` is `time` or `monotonic`")),
             },
             "time_window" => {
-                let range = Duration::from_secs(1)..=Duration::from_secs(300);
-                hmac.window = value::seconds(statement, range, diagnostics);
+                hmac.window = value::seconds(Block::AuthHmac, statement, diagnostics);
             }
-            "mode" => match value::argument(statement, diagnostics).map(|word| word.text) {
+            "mode" => match value::argument(statement, diagnostics).map(|word| word.text.as_str()) {
                 Some("enforce") => hmac.mode = HmacMode::Enforce,
                 Some("permissive") => hmac.mode = HmacMode::Permissive,
                 Some("receive-only") => hmac.mode = HmacMode::ReceiveOnly,
                 _ => diagnostics
                     .push(refused(statement, "`mode` is `enforce`, `permissive` or `receive-only`")),
             },
-            _ => diagnostics.push(unknown(statement.keyword())),
+            _ => unread(Block::AuthHmac, statement, diagnostics),
         }
     }
     if hmac.keys.is_empty() {
@@ -107,18 +107,23 @@ pub(super) fn read_hmac(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnos
     hmac
 }
 
-fn refused(statement: &Statement<'_>, message: &str) -> Diagnostic {
+fn refused(statement: &Statement, message: &str) -> Diagnostic {
     Diagnostic::error(statement.span(), message.to_owned()).label(NOT_HEARD)
 }
 
 /// `key ID [hex:|file:]VALUE`.
-fn key(statement: &Statement<'_>, others: &[HmacKey], diagnostics: &mut Vec<Diagnostic>) -> Option<HmacKey> {
+fn key(
+    statement: &Statement,
+    others: &[HmacKey],
+    files: &dyn Files,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<HmacKey> {
     let [id, value] = statement.arguments() else {
         diagnostics.push(refused(statement, "expected `key NUMBER VALUE`"));
         return None;
     };
     let id = id.text.parse().ok().filter(|id| others.iter().all(|key| key.id != *id));
-    let secret = secret(value.text).and_then(|secret| match SECRET.contains(&secret.len()) {
+    let secret = secret(&value.text, files).and_then(|secret| match SECRET.contains(&secret.len()) {
         true => Ok(secret),
         false => Err(format!("a key of {} bytes", secret.len())),
     });
@@ -130,14 +135,14 @@ fn key(statement: &Statement<'_>, others: &[HmacKey], diagnostics: &mut Vec<Diag
         }
         (Some(_), Err(what)) => {
             let help = "32 to 64 bytes, as they stand, as `hex:…`, or in a file as `file:/path`";
-            diagnostics.push(Diagnostic::error(value.span.clone(), what).label(NOT_HEARD).help(help));
+            diagnostics.push(Diagnostic::error(value.span, what).label(NOT_HEARD).help(help));
             None
         }
     }
 }
 
 /// The bytes of a key, or what is wrong with it; never the key itself.
-fn secret(text: &str) -> Result<Vec<u8>, String> {
+fn secret(text: &str, files: &dyn Files) -> Result<Vec<u8>, String> {
     if let Some(digits) = text.strip_prefix("hex:") {
         let digit = |c: char| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         let digits: Option<Vec<u8>> = digits.chars().map(digit).collect();
@@ -146,7 +151,7 @@ fn secret(text: &str) -> Result<Vec<u8>, String> {
         return Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect());
     }
     if let Some(path) = text.strip_prefix("file:") {
-        let text = super::super::read(path.as_ref()).map_err(|error| error.to_string())?;
+        let text = files.read(path.as_ref()).map_err(|error| error.to_string())?;
         return Ok(text.trim_end().as_bytes().to_vec());
     }
     Ok(text.as_bytes().to_vec())

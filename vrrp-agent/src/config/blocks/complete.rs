@@ -10,6 +10,7 @@ use super::super::diagnostic::Diagnostic;
 use super::super::model::{Authentication, Config, Hint, InstanceConfig, Vip, Vmac};
 use super::super::syntax::Statement;
 use super::instance::Draft;
+use crate::vrrp::OnLower;
 
 /// Addresses that one advert can carry.
 const VIPS_MAX: usize = 255;
@@ -18,12 +19,12 @@ const CENTISECOND: Duration = Duration::from_millis(10);
 /// Fills in the defaults and checks what only the whole shows.
 pub(super) fn complete(
     name: &str,
-    statement: &Statement<'_>,
+    statement: &Statement,
     mut draft: Draft,
     config: &Config,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<InstanceConfig> {
-    let mut missing = |what: &str, help: &str| {
+    let missing = |what: &str, help: &str, diagnostics: &mut Vec<Diagnostic>| {
         let message = format!("vrrp_instance `{name}` has no valid {what}");
         diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
     };
@@ -32,15 +33,38 @@ pub(super) fn complete(
             missing(
                 "virtual_router_id",
                 "add `virtual_router_id N`, with the same N from 1 to 255 on all its routers",
+                diagnostics,
             );
         }
         if draft.interface.is_none() {
-            missing("interface", "add `interface NAME`");
+            missing("interface", "add `interface NAME`", diagnostics);
         }
         return None;
     };
-    if draft.vips.is_empty() && draft.version == Version::V3 {
-        missing("virtual_ipaddress", "version 3 needs at least one address to advertise");
+    if draft.strict && !strict(name, statement, &mut draft, diagnostics) {
+        return None;
+    }
+    if let (Some(span), true) = (draft.unicast, draft.peers.is_empty()) {
+        diagnostics.push(
+            Diagnostic::warning(span, "a unicast keyword without peers")
+                .label("adverts go to the multicast group")
+                .help("add a block `unicast_peer` with the address of each of the other routers"),
+        );
+    }
+    if draft.xmit_base && !draft.use_vmac {
+        let message = format!("vrrp_instance `{name}`: `vmac_xmit_base` without `use_vmac`");
+        diagnostics.push(Diagnostic::warning(statement.span(), message).label("it has no effect"));
+    }
+    if draft.use_vmac && !draft.peers.is_empty() && !draft.xmit_base {
+        let message = format!("vrrp_instance `{name}`: `use_vmac` and `unicast_peer` need `vmac_xmit_base`");
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), message)
+                .label("adverts leave from the interface's own hardware address"),
+        );
+        draft.xmit_base = true;
+    }
+    if draft.vips.is_empty() && draft.version == Version::V3 && !draft.no_address {
+        missing("virtual_ipaddress", "version 3 needs at least one address to advertise", diagnostics);
         return None;
     }
     if draft.vips.len() > VIPS_MAX {
@@ -60,7 +84,7 @@ pub(super) fn complete(
     };
     let of_family = |address: &IpAddr| crate::wire::advert::family(*address) == family;
     let addresses = draft.vips.iter().map(|vip| &vip.address).chain(&draft.source);
-    let addresses = addresses.chain(draft.peers.iter().map(|peer| &peer.address));
+    let addresses = addresses.chain(draft.peers.iter().map(|peer| &peer.address)).chain(&draft.group);
     if let Some(other) = addresses.copied().find(|address| !of_family(address)) {
         let message = format!("vrrp_instance `{name}` mixes IPv4 and IPv6: {other}");
         let help = "an advert carries one family; put the other's addresses into `virtual_ipaddress_excluded`, or into \
@@ -120,6 +144,10 @@ pub(super) fn complete(
         on_higher: draft.on_higher,
         authentication,
         source: draft.source,
+        group: draft.group.unwrap_or(match family {
+            Family::V4 => draft.groups.0,
+            Family::V6 => draft.groups.1,
+        }),
         hmac: draft.hmac.map(|hmac| hmac.complete(interval)),
         peers: draft.peers,
         only_peers: draft.only_peers,
@@ -135,13 +163,58 @@ pub(super) fn complete(
     })
 }
 
+/// keepalived's `vrrp_strict`: to the letter of the standard. False if that cannot be.
+fn strict(name: &str, statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) -> bool {
+    let mut invalid = |what: &str| {
+        let message = format!("vrrp_instance `{name}`: {what} with `vrrp_strict`");
+        let help = "remove `vrrp_strict`, or write `strict_mode off` here";
+        diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
+    };
+    if !draft.peers.is_empty() {
+        invalid("`unicast_peer` cannot be used");
+        return false;
+    }
+    if draft.vips.is_empty() {
+        invalid("an address is needed");
+        return false;
+    }
+    if draft.version == Version::V2 && draft.vips.iter().any(|vip| vip.address.is_ipv6()) {
+        invalid("IPv6 needs version 3");
+        return false;
+    }
+    let mut reset = |what: &str| {
+        let message = format!("vrrp_instance `{name}`: {what}, because of `vrrp_strict`");
+        diagnostics.push(Diagnostic::warning(statement.span(), message));
+    };
+    let owner = draft.priority == Some(PRIORITY_OWNER);
+    match (draft.hint, owner) {
+        (Hint::Master, false) if draft.priority.is_some() => {
+            reset("`state` is BACKUP, since the priority is not 255");
+            draft.hint = Hint::Backup;
+        }
+        (Hint::Backup, true) => {
+            reset("`state` is MASTER, since the priority is 255");
+            draft.hint = Hint::Master;
+        }
+        (Hint::Master | Hint::Backup, _) => {}
+    }
+    if draft.authentication.take().is_some() {
+        reset("no authentication");
+    }
+    if !std::mem::take(&mut draft.preempt_delay).is_zero() {
+        reset("no `preempt_delay`");
+    }
+    if std::mem::take(&mut draft.xmit_base) {
+        reset("no `vmac_xmit_base`");
+    }
+    (draft.garp.repeat, draft.garp.delay, draft.garp.refresh) = (1, None, None);
+    draft.accept = false;
+    draft.on_lower = OnLower::Ignore;
+    true
+}
+
 /// The first IPv6 address of an advert is link-local (RFC 9568 section 5.2.9).
-fn link_local_first(
-    name: &str,
-    statement: &Statement<'_>,
-    vips: &mut [Vip],
-    diagnostics: &mut Vec<Diagnostic>,
-) {
+fn link_local_first(name: &str, statement: &Statement, vips: &mut [Vip], diagnostics: &mut Vec<Diagnostic>) {
     let link_local =
         |vip: &Vip| matches!(vip.address, IpAddr::V6(address) if address.is_unicast_link_local());
     // Stable: the others keep their order.
@@ -158,7 +231,7 @@ fn link_local_first(
 
 /// The interval as the version can say it.
 fn interval(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Duration {
-    let Some((asked, span)) = draft.interval.clone() else { return Duration::from_secs(1) };
+    let Some((asked, span)) = draft.interval else { return Duration::from_secs(1) };
     let said = match draft.version {
         Version::V2 => Duration::from_secs(asked.as_secs() + u64::from(asked.subsec_millis() >= 500))
             .max(Duration::from_secs(1)),
@@ -187,7 +260,7 @@ fn preempt(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Preempt {
         (Some(_), Hint::Backup) => Preempt::No,
         (Some(span), Hint::Master) => {
             diagnostics.push(
-                Diagnostic::warning(span.clone(), "`nopreempt` has no effect with `state MASTER`")
+                Diagnostic::warning(*span, "`nopreempt` has no effect with `state MASTER`")
                     .label("this router takes the addresses back when it returns")
                     .help("for no return, write `state BACKUP` on all routers"),
             );

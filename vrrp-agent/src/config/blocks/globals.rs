@@ -1,20 +1,19 @@
 //! `global_defs`: mostly the defaults of the instances below it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::Version;
+use vrrp_ebpf::advert::{Family, GROUP_V4, GROUP_V6, Version};
 use vrrp_ebpf::election::DOWN_ADVERTS;
 
 use super::super::diagnostic::Diagnostic;
+use super::super::keywords::Block;
 use super::super::model::{ScriptUser, Spacing};
 use super::super::syntax::Statement;
 use super::super::value;
-use super::{not_yet, script, unknown};
+use super::{script, unread};
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
-use crate::wire::advert::V3Checksum;
-
-const DAY: Duration = Duration::from_secs(86_400);
-const MINUTE: Duration = Duration::from_secs(60);
+use crate::wire::advert::{V3Checksum, family as wire_family};
 
 /// What `global_defs` has said so far.
 #[derive(Clone, Debug)]
@@ -30,6 +29,10 @@ pub(super) struct Globals {
     pub(super) down_adverts: u32,
     /// `vrrp_check_unicast_src`.
     pub(super) only_peers: bool,
+    /// `vrrp_mcast_group4` and `vrrp_mcast_group6`.
+    pub(super) groups: (IpAddr, IpAddr),
+    /// `vrrp_strict`; like the version it holds for instances above it too.
+    pub(super) strict: bool,
     /// `script_user`, for scripts that name none.
     pub(super) script_user: Option<ScriptUser>,
 }
@@ -54,6 +57,8 @@ impl Default for Globals {
             on_higher: OnHigher::Yield,
             down_adverts: DOWN_ADVERTS,
             only_peers: false,
+            groups: (GROUP_V4.into(), GROUP_V6.into()),
+            strict: false,
             script_user: None,
         }
     }
@@ -76,46 +81,14 @@ impl AfterLower {
     }
 }
 
-/// Keywords that a daemon without the feature may read over: mail, SNMP, security policies for scripts, process tuning.
-const NOT_YET: [&str; 28] = [
-    "default_interface",
-    "dynamic_interfaces",
-    "enable_dbus",
-    "enable_script_security",
-    "enable_snmp_vrrp",
-    "enable_traps",
-    "log_unknown_vrids",
-    "lvs_id",
-    "max_auto_priority",
-    "nftables",
-    "notification_email",
-    "notification_email_from",
-    "notify_fifo",
-    "notify_fifo_script",
-    "shutdown_script",
-    "smtp_alert",
-    "smtp_alert_vrrp",
-    "smtp_connect_timeout",
-    "smtp_helo_name",
-    "smtp_server",
-    "startup_script",
-    "umask",
-    "vrrp_iptables",
-    "vrrp_min_garp",
-    "vrrp_notify_fifo",
-    "vrrp_notify_fifo_script",
-    "vrrp_notify_priority_changes",
-    "vrrp_startup_delay",
-];
-
-pub(super) fn read(statements: &[Statement<'_>], globals: &mut Globals, diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics: &mut Vec<Diagnostic>) {
     for statement in statements {
-        match statement.keyword().text {
+        match statement.keyword().text.as_str() {
             "router_id" => {
                 globals.router_id = value::argument(statement, diagnostics).map(|word| word.text.to_owned());
             }
             "vrrp_down_timer_adverts" => {
-                if let Some(adverts) = value::number(statement, 1..=100, diagnostics) {
+                if let Some(adverts) = value::number(Block::Globals, statement, diagnostics) {
                     globals.down_adverts = adverts;
                 }
             }
@@ -127,42 +100,63 @@ pub(super) fn read(statements: &[Statement<'_>], globals: &mut Globals, diagnost
             "vrrp_check_unicast_src" => {
                 globals.only_peers = value::boolean(statement, diagnostics).unwrap_or(globals.only_peers);
             }
-            "script_user" => globals.script_user = script::user(statement, diagnostics),
-            keyword @ ("vrrp_strict" | "vrrp_mcast_group4" | "vrrp_mcast_group6") => {
-                diagnostics.push(super::changes_who_is_heard(statement, keyword));
+            "vrrp_mcast_group4" => {
+                globals.groups.0 = group(Family::V4, statement, diagnostics).unwrap_or(globals.groups.0);
             }
+            "vrrp_mcast_group6" => {
+                globals.groups.1 = group(Family::V6, statement, diagnostics).unwrap_or(globals.groups.1);
+            }
+            "vrrp_min_garp" => {
+                if value::boolean(statement, diagnostics) == Some(true) {
+                    (globals.garp.repeat, globals.garp.delay) = (1, None);
+                }
+            }
+            "script_user" => globals.script_user = script::user(statement, diagnostics),
             // The version was read before everything else; lists of addresses are not compared, so there is nothing to skip.
-            "vrrp_version" | "vrrp_skip_check_adv_addr" => {}
+            "vrrp_version" | "vrrp_strict" | "vrrp_skip_check_adv_addr" | "include_check" => {}
             "vrrp_garp_interval" => {
                 globals.spacing.arp = spacing(statement, diagnostics).unwrap_or(globals.spacing.arp);
             }
             "vrrp_gna_interval" => {
                 globals.spacing.na = spacing(statement, diagnostics).unwrap_or(globals.spacing.na);
             }
-            keyword if after_lower(keyword, "vrrp_garp_", statement, &mut globals.lower, diagnostics) => {}
-            keyword if garp(keyword, "vrrp_garp_master_", statement, &mut globals.garp, diagnostics) => {}
-            keyword if NOT_YET.contains(&keyword) => diagnostics.push(not_yet(statement)),
-            _ => diagnostics.push(unknown(statement.keyword())),
+            _ if after_lower(Block::Globals, statement, &mut globals.lower, diagnostics) => {}
+            _ if garp(Block::Globals, statement, &mut globals.garp, diagnostics) => {}
+            _ => unread(Block::Globals, statement, diagnostics),
         }
     }
 }
 
-/// The last `vrrp_version` of the file.
-pub(super) fn read_version(
-    statements: &[Statement<'_>],
-    globals: &mut Globals,
+/// A multicast group of a family.
+pub(super) fn group(
+    family: Family,
+    statement: &Statement,
     diagnostics: &mut Vec<Diagnostic>,
-) {
+) -> Option<IpAddr> {
+    let group = value::address(statement, diagnostics)?;
+    if !group.is_multicast() || wire_family(group) != family {
+        let message = format!("`{group}` is not a multicast group for `{}`", statement.keyword().text);
+        diagnostics.push(Diagnostic::warning(statement.span(), message).label("the default is used"));
+        return None;
+    }
+    Some(group)
+}
+
+/// What holds for instances above it too: the last `vrrp_version` of the file, and `vrrp_strict`.
+pub(super) fn read_ahead(statements: &[Statement], globals: &mut Globals, diagnostics: &mut Vec<Diagnostic>) {
     let blocks = statements.iter().filter(|statement| statement.keyword().text == "global_defs");
     for statement in blocks.flat_map(|statement| statement.block.as_deref().unwrap_or_default()) {
         if statement.keyword().text == "vrrp_version" {
-            globals.version = version(statement, diagnostics).unwrap_or(globals.version);
+            globals.version = version(Block::Globals, statement, diagnostics).unwrap_or(globals.version);
+        }
+        if statement.keyword().text == "vrrp_strict" {
+            globals.strict = value::boolean(statement, diagnostics).unwrap_or(globals.strict);
         }
     }
 }
 
 /// `lower_prio_no_advert [BOOL]`.
-pub(super) fn on_lower(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> OnLower {
+pub(super) fn on_lower(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> OnLower {
     match value::boolean(statement, diagnostics) {
         Some(true) => OnLower::Ignore,
         Some(false) | None => OnLower::Advertise,
@@ -170,7 +164,7 @@ pub(super) fn on_lower(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnost
 }
 
 /// `higher_prio_send_advert [BOOL]`.
-pub(super) fn on_higher(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> OnHigher {
+pub(super) fn on_higher(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> OnHigher {
     match value::boolean(statement, diagnostics) {
         Some(true) => OnHigher::AdvertiseAndYield,
         Some(false) | None => OnHigher::Yield,
@@ -178,69 +172,78 @@ pub(super) fn on_higher(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnos
 }
 
 /// `v3_checksum_as_v2 [BOOL]`.
-pub(super) fn v3_checksum(
-    statement: &Statement<'_>,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<V3Checksum> {
+pub(super) fn v3_checksum(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<V3Checksum> {
     let as_v2 = value::boolean(statement, diagnostics)?;
     Some(if as_v2 { V3Checksum::MessageOnly } else { V3Checksum::PseudoHeader })
 }
 
 /// `2` or `3`.
-pub(super) fn version(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Version> {
-    value::number(statement, 2..=3u8, diagnostics).map(|n| if n == 2 { Version::V2 } else { Version::V3 })
+pub(super) fn version(
+    block: Block,
+    statement: &Statement,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Version> {
+    value::number(block, statement, diagnostics).map(|n: u8| if n == 2 { Version::V2 } else { Version::V3 })
 }
 
 /// A microsecond at least; the literal 0 that many files have is refused with a warning, as by keepalived, and means the same.
-fn spacing(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Duration> {
-    value::seconds(statement, Duration::from_micros(1)..=MINUTE, diagnostics)
+fn spacing(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<Duration> {
+    value::seconds(Block::Globals, statement, diagnostics)
 }
 
 /// `lower_prio_repeat` and `lower_prio_delay`. False if it is neither.
 pub(super) fn after_lower(
-    keyword: &str,
-    prefix: &str,
-    statement: &Statement<'_>,
+    block: Block,
+    statement: &Statement,
     lower: &mut AfterLower,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> bool {
-    match keyword.strip_prefix(prefix) {
-        Some("lower_prio_repeat") => lower.repeat = value::number(statement, 0..=1000, diagnostics),
+    match statement.keyword().text.strip_prefix(garp_prefix(block)) {
+        Some("lower_prio_repeat") => lower.repeat = value::number(block, statement, diagnostics),
         Some("lower_prio_delay") => {
-            lower.delay = value::seconds(statement, Duration::ZERO..=DAY, diagnostics);
+            lower.delay = value::seconds(block, statement, diagnostics);
         }
         Some(_) | None => return false,
     }
     true
 }
 
+/// What the keywords of announcements begin with.
+fn garp_prefix(block: Block) -> &'static str {
+    if block == Block::Globals { "vrrp_garp_" } else { "garp_" }
+}
+
 /// The four keywords of the announcement schedule, which differ in their prefix only. False if it is none of them.
 pub(super) fn garp(
-    keyword: &str,
-    prefix: &str,
-    statement: &Statement<'_>,
+    block: Block,
+    statement: &Statement,
     garp: &mut GarpSchedule,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> bool {
     let optional = |duration: Duration| (!duration.is_zero()).then_some(duration);
-    match keyword.strip_prefix(prefix) {
+    match statement
+        .keyword()
+        .text
+        .strip_prefix(garp_prefix(block))
+        .and_then(|rest| rest.strip_prefix("master_"))
+    {
         Some("delay") => {
-            if let Some(delay) = value::seconds(statement, Duration::ZERO..=DAY, diagnostics) {
+            if let Some(delay) = value::seconds(block, statement, diagnostics) {
                 garp.delay = optional(delay);
             }
         }
         Some("repeat") => {
-            if let Some(repeat) = value::number(statement, 1..=1000, diagnostics) {
+            if let Some(repeat) = value::number(block, statement, diagnostics) {
                 garp.repeat = repeat;
             }
         }
         Some("refresh") => {
-            if let Some(refresh) = value::seconds(statement, Duration::ZERO..=DAY, diagnostics) {
+            if let Some(refresh) = value::seconds(block, statement, diagnostics) {
                 garp.refresh = optional(refresh);
             }
         }
         Some("refresh_repeat") => {
-            if let Some(repeat) = value::number(statement, 1..=1000, diagnostics) {
+            if let Some(repeat) = value::number(block, statement, diagnostics) {
                 garp.refresh_repeat = repeat;
             }
         }

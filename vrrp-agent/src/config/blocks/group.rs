@@ -1,37 +1,20 @@
 //! `vrrp_sync_group`. Its members may stand below it, so it is resolved at the end of the file.
 
 use super::super::diagnostic::Diagnostic;
+use super::super::keywords::Block;
 use super::super::model::{Config, Group};
 use super::super::syntax::{Statement, Word};
-use super::{block, name, not_yet, unknown};
-
-/// Keywords that may be read over: the members move together without them.
-const NOT_YET: [&str; 14] = [
-    "global_tracking",
-    "notify",
-    "notify_backup",
-    "notify_fault",
-    "notify_master",
-    "notify_priority_changes",
-    "notify_stop",
-    "smtp_alert",
-    "track_bfd",
-    "track_file",
-    "track_interface",
-    "track_process",
-    "track_script",
-    "use_group_priority",
-];
+use super::{block, name, unread};
 
 /// Reads every group of a file.
-pub(super) fn read_all(statements: &[Statement<'_>], config: &mut Config, diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn read_all(statements: &[Statement], config: &mut Config, diagnostics: &mut Vec<Diagnostic>) {
     for statement in statements.iter().filter(|statement| statement.keyword().text == "vrrp_sync_group") {
         let group = read(statement, config, diagnostics);
         config.groups.extend(group);
     }
 }
 
-fn read(statement: &Statement<'_>, config: &mut Config, diagnostics: &mut Vec<Diagnostic>) -> Option<Group> {
+fn read(statement: &Statement, config: &mut Config, diagnostics: &mut Vec<Diagnostic>) -> Option<Group> {
     let name = name(statement, diagnostics)?.to_owned();
     if config.groups.iter().any(|group| group.name == name) {
         let message = format!("a second vrrp_sync_group `{name}`");
@@ -40,7 +23,7 @@ fn read(statement: &Statement<'_>, config: &mut Config, diagnostics: &mut Vec<Di
     }
     let (mut members, mut weights) = (Vec::new(), false);
     for statement in block(statement, diagnostics) {
-        match statement.keyword().text {
+        match statement.keyword().text.as_str() {
             "group" => {
                 let words = block(statement, diagnostics).iter().flat_map(|line| &line.words);
                 for word in words {
@@ -49,8 +32,7 @@ fn read(statement: &Statement<'_>, config: &mut Config, diagnostics: &mut Vec<Di
                 }
             }
             "sync_group_tracking_weight" => weights = true,
-            keyword if NOT_YET.contains(&keyword) => diagnostics.push(not_yet(statement)),
-            _ => diagnostics.push(unknown(statement.keyword())),
+            _ => unread(Block::SyncGroup, statement, diagnostics),
         }
     }
     if members.len() < 2 {
@@ -67,20 +49,20 @@ fn read(statement: &Statement<'_>, config: &mut Config, diagnostics: &mut Vec<Di
 }
 
 fn member(
-    word: &Word<'_>,
+    word: &Word,
     config: &Config,
     members: &[usize],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<usize> {
     let Some(index) = config.instances.iter().position(|instance| instance.name == word.text) else {
         let message = format!("no vrrp_instance `{}`", word.text);
-        diagnostics.push(Diagnostic::warning(word.span.clone(), message).label("not a member"));
+        diagnostics.push(Diagnostic::warning(word.span, message).label("not a member"));
         return None;
     };
     let mut others = config.groups.iter().filter(|group| group.members.contains(&index));
     if members.contains(&index) || others.next().is_some() {
         let message = format!("`{}` is a member of a group already", word.text);
-        diagnostics.push(Diagnostic::warning(word.span.clone(), message).label("ignored here"));
+        diagnostics.push(Diagnostic::warning(word.span, message).label("ignored here"));
         return None;
     }
     Some(index)
@@ -89,7 +71,7 @@ fn member(
 /// As keepalived: members whose priorities move apart would never agree.
 fn drop_weights(
     name: &str,
-    statement: &Statement<'_>,
+    statement: &Statement,
     members: &[usize],
     config: &mut Config,
     diagnostics: &mut Vec<Diagnostic>,
@@ -114,7 +96,7 @@ fn drop_weights(
 /// Members that rank differently can leave two routers each with half of the group, and no master.
 fn one_rank(
     name: &str,
-    statement: &Statement<'_>,
+    statement: &Statement,
     members: &[usize],
     config: &Config,
     diagnostics: &mut Vec<Diagnostic>,
@@ -123,7 +105,7 @@ fn one_rank(
     if members.iter().any(|member| rank(member) != rank(&members[0])) {
         let message = format!("the members of vrrp_sync_group `{name}` have different priorities");
         diagnostics.push(
-            Diagnostic::warning(statement.span(), message)
+            Diagnostic::note(statement.span(), message)
                 .label("where two routers each rank higher in one member, neither can be master of all")
                 .help("give all members on one router the same priority"),
         );

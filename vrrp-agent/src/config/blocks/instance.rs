@@ -6,53 +6,29 @@ use std::time::Duration;
 use vrrp_ebpf::advert::Version;
 
 use super::super::diagnostic::Diagnostic;
+use super::super::files::Files;
+use super::super::keywords::Block;
 use super::super::model::{Authentication, Config, Hint, InstanceConfig, Peer, Tracked, Vip};
+use super::super::sources::Span;
 use super::super::syntax::Statement;
 use super::super::value;
 use super::authentication::{self, Hmac};
 use super::complete::complete;
 use super::globals::{self, AfterLower, Globals};
 use super::script::{no_reverse, read_weight};
-use super::{block, name, not_yet, unknown};
+use super::{block, name, unread};
 use crate::vrrp::{OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
-
-const CENTISECOND: Duration = Duration::from_millis(10);
-
-/// Keywords that may be read over without two routers owning an address.
-const NOT_YET: [&str; 18] = [
-    "debug",
-    "dont_track_primary",
-    "notify",
-    "notify_backup",
-    "notify_fault",
-    "notify_master",
-    "notify_master_rx_lower_pri",
-    "notify_priority_changes",
-    "notify_stop",
-    "promote_secondaries",
-    "skip_check_adv_addr",
-    "smtp_alert",
-    "track_bfd",
-    "track_file",
-    "track_interface",
-    "track_process",
-    "virtual_routes",
-    "virtual_rules",
-];
-
-/// Keywords whose absence would split the routers of one VRID into two that do not hear each other.
-const CHANGES_WHO_IS_HEARD: [&str; 2] = ["mcast_dst_ip", "strict_mode"];
 
 /// What has been read of an instance; what is required may still be missing.
 pub(super) struct Draft {
     pub(super) interface: Option<String>,
     pub(super) vrid: Option<u8>,
     pub(super) priority: Option<u8>,
-    pub(super) interval: Option<(Duration, std::ops::Range<usize>)>,
+    pub(super) interval: Option<(Duration, Span)>,
     pub(super) version: Version,
     pub(super) hint: Hint,
-    pub(super) nopreempt: Option<std::ops::Range<usize>>,
+    pub(super) nopreempt: Option<Span>,
     pub(super) preempt_delay: Duration,
     pub(super) on_lower: OnLower,
     pub(super) on_higher: OnHigher,
@@ -62,6 +38,12 @@ pub(super) struct Draft {
     pub(super) hmac: Option<Hmac>,
     pub(super) peers: Vec<Peer>,
     pub(super) only_peers: bool,
+    pub(super) group: Option<IpAddr>,
+    pub(super) groups: (IpAddr, IpAddr),
+    pub(super) strict: bool,
+    /// `unicast_src_ip` and its like, which want peers.
+    pub(super) unicast: Option<Span>,
+    pub(super) no_address: bool,
     pub(super) use_vmac: bool,
     pub(super) xmit_base: bool,
     pub(super) accept: bool,
@@ -76,9 +58,10 @@ pub(super) struct Draft {
 }
 
 pub(super) fn read(
-    statement: &Statement<'_>,
+    statement: &Statement,
     globals: &Globals,
     config: &Config,
+    files: &dyn Files,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<InstanceConfig> {
     let name = name(statement, diagnostics)?;
@@ -99,6 +82,11 @@ pub(super) fn read(
         hmac: None,
         peers: Vec::new(),
         only_peers: globals.only_peers,
+        group: None,
+        groups: globals.groups,
+        strict: globals.strict,
+        unicast: None,
+        no_address: false,
         use_vmac: false,
         xmit_base: false,
         accept: true,
@@ -112,38 +100,55 @@ pub(super) fn read(
         down_adverts: globals.down_adverts,
     };
     for statement in block(statement, diagnostics) {
-        read_keyword(statement, &mut draft, config, diagnostics);
+        read_keyword(statement, &mut draft, config, files, diagnostics);
     }
     complete(name, statement, draft, config, diagnostics)
 }
 
 fn read_keyword(
-    statement: &Statement<'_>,
+    statement: &Statement,
     draft: &mut Draft,
     config: &Config,
+    files: &dyn Files,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let keyword = statement.keyword();
-    match keyword.text {
+    if matches!(
+        keyword.text.as_str(),
+        "unicast_src_ip" | "unicast_peer" | "unicast_ttl" | "check_unicast_src"
+    ) {
+        draft.unicast.get_or_insert(statement.span());
+    }
+    match keyword.text.as_str() {
         "state" => draft.hint = hint(statement, diagnostics),
         "interface" => {
             draft.interface = value::argument(statement, diagnostics).map(|word| word.text.to_owned());
         }
-        "virtual_router_id" => draft.vrid = value::number(statement, 1..=255, diagnostics),
-        "priority" => draft.priority = value::number(statement, 1..=255, diagnostics),
+        "virtual_router_id" => draft.vrid = value::number(Block::Instance, statement, diagnostics),
+        "priority" => draft.priority = value::number(Block::Instance, statement, diagnostics),
         "advert_int" => {
-            let range = CENTISECOND..=Duration::from_secs(255);
-            draft.interval = value::seconds(statement, range, diagnostics).map(|i| (i, statement.span()));
+            draft.interval =
+                value::seconds(Block::Instance, statement, diagnostics).map(|i| (i, statement.span()));
         }
-        "version" => draft.version = globals::version(statement, diagnostics).unwrap_or(draft.version),
+        "version" => {
+            draft.version =
+                globals::version(Block::Instance, statement, diagnostics).unwrap_or(draft.version);
+        }
         "nopreempt" => draft.nopreempt = Some(statement.span()),
         "preempt" => draft.nopreempt = None,
         "preempt_delay" => {
-            let range = Duration::ZERO..=Duration::from_secs(1000);
-            draft.preempt_delay = value::seconds(statement, range, diagnostics).unwrap_or_default();
+            draft.preempt_delay = value::seconds(Block::Instance, statement, diagnostics).unwrap_or_default();
         }
         "lower_prio_no_advert" => draft.on_lower = globals::on_lower(statement, diagnostics),
         "higher_prio_send_advert" => draft.on_higher = globals::on_higher(statement, diagnostics),
+        "mcast_dst_ip" => {
+            if let Some(group) = value::address(statement, diagnostics) {
+                let family = crate::wire::advert::family(group);
+                draft.group = globals::group(family, statement, diagnostics);
+            }
+        }
+        "strict_mode" => draft.strict = value::boolean(statement, diagnostics).unwrap_or(draft.strict),
+        "no_virtual_ipaddress" => draft.no_address = true,
         "mcast_src_ip" | "unicast_src_ip" => {
             draft.source = value::address(statement, diagnostics).or(draft.source);
         }
@@ -153,7 +158,8 @@ fn read_keyword(
             }
         }
         "unicast_ttl" => {
-            draft.unicast_ttl = value::number(statement, 1..=255, diagnostics).unwrap_or(draft.unicast_ttl);
+            draft.unicast_ttl =
+                value::number(Block::Instance, statement, diagnostics).unwrap_or(draft.unicast_ttl);
         }
         "use_vmac" => use_vmac(statement, draft, diagnostics),
         "vmac_xmit_base" => draft.xmit_base = true,
@@ -164,7 +170,7 @@ fn read_keyword(
             draft.v3_checksum = globals::v3_checksum(statement, diagnostics).unwrap_or(draft.v3_checksum);
         }
         "authentication" => draft.authentication = authentication::read(statement, diagnostics),
-        "auth_hmac" => draft.hmac = Some(authentication::read_hmac(statement, diagnostics)),
+        "auth_hmac" => draft.hmac = Some(authentication::read_hmac(statement, files, diagnostics)),
         "check_unicast_src" => {
             draft.only_peers = value::boolean(statement, diagnostics).unwrap_or(draft.only_peers);
         }
@@ -176,42 +182,37 @@ fn read_keyword(
             }
         }
         "down_timer_adverts" => {
-            if let Some(adverts) = value::number(statement, 1..=100, diagnostics) {
+            if let Some(adverts) = value::number(Block::Instance, statement, diagnostics) {
                 draft.down_adverts = adverts;
             }
         }
-        keyword if globals::after_lower(keyword, "garp_", statement, &mut draft.lower, diagnostics) => {}
-        keyword if globals::garp(keyword, "garp_master_", statement, &mut draft.garp, diagnostics) => {}
-        keyword if CHANGES_WHO_IS_HEARD.contains(&keyword) => {
-            diagnostics.push(super::changes_who_is_heard(statement, keyword));
-        }
-        keyword if NOT_YET.contains(&keyword) => diagnostics.push(not_yet(statement)),
-        _ => diagnostics.push(unknown(keyword)),
+        _ if globals::after_lower(Block::Instance, statement, &mut draft.lower, diagnostics) => {}
+        _ if globals::garp(Block::Instance, statement, &mut draft.garp, diagnostics) => {}
+        _ => unread(Block::Instance, statement, diagnostics),
     }
 }
 
-fn hint(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Hint {
+fn hint(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Hint {
     let Some(word) = value::argument(statement, diagnostics) else { return Hint::Backup };
-    match word.text {
+    match word.text.as_str() {
         "MASTER" => Hint::Master,
         "BACKUP" => Hint::Backup,
         _ => {
             let message = format!("unknown state `{}`", word.text);
             diagnostics.push(
-                Diagnostic::warning(word.span.clone(), message)
-                    .label("expected MASTER or BACKUP; BACKUP is used"),
+                Diagnostic::warning(word.span, message).label("expected MASTER or BACKUP; BACKUP is used"),
             );
             Hint::Backup
         }
     }
 }
 
-fn vips(statement: &Statement<'_>, vips: &mut Vec<Vip>, diagnostics: &mut Vec<Diagnostic>) {
+fn vips(statement: &Statement, vips: &mut Vec<Vip>, diagnostics: &mut Vec<Diagnostic>) {
     for statement in block(statement, diagnostics) {
         match value::vip(statement, diagnostics) {
             Some(vip) if vips.iter().any(|v| v.address == vip.address) => {
                 diagnostics
-                    .push(Diagnostic::warning(statement.span(), "the same address twice").label("ignored"));
+                    .push(Diagnostic::note(statement.span(), "the same address twice").label("ignored"));
             }
             Some(vip) => vips.push(vip),
             None => {}
@@ -221,12 +222,12 @@ fn vips(statement: &Statement<'_>, vips: &mut Vec<Vip>, diagnostics: &mut Vec<Di
 
 /// `use_vmac [[NAME] IF] [MAC] …`: with keepalived, the interface that it makes and its address. Here there is no other
 /// interface, and the address is the one of the RFC.
-fn use_vmac(statement: &Statement<'_>, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) {
+fn use_vmac(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) {
     draft.use_vmac = true;
     if let [first, ..] = statement.arguments() {
-        let span = first.span.start..statement.span().end;
+        let span = first.span.to(statement.span());
         diagnostics.push(
-            Diagnostic::warning(span, "`use_vmac` makes no interface here")
+            Diagnostic::note(span, "`use_vmac` makes no interface here")
                 .label("ignored; the addresses stand on the instance's interface")
                 .help(
                     "what refers to that interface by its name, a firewall say, must refer to the instance's",
@@ -236,12 +237,11 @@ fn use_vmac(statement: &Statement<'_>, draft: &mut Draft, diagnostics: &mut Vec<
 }
 
 /// `IP [min_ttl N] [max_ttl N]`.
-fn peer(statement: &Statement<'_>, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) {
+fn peer(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) {
     let word = statement.keyword();
     let Ok(address) = word.text.parse() else {
         diagnostics.push(
-            Diagnostic::error(word.span.clone(), "not the address of a peer")
-                .help("write one address on each line"),
+            Diagnostic::error(word.span, "not the address of a peer").help("write one address on each line"),
         );
         return;
     };
@@ -249,13 +249,13 @@ fn peer(statement: &Statement<'_>, draft: &mut Draft, diagnostics: &mut Vec<Diag
     let mut words = statement.arguments().iter();
     while let Some(keyword) = words.next() {
         let value = words.next().and_then(|value| value.text.parse().ok());
-        match (keyword.text, value) {
+        match (keyword.text.as_str(), value) {
             ("min_ttl", Some(ttl)) => least = ttl,
             ("max_ttl", Some(ttl)) => most = ttl,
             _ => {
                 let message = format!("bad `{}` of a peer", keyword.text);
                 diagnostics.push(
-                    Diagnostic::warning(keyword.span.clone(), message)
+                    Diagnostic::warning(keyword.span, message)
                         .label("expected `min_ttl N` or `max_ttl N`; ignored from here on"),
                 );
                 break;
@@ -266,12 +266,12 @@ fn peer(statement: &Statement<'_>, draft: &mut Draft, diagnostics: &mut Vec<Diag
 }
 
 /// `NAME [weight N]`.
-fn tracked(statement: &Statement<'_>, config: &Config, diagnostics: &mut Vec<Diagnostic>) -> Option<Tracked> {
+fn tracked(statement: &Statement, config: &Config, diagnostics: &mut Vec<Diagnostic>) -> Option<Tracked> {
     let word = statement.keyword();
     let Some(script) = config.scripts.iter().position(|script| script.name == word.text) else {
         let message = format!("no vrrp_script `{}` above", word.text);
         diagnostics.push(
-            Diagnostic::warning(word.span.clone(), message)
+            Diagnostic::warning(word.span, message)
                 .label("not tracked")
                 .help("a script must be defined before the instance that tracks it"),
         );

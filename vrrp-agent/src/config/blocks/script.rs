@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use super::super::diagnostic::Diagnostic;
+use super::super::keywords::Block;
 use super::super::model::{Script, ScriptUser};
 use super::super::syntax::{Statement, Word};
 use super::super::value;
 use super::globals::Globals;
-use super::{block, name, unknown};
+use super::{block, name, unread};
 use crate::vrrp::Weight;
 
-const DAY: Duration = Duration::from_secs(86_400);
-const SHORTEST: Duration = Duration::from_millis(1);
-
 pub(super) fn read(
-    statement: &Statement<'_>,
+    statement: &Statement,
     globals: &Globals,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Script> {
@@ -31,15 +29,15 @@ pub(super) fn read(
         user: globals.script_user.clone(),
     };
     for statement in block(statement, diagnostics) {
-        match statement.keyword().text {
+        match statement.keyword().text.as_str() {
             "script" => script.command = command(statement, diagnostics),
             "interval" => {
-                if let Some(interval) = value::seconds(statement, SHORTEST..=DAY, diagnostics) {
+                if let Some(interval) = value::seconds(Block::Script, statement, diagnostics) {
                     script.interval = interval;
                 }
             }
             "timeout" => {
-                if let Some(timeout) = value::seconds(statement, SHORTEST..=DAY, diagnostics) {
+                if let Some(timeout) = value::seconds(Block::Script, statement, diagnostics) {
                     script.timeout = timeout;
                 }
             }
@@ -49,11 +47,15 @@ pub(super) fn read(
                     script.weight = read_weight(weight, diagnostics);
                 }
             }
-            "rise" => script.rise = value::number(statement, 1..=10_000, diagnostics).unwrap_or(script.rise),
-            "fall" => script.fall = value::number(statement, 1..=10_000, diagnostics).unwrap_or(script.fall),
+            "rise" => {
+                script.rise = value::number(Block::Script, statement, diagnostics).unwrap_or(script.rise);
+            }
+            "fall" => {
+                script.fall = value::number(Block::Script, statement, diagnostics).unwrap_or(script.fall);
+            }
             "init_fail" => script.init_fail = true,
             "user" => script.user = user(statement, diagnostics),
-            _ => diagnostics.push(unknown(statement.keyword())),
+            _ => unread(Block::Script, statement, diagnostics),
         }
     }
     if script.timeout.is_zero() {
@@ -68,13 +70,13 @@ pub(super) fn read(
 }
 
 /// Either one quoted string, which is split, or the words as they stand.
-fn command(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
+fn command(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
     let arguments = match statement.arguments() {
         [] => {
             value::argument(statement, diagnostics);
             return Vec::new();
         }
-        [one] => value::command(one.text),
+        [one] => value::command(&one.text),
         many => Some(many.iter().map(|word| word.text.to_owned()).collect()),
     };
     arguments.unwrap_or_else(|| {
@@ -86,7 +88,7 @@ fn command(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<
 }
 
 /// `USER [GROUP]`.
-pub(super) fn user(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<ScriptUser> {
+pub(super) fn user(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<ScriptUser> {
     match statement.arguments() {
         [user] => Some(ScriptUser { user: user.text.to_owned(), group: None }),
         [user, group] => Some(ScriptUser { user: user.text.to_owned(), group: Some(group.text.to_owned()) }),
@@ -99,22 +101,22 @@ pub(super) fn user(statement: &Statement<'_>, diagnostics: &mut Vec<Diagnostic>)
 }
 
 /// A weight that is read the wrong way round moves the address the wrong way.
-pub(super) fn no_reverse(arguments: &[Word<'_>], diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn no_reverse(arguments: &[Word], diagnostics: &mut Vec<Diagnostic>) {
     if let Some(word) = arguments.iter().find(|word| word.text == "reverse") {
         let message = "`reverse` is not supported yet";
         let help = "change the sign of the weight and the meaning of the script";
-        diagnostics.push(Diagnostic::error(word.span.clone(), message).help(help));
+        diagnostics.push(Diagnostic::error(word.span, message).help(help));
     }
 }
 
 /// A weight from -253 to 253; zero is none.
-pub(super) fn read_weight(word: &Word<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Weight> {
+pub(super) fn read_weight(word: &Word, diagnostics: &mut Vec<Diagnostic>) -> Option<Weight> {
     match word.text.parse::<i16>() {
         Ok(0) => None,
         Ok(weight) if (-253..=253).contains(&weight) => Some(Weight(weight)),
         Ok(_) | Err(_) => {
             diagnostics.push(
-                Diagnostic::warning(word.span.clone(), "bad weight")
+                Diagnostic::warning(word.span, "bad weight")
                     .label("expected a whole number from -253 to 253; the default is used"),
             );
             None

@@ -1,0 +1,112 @@
+//! Saying what a configuration file means, without touching the system: `check`, `show-config`, and keepalived's `-t`.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::config::{self, Context, Diagnostic, Disk, Reading, Severity};
+use crate::host;
+
+/// A file, and how it is to be read.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The file.
+    pub file: PathBuf,
+    /// What `@id` conditions are compared with, if not the host's name.
+    pub id: Option<String>,
+}
+
+/// keepalived's exit code for a configuration with faults.
+pub const FAULTY: u8 = 5;
+/// keepalived's exit code for files that cannot be read.
+pub const UNREADABLE: u8 = 6;
+
+impl Source {
+    /// Reads it, and what it includes.
+    #[must_use]
+    pub fn read(&self) -> Reading {
+        let mut context = Context {
+            id: self.id.clone().unwrap_or_else(host::short_name),
+            random: Box::new(host::random),
+            environment: Box::new(|name| std::env::var(name).ok()),
+        };
+        // The directory of a file is `${_PWD}`.
+        let file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
+        config::load(&file, &mut context, &Disk)
+    }
+}
+
+/// All that is to be said of a file, as rustc says it.
+#[must_use]
+pub fn render(reading: &Reading, color: bool) -> String {
+    reading.diagnostics.iter().map(|diagnostic| diagnostic.render(&reading.sources, color) + "\n\n").collect()
+}
+
+/// One line that sums up.
+#[must_use]
+pub fn summary(file: &Path, reading: &Reading) -> String {
+    let (errors, warnings) = (reading.count(Severity::Error), reading.count(Severity::Warning));
+    let notes = reading.diagnostics.len() - warnings;
+    let warnings = warnings - errors;
+    let verdict = if errors > 0 { "cannot be used" } else { "can be used" };
+    format!("{} {verdict}: {errors} errors, {warnings} warnings, {notes} notes", file.display())
+}
+
+/// A complaint for programs.
+#[derive(Serialize)]
+struct Complaint<'d> {
+    severity: Severity,
+    message: &'d str,
+    file: String,
+    line: usize,
+    column: usize,
+    label: &'d str,
+    help: Option<&'d str>,
+}
+
+/// What `check --json` says.
+#[derive(Serialize)]
+struct Report<'d> {
+    file: String,
+    usable: bool,
+    complaints: Vec<Complaint<'d>>,
+}
+
+/// The whole for programs.
+///
+/// # Errors
+/// Never, unless there is no memory.
+pub fn json(file: &Path, reading: &Reading) -> serde_json::Result<String> {
+    let complaint = |diagnostic: &'_ Diagnostic| {
+        let (line, column) = diagnostic.position(&reading.sources);
+        (line, column, reading.sources.path(diagnostic.span.file).display().to_string())
+    };
+    let complaints = reading.diagnostics.iter().map(|diagnostic| {
+        let (line, column, file) = complaint(diagnostic);
+        let Diagnostic { severity, message, label, help, .. } = diagnostic;
+        Complaint { severity: *severity, message, file, line, column, label, help: help.as_deref() }
+    });
+    let complaints = complaints.collect();
+    let report = Report { file: file.display().to_string(), usable: reading.config.is_some(), complaints };
+    serde_json::to_string_pretty(&report).map(|text| text + "\n")
+}
+
+/// Prints complaints on the standard error output.
+pub fn complain(reading: &Reading) {
+    let text = render(reading, std::io::stderr().is_terminal());
+    // Nobody listens: then nobody is told.
+    let _closed = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// keepalived's `-t`: 0 if it would say so too, that is, if there is nothing that it complains of.
+#[must_use]
+pub fn exit_code(reading: &Reading) -> u8 {
+    if reading.sources.is_empty() {
+        UNREADABLE
+    } else if reading.count(Severity::Warning) > 0 {
+        FAULTY
+    } else {
+        0
+    }
+}

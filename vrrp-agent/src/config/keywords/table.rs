@@ -1,0 +1,685 @@
+//! The table itself, sorted by block and name.
+
+use super::Block::*;
+use super::Value::*;
+use super::{Block, Keyword, Support, Value};
+
+const MS: u64 = 1_000_000;
+const S: u64 = 1000 * MS;
+
+// Values that several keywords take.
+const ANY_INTEGER: Value = Integer { min: i32::MIN, max: i32::MAX };
+const ANY_NUMBER: Value = Number { min: 0, max: u32::MAX };
+const BURST: Value = Number { min: 1, max: 1000 };
+const BYTE: Value = Number { min: 1, max: 255 };
+const BYTES: Value = Quantity { min: 0, max: u32::MAX, unit: "bytes" };
+const DAY: Value = Seconds { min_ns: 0, max_ns: 86_400 * S };
+const DOWN_ADVERTS: Value = Number { min: 1, max: 100 };
+const IN_A_ROW: Value = Number { min: 1, max: 10_000 };
+const LATENESS: Value = Quantity { min: 1, max: 10_000_000, unit: "microseconds" };
+const NICE: Value = Integer { min: -20, max: 19 };
+const REAL_TIME: Value = Number { min: 1, max: 99 };
+const RT_TIME: Value = Quantity { min: 2, max: u32::MAX, unit: "microseconds" };
+const SCRIPT_SECONDS: Value = Seconds { min_ns: MS, max_ns: 86_400 * S };
+const SCRIPT_TIMEOUT: Value = Quantity { min: 1, max: 1000, unit: "seconds" };
+const SPACING: Value = Seconds { min_ns: 1000, max_ns: 60 * S };
+const WHOLE_SECONDS: Value = Quantity { min: 1, max: u32::MAX, unit: "seconds" };
+
+// Grammars that several keywords have.
+const ADDRESS: &str = "`IP[/PREFIX] [OPTION …]`, one on each line";
+const CPUS: &str = "numbers of processors";
+const FIFO: &str = "`PATH [USER [GROUP]]`";
+const GLOB: &str = "path, maybe with wildcards";
+const MILLISECONDS: &str = "milliseconds, maybe with decimals";
+const ROUTE: &str = "route as for `ip route add`, maybe with `no_track`";
+const RULE: &str = "rule as for `ip rule add`, maybe with `no_track`";
+
+// What is said of several keywords.
+const BFD: &str = "there is no BFD; track a script that looks whether the path works";
+const BUFFERS: &str = "buffers have the system's size; set the sysctl `net.core.rmem_default`";
+const GARP_GROUP: &str = "all interfaces go at one pace, that of global_defs";
+const LATE: &str = "not needed: with the kernel half, a master that is late loses its lease";
+const LVS: &str = "belongs to IPVS, another subsystem; run it beside this daemon";
+const NICENESS: &str = "use `Nice=` in the unit";
+const NO_DBUS: &str = "there is no D-Bus interface; ask `vrrp-agent status --json`";
+const NO_DUMP: &str = "there is no dump file; ask `vrrp-agent status --json`";
+const NO_FIFO: &str = "there is no FIFO yet; ask `vrrp-agent status --json`";
+const NO_FIREWALL: &str = "not needed: no_accept is enforced in XDP, without firewall rules";
+const NO_MAIL: &str = "no mail is sent; watch the log or `vrrp-agent status --json`";
+const NO_NAMES: &str = "such names are not read; write numbers";
+const NO_NOTIFY: &str = "it is not run yet; watch the log or `vrrp-agent status --json`";
+const NO_RELOAD: &str = "there is no reload yet; restart the daemon";
+const NO_SNMP: &str = "there is no SNMP; ask `vrrp-agent status --json`";
+const NO_TRACK_FILE: &str = "files are not watched yet; track a script that reads the file";
+const NO_TRACK_PROCESS: &str = "processes are not watched yet; track a script that looks for them";
+const NO_VMAC_INTERFACE: &str = "not needed: use_vmac makes no interface";
+const ONE_PROCESS: &str = "not needed: there is one process, vrrp-agent";
+const POLLING: &str = "not needed: changes of a link are told by netlink";
+const REST_OF_LINE: &str = "ignored with all behind it; put `dev`, `label`, `brd` and `scope` before it";
+const SCHEDULING: &str = "use `CPUSchedulingPolicy=` and `CPUSchedulingPriority=` in the unit";
+
+/// A row that does not say yet what it means.
+struct Row(Keyword);
+
+const fn row(block: Block, name: &'static str, value: Value, default: &'static str) -> Row {
+    Row(Keyword { block, name, value, default, support: Support::Works, what: "" })
+}
+
+impl Row {
+    const fn works(self, what: &'static str) -> Keyword {
+        Keyword { what, ..self.0 }
+    }
+
+    const fn accepted(self, what: &'static str, why: &'static str) -> Keyword {
+        Keyword { what, support: Support::Accepted(why), ..self.0 }
+    }
+
+    const fn warned(self, what: &'static str, instead: &'static str) -> Keyword {
+        Keyword { what, support: Support::Warned(instead), ..self.0 }
+    }
+
+    const fn mistaken(self, what: &'static str, instead: &'static str) -> Keyword {
+        Keyword { what, support: Support::Mistaken(instead), ..self.0 }
+    }
+
+    const fn refused(self, what: &'static str, why: &'static str) -> Keyword {
+        Keyword { what, support: Support::Refused(why), ..self.0 }
+    }
+}
+
+/// Every keyword, sorted by block and name.
+pub(crate) static KEYWORDS: &[Keyword] = &[
+    row(Root, "SSL", Lines("of `virtual_server`'s checks"), "")
+        .warned("certificates of the SSL checks of virtual servers", LVS),
+    row(Root, "bfd_instance", Named(Bfd), "").warned("a BFD session with a neighbour", BFD),
+    row(Root, "child_wait_time", WHOLE_SECONDS, "5").warned(
+        "time for children to end at a stop",
+        "there are no child processes but scripts; use `TimeoutStopSec=` in the unit",
+    ),
+    row(Root, "garp_group", Section(GarpGroup), "").warned(
+        "pace of announcements on some interfaces",
+        "all interfaces go at one pace; use `vrrp_garp_interval` and `vrrp_gna_interval` in global_defs",
+    ),
+    row(Root, "global_defs", Section(Globals), "")
+        .works("settings of the daemon, and defaults of the instances below"),
+    row(Root, "include", Rest(GLOB), "").works("reads other files here; may stand in any block"),
+    row(Root, "includea", Rest(GLOB), "").works("as `include`, with all checks of `include_check`"),
+    row(Root, "includeb", Rest(GLOB), "").works("as `include`; each brace alternative must match"),
+    row(Root, "includem", Rest(GLOB), "").works("as `include`; a name must match"),
+    row(Root, "includer", Rest(GLOB), "").works("as `include`; what matches must be readable"),
+    row(Root, "includew", Rest(GLOB), "").works("as `include`; a pattern must match"),
+    row(Root, "instance", Text, "").warned(
+        "name of this daemon among several",
+        "give each daemon its own pid file with `-p`; network namespaces are told apart without it",
+    ),
+    row(Root, "interface_up_down_delays", Lines("`INTERFACE DOWN [UP]`, seconds up to 255"), "0")
+        .warned("how long a change of a link must last to count", "a change of a link counts at once"),
+    row(Root, "linkbeat_interfaces", Lines("`INTERFACE [MII|ETHTOOL|IOCTL]`"), "")
+        .warned("interfaces whose link is polled", POLLING),
+    row(Root, "linkbeat_use_polling", Nothing, "").warned("polls the links of all interfaces", POLLING),
+    row(Root, "namespace_with_ipsets", Nothing, "")
+        .warned("lets ipsets be used in a namespace on kernels before 3.13", NO_FIREWALL),
+    row(Root, "net_namespace", Text, "the one it is started in").warned(
+        "network namespace to run in",
+        "the daemon stays in its namespace; use `NetworkNamespacePath=` in the unit or `ip netns exec`",
+    ),
+    row(Root, "net_namespace_ipvs", Text, "the default namespace").warned("network namespace of IPVS", LVS),
+    row(Root, "static_ipaddress", Lines(ADDRESS), "").warned(
+        "addresses that stay on this host",
+        "they are not set; use the system's network configuration",
+    ),
+    row(Root, "static_routes", Lines(ROUTE), "")
+        .warned("routes that stay on this host", "they are not set; use the system's network configuration"),
+    row(Root, "static_rules", Lines(RULE), "").warned(
+        "routing rules that stay on this host",
+        "they are not set; use the system's network configuration",
+    ),
+    row(Root, "track_file", Named(TrackFile), "")
+        .warned("a file with a number that changes priorities", NO_TRACK_FILE),
+    row(Root, "track_group", Named(TrackGroup), "").warned(
+        "instances that are in fault when a static address or route is lost",
+        "static addresses, routes and rules are not watched",
+    ),
+    row(Root, "use_pid_dir", Nothing, "").warned(
+        "puts pid files into /run/keepalived",
+        "the pid file is in /run/vrrp-agent; `-p` names another",
+    ),
+    row(Root, "virtual_server", Rest("address and port, `fwmark N` or `group NAME`, and block"), "")
+        .warned("a service balanced by IPVS", LVS),
+    row(Root, "virtual_server_group", Rest("`NAME` and block"), "")
+        .warned("addresses of a service balanced by IPVS", LVS),
+    row(Root, "vrrp_instance", Named(Instance), "").works("a virtual router"),
+    row(Root, "vrrp_script", Named(Script), "").works("a check that runs again and again"),
+    row(Root, "vrrp_sync_group", Named(SyncGroup), "")
+        .works("instances that are master together or not at all"),
+    row(Root, "vrrp_track_file", Named(TrackFile), "").warned("older name of `track_file`", NO_TRACK_FILE),
+    row(Root, "vrrp_track_process", Named(TrackProcess), "")
+        .warned("processes that must run", NO_TRACK_PROCESS),
+    row(Globals, "bfd_cpu_affinity", Rest(CPUS), "all").warned("processors of the BFD process", BFD),
+    row(Globals, "bfd_no_swap", Nothing, "off").warned("keeps the BFD process in memory", BFD),
+    row(Globals, "bfd_priority", NICE, "0").warned("niceness of the BFD process", BFD),
+    row(Globals, "bfd_process_name", Text, "keepalived_bfd").warned("name of the BFD process", BFD),
+    row(Globals, "bfd_rlimit_rttime", RT_TIME, "10000")
+        .warned("real-time work of the BFD process between two waits", BFD),
+    row(Globals, "bfd_rt_priority", REAL_TIME, "none").warned("real-time priority of the BFD process", BFD),
+    row(Globals, "checker_cpu_affinity", Rest(CPUS), "all").warned("processors of the checker process", LVS),
+    row(Globals, "checker_log_all_failures", Switch, "off")
+        .warned("logs every failed check of a real server", LVS),
+    row(Globals, "checker_no_swap", Nothing, "off").warned("keeps the checker process in memory", LVS),
+    row(Globals, "checker_priority", NICE, "0").warned("niceness of the checker process", LVS),
+    row(Globals, "checker_process_name", Text, "keepalived_ipvs").warned("name of the checker process", LVS),
+    row(Globals, "checker_rlimit_rttime", RT_TIME, "10000")
+        .warned("real-time work of the checker process between two waits", LVS),
+    row(Globals, "checker_rt_priority", REAL_TIME, "none")
+        .warned("real-time priority of the checker process", LVS),
+    row(Globals, "config_save_dir", Text, "off")
+        .warned("where configurations are kept at a reload", NO_RELOAD),
+    row(Globals, "data_use_instance", Switch, "off")
+        .warned("puts the instance's name into names of dump files", NO_DUMP),
+    row(Globals, "dbus_no_interface_name", Nothing, "off")
+        .warned("leaves the interface out of names on D-Bus", NO_DBUS),
+    row(Globals, "dbus_service_name", Text, "org.keepalived.Vrrp1").warned("name on D-Bus", NO_DBUS),
+    row(Globals, "default_interface", Text, "eth0").warned(
+        "interface of static addresses",
+        "no static addresses are set; each instance needs its own `interface`",
+    ),
+    row(Globals, "disable_local_igmp", Nothing, "off").warned(
+        "sends no IGMP reports for local groups",
+        "not needed: use_vmac makes no interface that would send any",
+    ),
+    row(Globals, "dynamic_interfaces", Rest("`[allow_if_changes]`"), "off").warned(
+        "lets interfaces be missing at the start",
+        "not needed for interfaces that go and return, which are always followed",
+    ),
+    row(Globals, "enable_dbus", Nothing, "off").warned("answers on D-Bus", NO_DBUS),
+    row(Globals, "enable_script_security", Switch, "off").warned(
+        "refuses scripts run by root that others can change",
+        "who can write to a script is not checked; see to it that only root can",
+    ),
+    row(Globals, "enable_snmp_checker", Nothing, "off")
+        .warned("answers for the virtual servers of KEEPALIVED-MIB", LVS),
+    row(Globals, "enable_snmp_keepalived", Nothing, "off")
+        .warned("older name of `enable_snmp_vrrp`", NO_SNMP),
+    row(Globals, "enable_snmp_rfc", Nothing, "off").warned("answers for both MIBs of the standard", NO_SNMP),
+    row(Globals, "enable_snmp_rfcv2", Nothing, "off").warned("answers for the MIB of version 2", NO_SNMP),
+    row(Globals, "enable_snmp_rfcv3", Nothing, "off").warned("answers for the MIB of version 3", NO_SNMP),
+    row(Globals, "enable_snmp_vrrp", Nothing, "off").warned("answers for KEEPALIVED-MIB", NO_SNMP),
+    row(Globals, "enable_traps", Nothing, "off").warned("sends SNMP traps", NO_SNMP),
+    row(Globals, "fifo_write_vrrp_states_on_reload", Nothing, "off")
+        .warned("writes all states to the FIFO after a reload", NO_FIFO),
+    row(Globals, "include_check", Rest("`[[+|-]readable|match|wildcard_match|brace_match …]`"), "off")
+        .works("which includes must be there"),
+    row(Globals, "iproute_etc_dir", Text, "/etc/iproute2")
+        .warned("names of routing tables and the like", NO_NAMES),
+    row(Globals, "iproute_usr_dir", Text, "/usr/share/iproute2")
+        .warned("names of routing tables and the like", NO_NAMES),
+    row(Globals, "json_dump_file", Text, "/tmp/keepalived.json")
+        .warned("file that the JSON signal writes", NO_DUMP),
+    row(Globals, "json_version", Number { min: 1, max: 2 }, "1").warned("shape of the JSON dump", NO_DUMP),
+    row(Globals, "log_unknown_vrids", Nothing, "off").warned(
+        "logs adverts of virtual routers that are not configured",
+        "they are not logged; look with tcpdump after `vrrp-agent adverts show`",
+    ),
+    row(Globals, "lvs_flush", Nothing, "off").warned("clears IPVS at the start", LVS),
+    row(Globals, "lvs_flush_on_stop", Rest("`[VS]`"), "off").warned("clears IPVS at the stop", LVS),
+    row(Globals, "lvs_id", Text, "")
+        .mistaken("name of this host in very old files", "it names the host to nobody; write `router_id`"),
+    row(Globals, "lvs_netlink_cmd_rcv_bufs", BYTES, "")
+        .warned("receive buffer of a netlink socket of the checker process", LVS),
+    row(Globals, "lvs_netlink_cmd_rcv_bufs_force", Switch, "off")
+        .warned("lets it exceed the system's limit", LVS),
+    row(Globals, "lvs_netlink_monitor_rcv_bufs", BYTES, "")
+        .warned("receive buffer of a netlink socket of the checker process", LVS),
+    row(Globals, "lvs_netlink_monitor_rcv_bufs_force", Switch, "off")
+        .warned("lets it exceed the system's limit", LVS),
+    row(Globals, "lvs_notify_fifo", Rest(FIFO), "").warned("FIFO that gets changes of real servers", LVS),
+    row(Globals, "lvs_notify_fifo_script", CommandAs, "").warned("reader of that FIFO", LVS),
+    row(Globals, "lvs_sync_daemon", Rest("`INTERFACE [[inst] INSTANCE] [OPTION N …]`"), "")
+        .warned("synchronises connections of IPVS with an instance", LVS),
+    row(Globals, "lvs_timeouts", Rest("`[tcp N] [tcpfin N] [udp N]`, seconds"), "")
+        .warned("timeouts of connections of IPVS", LVS),
+    row(Globals, "max_auto_priority", Integer { min: -1, max: 99 }, "0")
+        .warned("highest real-time priority a late process gives itself", SCHEDULING),
+    row(Globals, "min_auto_priority_delay", LATENESS, "1000000")
+        .warned("how late it must be for that", SCHEDULING),
+    row(Globals, "nftables", Rest("`[TABLE]`"), "keepalived")
+        .warned("table of nftables for no_accept", NO_FIREWALL),
+    row(Globals, "nftables_counters", Nothing, "off").warned("counts what its rules match", NO_FIREWALL),
+    row(Globals, "nftables_ifindex", Nothing, "off")
+        .warned("names interfaces in its rules by number", NO_FIREWALL),
+    row(Globals, "nftables_ipvs", Rest("`[TABLE]`"), "off")
+        .warned("table of nftables for virtual servers", LVS),
+    row(Globals, "nftables_ipvs_priority", ANY_INTEGER, "-1").warned("priority of its chains", LVS),
+    row(Globals, "nftables_ipvs_start_fwmark", ANY_NUMBER, "1000")
+        .warned("first mark for groups of virtual servers", LVS),
+    row(Globals, "nftables_priority", ANY_INTEGER, "-1").warned("priority of its chains", NO_FIREWALL),
+    row(Globals, "no_checker_emails", Nothing, "off").warned("sends no mail of checks of real servers", LVS),
+    row(Globals, "no_email_faults", Nothing, "off").warned("sends no mail of faults", NO_MAIL),
+    row(Globals, "notification_email", Lines("mail address"), "").warned("who gets mail", NO_MAIL),
+    row(Globals, "notification_email_from", Text, "keepalived@ and the host name")
+        .warned("sender of mail", NO_MAIL),
+    row(Globals, "notify_fifo", Rest(FIFO), "").warned("FIFO that gets all changes of state", NO_FIFO),
+    row(Globals, "notify_fifo_script", CommandAs, "").warned("reader of that FIFO", NO_FIFO),
+    row(Globals, "process_monitor_rcv_bufs", BYTES, "the system's")
+        .warned("receive buffer of news about processes", NO_TRACK_PROCESS),
+    row(Globals, "process_monitor_rcv_bufs_force", Switch, "off")
+        .warned("lets it exceed the system's limit", NO_TRACK_PROCESS),
+    row(Globals, "process_name", Text, "keepalived").warned("name of the parent process", ONE_PROCESS),
+    row(Globals, "process_names", Nothing, "off").warned("names processes by what they do", ONE_PROCESS),
+    row(Globals, "random_seed", ANY_NUMBER, "the time")
+        .warned("seed of `${_RANDOM}`", "there are no definitions yet, so nothing is random"),
+    row(Globals, "reload_check_config", Rest("`[LOG]`"), "off")
+        .warned("checks a file before it reloads", NO_RELOAD),
+    row(Globals, "reload_file", Rest("`[PATH]`"), "off")
+        .warned("file that is there while a configuration is read", NO_RELOAD),
+    row(Globals, "reload_repeat", Nothing, "off").warned("keeps that file after the reload", NO_RELOAD),
+    row(Globals, "reload_time_file", Text, "").warned("file with the time of the next reload", NO_RELOAD),
+    row(Globals, "router_id", Text, "host name").works("name of this host, for people"),
+    row(Globals, "rs_init_notifies", Nothing, "off").warned("tells of real servers at the start", LVS),
+    row(Globals, "script_user", Rest("`USER [GROUP]`"), "keepalived_script, else the daemon's own")
+        .works("whom scripts run as"),
+    row(Globals, "set_supplementary_groups", Switch, "off").warned(
+        "gives scripts all groups of their user",
+        "scripts have the group of their user only; name another with `script_user`",
+    ),
+    row(Globals, "shutdown_script", CommandAs, "")
+        .warned("runs once, after all else", "it is not run; use `ExecStopPost=` in the unit"),
+    row(Globals, "shutdown_script_timeout", SCRIPT_TIMEOUT, "10")
+        .warned("time for it to end", "use `TimeoutStopSec=` in the unit"),
+    row(Globals, "smtp_alert", Switch, "unset").warned("whether changes of state are mailed", NO_MAIL),
+    row(Globals, "smtp_alert_checker", Switch, "unset")
+        .warned("whether changes of real servers are mailed", LVS),
+    row(Globals, "smtp_alert_vrrp", Switch, "unset")
+        .warned("whether changes of state of instances are mailed", NO_MAIL),
+    row(Globals, "smtp_connect_timeout", WHOLE_SECONDS, "30")
+        .warned("time for the mail server to answer", NO_MAIL),
+    row(Globals, "smtp_helo_name", Text, "host name")
+        .warned("name this host gives to the mail server", NO_MAIL),
+    row(Globals, "smtp_server", Rest("`HOST [PORT]`"), "port 25").warned("server that takes mail", NO_MAIL),
+    row(Globals, "snmp_socket", Text, "unix:/var/agentx/master").warned("socket of the SNMP agent", NO_SNMP),
+    row(Globals, "startup_script", CommandAs, "")
+        .warned("runs once, before all else", "it is not run; use `ExecStartPre=` in the unit"),
+    row(Globals, "startup_script_timeout", SCRIPT_TIMEOUT, "10")
+        .warned("time for it to end", "use `TimeoutStartSec=` in the unit"),
+    row(Globals, "state_dump_file", Text, "/tmp/keepalived.data").warned("file that SIGUSR1 writes", NO_DUMP),
+    row(Globals, "stats_dump_file", Text, "/tmp/keepalived.stats")
+        .warned("file that SIGUSR2 writes", NO_DUMP),
+    row(Globals, "tmp_config_directory", Text, "memory").warned(
+        "where the configuration is kept while read",
+        "not needed: the file is read once, by one process",
+    ),
+    row(Globals, "umask", Rest("number, or bits such as `IWGRP|IWOTH`"), "IWGRP|IWOTH")
+        .warned("permissions of files that are made", "use `UMask=` in the unit"),
+    row(Globals, "use_symlink_paths", Switch, "off").warned(
+        "runs scripts by the path as written, not as resolved",
+        "paths of scripts are run as written",
+    ),
+    row(Globals, "v3_checksum_as_v2", Switch, "off")
+        .works("leaves the pseudo-header out of the checksum of version 3 over IPv4"),
+    row(Globals, "vmac_addr_prefix", Text, "vmac_prefix")
+        .warned("beginning of names of interfaces of addresses", NO_VMAC_INTERFACE),
+    row(Globals, "vmac_prefix", Text, "vrrp")
+        .warned("beginning of names of interfaces of use_vmac", NO_VMAC_INTERFACE),
+    row(Globals, "vrrp_check_unicast_src", Switch, "off").works("believes only the peers of `unicast_peer`"),
+    row(Globals, "vrrp_cpu_affinity", Rest(CPUS), "all")
+        .warned("processors of the process", "use `CPUAffinity=` in the unit"),
+    row(Globals, "vrrp_delay_after_boot", DAY, "0").warned(
+        "from boot to the first election",
+        "elections begin at once; use `ExecStartPre=/bin/sleep N` in the unit",
+    ),
+    row(Globals, "vrrp_down_timer_adverts", DOWN_ADVERTS, "3")
+        .works("adverts that may be missed; the same on all routers"),
+    row(Globals, "vrrp_garp_extra_if", Rest("`[all] SECONDS`, up to 86400"), "0").warned(
+        "refreshes announcements on other interfaces than the instance's",
+        "no such refresh; `vrrp_garp_master_refresh` announces all addresses",
+    ),
+    row(Globals, "vrrp_garp_interval", SPACING, "0")
+        .works("least time between two gratuitous ARP packets on an interface"),
+    row(Globals, "vrrp_garp_lower_prio_delay", DAY, "vrrp_garp_master_delay")
+        .works("second burst of announcements after the advert of a lower master"),
+    row(Globals, "vrrp_garp_lower_prio_repeat", Number { min: 0, max: 1000 }, "vrrp_garp_master_repeat")
+        .works("announcements after the advert of a lower master"),
+    row(Globals, "vrrp_garp_master_delay", DAY, "5")
+        .works("from becoming master to the second burst of announcements; 0 is no second"),
+    row(Globals, "vrrp_garp_master_refresh", DAY, "0").works("between announcements while master; 0 is none"),
+    row(Globals, "vrrp_garp_master_refresh_repeat", BURST, "1")
+        .works("announcements of each address at each refresh"),
+    row(Globals, "vrrp_garp_master_repeat", BURST, "5").works("announcements of each address in a burst"),
+    row(Globals, "vrrp_gna_interval", SPACING, "0")
+        .works("least time between two unsolicited neighbour advertisements on an interface"),
+    row(Globals, "vrrp_higher_prio_send_advert", Switch, "off")
+        .works("a master that hears a higher one advertises once more"),
+    row(Globals, "vrrp_ipsets", Rest("up to five names"), "off")
+        .warned("sets of addresses for iptables", NO_FIREWALL),
+    row(Globals, "vrrp_iptables", Rest("`[IN [OUT]]`"), "INPUT")
+        .warned("chains of iptables for no_accept", NO_FIREWALL),
+    row(Globals, "vrrp_lower_prio_no_advert", Switch, "off")
+        .works("a master does not answer the advert of a lower one"),
+    row(Globals, "vrrp_mcast_group4", Ip, "224.0.0.18").works("group of adverts over IPv4"),
+    row(Globals, "vrrp_mcast_group6", Ip, "ff02::12").works("group of adverts over IPv6"),
+    row(Globals, "vrrp_min_garp", Switch, "off").works("announces each address once"),
+    row(Globals, "vrrp_netlink_cmd_rcv_bufs", BYTES, "the system's")
+        .warned("receive buffer of the netlink socket of commands", BUFFERS),
+    row(Globals, "vrrp_netlink_cmd_rcv_bufs_force", Switch, "off")
+        .warned("lets it exceed the system's limit", BUFFERS),
+    row(Globals, "vrrp_netlink_monitor_rcv_bufs", BYTES, "the system's")
+        .warned("receive buffer of the netlink socket of news", BUFFERS),
+    row(Globals, "vrrp_netlink_monitor_rcv_bufs_force", Switch, "off")
+        .warned("lets it exceed the system's limit", BUFFERS),
+    row(Globals, "vrrp_no_swap", Nothing, "off")
+        .warned("keeps the process in memory", "use `MemorySwapMax=0` in the unit"),
+    row(Globals, "vrrp_notify_fifo", Rest(FIFO), "")
+        .warned("FIFO that gets changes of state of instances and groups", NO_FIFO),
+    row(Globals, "vrrp_notify_fifo_script", CommandAs, "").warned("reader of that FIFO", NO_FIFO),
+    row(Globals, "vrrp_notify_priority_changes", Switch, "off")
+        .warned("writes changes of priority to the FIFO", NO_FIFO),
+    row(Globals, "vrrp_owner_ignore_adverts", Switch, "off")
+        .warned("an owner of its addresses ignores adverts", "an owner judges adverts as any master does"),
+    row(Globals, "vrrp_priority", NICE, "0").warned("niceness of the process", NICENESS),
+    row(Globals, "vrrp_process_name", Text, "keepalived_vrrp").warned("name of the process", ONE_PROCESS),
+    row(Globals, "vrrp_rlimit_rttime", RT_TIME, "10000")
+        .warned("real-time work between two waits", "use `LimitRTTIME=` in the unit"),
+    row(Globals, "vrrp_rt_priority", REAL_TIME, "none")
+        .warned("real-time priority of the process", SCHEDULING),
+    row(Globals, "vrrp_rx_bufs_multiplier", ANY_NUMBER, "3")
+        .warned("adverts that these buffers hold", BUFFERS),
+    row(Globals, "vrrp_rx_bufs_policy", Rest("`MTU`, `ADVERT` or bytes"), "the system's")
+        .warned("receive buffers of adverts", BUFFERS),
+    row(Globals, "vrrp_skip_check_adv_addr", Switch, "off").accepted(
+        "compares the address list of a new master only",
+        "lists that differ are counted, never refused, so there is nothing to skip",
+    ),
+    row(Globals, "vrrp_startup_delay", DAY, "0").warned(
+        "from the start to the first election",
+        "elections begin at once; use `ExecStartPre=/bin/sleep N` in the unit",
+    ),
+    row(Globals, "vrrp_strict", Switch, "off").works("keeps to the letter of the standard"),
+    row(Globals, "vrrp_version", Number { min: 2, max: 3 }, "2; over IPv6 always 3")
+        .works("version of instances that do not say theirs; the last one of the file counts"),
+    row(Instance, "accept", Nothing, "on").works("the host accepts what is sent to the addresses"),
+    row(Instance, "advert_int", Seconds { min_ns: 10 * MS, max_ns: 255 * S }, "1")
+        .works("between adverts; version 2 takes whole seconds, version 3 hundredths up to 40.95"),
+    row(Instance, "auth_hmac", Section(AuthHmac), "none").works("a seal behind each advert (keepalived 2.4)"),
+    row(Instance, "authentication", Section(Authentication), "none").works("authentication of version 2"),
+    row(Instance, "check_unicast_src", Switch, "vrrp_check_unicast_src")
+        .works("believes only the peers of `unicast_peer`"),
+    row(Instance, "debug", Number { min: 0, max: 4 }, "0")
+        .warned("level of debugging, which keepalived ignores too", "not needed; `-D` logs in more detail"),
+    row(Instance, "dont_track_primary", Nothing, "off")
+        .warned("no fault when the interface goes down", "an interface that is down is always a fault"),
+    row(Instance, "down_timer_adverts", DOWN_ADVERTS, "vrrp_down_timer_adverts")
+        .works("adverts that may be missed; the same on all routers"),
+    row(Instance, "garp_extra_if", Rest("`[all] SECONDS`, up to 86400"), "vrrp_garp_extra_if").warned(
+        "refreshes announcements on other interfaces than its own",
+        "no such refresh; `garp_master_refresh` announces all addresses",
+    ),
+    row(Instance, "garp_interval", SPACING, "").warned(
+        "not a keyword of an instance, though VyOS writes it",
+        "write `vrrp_garp_interval` in global_defs",
+    ),
+    row(Instance, "garp_lower_prio_delay", DAY, "garp_master_delay")
+        .works("second burst of announcements after the advert of a lower master"),
+    row(Instance, "garp_lower_prio_repeat", Number { min: 0, max: 1000 }, "garp_master_repeat")
+        .works("announcements after the advert of a lower master"),
+    row(Instance, "garp_master_delay", DAY, "vrrp_garp_master_delay")
+        .works("from becoming master to the second burst of announcements; 0 is no second"),
+    row(Instance, "garp_master_refresh", DAY, "vrrp_garp_master_refresh")
+        .works("between announcements while master; 0 is none"),
+    row(Instance, "garp_master_refresh_repeat", BURST, "vrrp_garp_master_refresh_repeat")
+        .works("announcements of each address at each refresh"),
+    row(Instance, "garp_master_repeat", BURST, "vrrp_garp_master_repeat")
+        .works("announcements of each address in a burst"),
+    row(Instance, "gna_interval", SPACING, "").warned(
+        "not a keyword of an instance, though VyOS writes it",
+        "write `vrrp_gna_interval` in global_defs",
+    ),
+    row(Instance, "higher_prio_send_advert", Switch, "vrrp_higher_prio_send_advert")
+        .works("a master that hears a higher one advertises once more"),
+    row(Instance, "interface", Text, "required").works("interface that adverts are sent and heard on"),
+    row(Instance, "kernel_rx_buf_size", BYTES, "vrrp_rx_bufs_policy")
+        .warned("receive buffer of adverts", BUFFERS),
+    row(Instance, "linkbeat_use_polling", Nothing, "off").warned("polls the link of its interface", POLLING),
+    row(Instance, "lower_prio_no_advert", Switch, "vrrp_lower_prio_no_advert")
+        .works("a master does not answer the advert of a lower one"),
+    row(Instance, "lvs_sync_daemon_interface", Text, "")
+        .warned("synchronises connections of IPVS over an interface", LVS),
+    row(Instance, "mcast_dst_ip", Ip, "vrrp_mcast_group4 or vrrp_mcast_group6")
+        .works("another group for its adverts"),
+    row(Instance, "mcast_src_ip", Ip, "the interface's first address")
+        .works("source of adverts to the group"),
+    row(Instance, "native_ipv6", Nothing, "family of the first address").works("speaks over IPv6"),
+    row(Instance, "no_accept", Nothing, "off")
+        .works("the host drops what is sent to the addresses, but for their owner; needs the kernel half"),
+    row(Instance, "no_virtual_ipaddress", Nothing, "off").works("allows an instance without addresses"),
+    row(Instance, "nopreempt", Nothing, "off").works("lets a lower master be; not with state MASTER"),
+    row(Instance, "notify", CommandAs, "").warned("runs at every change of state", NO_NOTIFY),
+    row(Instance, "notify_backup", CommandAs, "").warned("runs when it becomes backup", NO_NOTIFY),
+    row(Instance, "notify_deleted", Rest("`[COMMAND [USER [GROUP]]]`"), "")
+        .warned("runs when a reload removes it", NO_NOTIFY),
+    row(Instance, "notify_fault", CommandAs, "").warned("runs when it falls into fault", NO_NOTIFY),
+    row(Instance, "notify_master", CommandAs, "").warned("runs when it becomes master", NO_NOTIFY),
+    row(Instance, "notify_master_rx_lower_pri", CommandAs, "")
+        .warned("runs when a master hears a lower one", NO_NOTIFY),
+    row(Instance, "notify_priority_changes", Switch, "vrrp_notify_priority_changes")
+        .warned("writes changes of priority to the FIFO", NO_FIFO),
+    row(Instance, "notify_stop", CommandAs, "").warned("runs when the daemon stops", NO_NOTIFY),
+    row(Instance, "old_unicast_checksum", Rest("`[never]`"), "detected").warned(
+        "checksum of keepalived up to 1.3.6",
+        "only the checksum of the standard is sent; update peers with keepalived up to 1.3.6",
+    ),
+    row(Instance, "owner_ignore_adverts", Switch, "vrrp_owner_ignore_adverts")
+        .warned("an owner of its addresses ignores adverts", "an owner judges adverts as any master does"),
+    row(Instance, "preempt", Nothing, "on").works("takes over from a lower master"),
+    row(Instance, "preempt_delay", Seconds { min_ns: 0, max_ns: 1000 * S }, "0")
+        .works("how long a lower master is let be; not with state MASTER"),
+    row(Instance, "priority", BYTE, "100; 255 with state MASTER")
+        .works("the highest is master; 255 owns the addresses"),
+    row(Instance, "promote_secondaries", Nothing, "off").warned(
+        "keeps other addresses of a network when the first is removed",
+        "set the sysctl `net.ipv4.conf.INTERFACE.promote_secondaries` to 1",
+    ),
+    row(Instance, "skip_check_adv_addr", Switch, "vrrp_skip_check_adv_addr").warned(
+        "compares the address list of a new master only",
+        "not needed: lists that differ are counted, never refused",
+    ),
+    row(Instance, "smtp_alert", Switch, "smtp_alert_vrrp").warned("mails changes of state", NO_MAIL),
+    row(Instance, "state", Choice(&["MASTER", "BACKUP"]), "BACKUP; MASTER with priority 255")
+        .works("matters only to the owner of the addresses, and against nopreempt"),
+    row(Instance, "strict_mode", Switch, "vrrp_strict").works("keeps to the letter of the standard"),
+    row(Instance, "thread_timer_expired", Rest("`[PRIORITY]`, up to 254"), "off")
+        .warned("older name of `timer_expired_backup`", LATE),
+    row(Instance, "timer_expired_backup", Rest("`[PRIORITY]`, up to 254"), "off")
+        .warned("a master that ran late becomes backup", LATE),
+    row(Instance, "track_bfd", Lines("`NAME [weight N] [reverse]`"), "")
+        .warned("BFD sessions that it needs", BFD),
+    row(Instance, "track_file", Lines("`NAME [weight N] [reverse]`"), "")
+        .warned("files whose number changes its priority", NO_TRACK_FILE),
+    row(Instance, "track_interface", Lines("`INTERFACE [weight N] [reverse]`"), "").warned(
+        "other interfaces that it needs",
+        "the interface is not watched; track a script that looks at its link",
+    ),
+    row(Instance, "track_process", Lines("`NAME [weight N] [reverse]`"), "")
+        .warned("processes that it needs", NO_TRACK_PROCESS),
+    row(Instance, "track_script", Lines("`NAME [weight N]`"), "")
+        .works("scripts that put it in fault or change its priority"),
+    row(Instance, "track_src_ip", Nothing, "off")
+        .warned("is in fault while its source address is gone", "the source address is not watched"),
+    row(Instance, "unicast_fault_no_peer", Nothing, "off")
+        .warned("is in fault without peers", "without peers it speaks multicast; write `unicast_peer`"),
+    row(Instance, "unicast_peer", Lines("`IP [min_ttl N] [max_ttl N]`"), "multicast")
+        .works("routers that adverts are sent to, each by itself"),
+    row(Instance, "unicast_src_ip", Ip, "the interface's first address").works("source of adverts to peers"),
+    row(Instance, "unicast_ttl", BYTE, "255").works("TTL or hop limit of adverts to peers"),
+    row(Instance, "use_ipvlan", Rest("`[NAME] [IP] [bridge|private|vepa]`"), "off").warned(
+        "holds the addresses on an ipvlan interface",
+        "the addresses stand on the instance's interface",
+    ),
+    row(Instance, "use_vmac", Rest("`[[NAME] INTERFACE] [MAC] [OPTION …]`, all ignored"), "off")
+        .works("holds the addresses with the hardware address of the virtual router"),
+    row(Instance, "use_vmac_addr", Nothing, "off").warned(
+        "the same for addresses on other interfaces",
+        "addresses with `dev` are answered for with that interface's own hardware address",
+    ),
+    row(Instance, "v3_checksum_as_v2", Switch, "v3_checksum_as_v2 of global_defs")
+        .works("leaves the pseudo-header out of the checksum of version 3 over IPv4"),
+    row(Instance, "version", Number { min: 2, max: 3 }, "vrrp_version; over IPv6 always 3")
+        .works("version of the protocol, the same on all routers"),
+    row(Instance, "virtual_ipaddress", Lines(ADDRESS), "")
+        .works("addresses that are held and advertised, all of one family"),
+    row(Instance, "virtual_ipaddress_excluded", Lines(ADDRESS), "")
+        .works("addresses that are held and not advertised, of any family"),
+    row(Instance, "virtual_router_id", BYTE, "required")
+        .works("number of the virtual router, the same on all its routers"),
+    row(Instance, "virtual_routes", Lines(ROUTE), "").warned(
+        "routes that move with the addresses",
+        "no routes are set; set them on each router by the system's network configuration",
+    ),
+    row(Instance, "virtual_rules", Lines(RULE), "").warned(
+        "routing rules that move with the addresses",
+        "no rules are set; set them on each router by the system's network configuration",
+    ),
+    row(Instance, "vmac_garp_intvl", Rest("`[all] SECONDS`"), "0").warned(
+        "older name of `garp_extra_if`",
+        "no such refresh; `garp_master_refresh` announces all addresses",
+    ),
+    row(Instance, "vmac_xmit_base", Nothing, "off")
+        .works("sends adverts from the interface's own hardware address"),
+    row(Instance, "vrf", Text, "none")
+        .warned("VRF of an instance without interface", "name an `interface` that is in the VRF"),
+    row(Authentication, "auth_pass", Rest("text; 8 bytes are used"), "required")
+        .works("the password, the same on all routers"),
+    row(Authentication, "auth_type", Choice(&["PASS", "AH"]), "required")
+        .works("a password in the clear, or an authentication header"),
+    row(AuthHmac, "active_key", Number { min: 0, max: 255 }, "the first")
+        .works("number of the key that is sent with"),
+    row(AuthHmac, "anti_replay", Choice(&["time", "monotonic"]), "time")
+        .works("how an old advert is told from a new one"),
+    row(AuthHmac, "key", Rest("`NUMBER [hex:|file:]KEY`; 0 to 255, and 32 to 64 bytes"), "at least one")
+        .works("a key that is believed"),
+    row(AuthHmac, "mode", Choice(&["enforce", "permissive", "receive-only"]), "enforce")
+        .works("how far its roll-out has come"),
+    row(
+        AuthHmac,
+        "time_window",
+        Seconds { min_ns: S, max_ns: 300 * S },
+        "three times advert_int, at least 5",
+    )
+    .works("how far the routers' clocks may be apart"),
+    row(Peer, "max_ttl", Number { min: 0, max: 255 }, "255")
+        .works("highest TTL or hop limit that is believed"),
+    row(Peer, "min_ttl", Number { min: 0, max: 255 }, "0").works("least TTL or hop limit that is believed"),
+    row(Address, "-nodad", Nothing, "off").works("no duplicate address detection"),
+    row(Address, "autojoin", Nothing, "off").warned("joins a multicast group", REST_OF_LINE),
+    row(Address, "brd", Rest("IPv4 address, `+` or `-`"), "none")
+        .works("broadcast address; `+` and `-` set or clear all bits of the host part"),
+    row(Address, "broadcast", Rest("IPv4 address, `+` or `-`"), "none").works("longer name of `brd`"),
+    row(Address, "dev", Text, "the instance's interface").works("interface that the address is put on"),
+    row(Address, "home", Nothing, "off").warned("a home address of mobile IPv6", REST_OF_LINE),
+    row(Address, "label", Text, "none").works("label, as ifconfig shows it"),
+    row(Address, "mngtmpaddr", Nothing, "off").warned("makes temporary addresses from it", REST_OF_LINE),
+    row(Address, "no_track", Nothing, "off").works("stays master when the address is deleted"),
+    row(Address, "noprefixroute", Nothing, "off").works("makes no route for its network"),
+    row(Address, "peer", Ip, "none")
+        .warned("address at the other end of a point-to-point link", REST_OF_LINE),
+    row(Address, "preferred_lft", Rest("seconds, or `forever`"), "0 for IPv6 with /128, else forever")
+        .works("how long it is a source of new connections"),
+    row(Address, "scope", Rest("`global`, `site`, `link`, `host`, `nowhere` or 0 to 255"), "global")
+        .works("how far the address is valid"),
+    row(Address, "track_group", Text, "").warned("group that watches a static address", REST_OF_LINE),
+    row(Address, "use_vmac", Nothing, "off")
+        .warned("a virtual hardware address for this address", REST_OF_LINE),
+    row(Tracked, "noreverse", Nothing, "on")
+        .warned("undoes `reverse` of what is tracked", "leave it out: the line counts as one without weight"),
+    row(Tracked, "reverse", Nothing, "off")
+        .refused("turns the weight round", "change the sign of the weight and the meaning of the script"),
+    row(Tracked, "weight", Weight { most: 253 }, "that of what is tracked")
+        .works("change of priority; 0 is a fault instead"),
+    row(Script, "fall", IN_A_ROW, "1").works("failures in a row until it is down"),
+    row(Script, "init_fail", Nothing, "off").works("counts as failed until it has run"),
+    row(Script, "interval", SCRIPT_SECONDS, "1").works("from one start to the next"),
+    row(Script, "raise", IN_A_ROW, "").mistaken("not a keyword, though real files have it", "write `rise`"),
+    row(Script, "rise", IN_A_ROW, "1").works("successes in a row until it is up"),
+    row(Script, "script", Command, "required").works("the check; 0 is up, anything else down"),
+    row(Script, "timeout", SCRIPT_SECONDS, "interval").works("when it is killed and counts as failed"),
+    row(Script, "user", Rest("`USER [GROUP]`"), "script_user").works("whom it runs as"),
+    row(Script, "weight", Weight { most: 253 }, "0")
+        .works("change of priority; 0 is a fault instead; `reverse` is an error"),
+    row(SyncGroup, "global_tracking", Nothing, "off")
+        .warned("older way to track for all members", "let each member track the scripts"),
+    row(SyncGroup, "group", Lines("`INSTANCE`, or several on a line"), "required")
+        .works("its members, at least two"),
+    row(SyncGroup, "notify", CommandAs, "").warned("runs at every change of state", NO_NOTIFY),
+    row(SyncGroup, "notify_backup", CommandAs, "").warned("runs when the group becomes backup", NO_NOTIFY),
+    row(SyncGroup, "notify_deleted", Rest("`[COMMAND [USER [GROUP]]]`"), "")
+        .warned("runs when a reload removes a member", NO_NOTIFY),
+    row(SyncGroup, "notify_fault", CommandAs, "").warned("runs when the group falls into fault", NO_NOTIFY),
+    row(SyncGroup, "notify_master", CommandAs, "").warned("runs when the group becomes master", NO_NOTIFY),
+    row(SyncGroup, "notify_priority_changes", Switch, "vrrp_notify_priority_changes")
+        .warned("writes changes of priority to the FIFO", NO_FIFO),
+    row(SyncGroup, "notify_stop", CommandAs, "").warned("runs when the daemon stops", NO_NOTIFY),
+    row(SyncGroup, "smtp_alert", Switch, "smtp_alert_vrrp").warned("mails changes of state", NO_MAIL),
+    row(SyncGroup, "sync_group_tracking_weight", Nothing, "off")
+        .works("lets members keep the weights of their scripts"),
+    row(SyncGroup, "track_bfd", Lines("`NAME [weight N] [reverse]`"), "")
+        .warned("BFD sessions that the whole group needs", BFD),
+    row(SyncGroup, "track_file", Lines("`NAME [weight N] [reverse]`"), "")
+        .warned("files whose number changes the priority of all members", NO_TRACK_FILE),
+    row(SyncGroup, "track_interface", Lines("`INTERFACE [weight N] [reverse]`"), "").warned(
+        "interfaces that the whole group needs",
+        "the interface is not watched; let a member track a script that looks at its link",
+    ),
+    row(SyncGroup, "track_process", Lines("`NAME [weight N] [reverse]`"), "")
+        .warned("processes that the whole group needs", NO_TRACK_PROCESS),
+    row(SyncGroup, "track_script", Lines("`NAME [weight N]`"), "").warned(
+        "scripts that the whole group needs",
+        "let a member track it: without weight it puts the whole group in fault",
+    ),
+    row(SyncGroup, "use_group_priority", Nothing, "off").warned(
+        "one priority for all members, in very old files",
+        "give all members on one router the same priority",
+    ),
+    row(TrackFile, "file", Text, "required").warned("path of the file", NO_TRACK_FILE),
+    row(TrackFile, "init_file", Rest("`[NUMBER] [overwrite]`"), "0")
+        .warned("makes the file at the start", NO_TRACK_FILE),
+    row(TrackFile, "weight", Rest("whole number, maybe then `reverse`"), "1")
+        .warned("what its number is multiplied with; 0 makes any other number than 0 a fault", NO_TRACK_FILE),
+    row(TrackProcess, "delay", DAY, "0").warned("sets both delays below", NO_TRACK_PROCESS),
+    row(TrackProcess, "fork_delay", DAY, "0").warned("how long there must be enough", NO_TRACK_PROCESS),
+    row(TrackProcess, "full_command", Nothing, "off")
+        .warned("compares the whole command line", NO_TRACK_PROCESS),
+    row(TrackProcess, "param_match", Choice(&["initial", "partial"]), "all the same")
+        .warned("how much of its arguments must be the same", NO_TRACK_PROCESS),
+    row(TrackProcess, "process", Command, "required")
+        .warned("name of the process, and its arguments", NO_TRACK_PROCESS),
+    row(TrackProcess, "quorum", ANY_NUMBER, "1").warned("least number of such processes", NO_TRACK_PROCESS),
+    row(TrackProcess, "quorum_max", ANY_NUMBER, "none")
+        .warned("highest number of such processes", NO_TRACK_PROCESS),
+    row(TrackProcess, "terminate_delay", DAY, "0").warned("how long there must be too few", NO_TRACK_PROCESS),
+    row(TrackProcess, "weight", Weight { most: 254 }, "0")
+        .warned("change of priority; 0 is a fault instead", NO_TRACK_PROCESS),
+    row(Bfd, "checker", Nothing, "both").warned("tells virtual servers only", BFD),
+    row(Bfd, "hoplimit", BYTE, "64").warned("hop limit of packets over IPv6", BFD),
+    row(Bfd, "idle_tx", Rest(MILLISECONDS), "1000").warned("interval while the session is down", BFD),
+    row(Bfd, "max_hops", Number { min: 0, max: 255 }, "0")
+        .warned("hops that a packet may have made; 255 is any", BFD),
+    row(Bfd, "min_rx", Rest(MILLISECONDS), "10").warned("least interval that it can receive at", BFD),
+    row(Bfd, "min_tx", Rest(MILLISECONDS), "10").warned("interval that it wants to send at", BFD),
+    row(Bfd, "multihop", Nothing, "off").warned("a neighbour that is not on the same link", BFD),
+    row(Bfd, "multiplier", BYTE, "5").warned("packets that may be missed", BFD),
+    row(Bfd, "neighbor_ip", Ip, "required").warned("address of the neighbour", BFD),
+    row(Bfd, "neighbour_ip", Ip, "required").warned("the same as `neighbor_ip`", BFD),
+    row(Bfd, "passive", Nothing, "off").warned("waits for the neighbour to begin", BFD),
+    row(Bfd, "source_ip", Ip, "the system's choice").warned("source address", BFD),
+    row(Bfd, "ttl", BYTE, "255").warned("TTL of packets over IPv4", BFD),
+    row(Bfd, "vrrp", Nothing, "both").warned("tells instances only", BFD),
+    row(Bfd, "weight", Weight { most: 253 }, "0").warned("change of priority; 0 is a fault instead", BFD),
+    row(GarpGroup, "garp_interval", SPACING, "vrrp_garp_interval")
+        .warned("least time between two gratuitous ARP packets", GARP_GROUP),
+    row(GarpGroup, "gna_interval", SPACING, "vrrp_gna_interval")
+        .warned("least time between two unsolicited neighbour advertisements", GARP_GROUP),
+    row(GarpGroup, "interface", Text, "").warned("interface that the intervals are of", GARP_GROUP),
+    row(GarpGroup, "interfaces", Lines("`INTERFACE`"), "")
+        .warned("interfaces that share the intervals", GARP_GROUP),
+    row(TrackGroup, "group", Lines("`INSTANCE`"), "")
+        .warned("its instances", "static addresses, routes and rules are not watched"),
+];

@@ -1,0 +1,130 @@
+//! Reading what a line includes.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::super::diagnostic::{Diagnostic, Severity};
+use super::super::files::FILES_MAX;
+use super::super::include::{self, Check};
+use super::super::sources::Span;
+use super::{Here, Preprocessor, directory_of};
+
+/// All files together.
+const BYTES_READ_MAX: usize = 64 * 1024 * 1024;
+
+/// A file that includes itself gets this far.
+const INCLUDES_MAX: usize = 16;
+
+/// What became of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Read,
+    /// It is there, and cannot be read. That has been complained of.
+    Unreadable,
+    Missing,
+}
+
+impl Preprocessor<'_> {
+    /// Reads the files that a pattern stands for, in its order.
+    pub(super) fn include(&mut self, pattern: &str, span: Span, checks: &BTreeSet<Check>, here: &Here) {
+        if here.includes == INCLUDES_MAX {
+            let message = format!(
+                "files include each other more than {INCLUDES_MAX} deep: does this one include itself?"
+            );
+            self.stop(span, message);
+            return;
+        }
+        let names = match include::alternatives(pattern) {
+            Ok(names) => names,
+            Err(message) => {
+                self.complain(Severity::Error, span, format!("cannot include this: {message}"));
+                return;
+            }
+        };
+        let mut found = false;
+        let mut missing = Vec::new();
+        for name in &names {
+            let mut matched = false;
+            for path in self.matching(name, span, here) {
+                if self.stopped {
+                    return;
+                }
+                matched |= self.included(&path, span, checks, here) != Outcome::Missing;
+            }
+            found |= matched;
+            if !matched {
+                missing.push(name);
+            }
+        }
+        if self.stopped {
+            return;
+        }
+        let wildcard = include::is_wildcard(pattern);
+        let required =
+            checks.contains(&Check::WildcardMatch) || (!wildcard && checks.contains(&Check::Match));
+        if !found && required {
+            self.complain(Severity::Error, span, format!("no file matches `{pattern}`"));
+            return;
+        }
+        for name in missing {
+            if names.len() > 1 && checks.contains(&Check::BraceMatch) {
+                self.complain(Severity::Error, span, format!("no file matches `{name}`"));
+            } else if !include::is_wildcard(name) {
+                self.complain(Severity::Warning, span, format!("there is no file `{name}`"));
+            }
+        }
+    }
+
+    fn complain(&mut self, severity: Severity, span: Span, message: String) {
+        self.diagnostics.push(Diagnostic { severity, ..Diagnostic::error(span, message) });
+    }
+
+    /// The files that a name stands for; a name without wildcards is a file until it is read.
+    fn matching(&mut self, name: &str, span: Span, here: &Here) -> Vec<PathBuf> {
+        if !include::is_wildcard(name) {
+            return vec![here.directory.join(name)];
+        }
+        let directory = here.directory.to_string_lossy();
+        let pattern = if name.starts_with('/') || directory.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}/{name}", glob::Pattern::escape(directory.trim_end_matches('/')))
+        };
+        match self.files.glob(&pattern) {
+            Ok(paths) => paths,
+            Err(message) => {
+                self.complain(Severity::Error, span, format!("cannot include `{name}`: {message}"));
+                Vec::new()
+            }
+        }
+    }
+
+    fn included(&mut self, path: &Path, span: Span, checks: &BTreeSet<Check>, here: &Here) -> Outcome {
+        if self.sources.len() >= FILES_MAX {
+            self.stop(span, format!("more than {FILES_MAX} files"));
+            return Outcome::Unreadable;
+        }
+        let text = match self.files.read(path) {
+            Ok(text) => text,
+            Err(error) if error.is_missing() => return Outcome::Missing,
+            Err(error) => {
+                // Each of the checks means this one too.
+                let severity = if checks.is_empty() { Severity::Warning } else { Severity::Error };
+                self.complain(severity, span, format!("cannot include {error}"));
+                return Outcome::Unreadable;
+            }
+        };
+        if self.sources.bytes() + text.len() > BYTES_READ_MAX {
+            self.stop(span, "more than 64 MiB in all files together");
+            return Outcome::Unreadable;
+        }
+        let file = self.sources.add(path, text);
+        let within =
+            Here { directory: directory_of(path), includes: here.includes + 1, depth: here.depth + 1 };
+        // What an included file says of `include_check` holds for itself and for what it includes.
+        let before = self.checks.clone();
+        self.file(file, &within);
+        self.checks = before;
+        Outcome::Read
+    }
+}

@@ -1,0 +1,265 @@
+//! A configuration as it was understood, defaults filled in, in keepalived's own language: what it shows reads as the same again.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use vrrp_ebpf::advert::{Family, Version};
+use vrrp_ebpf::election::Preempt;
+
+use super::model::{
+    Authentication, Config, Hint, HmacMode, InstanceConfig, Replay, Script, ScriptUser, Vip, Vmac,
+};
+use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
+use crate::wire::advert::V3Checksum;
+
+/// Whether passwords and keys are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// As they are.
+    Shown,
+    /// As asterisks.
+    Hidden,
+}
+
+/// The configuration as text.
+#[must_use]
+pub fn show(config: &Config, secrets: Secrets) -> String {
+    let mut lines = Lines::default();
+    lines.open("global_defs");
+    if let Some(id) = &config.router_id {
+        lines.add(format_args!("router_id \"{id}\""));
+    }
+    for (keyword, spacing) in
+        [("vrrp_garp_interval", config.spacing.arp), ("vrrp_gna_interval", config.spacing.na)]
+    {
+        if !spacing.is_zero() {
+            lines.add(format_args!("{keyword} {}", seconds(spacing)));
+        }
+    }
+    lines.close();
+    for script in &config.scripts {
+        show_script(&mut lines, script);
+    }
+    for instance in &config.instances {
+        show_instance(&mut lines, config, instance, secrets);
+    }
+    for group in &config.groups {
+        lines.open(&format!("vrrp_sync_group {}", group.name));
+        lines.open("group");
+        for &member in &group.members {
+            lines.add(format_args!("{}", config.instances[member].name));
+        }
+        lines.close();
+        // What it would take away is gone already.
+        lines.add(format_args!("sync_group_tracking_weight"));
+        lines.close();
+    }
+    lines.text
+}
+
+#[derive(Default)]
+struct Lines {
+    text: String,
+    depth: usize,
+}
+
+impl Lines {
+    fn add(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(self.text, "{:1$}{line}", "", self.depth * 4);
+    }
+
+    fn open(&mut self, head: &str) {
+        if self.depth == 0 && !self.text.is_empty() {
+            self.text.push('\n');
+        }
+        self.add(format_args!("{head} {{"));
+        self.depth += 1;
+    }
+
+    fn close(&mut self) {
+        self.depth -= 1;
+        self.add(format_args!("}}"));
+    }
+
+    fn flag(&mut self, keyword: &str, on: bool) {
+        if on {
+            self.add(format_args!("{keyword}"));
+        }
+    }
+}
+
+/// Decimal seconds, exactly.
+fn seconds(duration: Duration) -> String {
+    let text = format!("{}.{:09}", duration.as_secs(), duration.subsec_nanos());
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn show_script(lines: &mut Lines, script: &Script) {
+    lines.open(&format!("vrrp_script {}", script.name));
+    let quote =
+        |word: &String| format!("'{}'", word.replace('\\', "\\\\").replace('\'', "\\'").replace('"', "\\\""));
+    let words: Vec<String> = script.command.iter().map(quote).collect();
+    lines.add(format_args!("script \"{}\"", words.join(" ")));
+    lines.add(format_args!("interval {}", seconds(script.interval)));
+    lines.add(format_args!("timeout {}", seconds(script.timeout)));
+    lines.add(format_args!("weight {}", script.weight.map_or(0, |weight| weight.0)));
+    lines.add(format_args!("rise {}", script.rise));
+    lines.add(format_args!("fall {}", script.fall));
+    lines.flag("init_fail", script.init_fail);
+    if let Some(ScriptUser { user, group }) = &script.user {
+        lines.add(format_args!("user {user} {}", group.as_deref().unwrap_or_default()));
+    }
+    lines.close();
+}
+
+fn show_instance(lines: &mut Lines, config: &Config, instance: &InstanceConfig, secrets: Secrets) {
+    lines.open(&format!("vrrp_instance {}", instance.name));
+    let state = match instance.hint {
+        Hint::Master => "MASTER",
+        Hint::Backup => "BACKUP",
+    };
+    lines.add(format_args!("state {state}"));
+    lines.add(format_args!("interface {}", instance.interface));
+    lines.add(format_args!("virtual_router_id {}", instance.vrid));
+    lines.add(format_args!("priority {}", instance.priority));
+    lines.add(format_args!("version {}", instance.version as u8));
+    lines.add(format_args!("advert_int {}", seconds(instance.interval)));
+    lines.add(format_args!("down_timer_adverts {}", instance.down_adverts));
+    lines.flag("native_ipv6", instance.family == Family::V6);
+    lines.flag("nopreempt", instance.preempt == Preempt::No);
+    if !instance.preempt_delay.is_zero() {
+        lines.add(format_args!("preempt_delay {}", seconds(instance.preempt_delay)));
+    }
+    lines.add(format_args!("lower_prio_no_advert {}", instance.on_lower == OnLower::Ignore));
+    lines.add(format_args!("higher_prio_send_advert {}", instance.on_higher == OnHigher::AdvertiseAndYield));
+    let as_v2 = instance.v3_checksum == V3Checksum::MessageOnly;
+    if instance.version == Version::V3 {
+        lines.add(format_args!("v3_checksum_as_v2 {as_v2}"));
+    }
+    show_peers(lines, instance);
+    match instance.vmac {
+        None => {}
+        Some(Vmac::All) => lines.flag("use_vmac", true),
+        Some(Vmac::AddressesOnly) => {
+            lines.flag("use_vmac", true);
+            lines.flag("vmac_xmit_base", true);
+        }
+    }
+    lines.flag("no_accept", !instance.accept);
+    if instance.peers.is_empty() {
+        lines.add(format_args!("mcast_dst_ip {}", instance.group));
+    }
+    lines.flag("no_virtual_ipaddress", instance.vips.is_empty());
+    show_seals(lines, instance, secrets);
+    show_garp(lines, &instance.garp);
+    show_addresses(lines, "virtual_ipaddress", &instance.vips);
+    show_addresses(lines, "virtual_ipaddress_excluded", &instance.excluded);
+    if !instance.tracked.is_empty() {
+        lines.open("track_script");
+        for tracked in &instance.tracked {
+            let weight = tracked.weight.map_or(0, |weight| weight.0);
+            lines.add(format_args!("{} weight {weight}", config.scripts[tracked.script].name));
+        }
+        lines.close();
+    }
+    lines.close();
+}
+
+fn show_peers(lines: &mut Lines, instance: &InstanceConfig) {
+    if let Some(source) = instance.source {
+        let keyword = if instance.peers.is_empty() { "mcast_src_ip" } else { "unicast_src_ip" };
+        lines.add(format_args!("{keyword} {source}"));
+    }
+    if !instance.peers.is_empty() {
+        lines.add(format_args!("unicast_ttl {}", instance.unicast_ttl));
+        lines.open("unicast_peer");
+        for peer in &instance.peers {
+            let (least, most) = (peer.ttl.start(), peer.ttl.end());
+            lines.add(format_args!("{} min_ttl {least} max_ttl {most}", peer.address));
+        }
+        lines.close();
+    }
+    lines.add(format_args!("check_unicast_src {}", instance.only_peers));
+}
+
+fn show_seals(lines: &mut Lines, instance: &InstanceConfig, secrets: Secrets) {
+    if let Some(authentication) = &instance.authentication {
+        let (kind, password) = match authentication {
+            Authentication::Pass(password) => ("PASS", password),
+            Authentication::Ah(password) => ("AH", password),
+        };
+        lines.open("authentication");
+        lines.add(format_args!("auth_type {kind}"));
+        let text = String::from_utf8_lossy(password);
+        let text = match secrets {
+            Secrets::Shown => text.trim_end_matches('\0'),
+            Secrets::Hidden => "********",
+        };
+        lines.add(format_args!("auth_pass \"{text}\""));
+        lines.close();
+    }
+    if let Some(hmac) = &instance.hmac {
+        lines.open("auth_hmac");
+        for key in &hmac.keys {
+            let secret: String = match secrets {
+                Secrets::Shown => key.secret.iter().map(|byte| format!("{byte:02x}")).collect(),
+                Secrets::Hidden => "********".to_owned(),
+            };
+            lines.add(format_args!("key {} hex:{secret}", key.id));
+        }
+        lines.add(format_args!("active_key {}", hmac.active));
+        match hmac.replay {
+            Replay::Window(window) => lines.add(format_args!("time_window {}", seconds(window))),
+            Replay::Monotonic => lines.flag("anti_replay monotonic", true),
+        }
+        let mode = match hmac.mode {
+            HmacMode::ReceiveOnly => "receive-only",
+            HmacMode::Permissive => "permissive",
+            HmacMode::Enforce => "enforce",
+        };
+        lines.add(format_args!("mode {mode}"));
+        lines.close();
+    }
+}
+
+fn show_garp(lines: &mut Lines, garp: &GarpSchedule) {
+    let delay = |delay: Option<Duration>| seconds(delay.unwrap_or_default());
+    lines.add(format_args!("garp_master_delay {}", delay(garp.delay)));
+    lines.add(format_args!("garp_master_repeat {}", garp.repeat));
+    lines.add(format_args!("garp_master_refresh {}", delay(garp.refresh)));
+    lines.add(format_args!("garp_master_refresh_repeat {}", garp.refresh_repeat));
+    lines.add(format_args!("garp_lower_prio_delay {}", delay(garp.lower_delay)));
+    lines.add(format_args!("garp_lower_prio_repeat {}", garp.lower_repeat));
+}
+
+fn show_addresses(lines: &mut Lines, block: &str, vips: &[Vip]) {
+    if vips.is_empty() {
+        return;
+    }
+    lines.open(block);
+    for vip in vips {
+        let Vip { address, prefix, dev, label, broadcast, scope, preferred, prefix_route, track } = vip;
+        let mut line = format!("{address}/{prefix}");
+        let mut option = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                line += &format!(" {name} {value}");
+            }
+        };
+        option("brd", broadcast.map(|broadcast| broadcast.to_string()));
+        option("dev", dev.clone());
+        option("scope", scope.map(|scope| scope.to_string()));
+        option("label", label.clone());
+        option(
+            "preferred_lft",
+            preferred.map(|seconds| match seconds {
+                u32::MAX => "forever".to_owned(),
+                seconds => seconds.to_string(),
+            }),
+        );
+        option("noprefixroute", prefix_route.map(|_| String::new()));
+        option("no_track", track.map(|_| String::new()));
+        lines.add(format_args!("{line}"));
+    }
+    lines.close();
+}

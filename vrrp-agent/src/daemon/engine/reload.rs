@@ -1,0 +1,158 @@
+//! Another configuration while the engine runs. What is the same virtual router in both goes on: its state, its lease, its
+//! statistics; a master misses no advert, a backup no deadline.
+
+use nix::sys::epoll::{EpollEvent, EpollFlags};
+use tokio::sync::oneshot;
+
+use super::{Effect, Engine, Parts, Queued, ROUND_MAX, Router};
+use crate::daemon::effects::Placed;
+use crate::daemon::status::StatusPage;
+use crate::dataplane::{DataPlane, EbpfError, KernelHalf, Slot};
+use crate::host;
+use crate::track::Health;
+use crate::vrrp::{Instance, State, Time, Watch};
+
+/// What takes the place of all that the engine has.
+pub(in crate::daemon) struct Reload {
+    /// The instances, by their new slots.
+    pub(in crate::daemon) members: Vec<Member>,
+    /// A data plane of their own, which hears nothing yet.
+    pub(in crate::daemon) plane: DataPlane,
+    /// What has it hear: done in one go, when all is written that it decides by. None for sockets, which hear at once.
+    pub(in crate::daemon) attach: Option<Attach>,
+    pub(in crate::daemon) status: StatusPage,
+    /// For whoever carries out effects: names and addresses by the new slots.
+    pub(in crate::daemon) roster: Roster,
+    pub(in crate::daemon) done: oneshot::Sender<Reloaded>,
+}
+
+/// Attaches the kernel half to the interfaces, in the place of the one before.
+pub(in crate::daemon) type Attach = Box<dyn FnOnce() -> (KernelHalf, Result<(), EbpfError>) + Send>;
+
+/// An instance of the new configuration.
+pub(in crate::daemon) struct Member {
+    /// Its slot in the present one, if it is there.
+    pub(in crate::daemon) was: Option<Slot>,
+    pub(in crate::daemon) parts: Parts,
+    pub(in crate::daemon) group: Option<usize>,
+    pub(in crate::daemon) health: Health,
+    /// Whether it has other addresses than before.
+    pub(in crate::daemon) other_addresses: bool,
+}
+
+/// What slots mean to whoever carries out effects.
+#[derive(Debug)]
+pub(in crate::daemon) struct Roster {
+    /// Grows with each configuration.
+    pub(in crate::daemon) generation: u64,
+    pub(in crate::daemon) names: Vec<String>,
+    pub(in crate::daemon) placed: Vec<Vec<Placed>>,
+}
+
+/// What is left over afterwards.
+pub(in crate::daemon) struct Reloaded {
+    pub(in crate::daemon) kernel: Option<KernelHalf>,
+    pub(in crate::daemon) attached: Result<(), EbpfError>,
+    /// Whatever closing it may take is not the engine's affair.
+    pub(in crate::daemon) _before: DataPlane,
+}
+
+impl Engine {
+    pub(super) fn reload(&mut self, reload: Reload, now: Time) {
+        let Reload { members, plane, attach, status, roster, done } = reload;
+        self.finish_with_the_present(&members, now);
+        // What the kernel watches is watched here until the new program has heard the master: not less patiently.
+        let watches: Vec<_> = (0..self.routers.len()).map(|slot| self.plane.kernel_watch(slot)).collect();
+        for (router, watch) in self.routers.iter_mut().zip(watches) {
+            if let (State::Backup, Some(watch)) = (router.machine.state(), watch) {
+                router.machine.handle_advert(now, &watch.advert, Watch::Here);
+            }
+        }
+
+        let before = std::mem::replace(&mut self.plane, plane);
+        let mut present: Vec<Option<Router>> =
+            std::mem::take(&mut self.routers).into_iter().map(Some).collect();
+        self.announcements.renumber(status.config.spacing, |slot| {
+            members.iter().position(|member| member.was == Some(slot))
+        });
+        let mut other_addresses = Vec::new();
+        for Member { was, parts, group, health, other_addresses: other } in members {
+            let mut router = match was.and_then(|was| present[was].take()) {
+                Some(router) => router.go_on(parts, group, now),
+                None => Router::new(Instance::new(parts.params.clone(), now), parts, group),
+            };
+            router.machine.set_contributions(now, health.contributions);
+            router.machine.set_fault(now, health.fault);
+            self.routers.push(router);
+            other_addresses.push(other);
+        }
+        self.status = status;
+        self.generation = roster.generation;
+        self.hand_over();
+        let (kernel, attached) = attach.map_or((None, Ok(())), |attach| {
+            let (kernel, attached) = attach();
+            (Some(kernel), attached)
+        });
+        // Before any effect that speaks of the new slots.
+        self.tell(Effect::Reloaded(roster));
+        for (slot, other_addresses) in other_addresses.into_iter().enumerate() {
+            let machine = &mut self.routers[slot].machine;
+            machine.start(now);
+            if other_addresses || !machine.is_installed() {
+                machine.install_again();
+            }
+            self.react(slot, now, None);
+        }
+        // Nobody waits for it if the daemon is about to end.
+        let _ending = done.send(Reloaded { kernel, attached, _before: before });
+    }
+
+    /// What was heard is heard by those it was for; who is not there any more resigns, and what is queued leaves.
+    fn finish_with_the_present(&mut self, members: &[Member], now: Time) {
+        for _ in 0..ROUND_MAX {
+            let Some(signal) = self.plane.next_signal() else { break };
+            self.take_signal(signal, now);
+        }
+        for slot in 0..self.routers.len() {
+            if members.iter().all(|member| member.was != Some(slot)) {
+                // It does not take the others of its group along.
+                self.routers[slot].group = None;
+                self.routers[slot].machine.stop(now);
+                self.drain(slot, None);
+            }
+        }
+        self.send_adverts();
+        debug_assert!(self.adverts.iter().all(|Queued { slot, .. }| *slot < self.routers.len()));
+    }
+
+    /// The new data plane learns what stands: roles, rules, and leases as long as they were.
+    fn hand_over(&mut self) {
+        for fd in self.plane.descriptors() {
+            if let Err(error) = self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0)) {
+                let error = error.to_string();
+                self.tell(Effect::Failed { slot: 0, doing: "watch the data plane", error });
+            }
+        }
+        for slot in 0..self.routers.len() {
+            let applied = self.plane.apply(&self.routers[slot].desired(slot));
+            let lease = self.routers[slot]
+                .lease_until
+                .filter(|_| self.routers[slot].machine.state() == State::Master);
+            let renewed = lease.map_or(Ok(()), |until| self.plane.renew(slot, host::now(), until));
+            if let Err(error) = applied.and(renewed) {
+                let error = error.to_string();
+                self.tell(Effect::Failed { slot, doing: "write the kernel's maps", error });
+            }
+        }
+    }
+}
+
+impl Router {
+    /// The same virtual router with other parts.
+    fn go_on(self, parts: Parts, group: Option<usize>, now: Time) -> Self {
+        let Parts { params, key, rules, frames, .. } = parts;
+        let mut router = Self { key, rules, frames, group, noticed: None, ..self };
+        router.machine.reconfigure(now, params);
+        router
+    }
+}

@@ -1,0 +1,130 @@
+//! Reading the file again. What is the same virtual router before and after goes on as it is: its identity is interface, family,
+//! number and whom it speaks to, not its name. Everything that can fail is done before anything changes.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::sync::oneshot;
+use vrrp_ebpf::abi::INSTANCES_MAX;
+
+use super::effects::{Engineer, Executor, Placed};
+use super::engine::Command;
+use super::engine::reload::{Attach, Member, Reload, Reloaded, Roster};
+use super::interfaces::Interfaces;
+use super::plane;
+use super::scripts::Scripts;
+use super::site::{Site, virtual_addresses};
+use super::status::StatusPage;
+use crate::config::Config;
+use crate::dataplane::Slot;
+use crate::net::links::Link;
+use crate::track::Tracker;
+
+/// Has everything follow another configuration. If it fails nothing has changed.
+pub(super) async fn reload(
+    mut config: Config,
+    interfaces: &mut Interfaces,
+    tracker: &mut Tracker,
+    scripts: &mut Scripts,
+    executor: &Executor,
+    engineer: &Engineer,
+) -> Result<()> {
+    let started = std::time::Instant::now();
+    check_size(&config)?;
+    let others: Vec<IpAddr> = virtual_addresses(&interfaces.config);
+    let mut site = Site::look(&executor.handle, &mut config, &others).await?;
+    let was = identities(interfaces, &config, &site);
+    let kept = || was.iter().enumerate().filter_map(|(here, there)| Some(((*there)?, here)));
+    site.inherit(&interfaces.site, kept());
+    let (plane, mut kernel) = plane::open_beside(&config, &site, interfaces.kernel.as_ref())?;
+    if let Some(kernel) = &mut kernel {
+        // A new interface may refuse the program; better now than half way.
+        for link in site.links.iter().filter(|link| !is_among(link, &interfaces.site.links)) {
+            kernel.attach(link).inspect_err(|_| kernel.pins().beside().remove())?;
+        }
+    }
+
+    // From here on nothing fails that could be helped.
+    let vmacs = kernel.is_some();
+    let going_on = scripts.run(&config);
+    let usable: Vec<bool> =
+        (0..site.len()).map(|slot| site.uses(slot).all(|number| site.links[number].running)).collect();
+    let mut health = Tracker::new(&config, &usable);
+    health.inherit(tracker, going_on.into_iter(), kept());
+    *tracker = health;
+    let health = tracker.changes();
+    let placed = site.placed(&config);
+    let before = interfaces.site.placed(&interfaces.config);
+    let member = |(slot, was): (Slot, &Option<Slot>)| Member {
+        was: *was,
+        parts: site.parts(slot, &config, vmacs),
+        group: config.groups.iter().position(|group| group.members.contains(&slot)),
+        health: health[slot].1,
+        other_addresses: was.is_some_and(|was| !same_addresses(&before[was], &placed[slot])),
+    };
+    let members: Vec<Member> = was.iter().enumerate().map(member).collect();
+    let names = config.instances.iter().map(|instance| instance.name.clone()).collect();
+    let pins = kernel.as_ref().map(|kernel| kernel.pins().path.display().to_string());
+    let links = site.links.clone();
+    let attach = kernel.map(|mut kernel| -> Attach {
+        Box::new(move || {
+            let published = kernel.publish(&links);
+            (kernel, published)
+        })
+    });
+    let (done, is_done) = oneshot::channel();
+    let count = (kept().count(), members.len(), interfaces.site.len());
+    let reload = Reload {
+        members,
+        plane,
+        attach,
+        status: StatusPage { config: config.clone(), sources: site.sources.clone(), pins },
+        roster: Roster { generation: executor.generation() + 1, names, placed },
+        done,
+    };
+    if !engineer.tell(Command::Reload(Box::new(reload))) {
+        bail!("the daemon is about to stop");
+    }
+    let Reloaded { kernel, attached, .. } = is_done.await.context("the daemon is about to stop")?;
+    if let Some(kernel) = &kernel {
+        let _ended = engineer.tell(Command::Attached(kernel.describe()));
+    }
+    interfaces.change(config, site, kernel)?;
+    attached.context("the configuration is in force, but the kernel half is not everywhere")?;
+    let (kept, now, before) = count;
+    tracing::info!(
+        "reloaded in {:.1} ms: {kept} instances go on, {} are new, {} are gone",
+        started.elapsed().as_secs_f64() * 1000.0,
+        now - kept,
+        before - kept
+    );
+    Ok(())
+}
+
+/// What one agent can run.
+pub(super) fn check_size(config: &Config) -> Result<()> {
+    if config.instances.len() > INSTANCES_MAX {
+        bail!("{} instances are more than the {INSTANCES_MAX} that one agent runs", config.instances.len());
+    }
+    Ok(())
+}
+
+/// Where each instance was before, if it was there.
+fn identities(before: &Interfaces, config: &Config, site: &Site) -> Vec<Option<Slot>> {
+    let keys = before.site.keys(&before.config);
+    let same = |slot: Slot, key| {
+        keys.iter()
+            .position(|there| *there == key)
+            .filter(|&there| before.config.instances[there].cast() == config.instances[slot].cast())
+    };
+    site.keys(config).into_iter().enumerate().map(|(slot, key)| same(slot, key)).collect()
+}
+
+fn is_among(link: &Link, links: &[Link]) -> bool {
+    links.iter().any(|other| other.index == link.index)
+}
+
+/// In whatever order.
+fn same_addresses(before: &[Placed], now: &[Placed]) -> bool {
+    before.len() == now.len() && now.iter().all(|placed| before.contains(placed))
+}
