@@ -24,7 +24,13 @@ fn the_examples_are_right_for_both() -> Result<()> {
         std::fs::copy(&path, directory.join(name))?;
         let reading = Source { file: path.clone(), id: Some("host".to_owned()) }.read();
         assert!(reading.config.is_some(), "{}", render(&reading, false));
-        assert_eq!(reading.count(Severity::Warning), 0, "{}\n{}", summary(&path, &reading), render(&reading, false));
+        assert_eq!(
+            reading.count(Severity::Warning),
+            0,
+            "{}\n{}",
+            summary(&path, &reading),
+            render(&reading, false)
+        );
         count += 1;
     }
     for (name, (code, said)) in keepalived(&directory)? {
