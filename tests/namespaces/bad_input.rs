@@ -83,6 +83,23 @@ fn without_bpf_it_says_so() -> Result<()> {
     Ok(())
 }
 
+/// The kernel half and all that an election needs, with these capabilities and no others.
+#[test]
+fn four_capabilities_are_enough() -> Result<()> {
+    let lab = Lab::new()?;
+    let host = lab.host("h1", 11)?;
+    let file = lab.write("good.conf", &Config::default().text())?;
+    let mut command = host.command("setpriv");
+    command.args(["--bounding-set=-all,+net_admin,+net_raw,+bpf,+perfmon", "--inh-caps=-all"]);
+    command.arg(agent()?).args(["--dataplane", "ebpf", "-f"]).arg(file);
+    let process = host.spawn(&mut command, "agent")?;
+    assert!(process.says("data plane: ebpf", PATIENCE), "{}", process.log());
+    host.wait_for_address(VIP, true, PATIENCE)?;
+    assert!(process.stop()?.success());
+    assert!(!host.has_address(VIP)?);
+    Ok(())
+}
+
 #[test]
 fn a_second_agent_is_told_of_the_first() -> Result<()> {
     let lab = Lab::new()?;

@@ -94,6 +94,8 @@ pub enum Capability {
     NetAdmin = 12,
     /// Packet and raw sockets.
     NetRaw = 13,
+    /// What the verifier allows to nobody else: the compiler's arithmetic with pointers into a frame.
+    Perfmon = 38,
     /// Programs and maps.
     Bpf = 39,
 }
@@ -105,6 +107,7 @@ impl Capability {
         match self {
             Self::NetAdmin => "CAP_NET_ADMIN",
             Self::NetRaw => "CAP_NET_RAW",
+            Self::Perfmon => "CAP_PERFMON",
             Self::Bpf => "CAP_BPF",
         }
     }

@@ -241,7 +241,7 @@ fn check_capabilities() -> anyhow::Result<()> {
     for capability in [Capability::NetAdmin, Capability::NetRaw] {
         if !capability.held() {
             bail!(
-                "{} is missing: run as root, or grant CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF (systemd: AmbientCapabilities=)",
+                "{} is missing: run as root, or grant CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_PERFMON (systemd: AmbientCapabilities=)",
                 capability.name()
             );
         }

@@ -118,8 +118,10 @@ fn open_kernel(
     hook: &Hook,
     maps: Maps,
 ) -> anyhow::Result<(EbpfPlane, KernelHalf)> {
-    if !Capability::Bpf.held() {
-        bail!("{} is missing", Capability::Bpf.name());
+    for capability in [Capability::Bpf, Capability::Perfmon] {
+        if !capability.held() {
+            bail!("{} is missing", capability.name());
+        }
     }
     let pins = bpffs::directory().context("no bpffs to pin to")?;
     if !pins.lasting {
