@@ -42,13 +42,13 @@ const LATE: &str = "not needed: with the kernel half, a master that is late lose
 const LVS: &str = "belongs to IPVS, another subsystem; run it beside this daemon";
 const NICENESS: &str = "use `Nice=` in the unit";
 const NO_DBUS: &str = "there is no D-Bus interface; ask `vrrp-agent status --json`";
-const NO_DUMP: &str = "there is no dump file; ask `vrrp-agent status --json`";
+const NO_DUMP: &str = "SIGUSR1 and SIGUSR2 write to `data` and `stats.json` in /run/vrrp-agent";
 const NO_FIFO: &str = "there is no FIFO yet; ask `vrrp-agent status --json`";
 const NO_FIREWALL: &str = "not needed: no_accept is enforced in XDP, without firewall rules";
 const NO_MAIL: &str = "no mail is sent; watch the log or `vrrp-agent status --json`";
 const NO_NAMES: &str = "such names are not read; write numbers";
 const NO_NOTIFY: &str = "it is not run yet; watch the log or `vrrp-agent status --json`";
-const NO_RELOAD: &str = "there is no reload yet; restart the daemon";
+const NO_RELOAD: &str = "a reload with a bad file changes nothing; keep copies by other means";
 const NO_SNMP: &str = "there is no SNMP; ask `vrrp-agent status --json`";
 const NO_TRACK_FILE: &str = "files are not watched yet; track a script that reads the file";
 const NO_TRACK_PROCESS: &str = "processes are not watched yet; track a script that looks for them";
@@ -267,7 +267,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "process_name", Text, "keepalived").warned("name of the parent process", ONE_PROCESS),
     row(Globals, "process_names", Nothing, "off").warned("names processes by what they do", ONE_PROCESS),
     row(Globals, "random_seed", ANY_NUMBER, "the time")
-        .warned("seed of `${_RANDOM}`", "there are no definitions yet, so nothing is random"),
+        .warned("seed of `${_RANDOM}`", "`${_RANDOM}` is seeded by the system"),
     row(Globals, "reload_check_config", Rest("`[LOG]`"), "off")
         .warned("checks a file before it reloads", NO_RELOAD),
     row(Globals, "reload_file", Rest("`[PATH]`"), "off")
