@@ -18,6 +18,7 @@ mod quiet;
 mod reference;
 mod reload;
 mod restart;
+mod routing;
 mod scripts;
 mod sealed;
 mod sender;

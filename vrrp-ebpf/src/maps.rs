@@ -95,15 +95,21 @@ pub(crate) fn count(counter: impl FnOnce(&mut Counters) -> &mut u64) {
     }
 }
 
-/// Sends an event and wakes the agent, whatever it is waiting for. An event that does not fit is counted, and what it
-/// said stands in the watchdog for the agent's sweep. False if it did not.
+/// Sends an event and wakes the agent, if it has read all that is before it: not for each of 255 events at once, since a wake-up
+/// takes longer than all the rest (measured: the median master was noticed 485 µs late with a wake-up for each, 17 without).
+///
+/// None is lost by that. The kernel looks how far the agent has read after the event is in the ring; an agent that is further
+/// behind has yet to look at the ring, and one that finds an event only half written does not sleep: `epoll` is level triggered
+/// and returns at once while anything in the ring is unread.
+///
+/// An event that does not fit is counted, and what it said stands in the watchdog for the agent's sweep. False if it did not.
 #[inline(always)]
 pub(crate) fn send(event: Event) -> bool {
-    const WAKE: u64 = aya_ebpf::bindings::BPF_RB_FORCE_WAKEUP as u64;
+    const WAKE_WHO_WAITS: u64 = 0;
     match EVENTS.reserve(0) {
         Some(mut entry) => {
             entry.write(event);
-            entry.submit(WAKE);
+            entry.submit(WAKE_WHO_WAITS);
             true
         }
         None => {

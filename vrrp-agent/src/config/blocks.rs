@@ -6,12 +6,13 @@ mod complete;
 mod globals;
 mod group;
 mod instance;
+mod routing;
 mod script;
 
 use super::diagnostic::Diagnostic;
 use super::files::Files;
 use super::keywords::{self, Block, Support};
-use super::model::{Config, Spacing};
+use super::model::{Config, Fixtures, Spacing};
 use super::sources::Span;
 use super::syntax::{Statement, Word};
 use super::value;
@@ -30,6 +31,7 @@ pub(super) fn build(
         instances: Vec::new(),
         groups: Vec::new(),
         spacing: Spacing::default(),
+        fixtures: Fixtures::default(),
     };
     // keepalived resolves these at the end, so they hold for instances above them too.
     globals::read_ahead(statements, &mut globals, diagnostics);
@@ -42,8 +44,15 @@ pub(super) fn build(
                 config.scripts.extend(script);
             }
             "vrrp_instance" => {
-                let instance = instance::read(statement, &globals, &config, files, diagnostics);
+                let instance = instance::read(statement, &mut globals, &config, files, diagnostics);
                 config.instances.extend(instance);
+            }
+            "static_ipaddress" => {
+                routing::fixed_addresses(statement, &globals, &mut config.fixtures.addresses, diagnostics);
+            }
+            "static_routes" => routing::routes(statement, &mut config.fixtures.routes, diagnostics),
+            "static_rules" => {
+                routing::rules(statement, &mut globals.preferences, &mut config.fixtures.rules, diagnostics);
             }
             // Read below, when all instances are known.
             "vrrp_sync_group" => {}

@@ -9,6 +9,7 @@ mod include;
 mod keywords;
 mod model;
 mod preprocess;
+pub mod routing;
 mod sequences;
 mod show;
 mod sources;
@@ -23,8 +24,8 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use files::{Disk, Files, Memory, ReadError};
 pub use keywords::markdown;
 pub use model::{
-    Authentication, Config, Group, Hint, HmacKey, HmacKeys, HmacMode, InstanceConfig, Peer, PrefixRoute,
-    Replay, Script, ScriptIndex, ScriptUser, Sealing, Spacing, Track, Tracked, Vip, Vmac,
+    AddressTrait, Authentication, Config, Fixtures, Group, Hint, HmacKey, HmacKeys, HmacMode, InstanceConfig,
+    Peer, Replay, Script, ScriptIndex, ScriptUser, Sealing, Spacing, Tracked, Vip, Vmac,
 };
 pub use show::{Secrets, show};
 pub use sources::{FileId, Sources, Span};

@@ -1,5 +1,6 @@
 //! The configuration as understood: every field valid by itself and with the others.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use vrrp_ebpf::advert::{AUTH_DATA, Cast, Family, Version};
 use vrrp_ebpf::election::Preempt;
 
+use super::routing::{Prefix, Route, Rule};
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower, Weight};
 use crate::wire::advert::V3Checksum;
 use crate::wire::ethernet::Mac;
@@ -24,6 +26,8 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// How announcements are spaced out.
     pub spacing: Spacing,
+    /// What is there in every state.
+    pub fixtures: Fixtures,
 }
 
 /// A `vrrp_sync_group`: instances that are master together or not at all.
@@ -185,7 +189,7 @@ pub enum Hint {
     Backup,
 }
 
-/// A virtual address.
+/// A virtual address, or a static one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Vip {
     /// The address.
@@ -200,26 +204,96 @@ pub struct Vip {
     pub broadcast: Option<Ipv4Addr>,
     /// Scope, as `rt_scopes` numbers it.
     pub scope: Option<u8>,
+    /// The other end of a point-to-point link, and how many of its bits are routed there.
+    pub peer: Option<Prefix>,
     /// How many seconds it is preferred as a source; `u32::MAX` is for ever.
     pub preferred: Option<u32>,
-    /// Whether there is a route to its network.
-    pub prefix_route: Option<PrefixRoute>,
-    /// Whether it is missed when somebody removes it.
-    pub track: Option<Track>,
+    /// Whose concern its loss is; static addresses only.
+    pub track_group: Option<String>,
+    /// What else is said of it.
+    pub traits: BTreeSet<AddressTrait>,
 }
 
-/// `noprefixroute`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PrefixRoute {
-    /// There is none.
-    No,
+impl Vip {
+    /// An address of which nothing else is said.
+    #[must_use]
+    pub fn plain(address: IpAddr, prefix: u8) -> Self {
+        Self {
+            address,
+            prefix,
+            dev: None,
+            label: None,
+            broadcast: None,
+            scope: None,
+            peer: None,
+            preferred: None,
+            track_group: None,
+            traits: BTreeSet::new(),
+        }
+    }
+
+    /// Whether this is said of it.
+    #[must_use]
+    pub fn is(&self, of: AddressTrait) -> bool {
+        self.traits.contains(&of)
+    }
 }
 
-/// `no_track`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Track {
-    /// It may go, and its interface too.
-    No,
+/// What can be said of an address in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AddressTrait {
+    /// `no_track`: it may go, and its interface too.
+    Untracked,
+    /// `noprefixroute`: there is no route to its network.
+    NoPrefixRoute,
+    /// `home`: mobile IPv6's home address.
+    Home,
+    /// `mngtmpaddr`: temporary addresses are made of it.
+    MakesTemporary,
+    /// `autojoin`: the multicast group that it is is joined.
+    Joined,
+    /// `-nodad`: the kernel looks for duplicates first.
+    Probed,
+    /// `use_vmac`: it belongs on the interface of a virtual hardware address. There is none here.
+    Vmac,
+}
+
+impl AddressTrait {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Untracked,
+        Self::NoPrefixRoute,
+        Self::Home,
+        Self::MakesTemporary,
+        Self::Joined,
+        Self::Probed,
+        Self::Vmac,
+    ];
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Untracked => "no_track",
+            Self::NoPrefixRoute => "noprefixroute",
+            Self::Home => "home",
+            Self::MakesTemporary => "mngtmpaddr",
+            Self::Joined => "autojoin",
+            Self::Probed => "-nodad",
+            Self::Vmac => "use_vmac",
+        }
+    }
+}
+
+/// What is on the host for as long as the daemon runs, in every state (`static_ipaddress`, `static_routes`, `static_rules`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fixtures {
+    /// Addresses, each with its interface.
+    pub addresses: Vec<Vip>,
+    /// Routes.
+    pub routes: Vec<Route>,
+    /// Rules.
+    pub rules: Vec<Rule>,
 }
 
 /// A `vrrp_instance`.
@@ -273,6 +347,10 @@ pub struct InstanceConfig {
     pub vips: Vec<Vip>,
     /// Addresses that are not (`virtual_ipaddress_excluded`).
     pub excluded: Vec<Vip>,
+    /// Routes that a master has (`virtual_routes`).
+    pub routes: Vec<Route>,
+    /// Rules that a master has (`virtual_rules`).
+    pub rules: Vec<Rule>,
     /// Scripts that it tracks.
     pub tracked: Vec<Tracked>,
     /// When the addresses are announced.

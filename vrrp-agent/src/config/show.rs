@@ -9,6 +9,7 @@ use vrrp_ebpf::election::Preempt;
 use super::model::{
     Authentication, Config, Hint, HmacMode, InstanceConfig, Replay, Script, ScriptUser, Vip, Vmac,
 };
+use super::routing::{Route, RouteLine, Rule, RuleLine};
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 
@@ -37,6 +38,8 @@ pub fn show(config: &Config, secrets: Secrets) -> String {
         }
     }
     lines.close();
+    show_addresses(&mut lines, "static_ipaddress", &config.fixtures.addresses);
+    show_routing(&mut lines, "static", &config.fixtures.routes, &config.fixtures.rules);
     for script in &config.scripts {
         show_script(&mut lines, script);
     }
@@ -155,6 +158,7 @@ fn show_instance(lines: &mut Lines, config: &Config, instance: &InstanceConfig, 
     show_garp(lines, &instance.garp);
     show_addresses(lines, "virtual_ipaddress", &instance.vips);
     show_addresses(lines, "virtual_ipaddress_excluded", &instance.excluded);
+    show_routing(lines, "virtual", &instance.routes, &instance.rules);
     if !instance.tracked.is_empty() {
         lines.open("track_script");
         for tracked in &instance.tracked {
@@ -233,13 +237,31 @@ fn show_garp(lines: &mut Lines, garp: &GarpSchedule) {
     lines.add(format_args!("garp_lower_prio_repeat {}", garp.lower_repeat));
 }
 
+/// `kind` is how the names of the blocks begin.
+fn show_routing(lines: &mut Lines, kind: &str, routes: &[Route], rules: &[Rule]) {
+    if !routes.is_empty() {
+        lines.open(&format!("{kind}_routes"));
+        for route in routes {
+            lines.add(format_args!("{}", RouteLine(route)));
+        }
+        lines.close();
+    }
+    if !rules.is_empty() {
+        lines.open(&format!("{kind}_rules"));
+        for rule in rules {
+            lines.add(format_args!("{}", RuleLine(rule)));
+        }
+        lines.close();
+    }
+}
+
 fn show_addresses(lines: &mut Lines, block: &str, vips: &[Vip]) {
     if vips.is_empty() {
         return;
     }
     lines.open(block);
     for vip in vips {
-        let Vip { address, prefix, dev, label, broadcast, scope, preferred, prefix_route, track } = vip;
+        let Vip { address, prefix, dev, label, broadcast, scope, peer, preferred, track_group, traits } = vip;
         let mut line = format!("{address}/{prefix}");
         let mut option = |name: &str, value: Option<String>| {
             if let Some(value) = value {
@@ -257,8 +279,11 @@ fn show_addresses(lines: &mut Lines, block: &str, vips: &[Vip]) {
                 seconds => seconds.to_string(),
             }),
         );
-        option("noprefixroute", prefix_route.map(|_| String::new()));
-        option("no_track", track.map(|_| String::new()));
+        option("peer", peer.map(|peer| peer.to_string()));
+        option("track_group", track_group.clone());
+        for said in traits {
+            line += &format!(" {}", said.word());
+        }
         lines.add(format_args!("{line}"));
     }
     lines.close();

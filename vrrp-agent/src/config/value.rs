@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
 use super::keywords::{self, Block, Value};
-use super::model::{PrefixRoute, Track, Vip};
+use super::model::{AddressTrait, Vip};
+use super::routing::{Prefix, scope};
 use super::syntax::{Statement, Word};
 
 /// The one argument that a keyword needs.
@@ -135,7 +136,7 @@ fn parse_seconds(text: &str) -> Option<Duration> {
     Some(Duration::new(whole.parse::<u32>().ok()?.into(), nanos))
 }
 
-/// `IP[/LEN] [brd IP|+|-] [dev IF] [label NAME] [scope NAME] [preferred_lft N] [noprefixroute] [no_track] [-nodad]`.
+/// `IP[/LEN]` and what else is said of it.
 pub(super) fn vip(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<Vip> {
     let word = statement.keyword();
     let (text, prefix) = match word.text.split_once('/') {
@@ -153,74 +154,62 @@ pub(super) fn vip(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> O
         );
         return None;
     };
-    let mut vip = Vip {
-        address,
-        prefix,
-        dev: None,
-        label: None,
-        broadcast: None,
-        scope: None,
-        preferred: None,
-        prefix_route: None,
-        track: None,
-    };
-    let mut words = statement.arguments().iter().peekable();
+    let mut vip = Vip::plain(address, prefix);
+    let mut words = statement.arguments().iter();
     while let Some(word) = words.next() {
-        let option = word.text.as_str();
-        let takes_value = matches!(
-            option,
-            "dev" | "label" | "brd" | "broadcast" | "scope" | "peer" | "preferred_lft" | "track_group"
-        );
-        let value = if takes_value { words.next().map(|word| word.text.as_str()) } else { None };
-        if takes_value && value.is_none() {
-            let message = format!("`{option}` of an address needs a value");
+        let name = word.text.as_str();
+        if let Some(said) = AddressTrait::ALL.into_iter().find(|said| said.word() == name) {
+            vip.traits.insert(said);
+            continue;
+        }
+        if !OPTIONS.contains(&name) {
+            let message = format!("unknown option `{name}` of an address");
+            diagnostics.push(Diagnostic::warning(word.span, message).label("ignored"));
+            continue;
+        }
+        let Some(value) = words.next() else {
+            let message = format!("`{name}` of an address needs a value");
             diagnostics.push(Diagnostic::warning(word.span, message).label("ignored"));
             break;
-        }
-        let value = value.unwrap_or_default();
-        let understood = match option {
-            "dev" => set(&mut vip.dev, Some(value.to_owned())),
-            "label" => set(&mut vip.label, Some(value.to_owned())),
-            "brd" | "broadcast" => set(&mut vip.broadcast, broadcast(value, address, prefix)),
-            "scope" => set(&mut vip.scope, scope(value)),
-            "preferred_lft" => set(&mut vip.preferred, lifetime(value)),
-            "noprefixroute" => set(&mut vip.prefix_route, Some(PrefixRoute::No)),
-            "no_track" => set(&mut vip.track, Some(Track::No)),
-            // Duplicate detection is off for every virtual address: another router may just have given it up.
-            "-nodad" => true,
-            _ => {
-                unknown_option(word, diagnostics);
-                true
-            }
         };
-        if !understood {
-            let message = format!("bad value `{value}` for `{option}` of an address");
-            diagnostics.push(Diagnostic::warning(word.span, message).label("ignored"));
+        if let Err(expected) = option(name, &value.text, &mut vip) {
+            let message = format!("bad value `{}` for `{name}` of an address", value.text);
+            let label = format!("expected {expected}; ignored");
+            diagnostics.push(Diagnostic::warning(value.span, message).label(label));
         }
     }
     Some(vip)
 }
 
-/// Sets an option if there is a value for it.
-fn set<T>(option: &mut Option<T>, value: Option<T>) -> bool {
-    let understood = value.is_some();
-    if understood {
-        *option = value;
-    }
-    understood
-}
+/// What is said of an address in two words.
+const OPTIONS: [&str; 8] =
+    ["brd", "broadcast", "dev", "label", "peer", "preferred_lft", "scope", "track_group"];
 
-/// One that is not read; those behind it are.
-fn unknown_option(word: &Word, diagnostics: &mut Vec<Diagnostic>) {
-    let option = &word.text;
-    diagnostics.push(match keywords::lookup(Block::Address, option) {
-        Some(known) => {
-            Diagnostic::note(word.span, format!("`{option}` of an address has no effect: {}", known.what))
-                .label("ignored")
+/// Takes one of [`OPTIONS`]. The error says what was expected.
+fn option(name: &str, text: &str, vip: &mut Vip) -> Result<(), &'static str> {
+    // The kernel's IFNAMSIZ, without the byte that ends the name.
+    const NAME_MAX: usize = 15;
+    match name {
+        "dev" => vip.dev = Some(text.to_owned()),
+        "label" if vip.address.is_ipv6() => return Err("no label: IPv6 addresses have none"),
+        "label" if text.len() > NAME_MAX => return Err("15 bytes at most"),
+        "label" => vip.label = Some(text.to_owned()),
+        "peer" => {
+            let peer = Prefix::parse(text).filter(|peer| peer.address.is_ipv4() == vip.address.is_ipv4());
+            let peer = peer.ok_or("an address of the same family")?;
+            // As keepalived, which takes no length here: that of the address itself counts.
+            let length = if text.contains('/') { peer.length } else { vip.prefix };
+            vip.peer = Some(Prefix { length, ..peer });
         }
-        None => Diagnostic::warning(word.span, format!("unknown option `{option}` of an address"))
-            .label("ignored"),
-    });
+        "preferred_lft" => vip.preferred = Some(lifetime(text).ok_or("seconds, or `forever`")?),
+        "scope" => vip.scope = Some(scope(text).ok_or("global, site, link, host, nowhere or a number")?),
+        "track_group" => vip.track_group = Some(text.to_owned()),
+        _ => {
+            let broadcast = broadcast(text, vip.address, vip.prefix);
+            vip.broadcast = Some(broadcast.ok_or("`+`, `-` or an IPv4 address, for an IPv4 address")?);
+        }
+    }
+    Ok(())
 }
 
 /// Seconds, or `forever`.
@@ -237,18 +226,6 @@ fn broadcast(text: &str, address: IpAddr, prefix: u8) -> Option<std::net::Ipv4Ad
     match text {
         "+" => Some((u32::from(address) | host).into()),
         "-" => Some((u32::from(address) & !host).into()),
-        text => text.parse().ok(),
-    }
-}
-
-/// The names of `rt_scopes`, or a number.
-fn scope(text: &str) -> Option<u8> {
-    match text {
-        "global" => Some(0),
-        "site" => Some(200),
-        "link" => Some(253),
-        "host" => Some(254),
-        "nowhere" => Some(255),
         text => text.parse().ok(),
     }
 }

@@ -1,7 +1,7 @@
-//! Carrying out what the engine asks for: addresses by netlink, the log. In order, each instance's and all together.
+//! Carrying out what the engine asks for: what is held, the log. In order, each instance's and all together.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -11,11 +11,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::engine::reload::Roster;
 use super::engine::{Command, Effect, Late, Notice};
+use super::holdings::Holding;
 use super::status::{explain, state_name};
-use crate::config::{InstanceConfig, Vip};
 use crate::dataplane::Slot;
-use crate::net::addresses;
-use crate::net::links::Link;
 use crate::vrrp::State;
 
 /// A way to reach the engine from anywhere.
@@ -32,28 +30,14 @@ impl Engineer {
     }
 }
 
-/// An address of an instance, with the interface that it belongs on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Placed {
-    pub(super) vip: Vip,
-    pub(super) ifindex: u32,
-}
-
-/// Finds each address's interface.
-pub(super) fn place(config: &InstanceConfig, link: &Link, links: &[Link]) -> Vec<Placed> {
-    let index_of = |vip: &Vip| match &vip.dev {
-        None => Some(link.index),
-        Some(dev) => links.iter().find(|link| link.name == *dev).map(|link| link.index),
-    };
-    config.addresses().filter_map(|vip| Some(Placed { vip: vip.clone(), ifindex: index_of(vip)? })).collect()
-}
-
 /// What carries out effects.
 pub(super) struct Executor {
     pub(super) handle: Handle,
     /// What slots mean.
-    roster: RefCell<Roster>,
-    engineer: Engineer,
+    pub(super) roster: RefCell<Roster>,
+    /// Those whose holdings are on the host.
+    pub(super) masters: RefCell<BTreeSet<Slot>>,
+    pub(super) engineer: Engineer,
     /// Told of each instance whose addresses the kernel did not take, with the generation that its slot is of.
     refused: UnboundedSender<(u64, Slot)>,
 }
@@ -65,12 +49,12 @@ impl Executor {
         engineer: Engineer,
         refused: UnboundedSender<(u64, Slot)>,
     ) -> Self {
-        Self { handle, roster: RefCell::new(roster), engineer, refused }
+        Self { handle, roster: RefCell::new(roster), masters: RefCell::default(), engineer, refused }
     }
 
-    /// An interface is another: the addresses of each instance are these from now on.
-    pub(super) fn place(&self, placed: Vec<Vec<Placed>>) {
-        self.roster.borrow_mut().placed = placed;
+    /// An interface is another: each instance holds this from now on.
+    pub(super) fn place(&self, holdings: Vec<Holding>) {
+        self.roster.borrow_mut().holdings = holdings;
     }
 
     /// The name of an instance.
@@ -81,17 +65,6 @@ impl Executor {
     /// The configuration that slots are of.
     pub(super) fn generation(&self) -> u64 {
         self.roster.borrow().generation
-    }
-
-    /// Another configuration: what it does not have goes.
-    async fn change_roster(&self, roster: Roster) {
-        let before = self.roster.replace(roster).placed;
-        let now: Vec<Placed> = self.roster.borrow().placed.iter().flatten().cloned().collect();
-        for Placed { vip, ifindex } in before.iter().flatten().filter(|placed| !now.contains(placed)) {
-            if let Err(error) = addresses::remove(&self.handle, *ifindex, vip).await {
-                tracing::error!("{error}");
-            }
-        }
     }
 
     /// Until the engine has ended and everything that it asked for is done. May be left off and taken up again.
@@ -155,82 +128,5 @@ impl Executor {
                 tracing::error!("{}: cannot {doing}: {error}", self.name(slot));
             }
         }
-    }
-
-    fn placed_of(&self, slot: Slot) -> Vec<Placed> {
-        self.roster.borrow().placed.get(slot).cloned().unwrap_or_default()
-    }
-
-    /// True if all addresses are there.
-    async fn install(&self, slot: Slot) -> bool {
-        let mut all = true;
-        for Placed { vip, ifindex } in &self.placed_of(slot) {
-            if let Err(error) = addresses::add(&self.handle, *ifindex, vip).await {
-                tracing::error!("{}: {error}", self.name(slot));
-                all = false;
-            }
-        }
-        all
-    }
-
-    /// An address is said to be gone. If it is one that an instance holds, and really is, the engine is told; what we took away
-    /// ourselves, and have put back since, is nobody's loss.
-    pub(super) async fn check_address(&self, ifindex: u32, address: IpAddr) {
-        let is_it = |placed: &Placed| {
-            placed.ifindex == ifindex && placed.vip.address == address && placed.vip.track.is_none()
-        };
-        let holds = |placed: &Vec<Placed>| placed.iter().any(is_it);
-        let generation = self.generation();
-        let Some(slot) = self.roster.borrow().placed.iter().position(holds) else { return };
-        let there = addresses::list(&self.handle).await;
-        if there.is_ok_and(|there| !there.iter().any(|at| at.index == ifindex && at.address == address)) {
-            let _ended = self.engineer.tell(Command::AddressesLost { generation, slot });
-        }
-    }
-
-    /// After news were missed: whichever addresses are not there, the engine is told; who is not master does not mind.
-    pub(super) async fn check_addresses(&self) {
-        let Ok(there) = addresses::list(&self.handle).await else { return };
-        let is_there = |placed: &Placed| {
-            placed.vip.track.is_some()
-                || there.iter().any(|at| at.index == placed.ifindex && at.address == placed.vip.address)
-        };
-        let (generation, lists) = (self.generation(), self.roster.borrow().placed.clone());
-        for (slot, _) in lists.iter().enumerate().filter(|(_, placed)| !placed.iter().all(is_there)) {
-            let _ended = self.engineer.tell(Command::AddressesLost { generation, slot });
-        }
-    }
-
-    /// True if all addresses are gone.
-    pub(super) async fn withdraw(&self, slot: Slot) -> bool {
-        let mut all = true;
-        for Placed { vip, ifindex } in &self.placed_of(slot) {
-            if let Err(error) = addresses::remove(&self.handle, *ifindex, vip).await {
-                tracing::error!("{}: {error}", self.name(slot));
-                all = false;
-            }
-        }
-        all
-    }
-
-    /// Removes addresses that a crash left behind: those of the configuration, and those that the pins of the earlier run know
-    /// (`earlier`), should the configuration have changed; but not those of the instances that are to go on (`kept`). With the
-    /// fence of the earlier run still up, nobody is answered meanwhile.
-    pub(super) async fn remove_leftovers(
-        &self,
-        earlier: &[(u32, IpAddr)],
-        kept: &[Slot],
-    ) -> Result<(), crate::net::NetError> {
-        let at = |placed: Placed| (placed.ifindex, placed.vip.address);
-        let kept: Vec<_> = kept.iter().flat_map(|&slot| self.placed_of(slot)).map(at).collect();
-        let ours: Vec<_> = self.roster.borrow().placed.iter().flatten().cloned().map(at).collect();
-        for installed in addresses::list(&self.handle).await? {
-            let place = (installed.index, installed.address);
-            if !kept.contains(&place) && (earlier.contains(&place) || ours.contains(&place)) {
-                tracing::warn!("removing {}, which an earlier run left on its interface", installed.address);
-                addresses::remove_installed(&self.handle, installed).await?;
-            }
-        }
-        Ok(())
     }
 }

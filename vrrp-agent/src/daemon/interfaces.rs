@@ -191,7 +191,7 @@ impl Interfaces {
         if !vmacs || judged_here.iter().any(|judged| judged.index == link.index) {
             let _ended = engineer.tell(Command::Listen { gone, receiver: Receiver::open(link)? });
         }
-        executor.place(self.site.placed(&self.config));
+        executor.place(self.site.holdings(&self.config));
         for slot in (0..self.site.len()).filter(|&slot| self.site.uses(slot).any(|used| used == number)) {
             let parts = Box::new(self.site.parts(slot, &self.config, vmacs));
             let _ended = engineer.tell(Command::Moved { slot, parts });

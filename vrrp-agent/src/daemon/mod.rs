@@ -4,7 +4,9 @@
 mod announcements;
 mod effects;
 mod engine;
+mod fixtures;
 mod frames;
+mod holdings;
 mod interfaces;
 mod locks;
 mod plane;
@@ -15,6 +17,7 @@ mod site;
 mod status;
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -25,7 +28,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::config::Config;
+use crate::config::{Config, Fixtures};
 use crate::control;
 use crate::dataplane::Hook;
 use crate::host::{self, Capability};
@@ -106,7 +109,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let engineer = Engineer { commands, wake: Arc::clone(&wake) };
     let (refused, refusals) = unbounded_channel();
     let names = config.instances.iter().map(|instance| instance.name.clone()).collect();
-    let roster = Roster { generation: 0, names, placed: site.placed(&config) };
+    let was = vec![None; config.instances.len()];
+    let roster = Roster { generation: 0, names, holdings: site.holdings(&config), was };
+    fixtures::set(&netlink, &config.fixtures).await;
     let executor = Executor::new(netlink, roster, engineer.clone(), refused);
     let plane::Opened { plane, kernel, pasts } =
         plane::open(&config, &site, &executor, choice, &hook).await?;
@@ -164,6 +169,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     for slot in 0..interfaces.site.len() {
         all_gone &= executor.withdraw(slot).await;
     }
+    fixtures::remove_others(&executor.handle, &interfaces.config.fixtures, &Fixtures::default()).await;
     let _gone = std::fs::remove_file(&control_path);
     match (interfaces.pins(), all_gone) {
         (Some(pins), true) => pins.remove(),
@@ -271,6 +277,7 @@ async fn supervise(
 ) {
     let News { mut scripts, host: changes, mut refusals, mut requests } = news;
     let mut changes = std::pin::pin!(changes);
+    let mut removals = watch_routing(&interfaces.config);
     let (over, mut pauses_over) = unbounded_channel();
     loop {
         tokio::select! {
@@ -282,11 +289,20 @@ async fn supervise(
                     interfaces.look_again(executor, engineer).await;
                 }
                 match change {
-                    Change::AddressGone { index, address } => executor.check_address(index, address).await,
-                    Change::Missed => executor.check_addresses().await,
+                    Change::AddressGone { index, address } => {
+                        executor.check_address(index, address).await;
+                        mend(executor, &interfaces.config).await;
+                    }
+                    Change::Missed => {
+                        executor.check_addresses().await;
+                        mend(executor, &interfaces.config).await;
+                    }
+                    // What routed over it went with it when it was down.
+                    Change::Link { running: true, .. } => mend(executor, &interfaces.config).await,
                     Change::Link { .. } | Change::LinkGone { .. } | Change::AddressNew { .. } => {}
                 }
             }
+            Some(()) = removals.next() => mend(executor, &interfaces.config).await,
             Some((generation, slot)) = refusals.recv() => {
                 if generation == executor.generation() {
                     tracing::error!("{}: in fault until its addresses are tried again", executor.name(slot));
@@ -317,8 +333,9 @@ async fn supervise(
                         }
                         Err(error) => Err(error),
                     };
-                    if let Err(error) = result {
-                        tracing::error!("not reloaded: {error:#}");
+                    match result {
+                        Ok(()) => removals = watch_routing(&interfaces.config),
+                        Err(error) => tracing::error!("not reloaded: {error:#}"),
                     }
                     service::ready();
                 }
@@ -327,6 +344,20 @@ async fn supervise(
         }
         tell_health(engineer, tracker, interfaces);
     }
+}
+
+/// Word of routes and rules of ours that somebody removes.
+fn watch_routing(config: &Config) -> Pin<Box<dyn futures_util::Stream<Item = ()>>> {
+    changes::removals(holdings::protocols(config)).unwrap_or_else(|error| {
+        tracing::error!("{error}: routes and rules that somebody removes are not put back");
+        Box::pin(futures_util::stream::pending())
+    })
+}
+
+/// Puts back what somebody has removed: what is static, and the routes and rules of masters.
+async fn mend(executor: &Executor, config: &Config) {
+    executor.mend_routing().await;
+    fixtures::set(&executor.handle, &config.fixtures).await;
 }
 
 fn tell_health(engineer: &Engineer, tracker: &mut Tracker, interfaces: &Interfaces) {

@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result, bail};
 use tokio::sync::oneshot;
 use vrrp_ebpf::abi::INSTANCES_MAX;
 
-use super::effects::{Engineer, Executor, Placed};
+use super::effects::{Engineer, Executor};
 use super::engine::Command;
 use super::engine::reload::{Attach, Member, Reload, Reloaded, Roster};
+use super::fixtures;
 use super::interfaces::Interfaces;
 use super::plane;
 use super::scripts::Scripts;
@@ -53,14 +54,14 @@ pub(super) async fn reload(
     health.inherit(tracker, going_on.into_iter(), kept());
     *tracker = health;
     let health = tracker.changes();
-    let placed = site.placed(&config);
-    let before = interfaces.site.placed(&interfaces.config);
+    let holdings = site.holdings(&config);
+    let before = interfaces.site.holdings(&interfaces.config);
     let member = |(slot, was): (Slot, &Option<Slot>)| Member {
         was: *was,
         parts: site.parts(slot, &config, vmacs),
         group: config.groups.iter().position(|group| group.members.contains(&slot)),
         health: health[slot].1,
-        other_addresses: was.is_some_and(|was| !same_addresses(&before[was], &placed[slot])),
+        holds_other: was.is_some_and(|was| !before[was].agrees(&holdings[slot])),
     };
     let members: Vec<Member> = was.iter().enumerate().map(member).collect();
     let names = config.instances.iter().map(|instance| instance.name.clone()).collect();
@@ -79,7 +80,7 @@ pub(super) async fn reload(
         plane,
         attach,
         status: StatusPage { config: config.clone(), sources: site.sources.clone(), pins },
-        roster: Roster { generation: executor.generation() + 1, names, placed },
+        roster: Roster { generation: executor.generation() + 1, names, holdings, was },
         done,
     };
     if !engineer.tell(Command::Reload(Box::new(reload))) {
@@ -89,6 +90,8 @@ pub(super) async fn reload(
     if let Some(kernel) = &kernel {
         let _ended = engineer.tell(Command::Attached(kernel.describe()));
     }
+    fixtures::remove_others(&executor.handle, &interfaces.config.fixtures, &config.fixtures).await;
+    fixtures::set(&executor.handle, &config.fixtures).await;
     interfaces.change(config, site, kernel)?;
     attached.context("the configuration is in force, but the kernel half is not everywhere")?;
     let (kept, now, before) = count;
@@ -122,9 +125,4 @@ fn identities(before: &Interfaces, config: &Config, site: &Site) -> Vec<Option<S
 
 fn is_among(link: &Link, links: &[Link]) -> bool {
     links.iter().any(|other| other.index == link.index)
-}
-
-/// In whatever order.
-fn same_addresses(before: &[Placed], now: &[Placed]) -> bool {
-    before.len() == now.len() && now.iter().all(|placed| before.contains(placed))
 }

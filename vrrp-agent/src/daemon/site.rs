@@ -9,9 +9,9 @@ use vrrp_ebpf::advert::{
 use vrrp_ebpf::election::Takeover;
 use vrrp_ebpf::nd::IPV6_HEADER;
 
-use super::effects::{Placed, place};
 use super::engine::{Parts, Router};
 use super::frames::{Frames, Macs, Sealer};
+use super::holdings::{Holding, Placed, place};
 use crate::config::{Authentication, Config, InstanceConfig, Sealing, Vmac};
 use crate::dataplane::{Judge, Judges, Seal, Sequence, VipEntry, VmacEntry};
 use crate::host;
@@ -115,9 +115,11 @@ impl Site {
         self.links.iter().find(|link| link.name == name)
     }
 
-    pub(super) fn placed(&self, config: &Config) -> Vec<Vec<Placed>> {
-        let place = |(slot, instance)| place(instance, self.link(slot), &self.links);
-        config.instances.iter().enumerate().map(place).collect()
+    /// What each instance holds as master.
+    pub(super) fn holdings(&self, config: &Config) -> Vec<Holding> {
+        let holding =
+            |(slot, instance)| Holding::new(instance, place(instance, self.link(slot), &self.links));
+        config.instances.iter().enumerate().map(holding).collect()
     }
 
     pub(super) fn uses(&self, slot: usize) -> impl Iterator<Item = usize> {
@@ -162,8 +164,8 @@ impl Site {
 
     pub(super) fn vips(&self, config: &Config) -> Vec<VipEntry> {
         let mut entries = Vec::new();
-        for (slot, placed) in self.placed(config).into_iter().enumerate() {
-            for Placed { vip, ifindex } in placed {
+        for (slot, holding) in self.holdings(config).into_iter().enumerate() {
+            for Placed { vip, ifindex } in holding.addresses {
                 let instance = &config.instances[slot];
                 let own =
                     self.links.iter().find(|link| link.index == ifindex).map_or([0; 6], |link| link.mac);

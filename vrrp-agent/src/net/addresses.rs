@@ -4,12 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures_util::TryStreamExt as _;
 use netlink_packet_route::address::{
-    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
+    AddressAttribute, AddressFlags, AddressMessage, AddressScope, CacheInfo,
 };
+use nix::libc;
 use rtnetlink::{AddressMessageBuilder, Handle};
 
 use super::NetError;
-use crate::config::{PrefixRoute, Vip};
+use super::routes::ignoring;
+use crate::config::{AddressTrait, Vip};
 
 /// An address on an interface, as the kernel has it.
 #[derive(Clone, Debug)]
@@ -43,6 +45,7 @@ pub async fn list(handle: &Handle) -> Result<Vec<Installed>, NetError> {
 pub async fn add(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError> {
     let mut request = handle.address().add(index, vip.address, vip.prefix);
     let message = request.message_mut();
+    complete(message, vip);
     if let Some(scope) = vip.scope {
         message.header.scope = AddressScope::from(scope);
     }
@@ -54,30 +57,17 @@ pub async fn add(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError>
     if let Some(broadcast) = vip.broadcast {
         message.attributes.push(AddressAttribute::Broadcast(broadcast));
     }
-    let mut preferred = vip.preferred;
-    if vip.address.is_ipv6() {
-        // Another router had it a moment ago: to probe for duplicates would delay it, or find the old master.
-        message.header.flags |= AddressHeaderFlags::Nodad;
-        if vip.prefix == 128 {
-            // As keepalived does: a deprecated address is answered for but not chosen as a source.
-            preferred = preferred.or(Some(0));
-        }
+    let flags = flags(vip);
+    if !flags.is_empty() {
+        message.attributes.push(AddressAttribute::Flags(flags));
     }
-    if let Some(preferred) = preferred {
+    if let Some(preferred) = preferred_lifetime(vip) {
         let mut lifetimes = CacheInfo::default();
         (lifetimes.ifa_preferred, lifetimes.ifa_valid) = (preferred, u32::MAX);
         message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
     }
-    if vip.prefix_route == Some(PrefixRoute::No) {
-        // These flags are more than the header has room for, and then count instead of the header's.
-        let mut flags = AddressFlags::Noprefixroute;
-        if vip.address.is_ipv6() {
-            flags |= AddressFlags::Nodad;
-        }
-        message.attributes.push(AddressAttribute::Flags(flags));
-    }
     let result = request.execute().await;
-    ignoring(result, nix::libc::EEXIST, || format!("add {}/{} to interface {index}", vip.address, vip.prefix))
+    ignoring(result, &[libc::EEXIST], || format!("add {}/{} to interface {index}", vip.address, vip.prefix))
 }
 
 /// Takes a virtual address away.
@@ -85,13 +75,55 @@ pub async fn add(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError>
 /// # Errors
 /// If the kernel refuses.
 pub async fn remove(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError> {
-    let message = match vip.address {
+    let mut message = match vip.address {
         IpAddr::V4(a) => AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(a, vip.prefix).build(),
         IpAddr::V6(a) => AddressMessageBuilder::<Ipv6Addr>::new().index(index).address(a, vip.prefix).build(),
     };
+    complete(&mut message, vip);
     let result = handle.address().del(message).execute().await;
     let doing = || format!("remove {}/{} from interface {index}", vip.address, vip.prefix);
-    ignoring(result, nix::libc::EADDRNOTAVAIL, doing)
+    ignoring(result, &[libc::EADDRNOTAVAIL, libc::ENODEV], doing)
+}
+
+/// What rtnetlink leaves out of a message, and the kernel compares.
+fn complete(message: &mut AddressMessage, vip: &Vip) {
+    if vip.address.is_multicast() {
+        message.attributes.retain(|attribute| !matches!(attribute, AddressAttribute::Multicast(_)));
+        message
+            .attributes
+            .extend([AddressAttribute::Address(vip.address), AddressAttribute::Local(vip.address)]);
+    }
+    // On a point-to-point link the address of the message is the peer's, the prefix is of it, and ours is the local one.
+    if let Some(peer) = vip.peer {
+        message.header.prefix_len = peer.length;
+        for attribute in &mut message.attributes {
+            if let AddressAttribute::Address(address) = attribute {
+                *address = peer.address;
+            }
+        }
+    }
+}
+
+/// All of them, since those that do not fit in the header count instead of the header's.
+fn flags(vip: &Vip) -> AddressFlags {
+    let mut flags = AddressFlags::empty();
+    // Another router had it a moment ago: to probe for duplicates would delay it, or find the old master.
+    flags.set(AddressFlags::Nodad, vip.address.is_ipv6() && !vip.is(AddressTrait::Probed));
+    flags.set(AddressFlags::Homeaddress, vip.is(AddressTrait::Home));
+    flags.set(AddressFlags::Managetempaddr, vip.is(AddressTrait::MakesTemporary));
+    flags.set(AddressFlags::Noprefixroute, vip.is(AddressTrait::NoPrefixRoute));
+    flags.set(AddressFlags::Mcautojoin, vip.is(AddressTrait::Joined));
+    flags
+}
+
+/// As keepalived: an IPv6 address of 128 bits is deprecated unless said otherwise, so answered for but not chosen as a source.
+fn preferred_lifetime(vip: &Vip) -> Option<u32> {
+    match vip.preferred {
+        None => (vip.address.is_ipv6() && vip.prefix == 128).then_some(0),
+        // What is for ever needs no telling: it is what the kernel does by itself.
+        Some(u32::MAX) => None,
+        Some(preferred) => Some(preferred),
+    }
 }
 
 /// Takes away what the kernel has, exactly as it has it: what a crash left behind.
@@ -100,20 +132,7 @@ pub async fn remove(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetErr
 /// If the kernel refuses.
 pub async fn remove_installed(handle: &Handle, installed: Installed) -> Result<(), NetError> {
     let result = handle.address().del(installed.message).execute().await;
-    ignoring(result, nix::libc::EADDRNOTAVAIL, || {
-        format!("remove the left-over address {}", installed.address)
-    })
-}
-
-fn ignoring(
-    result: Result<(), rtnetlink::Error>,
-    errno: i32,
-    doing: impl FnOnce() -> String,
-) -> Result<(), NetError> {
-    match result {
-        Err(rtnetlink::Error::NetlinkError(message)) if message.raw_code() == -errno => Ok(()),
-        result => result.map_err(|source| NetError::Netlink { doing: doing(), source }),
-    }
+    ignoring(result, &[libc::EADDRNOTAVAIL], || format!("remove the left-over address {}", installed.address))
 }
 
 /// The address that a message is about.

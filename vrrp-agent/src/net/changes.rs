@@ -1,9 +1,11 @@
 //! Word of interfaces that go up and down, and of addresses that go away.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 
 use futures_util::{Stream, StreamExt as _};
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::rule::RuleAttribute;
 use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::NetlinkPayload;
 
@@ -74,4 +76,39 @@ pub fn stream() -> Result<impl Stream<Item = Change>, NetError> {
         NetlinkPayload::Overrun(_) => Some(Change::Missed),
         _ => None,
     }))
+}
+
+/// Each time that somebody removes a route or a rule of one of these protocols, ourselves included; never if there are none. On its
+/// own, for on a router that knows the whole Internet there is much to hear.
+///
+/// # Errors
+/// If the socket cannot be opened.
+pub fn removals(protocols: Vec<u8>) -> Result<Pin<Box<dyn Stream<Item = ()>>>, NetError> {
+    if protocols.is_empty() {
+        return Ok(Box::pin(futures_util::stream::pending()));
+    }
+    let groups = [
+        MulticastGroup::Ipv4Route,
+        MulticastGroup::Ipv6Route,
+        MulticastGroup::Ipv4Rule,
+        MulticastGroup::Ipv6Rule,
+    ];
+    let (connection, _, messages) = rtnetlink::new_multicast_connection(&groups)
+        .map_err(|e| NetError::system("listen for changes of routes", e))?;
+    tokio::spawn(connection);
+    let removal = move |payload| {
+        let protocol = match payload {
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelRoute(route)) => route.header.protocol,
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelRule(rule)) => {
+                rule.attributes.iter().find_map(|attribute| match attribute {
+                    RuleAttribute::Protocol(protocol) => Some(*protocol),
+                    _ => None,
+                })?
+            }
+            NetlinkPayload::Overrun(_) => return Some(()),
+            _ => return None,
+        };
+        protocols.contains(&protocol.into()).then_some(())
+    };
+    Ok(Box::pin(messages.filter_map(move |(message, _)| std::future::ready(removal(message.payload)))))
 }

@@ -5,6 +5,8 @@ pub mod announce;
 pub mod changes;
 pub mod links;
 pub mod receive;
+pub mod routes;
+pub mod rules;
 pub mod transmit;
 
 /// What the network refused.

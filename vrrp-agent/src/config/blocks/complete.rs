@@ -157,6 +157,8 @@ pub(super) fn complete(
         v3_checksum: draft.v3_checksum,
         vips: draft.vips,
         excluded: draft.excluded,
+        routes: draft.routes,
+        rules: draft.rules,
         tracked: draft.tracked,
         garp: draft.garp,
         down_adverts: draft.down_adverts,

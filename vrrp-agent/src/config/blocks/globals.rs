@@ -9,6 +9,7 @@ use vrrp_ebpf::election::DOWN_ADVERTS;
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
 use super::super::model::{ScriptUser, Spacing};
+use super::super::routing::Preferences;
 use super::super::syntax::Statement;
 use super::super::value;
 use super::{script, unread};
@@ -35,6 +36,10 @@ pub(super) struct Globals {
     pub(super) strict: bool,
     /// `script_user`, for scripts that name none.
     pub(super) script_user: Option<ScriptUser>,
+    /// `default_interface`, of static addresses.
+    pub(super) default_interface: String,
+    /// How rules without a preference are numbered.
+    pub(super) preferences: Preferences,
 }
 
 impl Default for Globals {
@@ -60,6 +65,8 @@ impl Default for Globals {
             groups: (GROUP_V4.into(), GROUP_V6.into()),
             strict: false,
             script_user: None,
+            default_interface: "eth0".to_owned(),
+            preferences: Preferences::default(),
         }
     }
 }
@@ -109,6 +116,11 @@ pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics:
             "vrrp_min_garp" => {
                 if value::boolean(statement, diagnostics) == Some(true) {
                     (globals.garp.repeat, globals.garp.delay) = (1, None);
+                }
+            }
+            "default_interface" => {
+                if let Some(word) = value::argument(statement, diagnostics) {
+                    globals.default_interface.clone_from(&word.text);
                 }
             }
             "script_user" => globals.script_user = script::user(statement, diagnostics),

@@ -9,6 +9,7 @@ use super::super::diagnostic::Diagnostic;
 use super::super::files::Files;
 use super::super::keywords::Block;
 use super::super::model::{Authentication, Config, Hint, InstanceConfig, Peer, Tracked, Vip};
+use super::super::routing::{Route, Rule};
 use super::super::sources::Span;
 use super::super::syntax::Statement;
 use super::super::value;
@@ -16,7 +17,7 @@ use super::authentication::{self, Hmac};
 use super::complete::complete;
 use super::globals::{self, AfterLower, Globals};
 use super::script::{no_reverse, read_weight};
-use super::{block, name, unread};
+use super::{block, name, routing, unread};
 use crate::vrrp::{OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 
@@ -51,6 +52,8 @@ pub(super) struct Draft {
     pub(super) v3_checksum: V3Checksum,
     pub(super) vips: Vec<Vip>,
     pub(super) excluded: Vec<Vip>,
+    pub(super) routes: Vec<Route>,
+    pub(super) rules: Vec<Rule>,
     pub(super) tracked: Vec<Tracked>,
     pub(super) garp: crate::vrrp::GarpSchedule,
     pub(super) lower: AfterLower,
@@ -59,7 +62,7 @@ pub(super) struct Draft {
 
 pub(super) fn read(
     statement: &Statement,
-    globals: &Globals,
+    globals: &mut Globals,
     config: &Config,
     files: &dyn Files,
     diagnostics: &mut Vec<Diagnostic>,
@@ -94,13 +97,15 @@ pub(super) fn read(
         v3_checksum: globals.v3_checksum,
         vips: Vec::new(),
         excluded: Vec::new(),
+        routes: Vec::new(),
+        rules: Vec::new(),
         tracked: Vec::new(),
         garp: globals.garp,
         lower: globals.lower,
         down_adverts: globals.down_adverts,
     };
     for statement in block(statement, diagnostics) {
-        read_keyword(statement, &mut draft, config, files, diagnostics);
+        read_keyword(statement, &mut draft, globals, config, files, diagnostics);
     }
     complete(name, statement, draft, config, diagnostics)
 }
@@ -108,6 +113,7 @@ pub(super) fn read(
 fn read_keyword(
     statement: &Statement,
     draft: &mut Draft,
+    globals: &mut Globals,
     config: &Config,
     files: &dyn Files,
     diagnostics: &mut Vec<Diagnostic>,
@@ -176,6 +182,10 @@ fn read_keyword(
         }
         "virtual_ipaddress" => vips(statement, &mut draft.vips, diagnostics),
         "virtual_ipaddress_excluded" => vips(statement, &mut draft.excluded, diagnostics),
+        "virtual_routes" => routing::routes(statement, &mut draft.routes, diagnostics),
+        "virtual_rules" => {
+            routing::rules(statement, &mut globals.preferences, &mut draft.rules, diagnostics);
+        }
         "track_script" => {
             for statement in block(statement, diagnostics) {
                 draft.tracked.extend(tracked(statement, config, diagnostics));

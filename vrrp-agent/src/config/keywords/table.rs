@@ -55,7 +55,6 @@ const NO_TRACK_PROCESS: &str = "processes are not watched yet; track a script th
 const NO_VMAC_INTERFACE: &str = "not needed: use_vmac makes no interface";
 const ONE_PROCESS: &str = "not needed: there is one process, vrrp-agent";
 const POLLING: &str = "not needed: changes of a link are told by netlink";
-const REST_OF_LINE: &str = "ignored with all behind it; put `dev`, `label`, `brd` and `scope` before it";
 const SCHEDULING: &str = "use `CPUSchedulingPolicy=` and `CPUSchedulingPriority=` in the unit";
 
 /// A row that does not say yet what it means.
@@ -124,16 +123,9 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         "the daemon stays in its namespace; use `NetworkNamespacePath=` in the unit or `ip netns exec`",
     ),
     row(Root, "net_namespace_ipvs", Text, "the default namespace").warned("network namespace of IPVS", LVS),
-    row(Root, "static_ipaddress", Lines(ADDRESS), "").warned(
-        "addresses that stay on this host",
-        "they are not set; use the system's network configuration",
-    ),
-    row(Root, "static_routes", Lines(ROUTE), "")
-        .warned("routes that stay on this host", "they are not set; use the system's network configuration"),
-    row(Root, "static_rules", Lines(RULE), "").warned(
-        "routing rules that stay on this host",
-        "they are not set; use the system's network configuration",
-    ),
+    row(Root, "static_ipaddress", Lines(ADDRESS), "").works("addresses that are there in every state"),
+    row(Root, "static_routes", Lines(ROUTE), "").works("routes that are there in every state"),
+    row(Root, "static_rules", Lines(RULE), "").works("routing rules that are there in every state"),
     row(Root, "track_file", Named(TrackFile), "")
         .warned("a file with a number that changes priorities", NO_TRACK_FILE),
     row(Root, "track_group", Named(TrackGroup), "").warned(
@@ -179,10 +171,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "dbus_no_interface_name", Nothing, "off")
         .warned("leaves the interface out of names on D-Bus", NO_DBUS),
     row(Globals, "dbus_service_name", Text, "org.keepalived.Vrrp1").warned("name on D-Bus", NO_DBUS),
-    row(Globals, "default_interface", Text, "eth0").warned(
-        "interface of static addresses",
-        "no static addresses are set; each instance needs its own `interface`",
-    ),
+    row(Globals, "default_interface", Text, "eth0").works("interface of static addresses"),
     row(Globals, "disable_local_igmp", Nothing, "off").warned(
         "sends no IGMP reports for local groups",
         "not needed: use_vmac makes no interface that would send any",
@@ -530,14 +519,8 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         .works("addresses that are held and not advertised, of any family"),
     row(Instance, "virtual_router_id", BYTE, "required")
         .works("number of the virtual router, the same on all its routers"),
-    row(Instance, "virtual_routes", Lines(ROUTE), "").warned(
-        "routes that move with the addresses",
-        "no routes are set; set them on each router by the system's network configuration",
-    ),
-    row(Instance, "virtual_rules", Lines(RULE), "").warned(
-        "routing rules that move with the addresses",
-        "no rules are set; set them on each router by the system's network configuration",
-    ),
+    row(Instance, "virtual_routes", Lines(ROUTE), "").works("routes that move with the addresses"),
+    row(Instance, "virtual_rules", Lines(RULE), "").works("routing rules that move with the addresses"),
     row(Instance, "vmac_garp_intvl", Rest("`[all] SECONDS`"), "0").warned(
         "older name of `garp_extra_if`",
         "no such refresh; `garp_master_refresh` announces all addresses",
@@ -568,26 +551,27 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Peer, "max_ttl", Number { min: 0, max: 255 }, "255")
         .works("highest TTL or hop limit that is believed"),
     row(Peer, "min_ttl", Number { min: 0, max: 255 }, "0").works("least TTL or hop limit that is believed"),
-    row(Address, "-nodad", Nothing, "off").works("no duplicate address detection"),
-    row(Address, "autojoin", Nothing, "off").warned("joins a multicast group", REST_OF_LINE),
+    row(Address, "-nodad", Nothing, "off").works("looks for duplicates first, which takes a second or two"),
+    row(Address, "autojoin", Nothing, "off").works("joins the multicast group that it is"),
     row(Address, "brd", Rest("IPv4 address, `+` or `-`"), "none")
         .works("broadcast address; `+` and `-` set or clear all bits of the host part"),
     row(Address, "broadcast", Rest("IPv4 address, `+` or `-`"), "none").works("longer name of `brd`"),
     row(Address, "dev", Text, "the instance's interface").works("interface that the address is put on"),
-    row(Address, "home", Nothing, "off").warned("a home address of mobile IPv6", REST_OF_LINE),
+    row(Address, "home", Nothing, "off").works("a home address of mobile IPv6"),
     row(Address, "label", Text, "none").works("label, as ifconfig shows it"),
-    row(Address, "mngtmpaddr", Nothing, "off").warned("makes temporary addresses from it", REST_OF_LINE),
+    row(Address, "mngtmpaddr", Nothing, "off").works("makes temporary addresses from it"),
     row(Address, "no_track", Nothing, "off").works("stays master when the address is deleted"),
     row(Address, "noprefixroute", Nothing, "off").works("makes no route for its network"),
-    row(Address, "peer", Ip, "none")
-        .warned("address at the other end of a point-to-point link", REST_OF_LINE),
+    row(Address, "peer", Rest("IP address, maybe with `/LENGTH`"), "none")
+        .works("address at the other end of a point-to-point link"),
     row(Address, "preferred_lft", Rest("seconds, or `forever`"), "0 for IPv6 with /128, else forever")
         .works("how long it is a source of new connections"),
     row(Address, "scope", Rest("`global`, `site`, `link`, `host`, `nowhere` or 0 to 255"), "global")
         .works("how far the address is valid"),
-    row(Address, "track_group", Text, "").warned("group that watches a static address", REST_OF_LINE),
+    row(Address, "track_group", Text, "")
+        .accepted("group that watches a static address", "a static address that is removed is put back"),
     row(Address, "use_vmac", Nothing, "off")
-        .warned("a virtual hardware address for this address", REST_OF_LINE),
+        .accepted("a virtual hardware address for this address", "the instance's `use_vmac` decides"),
     row(Tracked, "noreverse", Nothing, "on")
         .warned("undoes `reverse` of what is tracked", "leave it out: the line counts as one without weight"),
     row(Tracked, "reverse", Nothing, "off")

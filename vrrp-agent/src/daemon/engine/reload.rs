@@ -5,7 +5,7 @@ use nix::sys::epoll::{EpollEvent, EpollFlags};
 use tokio::sync::oneshot;
 
 use super::{Effect, Engine, Parts, Queued, ROUND_MAX, Router};
-use crate::daemon::effects::Placed;
+use crate::daemon::holdings::Holding;
 use crate::daemon::status::StatusPage;
 use crate::dataplane::{DataPlane, EbpfError, KernelHalf, Slot};
 use crate::host;
@@ -36,8 +36,8 @@ pub(in crate::daemon) struct Member {
     pub(in crate::daemon) parts: Parts,
     pub(in crate::daemon) group: Option<usize>,
     pub(in crate::daemon) health: Health,
-    /// Whether it has other addresses than before.
-    pub(in crate::daemon) other_addresses: bool,
+    /// Whether it holds something else than before.
+    pub(in crate::daemon) holds_other: bool,
 }
 
 /// What slots mean to whoever carries out effects.
@@ -46,7 +46,9 @@ pub(in crate::daemon) struct Roster {
     /// Grows with each configuration.
     pub(in crate::daemon) generation: u64,
     pub(in crate::daemon) names: Vec<String>,
-    pub(in crate::daemon) placed: Vec<Vec<Placed>>,
+    pub(in crate::daemon) holdings: Vec<Holding>,
+    /// Where each was in the configuration before.
+    pub(in crate::daemon) was: Vec<Option<Slot>>,
 }
 
 /// What is left over afterwards.
@@ -75,8 +77,8 @@ impl Engine {
         self.announcements.renumber(status.config.spacing, |slot| {
             members.iter().position(|member| member.was == Some(slot))
         });
-        let mut other_addresses = Vec::new();
-        for Member { was, parts, group, health, other_addresses: other } in members {
+        let mut holds_other = Vec::new();
+        for Member { was, parts, group, health, holds_other: other } in members {
             let mut router = match was.and_then(|was| present[was].take()) {
                 Some(router) => router.go_on(parts, group, now),
                 None => Router::new(Instance::new(parts.params.clone(), now), parts, group),
@@ -84,7 +86,7 @@ impl Engine {
             router.machine.set_contributions(now, health.contributions);
             router.machine.set_fault(now, health.fault);
             self.routers.push(router);
-            other_addresses.push(other);
+            holds_other.push(other);
         }
         self.status = status;
         self.generation = roster.generation;
@@ -95,10 +97,10 @@ impl Engine {
         });
         // Before any effect that speaks of the new slots.
         self.tell(Effect::Reloaded(roster));
-        for (slot, other_addresses) in other_addresses.into_iter().enumerate() {
+        for (slot, holds_other) in holds_other.into_iter().enumerate() {
             let machine = &mut self.routers[slot].machine;
             machine.start(now);
-            if other_addresses || !machine.is_installed() {
+            if holds_other || !machine.is_installed() {
                 machine.install_again();
             }
             self.react(slot, now, None);

@@ -1,0 +1,68 @@
+//! `virtual_routes`, `virtual_rules`, and what is static. A line that cannot be used is left out and complained of, as by keepalived.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::model::Vip;
+use super::super::routing::{self, BadWord, Preferences, Route, Rule};
+use super::super::syntax::Statement;
+use super::super::value;
+use super::block;
+use super::globals::Globals;
+
+/// A block of routes.
+pub(super) fn routes(statement: &Statement, routes: &mut Vec<Route>, diagnostics: &mut Vec<Diagnostic>) {
+    for statement in block(statement, diagnostics) {
+        match routing::route(&words(statement)) {
+            Ok(route) => routes.push(route),
+            Err(bad) => diagnostics.push(complaint(statement, bad, "this route is not set")),
+        }
+    }
+}
+
+/// A block of rules.
+pub(super) fn rules(
+    statement: &Statement,
+    preferences: &mut Preferences,
+    rules: &mut Vec<Rule>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for statement in block(statement, diagnostics) {
+        match routing::rule(&words(statement)) {
+            Ok(mut rule) => {
+                if preferences.number(&mut rule) {
+                    let number = rule.preference.unwrap_or_default();
+                    diagnostics.push(
+                        Diagnostic::warning(statement.span(), "a rule without `preference`")
+                            .label(format!("{number} is used"))
+                            .help("rules without one are numbered down from 16384, in the order of the file"),
+                    );
+                }
+                rules.push(rule);
+            }
+            Err(bad) => diagnostics.push(complaint(statement, bad, "this rule is not set")),
+        }
+    }
+}
+
+/// `static_ipaddress`.
+pub(super) fn fixed_addresses(
+    statement: &Statement,
+    globals: &Globals,
+    addresses: &mut Vec<Vip>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for statement in block(statement, diagnostics) {
+        let Some(mut address) = value::vip(statement, diagnostics) else { continue };
+        address.dev.get_or_insert_with(|| globals.default_interface.clone());
+        addresses.push(address);
+    }
+}
+
+fn words(statement: &Statement) -> Vec<&str> {
+    statement.words.iter().map(|word| word.text.as_str()).collect()
+}
+
+fn complaint(statement: &Statement, bad: BadWord, label: &str) -> Diagnostic {
+    let BadWord { index, message } = bad;
+    let word = statement.words.get(index).unwrap_or(statement.keyword());
+    Diagnostic::warning(word.span, message).label(label)
+}
