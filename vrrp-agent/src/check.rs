@@ -19,8 +19,8 @@ pub struct Source {
 
 /// keepalived's exit code for a configuration with faults.
 pub const FAULTY: u8 = 5;
-/// keepalived's exit code for files that cannot be read.
-pub const UNREADABLE: u8 = 6;
+/// keepalived's exit code for what cannot even be tried: here, a file that cannot be read.
+pub const UNREADABLE: u8 = 4;
 
 impl Source {
     /// Reads it, and what it includes.
@@ -102,7 +102,7 @@ pub fn complain(reading: &Reading) {
 /// keepalived's `-t`: 0 if it would say so too, that is, if there is nothing that it complains of.
 #[must_use]
 pub fn exit_code(reading: &Reading) -> u8 {
-    if reading.sources.is_empty() {
+    if !reading.readable {
         UNREADABLE
     } else if reading.count(Severity::Warning) > 0 {
         FAULTY

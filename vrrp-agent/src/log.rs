@@ -58,16 +58,16 @@ pub fn journal_is_listening() -> bool {
 /// Begins to log. What is still to be written is written when what is returned is dropped.
 ///
 /// # Errors
-/// If syslog or the journal does not listen.
+/// If there can be no socket.
 pub fn start(target: Target, detail: bool) -> io::Result<Option<WorkerGuard>> {
     let level = if detail { LevelFilter::DEBUG } else { LevelFilter::INFO };
     let mut filter = EnvFilter::builder()
         .with_env_var("VRRP_AGENT_LOG")
         .with_default_directive(level.into())
         .from_env_lossy();
-    // netlink's crates tell every message at debug level.
+    // netlink's crates tell every message at debug level, and warn of each that nobody waits for any more at the end.
     for quiet in
-        ["netlink_proto=warn", "rtnetlink=warn", "netlink_packet_route=error", "aya=info", "aya_obj=info"]
+        ["netlink_proto=error", "rtnetlink=warn", "netlink_packet_route=error", "aya=info", "aya_obj=info"]
     {
         filter = filter.add_directive(quiet.parse().expect("a valid directive"));
     }
@@ -84,7 +84,7 @@ pub fn start(target: Target, detail: bool) -> io::Result<Option<WorkerGuard>> {
             Ok(Some(guard))
         }
         Target::Syslog(facility) => {
-            let writer = Syslog { facility, socket: connect(SYSLOG)? };
+            let writer = Syslog { facility, socket: Listener::new(SYSLOG)? };
             let layer = fmt::layer()
                 .fmt_fields(message_only())
                 .without_time()
@@ -96,7 +96,7 @@ pub fn start(target: Target, detail: bool) -> io::Result<Option<WorkerGuard>> {
             Ok(None)
         }
         Target::Journal => {
-            registry.with(Journal { socket: connect(JOURNAL)? }).init();
+            registry.with(Journal { socket: Listener::new(JOURNAL)? }).init();
             Ok(None)
         }
     }
@@ -110,11 +110,28 @@ fn message_only() -> impl for<'w> fmt::FormatFields<'w> + 'static {
     })
 }
 
-fn connect(path: &str) -> io::Result<UnixDatagram> {
-    let socket = UnixDatagram::unbound()?;
-    socket.connect(path).map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
+/// Whoever listens at a path. It may come later, or be started again, which makes another socket of it.
+struct Listener {
+    path: &'static str,
+    socket: UnixDatagram,
+}
+
+impl Listener {
+    fn new(path: &'static str) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { path, socket })
+    }
+
+    /// Lost if nobody takes it at once, rather than waited for.
+    fn send(&self, bytes: &[u8]) {
+        if let Err(error) = self.socket.send(bytes)
+            && error.kind() != io::ErrorKind::WouldBlock
+            && self.socket.connect(self.path).is_ok()
+        {
+            let _lost = self.socket.send(bytes);
+        }
+    }
 }
 
 /// Severity of a level (RFC 5424 section 6.2.1).
@@ -130,12 +147,12 @@ fn severity(level: Level) -> u8 {
 /// Lines to syslog, as the C library writes them.
 struct Syslog {
     facility: Facility,
-    socket: UnixDatagram,
+    socket: Listener,
 }
 
 /// A line that leaves when it is whole.
 struct SyslogLine<'s> {
-    socket: &'s UnixDatagram,
+    socket: &'s Listener,
     bytes: Vec<u8>,
 }
 
@@ -172,14 +189,13 @@ impl Write for SyslogLine<'_> {
 
 impl Drop for SyslogLine<'_> {
     fn drop(&mut self) {
-        // Lost rather than waited for.
-        let _lost = self.socket.send(self.bytes.trim_ascii_end());
+        self.socket.send(self.bytes.trim_ascii_end());
     }
 }
 
 /// Events to the journal in its own protocol, each field by its name.
 struct Journal {
-    socket: UnixDatagram,
+    socket: Listener,
 }
 
 impl<S: Subscriber> Layer<S> for Journal {
@@ -188,8 +204,7 @@ impl<S: Subscriber> Layer<S> for Journal {
         fields.push("PRIORITY", &severity(*event.metadata().level()).to_string());
         fields.push("SYSLOG_IDENTIFIER", NAME);
         event.record(&mut fields);
-        // As above.
-        let _lost = self.socket.send(&fields.0);
+        self.socket.send(&fields.0);
     }
 }
 

@@ -9,7 +9,7 @@ mod instance;
 mod routing;
 mod script;
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{COMPLAINTS_MAX, Diagnostic};
 use super::files::Files;
 use super::keywords::{self, Block, Support};
 use super::model::{Config, Fixtures, Spacing};
@@ -37,6 +37,11 @@ pub(super) fn build(
     globals::read_ahead(statements, &mut globals, diagnostics);
     for statement in statements {
         let keyword = statement.keyword();
+        if diagnostics.len() >= COMPLAINTS_MAX {
+            let message = "too much to complain of: what is below has not been looked at";
+            diagnostics.push(Diagnostic::error(keyword.span, message));
+            break;
+        }
         match keyword.text.as_str() {
             "global_defs" => globals::read(block(statement, diagnostics), &mut globals, diagnostics),
             "vrrp_script" => {

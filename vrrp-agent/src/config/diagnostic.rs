@@ -7,6 +7,9 @@ use super::sources::{Sources, Span};
 /// Nobody reads more; a hostile file would make millions.
 pub(super) const COMPLAINTS_MAX: usize = 200;
 
+/// A message that would be longer is cut: what it quotes may be megabytes.
+const MESSAGE_MAX: usize = 500;
+
 /// A longer piece of a file is not shown, only named.
 const SHOWN_MAX: usize = 8192;
 
@@ -39,7 +42,8 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub(super) fn error(span: Span, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), span, label: String::new(), help: None }
+        let message = cut(message.into());
+        Self { severity: Severity::Error, message, span, label: String::new(), help: None }
     }
 
     pub(super) fn warning(span: Span, message: impl Into<String>) -> Self {
@@ -51,11 +55,11 @@ impl Diagnostic {
     }
 
     pub(super) fn label(self, label: impl Into<String>) -> Self {
-        Self { label: label.into(), ..self }
+        Self { label: cut(label.into()), ..self }
     }
 
     pub(super) fn help(self, help: impl Into<String>) -> Self {
-        Self { help: Some(help.into()), ..self }
+        Self { help: Some(cut(help.into())), ..self }
     }
 
     /// Line and column, from 1; the column counts characters.
@@ -90,6 +94,14 @@ impl Diagnostic {
         let snippet = Snippet::source(shown).line_start(line).path(path.as_str()).annotation(annotation);
         renderer.render(&[title.element(snippet).elements(help)])
     }
+}
+
+fn cut(mut message: String) -> String {
+    if message.len() > MESSAGE_MAX {
+        message.truncate(message.floor_char_boundary(MESSAGE_MAX));
+        message.push('…');
+    }
+    message
 }
 
 #[cfg(test)]

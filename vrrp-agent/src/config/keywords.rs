@@ -7,6 +7,8 @@ pub(crate) use table::KEYWORDS;
 
 /// Edits that still are a slip of the pen.
 const TYPO_MAX: usize = 2;
+/// No keyword is longer, by far; to compare a megabyte with each takes seconds.
+const NAME_MAX: usize = 64;
 
 /// A keyword.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,6 +203,9 @@ pub(crate) fn lookup(block: Block, name: &str) -> Option<&'static Keyword> {
 /// What an unknown name was probably meant to be: the nearest keyword of this block, if it is near.
 pub(crate) fn suggest(block: Block, name: &str) -> Option<&'static str> {
     let length = name.chars().count();
+    if length > NAME_MAX {
+        return None;
+    }
     KEYWORDS
         .iter()
         .filter(|keyword| keyword.block == block)

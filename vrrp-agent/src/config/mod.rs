@@ -35,6 +35,8 @@ pub use sources::{FileId, Sources, Span};
 pub struct Reading {
     /// The files, to show complaints with, and to watch for changes.
     pub sources: Sources,
+    /// Whether the file itself could be read.
+    pub readable: bool,
     /// The configuration, if it can be run.
     pub config: Option<Config>,
     /// Complaints, by file and place.
@@ -55,13 +57,15 @@ pub fn load(path: &Path, context: &mut Context, files: &dyn Files) -> Reading {
     let mut sources = Sources::default();
     let mut diagnostics = Vec::new();
     let lines = preprocess::read(path, context, files, &mut sources, &mut diagnostics);
+    let readable = lines.is_some();
+    let lines = lines.unwrap_or_default();
     // What could not be read to its end would be complained of again for what is missing.
     let complete = diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error);
     let statements = syntax::parse(&lines, &mut diagnostics);
     let config = if complete { Some(blocks::build(&statements, files, &mut diagnostics)) } else { None };
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file, diagnostic.span.start));
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    Reading { sources, config: config.filter(|_| !failed), diagnostics }
+    Reading { sources, readable, config: config.filter(|_| !failed), diagnostics }
 }
 
 /// Reads a configuration from its text, which can include nothing and sees no host: for tests and the fuzzer.

@@ -32,14 +32,15 @@ const LINES_MAX: usize = 1_000_000;
 /// As many bytes as that many lines of usual length.
 const BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Reads a file and all that it includes. Complains of what cannot be read, and reads on where keepalived would.
+/// Reads a file and all that it includes. Complains of what cannot be read, and reads on where keepalived would. None if it is the
+/// file itself that cannot be read.
 pub(super) fn read(
     main: &Path,
     context: &mut Context,
     files: &dyn Files,
     sources: &mut Sources,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<Text> {
+) -> Option<Vec<Text>> {
     let (text, failure) = match files.read(main) {
         Ok(text) => (text, None),
         Err(error) => (String::new(), Some(error.to_string())),
@@ -47,7 +48,7 @@ pub(super) fn read(
     let file = sources.add(main, text);
     if let Some(message) = failure {
         diagnostics.push(Diagnostic::error(Span::BEGINNING, message));
-        return Vec::new();
+        return None;
     }
     let mut preprocessor = Preprocessor {
         context,
@@ -63,7 +64,7 @@ pub(super) fn read(
     };
     let here = Here { directory: directory_of(main), includes: 0, depth: 0 };
     preprocessor.file(file, &here);
-    preprocessor.lines
+    Some(preprocessor.lines)
 }
 
 /// Where a line is read.

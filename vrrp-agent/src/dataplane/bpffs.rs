@@ -28,7 +28,8 @@ pub struct PinDirectory {
 #[must_use]
 pub fn left_behind() -> Option<PinDirectory> {
     let path = lasting_root()?.join("vrrp-agent").join(host::namespace_suffix());
-    path.exists().then_some(PinDirectory { path, lasting: true })
+    // Not by the directory, which may have been made for an agent that has yet to start. Every layout has had this map.
+    path.join("settings").exists().then_some(PinDirectory { path, lasting: true })
 }
 
 /// The directory of this network namespace's agent, made if it is not there.

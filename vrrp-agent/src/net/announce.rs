@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::NetError;
 use super::links::Link;
+use crate::host;
 
 /// `arp_announce`: always the best address of the interface, never the packet's.
 const BEST_OF_THE_INTERFACE: u8 = 2;
@@ -16,22 +17,27 @@ const BEST_OF_THE_INTERFACE: u8 = 2;
 pub struct QuietAboutAddresses {
     path: PathBuf,
     before: String,
+    /// Where that stands while it is raised, should this process not live to put it back.
+    note: PathBuf,
 }
 
 impl QuietAboutAddresses {
-    /// Raises it. `None` if it was high enough.
+    /// Raises it. `None` if it was high enough, and not because an earlier run has raised it.
     ///
     /// # Errors
     /// If /proc/sys cannot be written.
     pub fn make(link: &Link) -> Result<Option<Self>, NetError> {
         let path = PathBuf::from(format!("/proc/sys/net/ipv4/conf/{}/arp_announce", link.name));
+        let note = host::runtime_directory().join(format!("arp_announce.{}", link.name));
         let raise = || -> io::Result<Option<Self>> {
-            let before = std::fs::read_to_string(&path)?.trim().to_owned();
+            let before = std::fs::read_to_string(&note).or_else(|_| std::fs::read_to_string(&path))?;
+            let before = before.trim().to_owned();
             if before.parse::<u8>().is_ok_and(|value| value >= BEST_OF_THE_INTERFACE) {
                 return Ok(None);
             }
+            std::fs::write(&note, &before)?;
             std::fs::write(&path, BEST_OF_THE_INTERFACE.to_string())?;
-            Ok(Some(Self { path: path.clone(), before }))
+            Ok(Some(Self { path: path.clone(), before, note: note.clone() }))
         };
         raise().map_err(|e| NetError::system(format!("set arp_announce of {} to 2", link.name), e))
     }
@@ -39,8 +45,12 @@ impl QuietAboutAddresses {
 
 impl Drop for QuietAboutAddresses {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::write(&self.path, &self.before) {
-            tracing::warn!("cannot write {} to {}: {error}", self.before, self.path.display());
+        let _gone = std::fs::remove_file(&self.note);
+        match std::fs::write(&self.path, &self.before) {
+            Ok(()) => {}
+            // It went with its interface.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!("cannot write {} to {}: {error}", self.before, self.path.display()),
         }
     }
 }
