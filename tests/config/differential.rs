@@ -16,7 +16,10 @@ const FILES: u64 = 400;
 /// Runs `keepalived -t` on every file of a directory, in a network namespace with `eth0` and `eth1`; exit code and complaints of
 /// each.
 pub(crate) fn keepalived(directory: &Path) -> Result<BTreeMap<String, (i32, String)>> {
+    // What the examples run is where they say.
+    const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/scripts");
     const SCRIPT: &str = "set -e
+mount -t tmpfs tmpfs /etc/keepalived; cp $1/* /etc/keepalived/; chmod 755 /etc/keepalived/*
 for i in 0 1; do
   ip link add eth$i type veth peer name peer$i
   ip address add 192.168.$((i + 1)).1/24 dev eth$i
@@ -26,7 +29,9 @@ for f in *.conf; do
   code=0; keepalived -t -f $PWD/$f >$f.said 2>&1 || code=$?
   echo $f $code
 done";
-    let output = run(Command::new("unshare").args(["-n", "sh", "-c", SCRIPT]).current_dir(directory))?;
+    let output = run(Command::new("unshare")
+        .args(["-n", "-m", "sh", "-c", SCRIPT, "sh", SCRIPTS])
+        .current_dir(directory))?;
     let mut results = BTreeMap::new();
     for line in output.lines() {
         let (name, code) = line.split_once(' ').context("a name and a code")?;

@@ -4,4 +4,6 @@
 mod differential;
 mod examples;
 mod generate;
+mod hostile;
 mod keywords;
+mod service;

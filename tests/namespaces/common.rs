@@ -148,3 +148,12 @@ pub(crate) fn within(what: &str, bound: Duration, experiment: impl Fn() -> Resul
     }
     anyhow::bail!("{what}: {figures:?}, all over {bound:?}")
 }
+
+/// The page behind the address, as a client gets it.
+pub(crate) fn page(client: &Host) -> Option<String> {
+    let request = format!(
+        "exec 3<>/dev/tcp/{VIP}/80; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; timeout 1 tail -n 1 <&3"
+    );
+    let text = client.run("timeout", &["1", "bash", "-c", &request]).ok()?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}

@@ -3,18 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use vrrp_tests::lab::{Host, Nginx, eventually};
+use vrrp_tests::lab::{Nginx, eventually};
 
-use crate::common::{PATIENCE, Pair, VIP};
-
-/// The page behind the address, as a client gets it.
-fn page(client: &Host) -> Option<String> {
-    let request = format!(
-        "exec 3<>/dev/tcp/{VIP}/80; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; timeout 1 tail -n 1 <&3"
-    );
-    let text = client.run("timeout", &["1", "bash", "-c", &request]).ok()?;
-    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-}
+use crate::common::{PATIENCE, Pair, page};
 
 #[test]
 fn a_client_reaches_nginx_before_and_after_a_failover() -> Result<()> {

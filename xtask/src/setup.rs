@@ -16,14 +16,17 @@ const LINKER_PACKAGES: [&str; 3] = ["llvm-22-dev", "libpolly-22-dev", "libzstd-d
 const COMPILER_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
 /// Real programs for the tests and the demonstration: what is asked for, and what shows that it is there.
-const TEST_PROGRAMS: [(&str, &str); 9] = [
+const TEST_PROGRAMS: [(&str, &str); 12] = [
     ("bpftool", "/usr/sbin/bpftool"),
+    ("curl", "/usr/bin/curl"),
     ("frr", "/usr/lib/frr/vrrpd"),
+    ("haproxy", "/usr/sbin/haproxy"),
     ("iproute2", "/usr/sbin/ip"),
     ("iputils-arping", "/usr/bin/arping"),
     ("iputils-ping", "/usr/bin/ping"),
     ("keepalived", "/usr/sbin/keepalived"),
     ("nginx-light", "/usr/sbin/nginx"),
+    ("systemd", "/usr/bin/systemd-analyze"),
     ("tcpdump", "/usr/bin/tcpdump"),
     ("util-linux", "/usr/bin/setpriv"),
 ];

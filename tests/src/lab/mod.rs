@@ -2,6 +2,7 @@
 
 mod capture;
 mod frr;
+mod haproxy;
 mod host;
 mod nginx;
 mod process;
@@ -16,6 +17,7 @@ use anyhow::{Context as _, Result, bail};
 
 pub use capture::{Advert, Arp, Capture, Packet, now};
 pub use frr::{Frr, FrrConfig};
+pub use haproxy::Haproxy;
 pub use host::Host;
 pub use nginx::Nginx;
 pub use process::Process;

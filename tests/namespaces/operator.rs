@@ -1,0 +1,86 @@
+//! What an operator gets by signals and options.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use nix::sys::signal::Signal;
+use vrrp_tests::lab::{Host, Lab, Process, agent, eventually};
+
+use crate::common::{Config, HIGH, PATIENCE, Pair, VIP, reaches};
+
+/// `-V`: as if it were killed. The addresses stay on the interface, and under the fence nobody is answered.
+#[test]
+fn addresses_are_left_if_that_is_asked_for() -> Result<()> {
+    let pair = Pair::start(&["-V"])?;
+    let h2_takes_over = || pair.h2.has_address(VIP).unwrap_or(false);
+    assert!(pair.master.stop()?.success());
+    assert!(pair.h1.has_address(VIP)?);
+    assert!(!pair.capture.adverts().iter().any(|packet| packet.content.priority == 0), "it did not resign");
+    assert!(eventually(PATIENCE, h2_takes_over));
+    assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?], "its lease is over");
+    Ok(())
+}
+
+/// Where the agent of a host has its files.
+fn runtime_directory(host: &Host) -> Result<PathBuf> {
+    let inode = std::fs::metadata(Path::new("/run/netns").join(host.namespace()))?.ino();
+    Ok(PathBuf::from(format!("/run/vrrp-agent/net-{inode}")))
+}
+
+fn dump(process: &Process, signal: Signal, path: &Path) -> Result<String> {
+    process.signal(signal)?;
+    let there =
+        || std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0);
+    ensure!(eventually(PATIENCE, there), "no {}:\n{}", path.display(), process.log());
+    assert_eq!(std::fs::metadata(path)?.permissions().mode() & 0o777, 0o600, "{}", path.display());
+    Ok(std::fs::read_to_string(path)?)
+}
+
+#[test]
+fn signals_dump_for_root_alone() -> Result<()> {
+    let lab = Lab::new()?;
+    let h1 = lab.host("h1", 11)?;
+    let process = h1.agent(&Config::priority(HIGH).text())?;
+    assert!(reaches(&h1, 0, "master"));
+    let directory = runtime_directory(&h1)?;
+    assert_eq!(std::fs::metadata(&directory)?.permissions().mode() & 0o777, 0o700);
+    // Whoever has put links there gets nothing written through them.
+    let victim = lab.write("victim", "as it was")?;
+    for name in ["data", "data.new", "stats.json", "stats.new"] {
+        symlink(&victim, directory.join(name))?;
+    }
+    let data = dump(&process, Signal::SIGUSR1, &directory.join("data"))?;
+    assert!(
+        data.contains("vrrp_instance VI_1") && data.contains("MASTER") && !data.contains("1111"),
+        "{data}"
+    );
+    let statistics = dump(&process, Signal::SIGUSR2, &directory.join("stats.json"))?;
+    let statistics: serde_json::Value = serde_json::from_str(&statistics)?;
+    assert_eq!(statistics["instances"][0]["became_master"], 1);
+    assert_eq!(std::fs::read_to_string(&victim)?, "as it was");
+    assert!(process.stop()?.success());
+    assert!(!directory.exists(), "nothing is left");
+    Ok(())
+}
+
+/// keepalived's codes, and its option of a file for the complaints.
+#[test]
+fn a_test_of_the_configuration_has_keepalived_s_codes() -> Result<()> {
+    let lab = Lab::new()?;
+    let good = lab.write("good.conf", &Config::priority(HIGH).text())?;
+    let bad = lab.write("bad.conf", "vrrp_instance V {\ninterface eth0\n}\n")?;
+    let missing = lab.directory().join("missing.conf");
+    for (file, code) in [(&good, 0), (&bad, 5), (&missing, 4)] {
+        let output = Command::new(agent()?).arg("-t").arg("-f").arg(file).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{}: {said}", file.display());
+        assert_eq!(said.is_empty(), code == 0, "{said}");
+    }
+    let to = lab.directory().join("complaints");
+    let output = Command::new(agent()?).arg(format!("-t={}", to.display())).arg("-f").arg(&bad).output()?;
+    assert_eq!((output.status.code(), output.stderr.is_empty()), (Some(5), true));
+    assert!(std::fs::read_to_string(to)?.contains("no valid virtual_router_id"));
+    Ok(())
+}
