@@ -28,4 +28,5 @@ mod sender;
 mod servers;
 mod service;
 mod shown;
+mod tracking;
 mod vmac;

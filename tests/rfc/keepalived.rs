@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use vrrp_agent::config::{Config, InstanceConfig, Script, parse};
-use vrrp_agent::track::ScriptState;
 use vrrp_agent::track::script::Counter;
 use vrrp_agent::vrrp::{
-    Cause, Fault, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, State, Watch, Weight,
-    effective_priority,
+    Bearing, Cause, Condition, Fault, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, State,
+    Watch, Weight, effective_priority,
 };
 use vrrp_ebpf::advert::Version;
 use vrrp_ebpf::election::Preempt;
@@ -28,7 +27,7 @@ fn instance(more: &str) -> InstanceConfig {
     config(more).instances.remove(0)
 }
 
-fn counter(rise: u32, fall: u32, results: &[bool]) -> ScriptState {
+fn counter(rise: u32, fall: u32, results: &[bool]) -> Condition {
     let script = Script { rise, fall, ..config("").scripts[0].clone() };
     let mut counter = Counter::new(&script);
     for &result in results {
@@ -60,28 +59,34 @@ fn scripts_and_weights() {
         Row {
             section: "script counter",
             rule: "it is up after `rise` successes and down after `fall` failures in a row",
-            satisfied: || counter(2, 3, &[true, false, false, false]) == ScriptState::Down,
-            violated: Some(|| counter(2, 3, &[true, false, false]) == ScriptState::Down),
+            satisfied: || counter(2, 3, &[true, false, false, false]) == Condition::Down,
+            violated: Some(|| counter(2, 3, &[true, false, false]) == Condition::Down),
         },
         Row {
             section: "script counter",
             rule: "and up again after `rise` successes",
-            satisfied: || counter(2, 1, &[false, true, true]) == ScriptState::Up,
-            violated: Some(|| counter(2, 1, &[false, true]) == ScriptState::Up),
+            satisfied: || counter(2, 1, &[false, true, true]) == Condition::Up,
+            violated: Some(|| counter(2, 1, &[false, true]) == Condition::Up),
         },
         Row {
             section: "script counter",
             rule: "the first exit counts alone",
             satisfied: || {
-                counter(3, 3, &[true]) == ScriptState::Up && counter(3, 3, &[false]) == ScriptState::Down
+                counter(3, 3, &[true]) == Condition::Up && counter(3, 3, &[false]) == Condition::Down
             },
-            violated: Some(|| counter(3, 3, &[]) != ScriptState::Unknown),
+            violated: Some(|| counter(3, 3, &[]) != Condition::Unknown),
         },
         Row {
             section: "weights",
             rule: "a positive weight counts while it is up, a negative one while it is down",
-            satisfied: || Weight(5).contribution(true) == 5 && Weight(-5).contribution(false) == -5,
-            violated: Some(|| Weight(5).contribution(false) != 0 || Weight(-5).contribution(true) != 0),
+            satisfied: || {
+                Weight::straight(5).of(Condition::Up) == Bearing::Adds(5)
+                    && Weight::straight(-5).of(Condition::Down) == Bearing::Adds(-5)
+            },
+            violated: Some(|| {
+                Weight::straight(5).of(Condition::Down) != Bearing::Adds(0)
+                    || Weight::straight(-5).of(Condition::Up) != Bearing::Adds(0)
+            }),
         },
         Row {
             section: "weights",

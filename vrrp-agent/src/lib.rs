@@ -9,6 +9,7 @@ pub mod dataplane;
 pub mod host;
 pub mod log;
 pub mod net;
+pub mod readiness;
 pub mod track;
 pub mod vrrp;
 pub mod wire;

@@ -8,6 +8,9 @@ mod group;
 mod instance;
 mod routing;
 mod script;
+mod track;
+mod track_file;
+mod track_process;
 
 use super::diagnostic::{COMPLAINTS_MAX, Diagnostic};
 use super::files::Files;
@@ -28,11 +31,14 @@ pub(super) fn build(
     let mut config = Config {
         router_id: None,
         scripts: Vec::new(),
+        files: Vec::new(),
+        processes: Vec::new(),
         instances: Vec::new(),
         groups: Vec::new(),
         spacing: Spacing::default(),
         fixtures: Fixtures::default(),
     };
+    let mut group_tracked = Vec::new();
     // keepalived resolves these at the end, so they hold for instances above them too.
     globals::read_ahead(statements, &mut globals, diagnostics);
     for statement in statements {
@@ -59,12 +65,14 @@ pub(super) fn build(
             "static_rules" => {
                 routing::rules(statement, &mut globals.preferences, &mut config.fixtures.rules, diagnostics);
             }
-            // Read below, when all instances are known.
-            "vrrp_sync_group" => {}
+            "track_file" | "vrrp_track_file" => config.files.extend(track_file::read(statement, diagnostics)),
+            "vrrp_track_process" => config.processes.extend(track_process::read(statement, diagnostics)),
+            // The rest is read below, when all instances are known; what it tracks must stand above.
+            "vrrp_sync_group" => group_tracked.push(group::tracked(statement, &config, diagnostics)),
             _ => unread(Block::Root, statement, diagnostics),
         }
     }
-    group::read_all(statements, &mut config, diagnostics);
+    group::read_all(statements, group_tracked, &mut config, diagnostics);
     config.router_id = globals.router_id;
     config.spacing = globals.spacing;
     if config.instances.is_empty() && diagnostics.iter().all(|d| d.severity != super::Severity::Error) {
@@ -113,9 +121,6 @@ fn unread(block: Block, statement: &Statement, diagnostics: &mut Vec<Diagnostic>
             Diagnostic::note(statement.span(), format!("`{name}` has no effect: {}", known.what))
                 .label("ignored")
                 .help(instead),
-        ),
-        Support::Refused(why) => diagnostics.push(
-            Diagnostic::error(keyword.span, format!("`{name}` is not supported: {}", known.what)).help(why),
         ),
     }
 }

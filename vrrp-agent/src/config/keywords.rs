@@ -176,8 +176,6 @@ pub(crate) enum Support {
     Warned(&'static str),
     /// It is no keyword, of keepalived's neither, though real files have it: what to write instead.
     Mistaken(&'static str),
-    /// It is an error: what would go wrong without it, or how to do without.
-    Refused(&'static str),
 }
 
 impl Support {
@@ -188,7 +186,6 @@ impl Support {
             Self::Accepted(why) => format!("no effect: {why}"),
             Self::Warned(instead) => format!("no effect, which is said: {instead}"),
             Self::Mistaken(instead) => format!("no keyword; {instead}"),
-            Self::Refused(why) => format!("error: {why}"),
         }
     }
 }
@@ -285,10 +282,7 @@ mod tests {
         for keyword in KEYWORDS {
             assert!(!keyword.what.is_empty(), "{}", keyword.name);
             assert!(!keyword.value.describe().is_empty(), "{}", keyword.name);
-            if let Support::Accepted(text)
-            | Support::Warned(text)
-            | Support::Mistaken(text)
-            | Support::Refused(text) = keyword.support
+            if let Support::Accepted(text) | Support::Warned(text) | Support::Mistaken(text) = keyword.support
             {
                 assert!(!text.is_empty(), "{}", keyword.name);
             }

@@ -24,8 +24,9 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use files::{Disk, Files, Memory, ReadError};
 pub use keywords::markdown;
 pub use model::{
-    AddressTrait, Authentication, Config, Fixtures, Group, Hint, HmacKey, HmacKeys, HmacMode, InstanceConfig,
-    Peer, Replay, Script, ScriptIndex, ScriptUser, Sealing, Spacing, Tracked, Vip, Vmac,
+    AddressTrait, Arguments, Authentication, Config, Existing, FileIndex, Fixtures, Group, Hint, HmacKey,
+    HmacKeys, HmacMode, InitFile, InstanceConfig, Peer, Primary, ProcessIndex, ProcessName, Replay, Script,
+    ScriptIndex, ScriptUser, Sealing, Spacing, Thing, TrackFile, TrackProcess, Tracked, Vip, Vmac,
 };
 pub use show::{Secrets, show};
 pub use sources::{FileId, Sources, Span};

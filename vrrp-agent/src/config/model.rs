@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use vrrp_ebpf::advert::{AUTH_DATA, Cast, Family, Version};
@@ -20,6 +21,10 @@ pub struct Config {
     pub router_id: Option<String>,
     /// The check scripts.
     pub scripts: Vec<Script>,
+    /// The tracked files.
+    pub files: Vec<TrackFile>,
+    /// The tracked processes.
+    pub processes: Vec<TrackProcess>,
     /// The instances, at least one.
     pub instances: Vec<InstanceConfig>,
     /// The sync groups.
@@ -28,6 +33,23 @@ pub struct Config {
     pub spacing: Spacing,
     /// What is there in every state.
     pub fixtures: Fixtures,
+}
+
+impl Config {
+    /// Whether an instance tracks something.
+    #[must_use]
+    pub fn tracks(&self, thing: &Thing) -> bool {
+        self.instances.iter().any(|instance| instance.tracked.iter().any(|tracked| tracked.thing == *thing))
+    }
+
+    /// The interfaces that instances track beside their own; one may come more than once.
+    pub fn tracked_interfaces(&self) -> impl Iterator<Item = &str> {
+        let tracked = self.instances.iter().flat_map(|instance| &instance.tracked);
+        tracked.filter_map(|tracked| match &tracked.thing {
+            Thing::Interface(name) => Some(name.as_str()),
+            Thing::Script(_) | Thing::File(_) | Thing::Process(_) => None,
+        })
+    }
 }
 
 /// A `vrrp_sync_group`: instances that are master together or not at all.
@@ -62,8 +84,8 @@ pub struct Script {
     pub interval: Duration,
     /// When it is killed and counts as failed.
     pub timeout: Duration,
-    /// `None` is weight 0: failure is a fault.
-    pub weight: Option<Weight>,
+    /// What it does to an instance that says nothing else.
+    pub weight: Weight,
     /// Successes in a row until it is up.
     pub rise: u32,
     /// Failures in a row until it is down.
@@ -83,13 +105,115 @@ pub struct ScriptUser {
     pub group: Option<String>,
 }
 
-/// A script that an instance tracks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Index in [`Config::files`].
+pub type FileIndex = usize;
+
+/// Index in [`Config::processes`].
+pub type ProcessIndex = usize;
+
+/// Something that an instance tracks.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tracked {
-    /// Which.
-    pub script: ScriptIndex,
-    /// `None` is weight 0: failure is a fault.
-    pub weight: Option<Weight>,
+    /// What.
+    pub thing: Thing,
+    /// What it does to the instance.
+    pub weight: Weight,
+}
+
+/// What can be tracked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// A `vrrp_script`.
+    Script(ScriptIndex),
+    /// An interface, of any kind.
+    Interface(String),
+    /// A `track_file`.
+    File(FileIndex),
+    /// A `vrrp_track_process`.
+    Process(ProcessIndex),
+}
+
+/// A `track_file`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackFile {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What its number is multiplied with.
+    pub weight: Weight,
+    /// Whether it is made at the start.
+    pub init: Option<InitFile>,
+}
+
+/// `init_file`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InitFile {
+    /// What it says at first.
+    pub number: i32,
+    /// What becomes of a file that is there.
+    pub existing: Existing,
+}
+
+/// What becomes of a file that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays as it is.
+    Kept,
+    /// `overwrite`.
+    Overwritten,
+}
+
+/// A `vrrp_track_process`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackProcess {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The name of the program.
+    pub program: String,
+    /// Which of a process's names that is.
+    pub known_by: ProcessName,
+    /// What arguments it must have.
+    pub arguments: Arguments,
+    /// What it does to an instance.
+    pub weight: Weight,
+    /// How many there may be.
+    pub quorum: RangeInclusive<u32>,
+    /// How long a number that a new process made must last.
+    pub fork_delay: Duration,
+    /// How long one that the end of a process made must last.
+    pub terminate_delay: Duration,
+}
+
+/// The names that a process has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessName {
+    /// The kernel's, 15 bytes at most.
+    Short,
+    /// The first word of its command line (`full_command`).
+    Full,
+}
+
+/// Arguments that a process must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arguments {
+    /// It does not matter.
+    Any,
+    /// These and no others.
+    Exactly(Vec<String>),
+    /// These first (`param_match partial`).
+    First(Vec<String>),
+    /// These first, and the last may go on (`param_match initial`).
+    Initial(Vec<String>),
+}
+
+/// Whether an instance needs its own interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Primary {
+    /// While it is down the instance is in fault.
+    Tracked,
+    /// `dont_track_primary`.
+    Untracked,
 }
 
 /// The authentication of version 2.
@@ -351,7 +475,9 @@ pub struct InstanceConfig {
     pub routes: Vec<Route>,
     /// Rules that a master has (`virtual_rules`).
     pub rules: Vec<Rule>,
-    /// Scripts that it tracks.
+    /// Whether it needs its own interface to be up.
+    pub primary: Primary,
+    /// What it tracks beside.
     pub tracked: Vec<Tracked>,
     /// When the addresses are announced.
     pub garp: GarpSchedule,

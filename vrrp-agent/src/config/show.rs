@@ -7,10 +7,11 @@ use vrrp_ebpf::advert::{Family, Version};
 use vrrp_ebpf::election::Preempt;
 
 use super::model::{
-    Authentication, Config, Hint, HmacMode, InstanceConfig, Replay, Script, ScriptUser, Vip, Vmac,
+    Arguments, Authentication, Config, Existing, Hint, HmacMode, InitFile, InstanceConfig, Primary,
+    ProcessName, Replay, Script, ScriptUser, Thing, TrackFile, TrackProcess, Tracked, Vip, Vmac,
 };
 use super::routing::{Route, RouteLine, Rule, RuleLine};
-use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
+use crate::vrrp::{GarpSchedule, OnHigher, OnLower, Sense, Weight};
 use crate::wire::advert::V3Checksum;
 
 /// Whether passwords and keys are shown.
@@ -42,6 +43,12 @@ pub fn show(config: &Config, secrets: Secrets) -> String {
     show_routing(&mut lines, "static", &config.fixtures.routes, &config.fixtures.rules);
     for script in &config.scripts {
         show_script(&mut lines, script);
+    }
+    for file in &config.files {
+        show_file(&mut lines, file);
+    }
+    for process in &config.processes {
+        show_process(&mut lines, process);
     }
     for instance in &config.instances {
         show_instance(&mut lines, config, instance, secrets);
@@ -106,7 +113,7 @@ fn show_script(lines: &mut Lines, script: &Script) {
     lines.add(format_args!("script \"{}\"", words.join(" ")));
     lines.add(format_args!("interval {}", seconds(script.interval)));
     lines.add(format_args!("timeout {}", seconds(script.timeout)));
-    lines.add(format_args!("weight {}", script.weight.map_or(0, |weight| weight.0)));
+    lines.add(format_args!("{}", weight(script.weight)));
     lines.add(format_args!("rise {}", script.rise));
     lines.add(format_args!("fall {}", script.fall));
     lines.flag("init_fail", script.init_fail);
@@ -114,6 +121,88 @@ fn show_script(lines: &mut Lines, script: &Script) {
         lines.add(format_args!("user {user} {}", group.as_deref().unwrap_or_default()));
     }
     lines.close();
+}
+
+/// `weight N [reverse]`.
+fn weight(weight: Weight) -> String {
+    let sense = match weight.sense {
+        Sense::Straight => "",
+        Sense::Reverse => " reverse",
+    };
+    format!("weight {}{sense}", weight.value)
+}
+
+/// As the reader takes words: quotes around, nothing escaped.
+fn show_file(lines: &mut Lines, file: &TrackFile) {
+    lines.open(&format!("track_file {}", file.name));
+    lines.add(format_args!("file \"{}\"", file.path.display()));
+    lines.add(format_args!("{}", weight(file.weight)));
+    if let Some(InitFile { number, existing }) = file.init {
+        let overwrite = match existing {
+            Existing::Kept => "",
+            Existing::Overwritten => " overwrite",
+        };
+        lines.add(format_args!("init_file {number}{overwrite}"));
+    }
+    lines.close();
+}
+
+fn show_process(lines: &mut Lines, process: &TrackProcess) {
+    let TrackProcess { name, program, known_by, arguments, quorum, fork_delay, terminate_delay, .. } =
+        process;
+    lines.open(&format!("vrrp_track_process {name}"));
+    let (words, compared) = match arguments {
+        Arguments::Any => (&[][..], None),
+        Arguments::Exactly(words) => (&words[..], Some("param_match")),
+        Arguments::First(words) => (&words[..], Some("param_match partial")),
+        Arguments::Initial(words) => (&words[..], Some("param_match initial")),
+    };
+    let words: String = words.iter().map(|word| format!(" \"{word}\"")).collect();
+    lines.add(format_args!("process \"{program}\"{words}"));
+    lines.flag("full_command", *known_by == ProcessName::Full);
+    lines.flag(compared.unwrap_or_default(), compared.is_some());
+    lines.add(format_args!("{}", weight(process.weight)));
+    match (*quorum.start(), *quorum.end()) {
+        // Least and highest would contradict each other.
+        (0, 0) => lines.flag("quorum_max 0", true),
+        (least, u32::MAX) => lines.add(format_args!("quorum {least}")),
+        (least, most) => {
+            lines.add(format_args!("quorum {least}"));
+            lines.add(format_args!("quorum_max {most}"));
+        }
+    }
+    for (keyword, delay) in [("fork_delay", fork_delay), ("terminate_delay", terminate_delay)] {
+        if !delay.is_zero() {
+            lines.add(format_args!("{keyword} {}", seconds(*delay)));
+        }
+    }
+    lines.close();
+}
+
+fn show_tracked(lines: &mut Lines, config: &Config, tracked: &[Tracked]) {
+    for block in ["track_script", "track_interface", "track_file", "track_process"] {
+        let named = |tracked: &Tracked| {
+            let (of, name) = match &tracked.thing {
+                Thing::Script(script) => ("track_script", &config.scripts[*script].name),
+                Thing::Interface(name) => ("track_interface", name),
+                Thing::File(file) => ("track_file", &config.files[*file].name),
+                Thing::Process(process) => ("track_process", &config.processes[*process].name),
+            };
+            (of == block).then(|| (name.clone(), tracked.weight))
+        };
+        let named: Vec<(String, Weight)> = tracked.iter().filter_map(named).collect();
+        if named.is_empty() {
+            continue;
+        }
+        lines.open(block);
+        for (name, of) in named {
+            // A line that says no sense has that of what it names.
+            let straight = of.sense == Sense::Straight && block != "track_interface";
+            let straight = if straight { " noreverse" } else { "" };
+            lines.add(format_args!("{name} {}{straight}", weight(of)));
+        }
+        lines.close();
+    }
 }
 
 fn show_instance(lines: &mut Lines, config: &Config, instance: &InstanceConfig, secrets: Secrets) {
@@ -159,14 +248,8 @@ fn show_instance(lines: &mut Lines, config: &Config, instance: &InstanceConfig, 
     show_addresses(lines, "virtual_ipaddress", &instance.vips);
     show_addresses(lines, "virtual_ipaddress_excluded", &instance.excluded);
     show_routing(lines, "virtual", &instance.routes, &instance.rules);
-    if !instance.tracked.is_empty() {
-        lines.open("track_script");
-        for tracked in &instance.tracked {
-            let weight = tracked.weight.map_or(0, |weight| weight.0);
-            lines.add(format_args!("{} weight {weight}", config.scripts[tracked.script].name));
-        }
-        lines.close();
-    }
+    lines.flag("dont_track_primary", instance.primary == Primary::Untracked);
+    show_tracked(lines, config, &instance.tracked);
     lines.close();
 }
 

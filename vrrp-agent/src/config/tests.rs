@@ -32,13 +32,13 @@ fn the_reference_example() {
     assert_eq!(script.command, ["/etc/keepalived/nginx.sh"]);
     assert_eq!(
         (script.interval.as_secs(), script.weight, script.fall, script.rise),
-        (2, Some(Weight(-5)), 3, 2)
+        (2, Weight::straight(-5), 3, 2)
     );
     let [instance] = &config.instances[..] else { panic!("one instance: {config:?}") };
     assert_eq!((instance.vrid, instance.priority, instance.version), (51, 100, Version::V2));
     assert_eq!(instance.interval.as_secs(), 2);
     assert_eq!(instance.authentication, Some(Authentication::Pass(*b"1111\0\0\0\0")));
-    assert_eq!(instance.tracked, [Tracked { script: 0, weight: Some(Weight(-5)) }]);
+    assert_eq!(instance.tracked, [Tracked { thing: Thing::Script(0), weight: Weight::straight(-5) }]);
     assert_eq!(instance.vips[0].address.to_string(), "192.168.1.10");
     // `state MASTER` and `nopreempt` together: keepalived preempts, and so do we, and say so.
     assert_eq!(instance.preempt, Preempt::Yes);
@@ -138,7 +138,7 @@ fn groups_are_resolved_at_the_end() {
     assert_eq!(config.groups, [Group { name: "VG".to_owned(), members: vec![0, 1] }]);
     assert_eq!(
         config.instances[0].tracked,
-        [Tracked { script: 1, weight: None }],
+        [Tracked { thing: Thing::Script(1), weight: Weight::NONE }],
         "a weight would part them"
     );
     for (text, message) in [

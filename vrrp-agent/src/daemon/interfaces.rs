@@ -85,11 +85,13 @@ impl Interfaces {
 
     /// Whether all interfaces of an instance are there and can carry frames.
     pub(super) fn usable(&self, slot: usize) -> bool {
-        self.site.uses(slot).all(|number| self.states[number].running && self.states[number].settled)
+        self.site.uses(slot).all(|number| self.states[number].settled)
+            && self.site.needs(slot, &self.config).all(|number| self.states[number].running)
     }
 
     /// Takes note of what happened. True if it must be looked up what is there now.
     pub(super) fn note(&mut self, change: &Change) -> bool {
+        self.site.tracked.note(change);
         match change {
             Change::Link { index, name, mac, running } => {
                 let ours = |link: &Link| link.name == *name || link.index == *index;
@@ -138,6 +140,10 @@ impl Interfaces {
 
     /// Looks up what is there, and has follow what follows it.
     pub(super) async fn look_again(&mut self, executor: &Executor, engineer: &Engineer) {
+        match links::all(&executor.handle).await {
+            Ok(all) => self.site.tracked.look(&all),
+            Err(error) => tracing::error!("{error}"),
+        }
         let names: Vec<String> = self.site.links.iter().map(|link| link.name.clone()).collect();
         let found = match links::look(&executor.handle, &names).await {
             Ok(found) => found,

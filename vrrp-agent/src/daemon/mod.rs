@@ -11,10 +11,10 @@ mod interfaces;
 mod locks;
 mod plane;
 mod reload;
-mod scripts;
 mod service;
 mod site;
 mod status;
+mod trackers;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -40,10 +40,10 @@ use engine::reload::Roster;
 use engine::{Command, Engine};
 use interfaces::Interfaces;
 use locks::PidFile;
-use scripts::Scripts;
 use service::Dump;
 use site::Site;
 use status::StatusPage;
+use trackers::Trackers;
 
 /// Which data plane to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +121,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let usable: Vec<bool> = (0..site.len()).map(|slot| interfaces.usable(slot)).collect();
     let mut tracker = Tracker::new(config, &usable);
+    let mut trackers = Trackers::new();
+    let started = trackers.run(config);
+    started.news.into_iter().for_each(|news| tracker.hear(news));
+    tracker.set_interfaces(|name| site.tracked.is_running(name));
     let mut routers = site.routers(config, interfaces.has_vmacs());
     for (router, past) in routers.iter_mut().zip(pasts) {
         router.past = Some(past);
@@ -136,15 +140,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let engine = Engine::new(routers, plane, command_queue, effects, wake, status)?;
     let thread = std::thread::Builder::new().name("vrrp".to_owned()).spawn(move || engine.run())?;
 
-    let mut scripts = Scripts::new();
-    scripts.run(config);
     let (request, requests) = unbounded_channel();
-    let news = News { scripts, host: host_changes, refusals, requests };
+    let sources = Sources { trackers, host: host_changes, refusals, requests };
     let control_path = control::path();
     service::ready();
     let outcome = tokio::select! {
         () = executor.run(&mut effect_queue) => Ok(()),
-        () = supervise(&engineer, &mut tracker, &mut interfaces, &executor, &read, news) => Ok(()),
+        () = supervise(&engineer, &mut tracker, &mut interfaces, &executor, &read, sources) => Ok(()),
         () = signals.asked_to_stop(&request) => Ok(()),
         result = control::serve(&control_path, async || ask(&engineer).await) => {
             result.with_context(|| format!("control socket {}", control_path.display()))
@@ -256,8 +258,8 @@ fn check_capabilities() -> anyhow::Result<()> {
 }
 
 /// What happens on the host.
-struct News<L> {
-    scripts: Scripts,
+struct Sources<L> {
+    trackers: Trackers,
     host: L,
     refusals: UnboundedReceiver<(u64, usize)>,
     requests: UnboundedReceiver<Request>,
@@ -273,15 +275,15 @@ async fn supervise(
     interfaces: &mut Interfaces,
     executor: &Executor,
     read: &Read,
-    news: News<impl futures_util::Stream<Item = Change>>,
+    sources: Sources<impl futures_util::Stream<Item = Change>>,
 ) {
-    let News { mut scripts, host: changes, mut refusals, mut requests } = news;
+    let Sources { mut trackers, host: changes, mut refusals, mut requests } = sources;
     let mut changes = std::pin::pin!(changes);
     let mut removals = watch_routing(&interfaces.config);
     let (over, mut pauses_over) = unbounded_channel();
     loop {
         tokio::select! {
-            (script, state) = scripts.changed() => tracker.set_script(script, state),
+            news = trackers.changed() => tracker.hear(news),
             Some(change) = changes.next() => {
                 if interfaces.note(&change) {
                     // Who has lost an interface hears of that before it hears of another.
@@ -329,7 +331,7 @@ async fn supervise(
                     service::reloading();
                     let result = match read() {
                         Ok(config) => {
-                            reload::reload(config, interfaces, tracker, &mut scripts, executor, engineer).await
+                            reload::reload(config, interfaces, tracker, &mut trackers, executor, engineer).await
                         }
                         Err(error) => Err(error),
                     };
@@ -361,6 +363,7 @@ async fn mend(executor: &Executor, config: &Config) {
 }
 
 fn tell_health(engineer: &Engineer, tracker: &mut Tracker, interfaces: &Interfaces) {
+    tracker.set_interfaces(|name| interfaces.site.tracked.is_running(name));
     for slot in 0..interfaces.site.len() {
         tracker.set_link(slot, interfaces.usable(slot));
     }

@@ -13,9 +13,9 @@ use super::engine::reload::{Attach, Member, Reload, Reloaded, Roster};
 use super::fixtures;
 use super::interfaces::Interfaces;
 use super::plane;
-use super::scripts::Scripts;
 use super::site::{Site, virtual_addresses};
 use super::status::StatusPage;
+use super::trackers::Trackers;
 use crate::config::Config;
 use crate::dataplane::Slot;
 use crate::net::links::Link;
@@ -26,7 +26,7 @@ pub(super) async fn reload(
     mut config: Config,
     interfaces: &mut Interfaces,
     tracker: &mut Tracker,
-    scripts: &mut Scripts,
+    trackers: &mut Trackers,
     executor: &Executor,
     engineer: &Engineer,
 ) -> Result<()> {
@@ -47,11 +47,14 @@ pub(super) async fn reload(
 
     // From here on nothing fails that could be helped.
     let vmacs = kernel.is_some();
-    let going_on = scripts.run(&config);
-    let usable: Vec<bool> =
-        (0..site.len()).map(|slot| site.uses(slot).all(|number| site.links[number].running)).collect();
+    let tracked = trackers.run(&config);
+    let usable: Vec<bool> = (0..site.len())
+        .map(|slot| site.needs(slot, &config).all(|number| site.links[number].running))
+        .collect();
     let mut health = Tracker::new(&config, &usable);
-    health.inherit(tracker, going_on.into_iter(), kept());
+    health.inherit(tracker, &tracked.going_on, kept());
+    tracked.news.into_iter().for_each(|news| health.hear(news));
+    health.set_interfaces(|name| site.tracked.is_running(name));
     *tracker = health;
     let health = tracker.changes();
     let holdings = site.holdings(&config);

@@ -12,13 +12,14 @@ use vrrp_ebpf::nd::IPV6_HEADER;
 use super::engine::{Parts, Router};
 use super::frames::{Frames, Macs, Sealer};
 use super::holdings::{Holding, Placed, place};
-use crate::config::{Authentication, Config, InstanceConfig, Sealing, Vmac};
+use crate::config::{Authentication, Config, InstanceConfig, Primary, Sealing, Vmac};
 use crate::dataplane::{Judge, Judges, Seal, Sequence, VipEntry, VmacEntry};
 use crate::host;
 use crate::net::NetError;
 use crate::net::announce::QuietAboutAddresses;
 use crate::net::links::{self, Link};
 use crate::net::receive::Membership;
+use crate::track::interface::Interfaces;
 use crate::vrrp::{Company, Instance, Params};
 use crate::wire::advert::address;
 use crate::wire::ethernet::IPV4_HEADER;
@@ -28,6 +29,8 @@ use crate::wire::{ah, trailer};
 pub(super) struct Site {
     /// Every interface that an instance or an address uses, once.
     pub(super) links: Vec<Link>,
+    /// The interfaces that are tracked beside these.
+    pub(super) tracked: Interfaces,
     /// Each instance's primary address.
     pub(super) sources: Vec<IpAddr>,
     /// Each instance's interface, as an index into `links`.
@@ -80,7 +83,9 @@ impl Site {
         }
         let first = first_sequence();
         let sequences = config.instances.iter().map(|_| Sequence::new(first)).collect();
-        Ok(Self { links, link_of, uses, sources, sequences })
+        let mut tracked = Interfaces::new(config.tracked_interfaces());
+        tracked.look(&links::all(netlink).await?);
+        Ok(Self { links, tracked, link_of, uses, sources, sequences })
     }
 
     /// The sequences of AH go on in those instances that an earlier site had too: pairs of slots there and here.
@@ -124,6 +129,12 @@ impl Site {
 
     pub(super) fn uses(&self, slot: usize) -> impl Iterator<Item = usize> {
         self.uses[slot].iter().copied()
+    }
+
+    /// Those that must be up for it.
+    pub(super) fn needs(&self, slot: usize, config: &Config) -> impl Iterator<Item = usize> {
+        let excused = (config.instances[slot].primary == Primary::Untracked).then_some(self.link_of[slot]);
+        self.uses(slot).filter(move |number| Some(*number) != excused)
     }
 
     /// The groups that adverts come to on an interface.

@@ -1,5 +1,6 @@
 //! The interfaces.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use futures_util::TryStreamExt as _;
@@ -107,6 +108,29 @@ pub async fn look(handle: &Handle, names: &[String]) -> Result<Vec<Result<Link, 
         })
     };
     Ok(names.iter().map(link).collect())
+}
+
+/// An interface of any kind as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Kernel index.
+    pub index: u32,
+    /// Whether it can carry frames.
+    pub running: bool,
+}
+
+/// All interfaces by name, of whatever kind.
+///
+/// # Errors
+/// If netlink does not answer.
+pub async fn all(handle: &Handle) -> Result<BTreeMap<String, Running>, NetError> {
+    let netlink = |source| NetError::Netlink { doing: "list the interfaces".to_owned(), source };
+    let messages: Vec<LinkMessage> = handle.link().get().execute().try_collect().await.map_err(netlink)?;
+    let link = |message: &LinkMessage| {
+        let running = Running { index: message.header.index, running: running(message) };
+        Some((name_of(message)?.to_owned(), running))
+    };
+    Ok(messages.iter().filter_map(link).collect())
 }
 
 pub(super) fn name_of(message: &LinkMessage) -> Option<&str> {

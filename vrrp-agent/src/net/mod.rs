@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod announce;
 pub mod changes;
 pub mod links;
+pub mod processes;
 pub mod receive;
 pub mod routes;
 pub mod rules;

@@ -1,21 +1,16 @@
-//! What the instances track: their interface and their scripts. Pure arithmetic here; [`script`] runs the scripts.
+//! What the instances track: their interfaces, scripts, files and processes. Pure arithmetic here; [`script`], [`file`] and
+//! [`process`] watch.
 
+pub mod file;
+pub mod interface;
+pub mod process;
 pub mod script;
 
-use crate::config::{Config, ScriptIndex};
-use crate::dataplane::Slot;
-use crate::vrrp::Fault;
+use std::collections::BTreeMap;
 
-/// What is known of a script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScriptState {
-    /// It has not finished once: weighted instances run unadjusted, others wait in fault.
-    Unknown,
-    /// Up.
-    Up,
-    /// Down.
-    Down,
-}
+use crate::config::{Config, FileIndex, InstanceConfig, ProcessIndex, ScriptIndex, Thing, Tracked};
+use crate::dataplane::Slot;
+use crate::vrrp::{Bearing, Condition, Fault};
 
 /// What tracking says of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,58 +21,101 @@ pub struct Health {
     pub fault: Fault,
 }
 
+/// Word of something tracked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A script is up or down.
+    Script(ScriptIndex, Condition),
+    /// A file says this.
+    File(FileIndex, i32),
+    /// There are enough of a process, or not.
+    Process(ProcessIndex, Condition),
+}
+
 /// What is known of everything tracked.
 #[derive(Clone, Debug)]
 pub struct Tracker {
     instances: Vec<Instance>,
-    scripts: Vec<ScriptState>,
+    scripts: Vec<Condition>,
+    /// Tracked interfaces by name. One that is not there is down.
+    interfaces: BTreeMap<String, Condition>,
+    /// A file that is not there says 0.
+    files: Vec<i32>,
+    processes: Vec<Condition>,
 }
 
 #[derive(Clone, Debug)]
 struct Instance {
     link_running: bool,
     addresses_fit: bool,
-    tracked: Vec<crate::config::Tracked>,
+    tracked: Vec<Tracked>,
     told: Option<Health>,
 }
 
+/// What goes on over a reload: pairs of the index there and here.
+#[derive(Clone, Debug, Default)]
+pub struct GoingOn {
+    /// Scripts.
+    pub scripts: Vec<(ScriptIndex, ScriptIndex)>,
+    /// Files.
+    pub files: Vec<(FileIndex, FileIndex)>,
+    /// Processes.
+    pub processes: Vec<(ProcessIndex, ProcessIndex)>,
+}
+
 impl Tracker {
-    /// A tracker that knows of the interfaces (`link_running`, by slot) and of no script.
+    /// A tracker that knows of the instances' own interfaces (`link_running`, by slot) and of nothing else.
     #[must_use]
     pub fn new(config: &Config, link_running: &[bool]) -> Self {
         let unknown = |script: &crate::config::Script| {
-            if script.init_fail { ScriptState::Down } else { ScriptState::Unknown }
+            if script.init_fail { Condition::Down } else { Condition::Unknown }
         };
-        let instance = |(instance, &link_running): (&crate::config::InstanceConfig, &bool)| Instance {
+        let instance = |(instance, &link_running): (&InstanceConfig, &bool)| Instance {
             link_running,
             addresses_fit: true,
             tracked: instance.tracked.clone(),
             told: None,
         };
+        let interfaces = config.tracked_interfaces().map(|name| (name.to_owned(), Condition::Down));
         Self {
             instances: config.instances.iter().zip(link_running).map(instance).collect(),
             scripts: config.scripts.iter().map(unknown).collect(),
+            interfaces: interfaces.collect(),
+            files: vec![0; config.files.len()],
+            processes: vec![Condition::Unknown; config.processes.len()],
         }
     }
 
-    /// What an earlier configuration's tracker knew of what is in this one too: pairs of there and here.
-    pub fn inherit(
-        &mut self,
-        earlier: &Self,
-        scripts: impl Iterator<Item = (ScriptIndex, ScriptIndex)>,
-        slots: impl Iterator<Item = (Slot, Slot)>,
-    ) {
-        for (there, here) in scripts {
+    /// What an earlier configuration's tracker knew of what is in this one too. `slots` are pairs of there and here.
+    pub fn inherit(&mut self, earlier: &Self, going_on: &GoingOn, slots: impl Iterator<Item = (Slot, Slot)>) {
+        for &(there, here) in &going_on.scripts {
             self.scripts[here] = earlier.scripts[there];
+        }
+        for &(there, here) in &going_on.files {
+            self.files[here] = earlier.files[there];
+        }
+        for &(there, here) in &going_on.processes {
+            self.processes[here] = earlier.processes[there];
         }
         for (there, here) in slots {
             self.instances[here].addresses_fit = earlier.instances[there].addresses_fit;
         }
     }
 
-    /// A script has changed.
-    pub fn set_script(&mut self, script: ScriptIndex, state: ScriptState) {
-        self.scripts[script] = state;
+    /// Something tracked has changed.
+    pub fn hear(&mut self, news: News) {
+        match news {
+            News::Script(script, condition) => self.scripts[script] = condition,
+            News::File(file, number) => self.files[file] = number,
+            News::Process(process, condition) => self.processes[process] = condition,
+        }
+    }
+
+    /// Which of the tracked interfaces can carry frames.
+    pub fn set_interfaces(&mut self, running: impl Fn(&str) -> bool) {
+        for (name, condition) in &mut self.interfaces {
+            *condition = if running(name) { Condition::Up } else { Condition::Down };
+        }
     }
 
     /// Whether all interfaces of an instance can carry frames.
@@ -108,12 +146,16 @@ impl Tracker {
             contributions: 0,
             fault: if instance.link_running && instance.addresses_fit { Fault::None } else { Fault::Present },
         };
-        for tracked in &instance.tracked {
-            match (tracked.weight, self.scripts[tracked.script]) {
-                (None, ScriptState::Up) | (Some(_), ScriptState::Unknown) => {}
-                (None, ScriptState::Unknown | ScriptState::Down) => health.fault = Fault::Present,
-                (Some(weight), ScriptState::Up) => health.contributions += weight.contribution(true),
-                (Some(weight), ScriptState::Down) => health.contributions += weight.contribution(false),
+        for Tracked { thing, weight } in &instance.tracked {
+            let bearing = match thing {
+                Thing::Script(script) => weight.of(self.scripts[*script]),
+                Thing::Interface(name) => weight.of(self.interfaces[name]),
+                Thing::File(file) => weight.of_number(self.files[*file]),
+                Thing::Process(process) => weight.of(self.processes[*process]),
+            };
+            match bearing {
+                Bearing::Adds(added) => health.contributions += added,
+                Bearing::Faults => health.fault = Fault::Present,
             }
         }
         health
@@ -121,59 +163,4 @@ impl Tracker {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config;
-
-    fn tracker(script: &str, track: &str) -> Tracker {
-        let text = format!(
-            "vrrp_script s {{\nscript /bin/true\n{script}\n}}\n\
-             vrrp_instance V {{\ninterface eth0\nvirtual_router_id 1\ntrack_script {{\n{track}\n}}\n}}\n"
-        );
-        Tracker::new(&config::parse(&text).config.expect("a valid file"), &[true])
-    }
-
-    fn health(contributions: i32, fault: Fault) -> Vec<(Slot, Health)> {
-        vec![(0, Health { contributions, fault })]
-    }
-
-    #[test]
-    fn a_weighted_script_moves_the_priority_only() {
-        let mut tracker = tracker("weight -20", "s");
-        assert_eq!(tracker.changes(), health(0, Fault::None));
-        tracker.set_script(0, ScriptState::Down);
-        assert_eq!(tracker.changes(), health(-20, Fault::None));
-        assert_eq!(tracker.changes(), []);
-        tracker.set_script(0, ScriptState::Up);
-        assert_eq!(tracker.changes(), health(0, Fault::None));
-    }
-
-    #[test]
-    fn the_instance_may_weigh_a_script_otherwise() {
-        let mut tracker = tracker("weight -20", "s weight 7");
-        tracker.set_script(0, ScriptState::Up);
-        assert_eq!(tracker.changes(), health(7, Fault::None));
-    }
-
-    #[test]
-    fn without_a_weight_it_is_a_fault_until_it_is_up() {
-        let mut tracker = tracker("", "s");
-        assert_eq!(tracker.changes(), health(0, Fault::Present));
-        tracker.set_script(0, ScriptState::Up);
-        assert_eq!(tracker.changes(), health(0, Fault::None));
-        tracker.set_script(0, ScriptState::Down);
-        assert_eq!(tracker.changes(), health(0, Fault::Present));
-    }
-
-    #[test]
-    fn init_fail_counts_before_the_first_run() {
-        assert_eq!(tracker("weight -20\ninit_fail", "s").changes(), health(-20, Fault::None));
-    }
-
-    #[test]
-    fn a_link_that_is_down_is_a_fault() {
-        let mut tracker = tracker("weight -20", "s");
-        tracker.set_link(0, false);
-        assert_eq!(tracker.changes(), health(0, Fault::Present));
-    }
-}
+mod tests;

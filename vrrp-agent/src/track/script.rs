@@ -9,8 +9,8 @@ use nix::unistd::{Gid, Group, Pid, Uid, User};
 use tokio::process::{Child, Command};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::ScriptState;
 use crate::config::{Script, ScriptUser};
+use crate::vrrp::Condition;
 
 /// Between the signal to terminate and the one that cannot be caught.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -35,11 +35,11 @@ impl Counter {
 
     /// What it says.
     #[must_use]
-    pub fn state(&self) -> ScriptState {
+    pub fn state(&self) -> Condition {
         match self.result {
-            None => ScriptState::Unknown,
-            Some(result) if result >= self.rise => ScriptState::Up,
-            Some(_) => ScriptState::Down,
+            None => Condition::Unknown,
+            Some(result) if result >= self.rise => Condition::Up,
+            Some(_) => Condition::Down,
         }
     }
 
@@ -57,7 +57,7 @@ impl Counter {
 }
 
 /// Runs a script for ever; `report` is told the state whenever it changes.
-pub async fn run(script: Script, report: impl Fn(ScriptState)) {
+pub async fn run(script: Script, report: impl Fn(Condition)) {
     let mut counter = Counter::new(&script);
     let mut ticks = interval(script.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -155,9 +155,9 @@ mod tests {
         let step = |c| {
             counter.record(c == '+');
             match counter.state() {
-                ScriptState::Up => 'U',
-                ScriptState::Down => 'D',
-                ScriptState::Unknown => '?',
+                Condition::Up => 'U',
+                Condition::Down => 'D',
+                Condition::Unknown => '?',
             }
         };
         results.chars().map(step).collect()
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn init_fail_needs_all_of_rise() {
         let counter = Counter { rise: 2, fall: 1, result: Some(0) };
-        assert_eq!(counter.state(), ScriptState::Down);
+        assert_eq!(counter.state(), Condition::Down);
         assert_eq!(states(counter, "++"), "DU");
     }
 }

@@ -17,4 +17,4 @@ pub use terms::{
     Statistics, Watch,
 };
 pub use time::Time;
-pub use weight::{Weight, effective_priority};
+pub use weight::{Bearing, Condition, Sense, Weight, effective_priority};

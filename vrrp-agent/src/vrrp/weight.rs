@@ -2,20 +2,100 @@
 
 use vrrp_ebpf::advert::PRIORITY_OWNER;
 
-/// The weight of a tracked thing, -253 to 253 and not zero: a weight of zero does not move the priority but is a
-/// [`super::Fault`].
+/// What the number of a file adds at most, as with keepalived 2.2.7 (observed). The other way there is a fault at -254.
+const NUMBER_MAX: i64 = 253;
+const NUMBER_FAULT: i64 = -254;
+
+/// Which way round a weight counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Weight(pub i16);
+pub enum Sense {
+    /// As it stands.
+    Straight,
+    /// `reverse`: what it adds it takes away, and the other way round; what was a fault is none.
+    Reverse,
+}
+
+/// What an instance makes of something that it tracks: `weight N [reverse]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weight {
+    /// -254 to 254. Zero does not move the priority: what is down is a fault.
+    pub value: i16,
+    /// Which way round.
+    pub sense: Sense,
+}
+
+/// Whether a tracked thing is as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It has not been seen once.
+    Unknown,
+    /// Up.
+    Up,
+    /// Down.
+    Down,
+}
+
+/// What a tracked thing does to an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearing {
+    /// This is added to the priority.
+    Adds(i32),
+    /// The instance cannot be master.
+    Faults,
+}
 
 impl Weight {
-    /// What it adds while the thing is up, or down. A positive weight rewards up, a negative one punishes down.
+    /// No weight: down is a fault.
+    pub const NONE: Self = Self::straight(0);
+
+    /// `weight N`.
     #[must_use]
-    pub fn contribution(self, up: bool) -> i32 {
-        match (self.0 > 0, up) {
-            (true, true) | (false, false) => self.0.into(),
-            (true, false) | (false, true) => 0,
+    pub const fn straight(value: i16) -> Self {
+        Self { value, sense: Sense::Straight }
+    }
+
+    /// `weight N reverse`.
+    #[must_use]
+    pub const fn reverse(value: i16) -> Self {
+        Self { value, sense: Sense::Reverse }
+    }
+
+    /// What a thing that is up or down does. A positive weight rewards up, a negative one punishes down. Who waits for
+    /// something without weight waits in fault.
+    #[must_use]
+    pub fn of(self, condition: Condition) -> Bearing {
+        let added = match (self.value.signum(), self.sense, condition) {
+            (0, _, Condition::Unknown)
+            | (0, Sense::Straight, Condition::Down)
+            | (0, Sense::Reverse, Condition::Up) => return Bearing::Faults,
+            (1, _, Condition::Up) | (-1, _, Condition::Down) => i32::from(self.value),
+            (_, _, Condition::Unknown | Condition::Up | Condition::Down) => 0,
+        };
+        Bearing::Adds(match self.sense {
+            Sense::Straight => added,
+            Sense::Reverse => -added,
+        })
+    }
+
+    /// What a number in a file does: it is multiplied with the weight. Without a weight, any number but zero is a fault.
+    #[must_use]
+    pub fn of_number(self, number: i32) -> Bearing {
+        let product = i64::from(number) * i64::from(self.value);
+        match (self.value, self.sense, number) {
+            (0, Sense::Straight, 0) => Bearing::Adds(0),
+            (0, Sense::Straight, _) | (0, Sense::Reverse, 0) => Bearing::Faults,
+            (0, Sense::Reverse, _) => Bearing::Adds(0),
+            (_, Sense::Straight, _) => bounded(product),
+            (_, Sense::Reverse, _) => bounded(-product),
         }
     }
+}
+
+fn bounded(added: i64) -> Bearing {
+    if added <= NUMBER_FAULT {
+        return Bearing::Faults;
+    }
+    Bearing::Adds(i32::try_from(added.min(NUMBER_MAX)).expect("from -253 to 253"))
 }
 
 /// The priority after all contributions: clamped to 1..=254, and the owner's 255 is never moved. The sum itself is not
@@ -31,14 +111,58 @@ pub fn effective_priority(base: u8, contributions: i32) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use super::Bearing::{Adds, Faults};
     use super::*;
 
+    /// By hand from KEEPALIVED.md; keepalived 2.2.7 advertises the same for scripts and interfaces.
     #[test]
     fn a_positive_weight_rewards_and_a_negative_one_punishes() {
-        assert_eq!(Weight(5).contribution(true), 5);
-        assert_eq!(Weight(5).contribution(false), 0);
-        assert_eq!(Weight(-5).contribution(true), 0);
-        assert_eq!(Weight(-5).contribution(false), -5);
+        for (weight, up, down) in [
+            (Weight::straight(5), Adds(5), Adds(0)),
+            (Weight::straight(-5), Adds(0), Adds(-5)),
+            (Weight::reverse(5), Adds(-5), Adds(0)),
+            (Weight::reverse(-5), Adds(0), Adds(5)),
+            (Weight::straight(0), Adds(0), Faults),
+            (Weight::reverse(0), Faults, Adds(0)),
+        ] {
+            assert_eq!((weight.of(Condition::Up), weight.of(Condition::Down)), (up, down), "{weight:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_not_been_seen_moves_nothing_and_holds_in_fault() {
+        for value in [5, -5] {
+            assert_eq!(Weight::straight(value).of(Condition::Unknown), Adds(0));
+            assert_eq!(Weight::reverse(value).of(Condition::Unknown), Adds(0));
+        }
+        assert_eq!(Weight::straight(0).of(Condition::Unknown), Faults);
+        assert_eq!(Weight::reverse(0).of(Condition::Unknown), Faults);
+    }
+
+    /// As keepalived 2.2.7 advertises, but for the last two: there its product overflows.
+    #[test]
+    fn a_number_is_multiplied() {
+        for (weight, number, expected) in [
+            (Weight::straight(1), 3, Adds(3)),
+            (Weight::straight(-1), 99, Adds(-99)),
+            (Weight::reverse(5), 3, Adds(-15)),
+            (Weight::straight(1), 300, Adds(253)),
+            (Weight::straight(1), -253, Adds(-253)),
+            (Weight::straight(1), -254, Faults),
+            (Weight::straight(2), -127, Faults),
+            (Weight::straight(-1), 254, Faults),
+            (Weight::straight(-253), 1, Adds(-253)),
+            (Weight::straight(-254), 1, Faults),
+            (Weight::reverse(1), 254, Faults),
+            (Weight::straight(0), 0, Adds(0)),
+            (Weight::straight(0), 5, Faults),
+            (Weight::reverse(0), 0, Faults),
+            (Weight::reverse(0), 5, Adds(0)),
+            (Weight::straight(254), i32::MAX, Adds(253)),
+            (Weight::straight(254), i32::MIN, Faults),
+        ] {
+            assert_eq!(weight.of_number(number), expected, "{weight:?} {number}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use vrrp_ebpf::advert::{Family, PRIORITY_OWNER, Version};
 use vrrp_ebpf::election::Preempt;
 
 use super::super::diagnostic::Diagnostic;
-use super::super::model::{Authentication, Config, Hint, InstanceConfig, Vip, Vmac};
+use super::super::model::{Authentication, Config, Hint, InstanceConfig, Thing, Tracked, Vip, Vmac};
 use super::super::syntax::Statement;
 use super::instance::Draft;
 use crate::vrrp::OnLower;
@@ -122,6 +122,14 @@ pub(super) fn complete(
         );
         draft.hmac = None;
     }
+    let priority = draft.priority.unwrap_or(match draft.hint {
+        Hint::Master => PRIORITY_OWNER,
+        Hint::Backup => 100,
+    });
+    own_interface(name, &interface, statement, &mut draft.tracked, diagnostics);
+    if priority == PRIORITY_OWNER {
+        owner(name, statement, &mut draft.tracked, diagnostics);
+    }
     Some(InstanceConfig {
         name: name.to_owned(),
         interface,
@@ -129,10 +137,7 @@ pub(super) fn complete(
         version: draft.version,
         family,
         hint: draft.hint,
-        priority: draft.priority.unwrap_or(match draft.hint {
-            Hint::Master => PRIORITY_OWNER,
-            Hint::Backup => 100,
-        }),
+        priority,
         interval,
         preempt,
         // As keepalived: `state MASTER` clears it, and it means nothing with `nopreempt`.
@@ -159,10 +164,59 @@ pub(super) fn complete(
         excluded: draft.excluded,
         routes: draft.routes,
         rules: draft.rules,
+        primary: draft.primary,
         tracked: draft.tracked,
         garp: draft.garp,
         down_adverts: draft.down_adverts,
     })
+}
+
+/// As keepalived, also with `dont_track_primary`.
+fn own_interface(
+    name: &str,
+    interface: &str,
+    statement: &Statement,
+    tracked: &mut Vec<Tracked>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let before = tracked.len();
+    tracked.retain(|tracked| tracked.thing != Thing::Interface(interface.to_owned()));
+    if tracked.len() < before {
+        let message = format!("vrrp_instance `{name}` tracks its own interface `{interface}`");
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), message)
+                .label("ignored")
+                .help("it is tracked without being said, unless `dont_track_primary` is"),
+        );
+    }
+}
+
+/// As keepalived: the owner's priority does not move, so scripts and interfaces with a weight say nothing; of a file any number
+/// but zero is a fault.
+fn owner(name: &str, statement: &Statement, tracked: &mut Vec<Tracked>, diagnostics: &mut Vec<Diagnostic>) {
+    let mut dropped = false;
+    tracked.retain_mut(|tracked| match tracked.thing {
+        _ if tracked.weight.value == 0 => true,
+        Thing::Script(_) | Thing::Interface(_) => {
+            dropped = true;
+            false
+        }
+        Thing::File(_) => {
+            dropped = true;
+            tracked.weight.value = 0;
+            true
+        }
+        // keepalived says nothing of these: the priority does not move anyway.
+        Thing::Process(_) => true,
+    });
+    if dropped {
+        let message = format!("vrrp_instance `{name}` has weights, but priority 255 does not move");
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), message)
+                .label("scripts and interfaces with weights are not tracked; files count as with weight 0")
+                .help("write `weight 0` for what shall be a fault"),
+        );
+    }
 }
 
 /// keepalived's `vrrp_strict`: to the letter of the standard. False if that cannot be.

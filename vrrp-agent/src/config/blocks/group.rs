@@ -2,19 +2,30 @@
 
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
-use super::super::model::{Config, Group};
+use super::super::model::{Config, Group, Thing, Tracked};
 use super::super::syntax::{Statement, Word};
-use super::{block, name, unread};
+use super::{block, name, track, unread};
 
 /// Reads every group of a file.
-pub(super) fn read_all(statements: &[Statement], config: &mut Config, diagnostics: &mut Vec<Diagnostic>) {
-    for statement in statements.iter().filter(|statement| statement.keyword().text == "vrrp_sync_group") {
-        let group = read(statement, config, diagnostics);
+pub(super) fn read_all(
+    statements: &[Statement],
+    tracked: Vec<Vec<Tracked>>,
+    config: &mut Config,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let groups = statements.iter().filter(|statement| statement.keyword().text == "vrrp_sync_group");
+    for (statement, tracked) in groups.zip(tracked) {
+        let group = read(statement, &tracked, config, diagnostics);
         config.groups.extend(group);
     }
 }
 
-fn read(statement: &Statement, config: &mut Config, diagnostics: &mut Vec<Diagnostic>) -> Option<Group> {
+fn read(
+    statement: &Statement,
+    tracked: &[Tracked],
+    config: &mut Config,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Group> {
     let name = name(statement, diagnostics)?.to_owned();
     if config.groups.iter().any(|group| group.name == name) {
         let message = format!("a second vrrp_sync_group `{name}`");
@@ -32,20 +43,56 @@ fn read(statement: &Statement, config: &mut Config, diagnostics: &mut Vec<Diagno
                 }
             }
             "sync_group_tracking_weight" => weights = true,
+            // Read before.
+            _ if is_track(statement) => {}
             _ => unread(Block::SyncGroup, statement, diagnostics),
         }
     }
+    if !weights {
+        drop_weights(&name, statement, &members, config, diagnostics);
+    }
+    track_together(&members, tracked, config);
     if members.len() < 2 {
         let message = format!("vrrp_sync_group `{name}` has fewer than two members");
         diagnostics
             .push(Diagnostic::warning(statement.span(), message).label("there is nothing to keep together"));
         return None;
     }
-    if !weights {
-        drop_weights(&name, statement, &members, config, diagnostics);
-    }
     one_rank(&name, statement, &members, config, diagnostics);
     Some(Group { name, members })
+}
+
+/// What a group tracks: read where it stands, since what is tracked must stand above.
+pub(super) fn tracked(
+    statement: &Statement,
+    config: &Config,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Tracked> {
+    let mut tracked = Vec::new();
+    // A missing block is complained of below.
+    for statement in statement.block.iter().flatten() {
+        if is_track(statement) {
+            track::read(Block::SyncGroup, statement, config, &mut tracked, diagnostics);
+        }
+    }
+    tracked
+}
+
+fn is_track(statement: &Statement) -> bool {
+    matches!(
+        statement.keyword().text.as_str(),
+        "track_script" | "track_interface" | "track_file" | "track_process"
+    )
+}
+
+/// All members track what the group does, with the weights that it says; that goes before what they say themselves.
+fn track_together(members: &[usize], tracked: &[Tracked], config: &mut Config) {
+    for &member in members {
+        let instance = &mut config.instances[member];
+        instance.tracked.retain(|own| tracked.iter().all(|tracked| tracked.thing != own.thing));
+        let own = Thing::Interface(instance.interface.clone());
+        instance.tracked.extend(tracked.iter().filter(|tracked| tracked.thing != own).cloned());
+    }
 }
 
 fn member(
@@ -78,16 +125,29 @@ fn drop_weights(
 ) {
     for &member in members {
         let instance = &mut config.instances[member];
-        let before = instance.tracked.len();
-        instance.tracked.retain(|tracked| tracked.weight.is_none());
-        if instance.tracked.len() < before {
-            let message = format!("`{}` tracks scripts with weights", instance.name);
+        let mut changed = false;
+        instance.tracked.retain_mut(|tracked| match tracked.thing {
+            _ if tracked.weight.value == 0 => true,
+            Thing::Script(_) => {
+                changed = true;
+                false
+            }
+            Thing::Interface(_) | Thing::File(_) => {
+                changed = true;
+                tracked.weight.value = 0;
+                true
+            }
+            // keepalived lets these weights stand.
+            Thing::Process(_) => true,
+        });
+        if changed {
+            let message = format!("`{}` tracks with weights", instance.name);
             diagnostics.push(
                 Diagnostic::warning(statement.span(), message)
                     .label(format!(
                         "as a member of `{name}` it does not: its priority must not move by itself"
                     ))
-                    .help("a script without weight puts the whole group in fault"),
+                    .help("write `weight 0`, let the group track it, or write `sync_group_tracking_weight`"),
             );
         }
     }

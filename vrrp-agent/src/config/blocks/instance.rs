@@ -8,7 +8,7 @@ use vrrp_ebpf::advert::Version;
 use super::super::diagnostic::Diagnostic;
 use super::super::files::Files;
 use super::super::keywords::Block;
-use super::super::model::{Authentication, Config, Hint, InstanceConfig, Peer, Tracked, Vip};
+use super::super::model::{Authentication, Config, Hint, InstanceConfig, Peer, Primary, Tracked, Vip};
 use super::super::routing::{Route, Rule};
 use super::super::sources::Span;
 use super::super::syntax::Statement;
@@ -16,8 +16,7 @@ use super::super::value;
 use super::authentication::{self, Hmac};
 use super::complete::complete;
 use super::globals::{self, AfterLower, Globals};
-use super::script::{no_reverse, read_weight};
-use super::{block, name, routing, unread};
+use super::{block, name, routing, track, unread};
 use crate::vrrp::{OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 
@@ -54,6 +53,7 @@ pub(super) struct Draft {
     pub(super) excluded: Vec<Vip>,
     pub(super) routes: Vec<Route>,
     pub(super) rules: Vec<Rule>,
+    pub(super) primary: Primary,
     pub(super) tracked: Vec<Tracked>,
     pub(super) garp: crate::vrrp::GarpSchedule,
     pub(super) lower: AfterLower,
@@ -99,6 +99,7 @@ pub(super) fn read(
         excluded: Vec::new(),
         routes: Vec::new(),
         rules: Vec::new(),
+        primary: Primary::Tracked,
         tracked: Vec::new(),
         garp: globals.garp,
         lower: globals.lower,
@@ -186,10 +187,9 @@ fn read_keyword(
         "virtual_rules" => {
             routing::rules(statement, &mut globals.preferences, &mut draft.rules, diagnostics);
         }
-        "track_script" => {
-            for statement in block(statement, diagnostics) {
-                draft.tracked.extend(tracked(statement, config, diagnostics));
-            }
+        "dont_track_primary" => draft.primary = Primary::Untracked,
+        "track_script" | "track_interface" | "track_file" | "track_process" => {
+            track::read(Block::Instance, statement, config, &mut draft.tracked, diagnostics);
         }
         "down_timer_adverts" => {
             if let Some(adverts) = value::number(Block::Instance, statement, diagnostics) {
@@ -273,28 +273,4 @@ fn peer(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnost
         }
     }
     draft.peers.push(Peer { address, ttl: least..=most });
-}
-
-/// `NAME [weight N]`.
-fn tracked(statement: &Statement, config: &Config, diagnostics: &mut Vec<Diagnostic>) -> Option<Tracked> {
-    let word = statement.keyword();
-    let Some(script) = config.scripts.iter().position(|script| script.name == word.text) else {
-        let message = format!("no vrrp_script `{}` above", word.text);
-        diagnostics.push(
-            Diagnostic::warning(word.span, message)
-                .label("not tracked")
-                .help("a script must be defined before the instance that tracks it"),
-        );
-        return None;
-    };
-    let mut weight = config.scripts[script].weight;
-    no_reverse(statement.arguments(), diagnostics);
-    match statement.arguments() {
-        [] => {}
-        [keyword, value] if keyword.text == "weight" => weight = read_weight(value, diagnostics),
-        _ => diagnostics.push(
-            Diagnostic::warning(statement.span(), "expected `NAME [weight N]`").label("the rest is ignored"),
-        ),
-    }
-    Some(Tracked { script, weight })
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
 use super::super::model::{Script, ScriptUser};
-use super::super::syntax::{Statement, Word};
+use super::super::syntax::Statement;
 use super::super::value;
 use super::globals::Globals;
+use super::track::{WEIGHT_MAX, weight};
 use super::{block, name, unread};
 use crate::vrrp::Weight;
 
@@ -22,7 +23,7 @@ pub(super) fn read(
         command: Vec::new(),
         interval: Duration::from_secs(1),
         timeout: Duration::ZERO,
-        weight: None,
+        weight: Weight::NONE,
         rise: 1,
         fall: 1,
         init_fail: false,
@@ -41,12 +42,7 @@ pub(super) fn read(
                     script.timeout = timeout;
                 }
             }
-            "weight" => {
-                no_reverse(statement.arguments(), diagnostics);
-                if let Some(weight) = value::argument(statement, diagnostics) {
-                    script.weight = read_weight(weight, diagnostics);
-                }
-            }
+            "weight" => script.weight = weight(statement, WEIGHT_MAX, script.weight, diagnostics),
             "rise" => {
                 script.rise = value::number(Block::Script, statement, diagnostics).unwrap_or(script.rise);
             }
@@ -95,30 +91,6 @@ pub(super) fn user(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> 
         _ => {
             let message = format!("`{}` needs a user, and may have a group", statement.keyword().text);
             diagnostics.push(Diagnostic::error(statement.span(), message));
-            None
-        }
-    }
-}
-
-/// A weight that is read the wrong way round moves the address the wrong way.
-pub(super) fn no_reverse(arguments: &[Word], diagnostics: &mut Vec<Diagnostic>) {
-    if let Some(word) = arguments.iter().find(|word| word.text == "reverse") {
-        let message = "`reverse` is not supported yet";
-        let help = "change the sign of the weight and the meaning of the script";
-        diagnostics.push(Diagnostic::error(word.span, message).help(help));
-    }
-}
-
-/// A weight from -253 to 253; zero is none.
-pub(super) fn read_weight(word: &Word, diagnostics: &mut Vec<Diagnostic>) -> Option<Weight> {
-    match word.text.parse::<i16>() {
-        Ok(0) => None,
-        Ok(weight) if (-253..=253).contains(&weight) => Some(Weight(weight)),
-        Ok(_) | Err(_) => {
-            diagnostics.push(
-                Diagnostic::warning(word.span, "bad weight")
-                    .label("expected a whole number from -253 to 253; the default is used"),
-            );
             None
         }
     }

@@ -14,15 +14,19 @@ const BURST: Value = Number { min: 1, max: 1000 };
 const BYTE: Value = Number { min: 1, max: 255 };
 const BYTES: Value = Quantity { min: 0, max: u32::MAX, unit: "bytes" };
 const DAY: Value = Seconds { min_ns: 0, max_ns: 86_400 * S };
+const DELAY: Value = Seconds { min_ns: 1000, max_ns: 3600 * S };
 const DOWN_ADVERTS: Value = Number { min: 1, max: 100 };
 const IN_A_ROW: Value = Number { min: 1, max: 10_000 };
 const LATENESS: Value = Quantity { min: 1, max: 10_000_000, unit: "microseconds" };
 const NICE: Value = Integer { min: -20, max: 19 };
+const QUORUM: Value = Number { min: 1, max: 65_535 };
+const QUORUM_MAX: Value = Number { min: 0, max: 65_535 };
 const REAL_TIME: Value = Number { min: 1, max: 99 };
 const RT_TIME: Value = Quantity { min: 2, max: u32::MAX, unit: "microseconds" };
 const SCRIPT_SECONDS: Value = Seconds { min_ns: MS, max_ns: 86_400 * S };
 const SCRIPT_TIMEOUT: Value = Quantity { min: 1, max: 1000, unit: "seconds" };
 const SPACING: Value = Seconds { min_ns: 1000, max_ns: 60 * S };
+const TRACKED: Value = Lines("`NAME [weight N [reverse]]`");
 const WHOLE_SECONDS: Value = Quantity { min: 1, max: u32::MAX, unit: "seconds" };
 
 // Grammars that several keywords have.
@@ -50,8 +54,6 @@ const NO_NAMES: &str = "such names are not read; write numbers";
 const NO_NOTIFY: &str = "it is not run yet; watch the log or `vrrp-agent status --json`";
 const NO_RELOAD: &str = "a reload with a bad file changes nothing; keep copies by other means";
 const NO_SNMP: &str = "there is no SNMP; ask `vrrp-agent status --json`";
-const NO_TRACK_FILE: &str = "files are not watched yet; track a script that reads the file";
-const NO_TRACK_PROCESS: &str = "processes are not watched yet; track a script that looks for them";
 const NO_VMAC_INTERFACE: &str = "not needed: use_vmac makes no interface";
 const ONE_PROCESS: &str = "not needed: there is one process, vrrp-agent";
 const POLLING: &str = "not needed: changes of a link are told by netlink";
@@ -79,10 +81,6 @@ impl Row {
 
     const fn mistaken(self, what: &'static str, instead: &'static str) -> Keyword {
         Keyword { what, support: Support::Mistaken(instead), ..self.0 }
-    }
-
-    const fn refused(self, what: &'static str, why: &'static str) -> Keyword {
-        Keyword { what, support: Support::Refused(why), ..self.0 }
     }
 }
 
@@ -126,8 +124,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Root, "static_ipaddress", Lines(ADDRESS), "").works("addresses that are there in every state"),
     row(Root, "static_routes", Lines(ROUTE), "").works("routes that are there in every state"),
     row(Root, "static_rules", Lines(RULE), "").works("routing rules that are there in every state"),
-    row(Root, "track_file", Named(TrackFile), "")
-        .warned("a file with a number that changes priorities", NO_TRACK_FILE),
+    row(Root, "track_file", Named(TrackFile), "").works("a file with a number that changes priorities"),
     row(Root, "track_group", Named(TrackGroup), "").warned(
         "instances that are in fault when a static address or route is lost",
         "static addresses, routes and rules are not watched",
@@ -144,9 +141,8 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Root, "vrrp_script", Named(Script), "").works("a check that runs again and again"),
     row(Root, "vrrp_sync_group", Named(SyncGroup), "")
         .works("instances that are master together or not at all"),
-    row(Root, "vrrp_track_file", Named(TrackFile), "").warned("older name of `track_file`", NO_TRACK_FILE),
-    row(Root, "vrrp_track_process", Named(TrackProcess), "")
-        .warned("processes that must run", NO_TRACK_PROCESS),
+    row(Root, "vrrp_track_file", Named(TrackFile), "").works("older name of `track_file`"),
+    row(Root, "vrrp_track_process", Named(TrackProcess), "").works("processes that must run"),
     row(Globals, "bfd_cpu_affinity", Rest(CPUS), "all").warned("processors of the BFD process", BFD),
     row(Globals, "bfd_no_swap", Nothing, "off").warned("keeps the BFD process in memory", BFD),
     row(Globals, "bfd_priority", NICE, "0").warned("niceness of the BFD process", BFD),
@@ -250,9 +246,9 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "notify_fifo", Rest(FIFO), "").warned("FIFO that gets all changes of state", NO_FIFO),
     row(Globals, "notify_fifo_script", CommandAs, "").warned("reader of that FIFO", NO_FIFO),
     row(Globals, "process_monitor_rcv_bufs", BYTES, "the system's")
-        .warned("receive buffer of news about processes", NO_TRACK_PROCESS),
+        .warned("receive buffer of news about processes", BUFFERS),
     row(Globals, "process_monitor_rcv_bufs_force", Switch, "off")
-        .warned("lets it exceed the system's limit", NO_TRACK_PROCESS),
+        .warned("lets it exceed the system's limit", BUFFERS),
     row(Globals, "process_name", Text, "keepalived").warned("name of the parent process", ONE_PROCESS),
     row(Globals, "process_names", Nothing, "off").warned("names processes by what they do", ONE_PROCESS),
     row(Globals, "random_seed", ANY_NUMBER, "the time")
@@ -394,8 +390,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         .works("believes only the peers of `unicast_peer`"),
     row(Instance, "debug", Number { min: 0, max: 4 }, "0")
         .warned("level of debugging, which keepalived ignores too", "not needed; `-D` logs in more detail"),
-    row(Instance, "dont_track_primary", Nothing, "off")
-        .warned("no fault when the interface goes down", "an interface that is down is always a fault"),
+    row(Instance, "dont_track_primary", Nothing, "off").works("no fault when its own interface goes down"),
     row(Instance, "down_timer_adverts", DOWN_ADVERTS, "vrrp_down_timer_adverts")
         .works("adverts that may be missed; the same on all routers"),
     row(Instance, "garp_extra_if", Rest("`[all] SECONDS`, up to 86400"), "vrrp_garp_extra_if").warned(
@@ -481,16 +476,10 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         .warned("a master that ran late becomes backup", LATE),
     row(Instance, "track_bfd", Lines("`NAME [weight N] [reverse]`"), "")
         .warned("BFD sessions that it needs", BFD),
-    row(Instance, "track_file", Lines("`NAME [weight N] [reverse]`"), "")
-        .warned("files whose number changes its priority", NO_TRACK_FILE),
-    row(Instance, "track_interface", Lines("`INTERFACE [weight N] [reverse]`"), "").warned(
-        "other interfaces that it needs",
-        "the interface is not watched; track a script that looks at its link",
-    ),
-    row(Instance, "track_process", Lines("`NAME [weight N] [reverse]`"), "")
-        .warned("processes that it needs", NO_TRACK_PROCESS),
-    row(Instance, "track_script", Lines("`NAME [weight N]`"), "")
-        .works("scripts that put it in fault or change its priority"),
+    row(Instance, "track_file", TRACKED, "").works("files whose number changes the priority"),
+    row(Instance, "track_interface", TRACKED, "").works("other interfaces that it needs, of any kind"),
+    row(Instance, "track_process", TRACKED, "").works("processes that it needs"),
+    row(Instance, "track_script", TRACKED, "").works("scripts that put it in fault or change its priority"),
     row(Instance, "track_src_ip", Nothing, "off")
         .warned("is in fault while its source address is gone", "the source address is not watched"),
     row(Instance, "unicast_fault_no_peer", Nothing, "off")
@@ -572,12 +561,9 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         .accepted("group that watches a static address", "a static address that is removed is put back"),
     row(Address, "use_vmac", Nothing, "off")
         .accepted("a virtual hardware address for this address", "the instance's `use_vmac` decides"),
-    row(Tracked, "noreverse", Nothing, "on")
-        .warned("undoes `reverse` of what is tracked", "leave it out: the line counts as one without weight"),
-    row(Tracked, "reverse", Nothing, "off")
-        .refused("turns the weight round", "change the sign of the weight and the meaning of the script"),
-    row(Tracked, "weight", Weight { most: 253 }, "that of what is tracked")
-        .works("change of priority; 0 is a fault instead"),
+    row(Tracked, "noreverse", Nothing, "on").works("undoes `reverse` of what is tracked"),
+    row(Tracked, "reverse", Nothing, "off").works("turns the weight round: what it adds it takes away, and the other way round; with weight 0, up is the fault"),
+    row(Tracked, "weight", Weight { most: 254 }, "that of what is tracked").works("change of priority, 253 at most for scripts and interfaces; 0 is a fault instead"),
     row(Script, "fall", IN_A_ROW, "1").works("failures in a row until it is down"),
     row(Script, "init_fail", Nothing, "off").works("counts as failed until it has run"),
     row(Script, "interval", SCRIPT_SECONDS, "1").works("from one start to the next"),
@@ -587,9 +573,9 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Script, "timeout", SCRIPT_SECONDS, "interval").works("when it is killed and counts as failed"),
     row(Script, "user", Rest("`USER [GROUP]`"), "script_user").works("whom it runs as"),
     row(Script, "weight", Weight { most: 253 }, "0")
-        .works("change of priority; 0 is a fault instead; `reverse` is an error"),
+        .works("change of priority, maybe then `reverse`; 0 is a fault instead"),
     row(SyncGroup, "global_tracking", Nothing, "off")
-        .warned("older way to track for all members", "let each member track the scripts"),
+        .warned("older way to track for all members", "let the group track them"),
     row(SyncGroup, "group", Lines("`INSTANCE`, or several on a line"), "required")
         .works("its members, at least two"),
     row(SyncGroup, "notify", CommandAs, "").warned("runs at every change of state", NO_NOTIFY),
@@ -606,41 +592,26 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         .works("lets members keep the weights of their scripts"),
     row(SyncGroup, "track_bfd", Lines("`NAME [weight N] [reverse]`"), "")
         .warned("BFD sessions that the whole group needs", BFD),
-    row(SyncGroup, "track_file", Lines("`NAME [weight N] [reverse]`"), "")
-        .warned("files whose number changes the priority of all members", NO_TRACK_FILE),
-    row(SyncGroup, "track_interface", Lines("`INTERFACE [weight N] [reverse]`"), "").warned(
-        "interfaces that the whole group needs",
-        "the interface is not watched; let a member track a script that looks at its link",
-    ),
-    row(SyncGroup, "track_process", Lines("`NAME [weight N] [reverse]`"), "")
-        .warned("processes that the whole group needs", NO_TRACK_PROCESS),
-    row(SyncGroup, "track_script", Lines("`NAME [weight N]`"), "").warned(
-        "scripts that the whole group needs",
-        "let a member track it: without weight it puts the whole group in fault",
-    ),
+    row(SyncGroup, "track_file", TRACKED, "").works("files whose number changes the priority of all members"),
+    row(SyncGroup, "track_interface", TRACKED, "").works("other interfaces that the whole group needs, of any kind"),
+    row(SyncGroup, "track_process", TRACKED, "").works("processes that the whole group needs"),
+    row(SyncGroup, "track_script", TRACKED, "").works("scripts that put all members in fault or change their priority"),
     row(SyncGroup, "use_group_priority", Nothing, "off").warned(
         "one priority for all members, in very old files",
         "give all members on one router the same priority",
     ),
-    row(TrackFile, "file", Text, "required").warned("path of the file", NO_TRACK_FILE),
-    row(TrackFile, "init_file", Rest("`[NUMBER] [overwrite]`"), "0")
-        .warned("makes the file at the start", NO_TRACK_FILE),
-    row(TrackFile, "weight", Rest("whole number, maybe then `reverse`"), "1")
-        .warned("what its number is multiplied with; 0 makes any other number than 0 a fault", NO_TRACK_FILE),
-    row(TrackProcess, "delay", DAY, "0").warned("sets both delays below", NO_TRACK_PROCESS),
-    row(TrackProcess, "fork_delay", DAY, "0").warned("how long there must be enough", NO_TRACK_PROCESS),
-    row(TrackProcess, "full_command", Nothing, "off")
-        .warned("compares the whole command line", NO_TRACK_PROCESS),
-    row(TrackProcess, "param_match", Choice(&["initial", "partial"]), "all the same")
-        .warned("how much of its arguments must be the same", NO_TRACK_PROCESS),
-    row(TrackProcess, "process", Command, "required")
-        .warned("name of the process, and its arguments", NO_TRACK_PROCESS),
-    row(TrackProcess, "quorum", ANY_NUMBER, "1").warned("least number of such processes", NO_TRACK_PROCESS),
-    row(TrackProcess, "quorum_max", ANY_NUMBER, "none")
-        .warned("highest number of such processes", NO_TRACK_PROCESS),
-    row(TrackProcess, "terminate_delay", DAY, "0").warned("how long there must be too few", NO_TRACK_PROCESS),
-    row(TrackProcess, "weight", Weight { most: 254 }, "0")
-        .warned("change of priority; 0 is a fault instead", NO_TRACK_PROCESS),
+    row(TrackFile, "file", Text, "required").works("path of the file"),
+    row(TrackFile, "init_file", Rest("`[NUMBER] [overwrite]`"), "0").works("makes the file at the start"),
+    row(TrackFile, "weight", Weight { most: 254 }, "1").works("what its number is multiplied with, maybe then `reverse`; 0 makes any other number than 0 a fault"),
+    row(TrackProcess, "delay", DELAY, "0").works("sets both delays below"),
+    row(TrackProcess, "fork_delay", DELAY, "0").works("how long there must be enough"),
+    row(TrackProcess, "full_command", Nothing, "off").works("compares the whole command line"),
+    row(TrackProcess, "param_match", Rest("`[initial|partial]`"), "exactly these").works("how much of its arguments must be the same"),
+    row(TrackProcess, "process", Command, "required").works("name of the process, and its arguments"),
+    row(TrackProcess, "quorum", QUORUM, "1").works("least number of such processes"),
+    row(TrackProcess, "quorum_max", QUORUM_MAX, "none").works("highest number of such processes"),
+    row(TrackProcess, "terminate_delay", DELAY, "0").works("how long there must be too few"),
+    row(TrackProcess, "weight", Weight { most: 254 }, "0").works("change of priority, maybe then `reverse`; 0 is a fault instead"),
     row(Bfd, "checker", Nothing, "both").warned("tells virtual servers only", BFD),
     row(Bfd, "hoplimit", BYTE, "64").warned("hop limit of packets over IPv6", BFD),
     row(Bfd, "idle_tx", Rest(MILLISECONDS), "1000").warned("interval while the session is down", BFD),

@@ -1,0 +1,216 @@
+//! What watches the tracked scripts, files and processes: tasks that outlive a reload where they would do the same after it.
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use crate::config::{Config, FileIndex, ProcessIndex, Script, ScriptIndex, Thing, TrackFile, TrackProcess};
+use crate::track::{GoingOn, News, file, process, script};
+use crate::vrrp::Condition;
+
+/// Of which task.
+type TaskId = u64;
+
+/// What a task says.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    Script(Condition),
+    File(i32),
+    /// The place in the list of processes.
+    Process(usize, Condition),
+}
+
+/// The trackers of a configuration.
+pub(super) struct Trackers {
+    scripts: Vec<Running<ScriptIndex, Script>>,
+    files: Vec<Running<FileIndex, TrackFile>>,
+    processes: Option<Processes>,
+    next: TaskId,
+    reports: UnboundedSender<(TaskId, Word)>,
+    queue: UnboundedReceiver<(TaskId, Word)>,
+}
+
+/// A task that watches one thing.
+struct Running<I, T> {
+    id: TaskId,
+    index: I,
+    thing: T,
+    _task: Task,
+}
+
+/// One task watches them all.
+struct Processes {
+    id: TaskId,
+    /// In the order of the task's list.
+    watched: Vec<(ProcessIndex, TrackProcess, Condition)>,
+    _task: Task,
+}
+
+/// Ends with its owner.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a configuration begins with.
+pub(super) struct Started {
+    /// What goes on.
+    pub(super) going_on: GoingOn,
+    /// What is known at once of what is new.
+    pub(super) news: Vec<News>,
+}
+
+impl Trackers {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        let (reports, queue) = unbounded_channel();
+        Self { scripts: Vec::new(), files: Vec::new(), processes: None, next: 0, reports, queue }
+    }
+
+    /// Watches what an instance of a configuration tracks; what is watched already goes on, all else ends.
+    pub(super) fn run(&mut self, config: &Config) -> Started {
+        let mut news = Vec::new();
+        let scripts = self.run_scripts(config);
+        let files = self.run_files(config, &mut news);
+        let processes = self.run_processes(config);
+        Started { going_on: GoingOn { scripts, files, processes }, news }
+    }
+
+    fn run_scripts(&mut self, config: &Config) -> Vec<(ScriptIndex, ScriptIndex)> {
+        let mut before = std::mem::take(&mut self.scripts);
+        let mut going_on = Vec::new();
+        for (index, thing) in config.scripts.iter().enumerate() {
+            if !config.tracks(&Thing::Script(index)) {
+                continue;
+            }
+            if let Some(running) = go_on(&mut before, index, thing, &mut going_on) {
+                self.scripts.push(running);
+                continue;
+            }
+            let (id, report) = self.reporter();
+            let name = thing.name.clone();
+            let task = tokio::spawn(script::run(thing.clone(), move |condition| {
+                tracing::info!("script {name} is now {condition:?}");
+                report(Word::Script(condition));
+            }));
+            self.scripts.push(Running { id, index, thing: thing.clone(), _task: Task(task) });
+        }
+        going_on
+    }
+
+    fn run_files(&mut self, config: &Config, news: &mut Vec<News>) -> Vec<(FileIndex, FileIndex)> {
+        let mut before = std::mem::take(&mut self.files);
+        let mut going_on = Vec::new();
+        for (index, thing) in config.files.iter().enumerate() {
+            if !config.tracks(&Thing::File(index)) {
+                continue;
+            }
+            if let Some(running) = go_on(&mut before, index, thing, &mut going_on) {
+                self.files.push(running);
+                continue;
+            }
+            if let Err(error) = file::initialise(thing) {
+                tracing::error!("track_file {} ({}): {error}", thing.name, thing.path.display());
+            }
+            let number = file::number(&thing.path);
+            news.push(News::File(index, number));
+            let (id, report) = self.reporter();
+            let name = thing.name.clone();
+            let task = tokio::spawn(file::run(thing.clone(), number, move |number| {
+                tracing::info!("track_file {name} now says {number}");
+                report(Word::File(number));
+            }));
+            self.files.push(Running { id, index, thing: thing.clone(), _task: Task(task) });
+        }
+        going_on
+    }
+
+    /// The list goes on as a whole, or is watched anew from what is known of it.
+    fn run_processes(&mut self, config: &Config) -> Vec<(ProcessIndex, ProcessIndex)> {
+        let before = self.processes.take();
+        let known = before.as_ref().map_or(&[][..], |before| &before.watched);
+        let mut going_on = Vec::new();
+        let mut watched = Vec::new();
+        for (index, process) in config.processes.iter().enumerate() {
+            if !config.tracks(&Thing::Process(index)) {
+                continue;
+            }
+            let known = known.iter().find(|(_, other, _)| other == process);
+            going_on.extend(known.map(|(there, ..)| (*there, index)));
+            let condition = known.map_or(Condition::Unknown, |(.., condition)| *condition);
+            watched.push((index, process.clone(), condition));
+        }
+        let same =
+            watched.iter().map(|(_, process, _)| process).eq(known.iter().map(|(_, process, _)| process));
+        self.processes = match before {
+            _ if watched.is_empty() => None,
+            Some(before) if same => Some(Processes { watched, ..before }),
+            Some(_) | None => {
+                let list = watched.iter().map(|(_, process, condition)| (process.clone(), *condition));
+                let (id, report) = self.reporter();
+                let names: Vec<String> = watched.iter().map(|(_, process, _)| process.name.clone()).collect();
+                let task = tokio::spawn(process::run(list.collect(), move |place, condition| {
+                    tracing::info!("vrrp_track_process {} is now {condition:?}", names[place]);
+                    report(Word::Process(place, condition));
+                }));
+                Some(Processes { id, watched, _task: Task(task) })
+            }
+        };
+        going_on
+    }
+
+    /// A task's number, and how it reports.
+    fn reporter(&mut self) -> (TaskId, impl Fn(Word) + Send + Sync + 'static + use<>) {
+        let (id, reports) = (self.next, self.reports.clone());
+        self.next += 1;
+        (id, move |word| {
+            let _ending = reports.send((id, word));
+        })
+    }
+
+    /// The next news of something tracked.
+    pub(super) async fn changed(&mut self) -> News {
+        loop {
+            // We hold a sender, so that it never ends.
+            let Some((id, word)) = self.queue.recv().await else { std::future::pending().await };
+            // What has ended meanwhile is nobody's any more.
+            if let Some(news) = self.news(id, word) {
+                return news;
+            }
+        }
+    }
+
+    fn news(&mut self, id: TaskId, word: Word) -> Option<News> {
+        match word {
+            Word::Script(condition) => {
+                let running = self.scripts.iter().find(|running| running.id == id)?;
+                Some(News::Script(running.index, condition))
+            }
+            Word::File(number) => {
+                let running = self.files.iter().find(|running| running.id == id)?;
+                Some(News::File(running.index, number))
+            }
+            Word::Process(place, condition) => {
+                let processes = self.processes.as_mut().filter(|processes| processes.id == id)?;
+                let (index, _, known) = &mut processes.watched[place];
+                *known = condition;
+                Some(News::Process(*index, condition))
+            }
+        }
+    }
+}
+
+/// The task that watches the same already, under the index that it has now.
+fn go_on<T: PartialEq>(
+    before: &mut Vec<Running<usize, T>>,
+    index: usize,
+    thing: &T,
+    going_on: &mut Vec<(usize, usize)>,
+) -> Option<Running<usize, T>> {
+    let at = before.iter().position(|running| running.thing == *thing)?;
+    let running = before.swap_remove(at);
+    going_on.push((running.index, index));
+    Some(Running { index, ..running })
+}
