@@ -16,6 +16,7 @@ mod lists;
 mod living;
 mod manager;
 mod many;
+mod notify;
 mod operator;
 mod quiet;
 mod reference;

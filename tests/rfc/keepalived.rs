@@ -263,11 +263,11 @@ fn backup_and_master() {
             rule: "a lower advert is answered by an advert, unless lower_prio_no_advert, and by announcements",
             satisfied: || {
                 let outputs = hears(master(), 4500, 50, 9);
-                outputs == [Output::Advertise { priority: 100 }, announce(5)]
+                outputs == [Output::Advertise { priority: 100 }, announce(5), Output::LowerHeard]
             },
             violated: Some(|| {
                 let params = Params { on_lower: OnLower::Ignore, ..params(100) };
-                hears(master_with(params), 4500, 50, 9) != [announce(5)]
+                hears(master_with(params), 4500, 50, 9) != [announce(5), Output::LowerHeard]
             }),
         },
         Row {

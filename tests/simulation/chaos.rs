@@ -63,7 +63,10 @@ impl Mishap {
                 let contributions = [-300, -20, -5, 0, 0, 5, 20, 300];
                 Self::Contributions(node, slot, *random.pick(&contributions))
             }
-            _ => Self::Faulted(node, slot, *random.pick(&[Fault::None, Fault::None, Fault::Present])),
+            _ => {
+                let faults = [Fault::None, Fault::None, Fault::Undecided, Fault::Present];
+                Self::Faulted(node, slot, *random.pick(&faults))
+            }
         }
     }
 }

@@ -360,7 +360,7 @@ impl Node {
                         slot.mastering = to == State::Master;
                         did.push(Did::Moved { slot: number, from, to, cause });
                     }
-                    Output::Announce { .. } => {}
+                    Output::Announce { .. } | Output::LowerHeard => {}
                 }
             }
         }

@@ -44,11 +44,16 @@ fn is_named(inode: u64) -> bool {
     names.filter_map(|name| name.path().metadata().ok()).any(|metadata| metadata.ino() == inode)
 }
 
+/// The host's name.
+#[must_use]
+pub fn name() -> String {
+    nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 /// The host's name up to the first dot.
 #[must_use]
 pub fn short_name() -> String {
-    let name = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    name.split('.').next().unwrap_or_default().to_owned()
+    name().split('.').next().unwrap_or_default().to_owned()
 }
 
 /// A random number of a range.

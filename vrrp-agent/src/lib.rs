@@ -9,6 +9,8 @@ pub mod dataplane;
 pub mod host;
 pub mod log;
 pub mod net;
+pub mod notify;
+pub mod process;
 pub mod readiness;
 pub mod track;
 pub mod vrrp;

@@ -6,6 +6,8 @@ mod complete;
 mod globals;
 mod group;
 mod instance;
+mod notify;
+mod outlets;
 mod routing;
 mod script;
 mod track;
@@ -15,7 +17,7 @@ mod track_process;
 use super::diagnostic::{COMPLAINTS_MAX, Diagnostic};
 use super::files::Files;
 use super::keywords::{self, Block, Support};
-use super::model::{Config, Fixtures, Spacing};
+use super::model::{Config, Fixtures, ScriptSecurity, Spacing};
 use super::sources::Span;
 use super::syntax::{Statement, Word};
 use super::value;
@@ -35,6 +37,9 @@ pub(super) fn build(
         processes: Vec::new(),
         instances: Vec::new(),
         groups: Vec::new(),
+        script_security: ScriptSecurity::Off,
+        fifos: Vec::new(),
+        mail: None,
         spacing: Spacing::default(),
         fixtures: Fixtures::default(),
     };
@@ -72,7 +77,11 @@ pub(super) fn build(
             _ => unread(Block::Root, statement, diagnostics),
         }
     }
-    group::read_all(statements, group_tracked, &mut config, diagnostics);
+    group::read_all(statements, &globals, group_tracked, &mut config, diagnostics);
+    outlets::complain(statements, &globals, diagnostics);
+    config.script_security = globals.script_security;
+    config.fifos = globals.outlets.fifos();
+    config.mail = globals.outlets.mail();
     config.router_id = globals.router_id;
     config.spacing = globals.spacing;
     if config.instances.is_empty() && diagnostics.iter().all(|d| d.severity != super::Severity::Error) {

@@ -24,9 +24,10 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use files::{Disk, Files, Memory, ReadError};
 pub use keywords::markdown;
 pub use model::{
-    AddressTrait, Arguments, Authentication, Config, Existing, FileIndex, Fixtures, Group, Hint, HmacKey,
-    HmacKeys, HmacMode, InitFile, InstanceConfig, Peer, Primary, ProcessIndex, ProcessName, Replay, Script,
-    ScriptIndex, ScriptUser, Sealing, Spacing, Thing, TrackFile, TrackProcess, Tracked, Vip, Vmac,
+    AddressTrait, Arguments, Authentication, Config, Existing, Farewell, Fifo, FileIndex, Fixtures, Group,
+    Hint, HmacKey, HmacKeys, HmacMode, InitFile, InstanceConfig, Mail, NotifyScripts, Peer, Primary,
+    ProcessIndex, ProcessName, Program, Replay, Script, ScriptIndex, ScriptSecurity, ScriptUser, Sealing,
+    Spacing, Thing, TrackFile, TrackProcess, Tracked, Vip, Vmac,
 };
 pub use show::{Secrets, show};
 pub use sources::{FileId, Sources, Span};

@@ -29,6 +29,12 @@ pub struct Config {
     pub instances: Vec<InstanceConfig>,
     /// The sync groups.
     pub groups: Vec<Group>,
+    /// Whether what runs as root must be root's (`enable_script_security`).
+    pub script_security: ScriptSecurity,
+    /// FIFOs that get what happens.
+    pub fifos: Vec<Fifo>,
+    /// Mail, if there is somebody to send it to and a server.
+    pub mail: Option<Mail>,
     /// How announcements are spaced out.
     pub spacing: Spacing,
     /// What is there in every state.
@@ -59,6 +65,8 @@ pub struct Group {
     pub name: String,
     /// Indices in [`Config::instances`], at least two; an instance is in one group at most.
     pub members: Vec<usize>,
+    /// What is run and told when it changes.
+    pub notify: NotifyScripts,
 }
 
 /// The least time between two announcements on one interface (`vrrp_garp_interval`, `vrrp_gna_interval`); zero is none.
@@ -78,8 +86,8 @@ pub type ScriptIndex = usize;
 pub struct Script {
     /// Its name.
     pub name: String,
-    /// Program and arguments, at least the program.
-    pub command: Vec<String>,
+    /// What is run.
+    pub program: Program,
     /// From one start to the next.
     pub interval: Duration,
     /// When it is killed and counts as failed.
@@ -92,8 +100,6 @@ pub struct Script {
     pub fall: u32,
     /// Whether it counts as failed until it has run.
     pub init_fail: bool,
-    /// Whom it runs as; `None` is `keepalived_script` if there is such a user, else the agent's own.
-    pub user: Option<ScriptUser>,
 }
 
 /// `user` or `script_user`.
@@ -110,6 +116,88 @@ pub type FileIndex = usize;
 
 /// Index in [`Config::processes`].
 pub type ProcessIndex = usize;
+
+/// A program that is started for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Program and arguments, at least the program.
+    pub command: Vec<String>,
+    /// Whom it runs as; `None` is `keepalived_script` if there is such a user, else the agent's own.
+    pub user: Option<ScriptUser>,
+}
+
+/// `enable_script_security`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScriptSecurity {
+    /// Whatever the file names is run.
+    #[default]
+    Off,
+    /// What runs as root must be changeable by root only, and nothing runs as root that does not say so.
+    On,
+}
+
+/// What is run, and told, when an instance or a sync group changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NotifyScripts {
+    /// `notify_master`.
+    pub master: Option<Program>,
+    /// `notify_backup`.
+    pub backup: Option<Program>,
+    /// `notify_fault`.
+    pub fault: Option<Program>,
+    /// `notify_stop`.
+    pub stop: Option<Program>,
+    /// `notify`: after the others, with what has happened as arguments.
+    pub any: Option<Program>,
+    /// `notify_master_rx_lower_pri`; instances only.
+    pub lower_heard: Option<Program>,
+    /// What it is said to be when a reload takes it away.
+    pub farewell: Farewell,
+    /// Whether the FIFOs hear of changes of its priority (`notify_priority_changes`).
+    pub priority_changes: bool,
+    /// Whether its changes of state are mailed (`smtp_alert`).
+    pub smtp_alert: bool,
+}
+
+/// What becomes of an instance or a group that a reload takes away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Farewell {
+    /// It is said to be in fault.
+    #[default]
+    Fault,
+    /// `notify_deleted`: it is said to be deleted, maybe by a program of its own.
+    Deleted(Option<Program>),
+}
+
+/// `notify_fifo` or `vrrp_notify_fifo`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fifo {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whose it is, if it has to be made; `None` is the agent's own user.
+    pub owner: Option<ScriptUser>,
+    /// Reads it, and is started again when it ends.
+    pub reader: Option<Program>,
+}
+
+/// Where mail goes, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// `notification_email`, at least one.
+    pub to: Vec<String>,
+    /// `notification_email_from`; `None` is the agent's user at this host.
+    pub from: Option<String>,
+    /// `smtp_server`: name or address.
+    pub server: String,
+    /// Its port.
+    pub port: u16,
+    /// `smtp_connect_timeout`.
+    pub timeout: Duration,
+    /// `smtp_helo_name`; `None` is the host's name.
+    pub helo: Option<String>,
+    /// Whether faults are mailed too; not with `no_email_faults`.
+    pub faults: bool,
+}
 
 /// Something that an instance tracks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -475,6 +563,8 @@ pub struct InstanceConfig {
     pub routes: Vec<Route>,
     /// Rules that a master has (`virtual_rules`).
     pub rules: Vec<Rule>,
+    /// What is run and told when it changes.
+    pub notify: NotifyScripts,
     /// Whether it needs its own interface to be up.
     pub primary: Primary,
     /// What it tracks beside.

@@ -7,8 +7,9 @@ use vrrp_ebpf::advert::{Family, Version};
 use vrrp_ebpf::election::Preempt;
 
 use super::model::{
-    Arguments, Authentication, Config, Existing, Hint, HmacMode, InitFile, InstanceConfig, Primary,
-    ProcessName, Replay, Script, ScriptUser, Thing, TrackFile, TrackProcess, Tracked, Vip, Vmac,
+    Arguments, Authentication, Config, Existing, Farewell, Hint, HmacMode, InitFile, InstanceConfig,
+    NotifyScripts, Primary, ProcessName, Program, Replay, Script, ScriptSecurity, ScriptUser, Thing,
+    TrackFile, TrackProcess, Tracked, Vip, Vmac,
 };
 use super::routing::{Route, RouteLine, Rule, RuleLine};
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower, Sense, Weight};
@@ -38,6 +39,7 @@ pub fn show(config: &Config, secrets: Secrets) -> String {
             lines.add(format_args!("{keyword} {}", seconds(spacing)));
         }
     }
+    show_outlets(&mut lines, config);
     lines.close();
     show_addresses(&mut lines, "static_ipaddress", &config.fixtures.addresses);
     show_routing(&mut lines, "static", &config.fixtures.routes, &config.fixtures.rules);
@@ -60,6 +62,7 @@ pub fn show(config: &Config, secrets: Secrets) -> String {
             lines.add(format_args!("{}", config.instances[member].name));
         }
         lines.close();
+        show_notify(&mut lines, &group.notify);
         // What it would take away is gone already.
         lines.add(format_args!("sync_group_tracking_weight"));
         lines.close();
@@ -105,20 +108,87 @@ fn seconds(duration: Duration) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn show_script(lines: &mut Lines, script: &Script) {
-    lines.open(&format!("vrrp_script {}", script.name));
+/// A command as one quoted string.
+fn command(words: &[String]) -> String {
     let quote =
         |word: &String| format!("'{}'", word.replace('\\', "\\\\").replace('\'', "\\'").replace('"', "\\\""));
-    let words: Vec<String> = script.command.iter().map(quote).collect();
-    lines.add(format_args!("script \"{}\"", words.join(" ")));
+    let words: Vec<String> = words.iter().map(quote).collect();
+    format!("\"{}\"", words.join(" "))
+}
+
+fn show_program(lines: &mut Lines, keyword: &str, program: &Program) {
+    let user = program.user.as_ref().map_or_else(String::new, user);
+    lines.add(format_args!("{keyword} {}{user}", command(&program.command)));
+}
+
+/// ` USER [GROUP]`.
+fn user(user: &ScriptUser) -> String {
+    let ScriptUser { user, group } = user;
+    group.as_ref().map_or_else(|| format!(" {user}"), |group| format!(" {user} {group}"))
+}
+
+fn show_notify(lines: &mut Lines, notify: &NotifyScripts) {
+    let NotifyScripts { master, backup, fault, stop, any, lower_heard, farewell, .. } = notify;
+    for (keyword, program) in [
+        ("notify_master", master),
+        ("notify_backup", backup),
+        ("notify_fault", fault),
+        ("notify_stop", stop),
+        ("notify_master_rx_lower_pri", lower_heard),
+        ("notify", any),
+    ] {
+        if let Some(program) = program {
+            show_program(lines, keyword, program);
+        }
+    }
+    match farewell {
+        Farewell::Fault => {}
+        Farewell::Deleted(None) => lines.flag("notify_deleted", true),
+        Farewell::Deleted(Some(program)) => show_program(lines, "notify_deleted", program),
+    }
+    lines.add(format_args!("notify_priority_changes {}", notify.priority_changes));
+    lines.add(format_args!("smtp_alert {}", notify.smtp_alert));
+}
+
+/// In `global_defs`.
+fn show_outlets(lines: &mut Lines, config: &Config) {
+    lines.flag("enable_script_security", config.script_security == ScriptSecurity::On);
+    // The first is written under either name; a second one needs the other.
+    for (prefix, fifo) in ["", "vrrp_"].into_iter().zip(&config.fifos) {
+        let owner = fifo.owner.as_ref().map_or_else(String::new, user);
+        lines.add(format_args!("{prefix}notify_fifo \"{}\"{owner}", fifo.path.display()));
+        if let Some(reader) = &fifo.reader {
+            show_program(lines, &format!("{prefix}notify_fifo_script"), reader);
+        }
+    }
+    let Some(mail) = &config.mail else { return };
+    lines.open("notification_email");
+    for to in &mail.to {
+        lines.add(format_args!("{to}"));
+    }
+    lines.close();
+    if let Some(from) = &mail.from {
+        lines.add(format_args!("notification_email_from {from}"));
+    }
+    lines.add(format_args!("smtp_server {} {}", mail.server, mail.port));
+    lines.add(format_args!("smtp_connect_timeout {}", mail.timeout.as_secs()));
+    if let Some(helo) = &mail.helo {
+        lines.add(format_args!("smtp_helo_name {helo}"));
+    }
+    lines.flag("no_email_faults", !mail.faults);
+}
+
+fn show_script(lines: &mut Lines, script: &Script) {
+    lines.open(&format!("vrrp_script {}", script.name));
+    lines.add(format_args!("script {}", command(&script.program.command)));
     lines.add(format_args!("interval {}", seconds(script.interval)));
     lines.add(format_args!("timeout {}", seconds(script.timeout)));
     lines.add(format_args!("{}", weight(script.weight)));
     lines.add(format_args!("rise {}", script.rise));
     lines.add(format_args!("fall {}", script.fall));
     lines.flag("init_fail", script.init_fail);
-    if let Some(ScriptUser { user, group }) = &script.user {
-        lines.add(format_args!("user {user} {}", group.as_deref().unwrap_or_default()));
+    if let Some(of) = &script.program.user {
+        lines.add(format_args!("user{}", user(of)));
     }
     lines.close();
 }
@@ -250,6 +320,7 @@ fn show_instance(lines: &mut Lines, config: &Config, instance: &InstanceConfig, 
     show_routing(lines, "virtual", &instance.routes, &instance.rules);
     lines.flag("dont_track_primary", instance.primary == Primary::Untracked);
     show_tracked(lines, config, &instance.tracked);
+    show_notify(lines, &instance.notify);
     lines.close();
 }
 

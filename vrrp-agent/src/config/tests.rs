@@ -29,7 +29,7 @@ fn the_reference_example() {
     let config = reading.config.expect("it can be run");
     assert_eq!(config.router_id.as_deref(), Some("192.168.1.11"));
     let [script] = &config.scripts[..] else { panic!("one script: {config:?}") };
-    assert_eq!(script.command, ["/etc/keepalived/nginx.sh"]);
+    assert_eq!(script.program.command, ["/etc/keepalived/nginx.sh"]);
     assert_eq!(
         (script.interval.as_secs(), script.weight, script.fall, script.rise),
         (2, Weight::straight(-5), 3, 2)
@@ -135,7 +135,10 @@ fn groups_are_resolved_at_the_end() {
     let script = "vrrp_script S {\nscript /bin/true\nweight 5\n}\nvrrp_script F {\nscript /bin/true\n}\n";
     let text = format!("{script}{group}{}{}", member("A", 1, "track_script {\nS\nF\n}"), member("B", 2, ""));
     let config = parse(&text).config.expect("a valid file");
-    assert_eq!(config.groups, [Group { name: "VG".to_owned(), members: vec![0, 1] }]);
+    assert_eq!(
+        config.groups,
+        [Group { name: "VG".to_owned(), members: vec![0, 1], notify: NotifyScripts::default() }]
+    );
     assert_eq!(
         config.instances[0].tracked,
         [Tracked { thing: Thing::Script(1), weight: Weight::NONE }],

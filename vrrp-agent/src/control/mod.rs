@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub pins: Option<String>,
     /// Every instance, in the order of the file.
     pub instances: Vec<InstanceStatus>,
+    /// The check scripts that run.
+    pub scripts: Vec<ScriptStatus>,
     /// What became of the frames that concern us, by name; those that are zero are left out.
     pub counters: std::collections::BTreeMap<String, u64>,
 }
@@ -83,4 +85,15 @@ pub struct MasterStatus {
     pub priority: u8,
     /// Whether that is this router.
     pub is_self: bool,
+}
+
+/// A check script at one moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ScriptStatus {
+    /// Its name.
+    pub name: String,
+    /// `unknown`, `up` or `down`.
+    pub state: String,
+    /// The last lines that it has written, or why it cannot run.
+    pub output: String,
 }

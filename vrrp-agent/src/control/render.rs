@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{InstanceStatus, Snapshot};
+use super::{InstanceStatus, ScriptStatus, Snapshot};
 
 /// The text of `vrrp-agent status`.
 #[must_use]
@@ -19,6 +19,15 @@ pub fn render(snapshot: &Snapshot) -> String {
     }
     for instance in &snapshot.instances {
         instance_lines(instance, &mut line);
+    }
+    for (number, ScriptStatus { name, state, output }) in snapshot.scripts.iter().enumerate() {
+        let before = if number == 0 { "\n" } else { "" };
+        line(format!("{before}script {name}: {}", state.to_uppercase()));
+        for said in output.lines() {
+            // As it came, but for what would move the cursor.
+            let said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            line(format!("  | {said}"));
+        }
     }
     if !snapshot.counters.is_empty() {
         let counters: Vec<String> =

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use nix::sys::eventfd::EventFd;
 use rtnetlink::Handle;
@@ -14,7 +15,8 @@ use super::engine::{Command, Effect, Late, Notice};
 use super::holdings::Holding;
 use super::status::{explain, state_name};
 use crate::dataplane::Slot;
-use crate::vrrp::State;
+use crate::notify::{Event, Groups, Notification, Notifier, Subject};
+use crate::vrrp::{Cause, State};
 
 /// A way to reach the engine from anywhere.
 #[derive(Clone, Debug)]
@@ -37,6 +39,8 @@ pub(super) struct Executor {
     pub(super) roster: RefCell<Roster>,
     /// Those whose holdings are on the host.
     pub(super) masters: RefCell<BTreeSet<Slot>>,
+    notifier: RefCell<Notifier>,
+    groups: RefCell<Groups>,
     pub(super) engineer: Engineer,
     /// Told of each instance whose addresses the kernel did not take, with the generation that its slot is of.
     refused: UnboundedSender<(u64, Slot)>,
@@ -49,7 +53,15 @@ impl Executor {
         engineer: Engineer,
         refused: UnboundedSender<(u64, Slot)>,
     ) -> Self {
-        Self { handle, roster: RefCell::new(roster), masters: RefCell::default(), engineer, refused }
+        Self {
+            handle,
+            notifier: RefCell::new(Notifier::new(&roster.config)),
+            groups: RefCell::new(Groups::new(&roster.config)),
+            roster: RefCell::new(roster),
+            masters: RefCell::default(),
+            engineer,
+            refused,
+        }
     }
 
     /// An interface is another: each instance holds this from now on.
@@ -59,7 +71,13 @@ impl Executor {
 
     /// The name of an instance.
     pub(super) fn name(&self, slot: Slot) -> String {
-        self.roster.borrow().names.get(slot).cloned().unwrap_or_default()
+        self.roster
+            .borrow()
+            .config
+            .instances
+            .get(slot)
+            .map(|instance| instance.name.clone())
+            .unwrap_or_default()
     }
 
     /// The configuration that slots are of.
@@ -85,11 +103,23 @@ impl Executor {
                     let _ended = self.refused.send((generation, slot));
                 }
             }
-            Effect::Reloaded(roster) => self.change_roster(roster).await,
+            Effect::Reloaded(roster) => {
+                // Who is gone was told of under the old names.
+                self.notifier.borrow_mut().change(&roster.config);
+                self.groups.borrow_mut().change(&roster.config, &roster.was);
+                self.change_roster(roster).await;
+            }
+            Effect::LowerHeard { slot, priority } => self.notify(slot, Event::MasterRxLowerPri, priority),
+            Effect::Priority { slot, state, priority } => match state {
+                State::Master => self.notify(slot, Event::MasterPriority, priority),
+                State::Backup => self.notify(slot, Event::BackupPriority, priority),
+                State::Initialize | State::Fault => {}
+            },
             Effect::Withdraw { slot } => {
                 let _told = self.withdraw(slot).await;
             }
             Effect::Transition { slot, from, to, cause, priority, late } => {
+                let state = to;
                 let late = late.filter(|_| to == State::Master);
                 let late = late.map_or_else(String::new, |Late { noticed, acted }| {
                     let noticed = noticed.map(|by| format!("noticed {} µs and ", by.as_micros()));
@@ -106,6 +136,9 @@ impl Executor {
                     priority,
                     "{instance}: {from} -> {to}: {why}{late}; priority {priority}"
                 );
+                if let Some(event) = event(state, cause) {
+                    self.notify(slot, event, priority);
+                }
             }
             Effect::Conflict { slot, address, mac } => {
                 let mac: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -128,5 +161,42 @@ impl Executor {
                 tracing::error!("{}: cannot {doing}: {error}", self.name(slot));
             }
         }
+    }
+
+    /// Has the operator's programs told.
+    fn notify(&self, slot: Slot, event: Event, priority: u8) {
+        let name = self.name(slot);
+        let mut notifier = self.notifier.borrow_mut();
+        notifier.tell(Notification { subject: Subject::Instance, name, event, priority });
+        match event {
+            Event::Master | Event::Backup | Event::Fault | Event::Stop => {}
+            // As keepalived: of groups no more is told.
+            Event::Deleted | Event::MasterRxLowerPri | Event::MasterPriority | Event::BackupPriority => {
+                return;
+            }
+        }
+        let group = self.groups.borrow_mut().note(slot, event).map(str::to_owned);
+        if let Some(name) = group {
+            notifier.tell(Notification { subject: Subject::Group, name, event, priority: 0 });
+        }
+    }
+
+    /// Lets those who have yet to hear of it hear of it.
+    pub(super) async fn finish(&self) {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let nobody = Notifier::default();
+        self.notifier.replace(nobody).finish(PATIENCE).await;
+    }
+}
+
+/// What the operator's programs are told of a change. Nothing while it is not known yet what becomes of an instance.
+fn event(to: State, cause: Cause) -> Option<Event> {
+    match (to, cause) {
+        (State::Master, _) => Some(Event::Master),
+        (State::Backup, _) => Some(Event::Backup),
+        (State::Fault, Cause::Undecided) => None,
+        (State::Fault, _) => Some(Event::Fault),
+        (State::Initialize, Cause::Removed) => Some(Event::Deleted),
+        (State::Initialize, _) => Some(Event::Stop),
     }
 }

@@ -77,6 +77,10 @@ pub(super) enum Effect {
     Withdraw { slot: Slot },
     /// Tell the world.
     Transition { slot: Slot, from: State, to: State, cause: Cause, priority: u8, late: Option<Late> },
+    /// A lower router was heard while master.
+    LowerHeard { slot: Slot, priority: u8 },
+    /// The priority has changed, and the state has not.
+    Priority { slot: Slot, state: State, priority: u8 },
     /// Another host claims an address that we hold; it was answered.
     Conflict { slot: Slot, address: std::net::IpAddr, mac: Mac },
     /// The routers do not agree about what they share.
@@ -334,9 +338,14 @@ impl Engine {
                 }
                 Ok(Command::Health { slot, health }) => {
                     let machine = &mut self.routers[slot].machine;
+                    let before = (machine.state(), machine.priority());
                     machine.set_contributions(now, health.contributions);
                     machine.set_fault(now, health.fault);
+                    let (state, priority) = (machine.state(), machine.priority());
                     self.react(slot, now, None);
+                    if before.0 == state && before.1 != priority {
+                        self.tell(Effect::Priority { slot, state, priority });
+                    }
                 }
                 Ok(Command::Moved { slot, parts }) => self.move_to(slot, *parts, now),
                 Ok(Command::Listen { gone, receiver }) => {
@@ -479,6 +488,10 @@ impl Engine {
                     // Adverts are still sent: a last one, or a resignation.
                     self.announcements.forget(slot);
                     self.tell(Effect::Withdraw { slot });
+                }
+                Output::LowerHeard => {
+                    let priority = router.machine.priority();
+                    self.tell(Effect::LowerHeard { slot, priority });
                 }
                 Output::Transition { from, to, cause } => {
                     router.cause = cause;

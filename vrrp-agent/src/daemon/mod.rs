@@ -43,7 +43,7 @@ use locks::PidFile;
 use service::Dump;
 use site::Site;
 use status::StatusPage;
-use trackers::Trackers;
+use trackers::{ScriptPage, Trackers};
 
 /// Which data plane to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,9 +108,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let wake = Arc::new(wake);
     let engineer = Engineer { commands, wake: Arc::clone(&wake) };
     let (refused, refusals) = unbounded_channel();
-    let names = config.instances.iter().map(|instance| instance.name.clone()).collect();
     let was = vec![None; config.instances.len()];
-    let roster = Roster { generation: 0, names, holdings: site.holdings(&config), was };
+    let roster = Roster { generation: 0, holdings: site.holdings(&config), config: config.clone(), was };
     fixtures::set(&netlink, &config.fixtures).await;
     let executor = Executor::new(netlink, roster, engineer.clone(), refused);
     let plane::Opened { plane, kernel, pasts } =
@@ -140,6 +139,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let engine = Engine::new(routers, plane, command_queue, effects, wake, status)?;
     let thread = std::thread::Builder::new().name("vrrp".to_owned()).spawn(move || engine.run())?;
 
+    let page = trackers.page();
     let (request, requests) = unbounded_channel();
     let sources = Sources { trackers, host: host_changes, refusals, requests };
     let control_path = control::path();
@@ -148,7 +148,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         () = executor.run(&mut effect_queue) => Ok(()),
         () = supervise(&engineer, &mut tracker, &mut interfaces, &executor, &read, sources) => Ok(()),
         () = signals.asked_to_stop(&request) => Ok(()),
-        result = control::serve(&control_path, async || ask(&engineer).await) => {
+        result = control::serve(&control_path, async || ask(&engineer, &page).await) => {
             result.with_context(|| format!("control socket {}", control_path.display()))
         }
     };
@@ -167,6 +167,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         () = executor.run(&mut effect_queue) => {}
         () = signals.asked_to_stop(&request) => tracing::warn!("asked to stop again: not waiting for the engine"),
     }
+    executor.finish().await;
     let mut all_gone = true;
     for slot in 0..interfaces.site.len() {
         all_gone &= executor.withdraw(slot).await;
@@ -322,7 +323,7 @@ async fn supervise(
             }
             Some(request) = requests.recv() => match request {
                 Request::Dump(dump) => {
-                    if let Some(snapshot) = ask(engineer).await {
+                    if let Some(snapshot) = ask(engineer, &trackers.page()).await {
                         service::write_dump(dump, &interfaces.config, &snapshot);
                     }
                 }
@@ -372,13 +373,13 @@ fn tell_health(engineer: &Engineer, tracker: &mut Tracker, interfaces: &Interfac
     }
 }
 
-async fn ask(engineer: &Engineer) -> Option<control::Snapshot> {
+async fn ask(engineer: &Engineer, page: &ScriptPage) -> Option<control::Snapshot> {
     let (reply, answer) = tokio::sync::oneshot::channel();
     if !engineer.tell(Command::Status(reply)) {
         return std::future::pending().await;
     }
     match answer.await {
-        Ok(snapshot) => Some(snapshot),
+        Ok(snapshot) => Some(control::Snapshot { scripts: status::scripts(page), ..snapshot }),
         Err(_ending) => std::future::pending().await,
     }
 }

@@ -67,7 +67,6 @@ pub(super) async fn reload(
         holds_other: was.is_some_and(|was| !before[was].agrees(&holdings[slot])),
     };
     let members: Vec<Member> = was.iter().enumerate().map(member).collect();
-    let names = config.instances.iter().map(|instance| instance.name.clone()).collect();
     let pins = kernel.as_ref().map(|kernel| kernel.pins().path.display().to_string());
     let links = site.links.clone();
     let attach = kernel.map(|mut kernel| -> Attach {
@@ -83,7 +82,7 @@ pub(super) async fn reload(
         plane,
         attach,
         status: StatusPage { config: config.clone(), sources: site.sources.clone(), pins },
-        roster: Roster { generation: executor.generation() + 1, names, holdings, was },
+        roster: Roster { generation: executor.generation() + 1, holdings, config: config.clone(), was },
         done,
     };
     if !engineer.tell(Command::Reload(Box::new(reload))) {

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::engine::Router;
+use super::trackers::ScriptPage;
 use crate::config::{Config, InstanceConfig};
-use crate::control::{InstanceStatus, MasterStatus, Snapshot};
+use crate::control::{InstanceStatus, MasterStatus, ScriptStatus, Snapshot};
 use crate::dataplane::DataPlane;
-use crate::vrrp::{Cause, State, Time};
+use crate::vrrp::{Cause, Condition, State, Time};
 use crate::wire::advert::{family, ip};
 
 /// What does not change while the daemon runs.
@@ -30,6 +31,8 @@ impl StatusPage {
             dataplane: plane.describe(),
             pins: self.pins.clone(),
             instances: instances.collect(),
+            // Known elsewhere.
+            scripts: Vec::new(),
             counters: plane
                 .counters()
                 .entries()
@@ -88,6 +91,19 @@ impl StatusPage {
     }
 }
 
+/// What the scripts have said last.
+pub(super) fn scripts(page: &ScriptPage) -> Vec<ScriptStatus> {
+    let script = |(name, (condition, output)): (&String, &(Condition, String))| {
+        let state = match condition {
+            Condition::Unknown => "unknown",
+            Condition::Up => "up",
+            Condition::Down => "down",
+        };
+        ScriptStatus { name: name.clone(), state: state.to_owned(), output: output.clone() }
+    };
+    page.borrow().iter().map(script).collect()
+}
+
 /// The state in lower case, as JSON has it.
 pub(super) fn state_name(state: State) -> &'static str {
     match state {
@@ -114,6 +130,8 @@ pub(super) fn explain(cause: Cause) -> String {
         Cause::AddressesLost => "somebody took its addresses off the interface".to_owned(),
         Cause::WithGroup => "another member of its sync group has moved".to_owned(),
         Cause::Faulted => "something that it needs is gone".to_owned(),
-        Cause::Recovered => "what it needs is back".to_owned(),
+        Cause::Undecided => "what it tracks has yet to be seen".to_owned(),
+        Cause::Recovered => "all that it needs is there".to_owned(),
+        Cause::Removed => "removed from the configuration".to_owned(),
     }
 }

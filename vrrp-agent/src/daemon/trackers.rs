@@ -1,9 +1,15 @@
 //! What watches the tracked scripts, files and processes: tasks that outlive a reload where they would do the same after it.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, FileIndex, ProcessIndex, Script, ScriptIndex, Thing, TrackFile, TrackProcess};
+use crate::config::{
+    Config, FileIndex, ProcessIndex, Script, ScriptIndex, ScriptSecurity, Thing, TrackFile, TrackProcess,
+};
 use crate::track::{GoingOn, News, file, process, script};
 use crate::vrrp::Condition;
 
@@ -11,17 +17,23 @@ use crate::vrrp::Condition;
 type TaskId = u64;
 
 /// What a task says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Word {
-    Script(Condition),
+    Script(Condition, String),
     File(i32),
     /// The place in the list of processes.
     Process(usize, Condition),
 }
 
+/// Where each script stands, and what it has written last, by name.
+pub(super) type ScriptPage = Rc<RefCell<BTreeMap<String, (Condition, String)>>>;
+
 /// The trackers of a configuration.
 pub(super) struct Trackers {
     scripts: Vec<Running<ScriptIndex, Script>>,
+    /// With which script security they run.
+    security: ScriptSecurity,
+    page: ScriptPage,
     files: Vec<Running<FileIndex, TrackFile>>,
     processes: Option<Processes>,
     next: TaskId,
@@ -66,7 +78,21 @@ impl Trackers {
     /// None yet.
     pub(super) fn new() -> Self {
         let (reports, queue) = unbounded_channel();
-        Self { scripts: Vec::new(), files: Vec::new(), processes: None, next: 0, reports, queue }
+        Self {
+            scripts: Vec::new(),
+            security: ScriptSecurity::Off,
+            page: ScriptPage::default(),
+            files: Vec::new(),
+            processes: None,
+            next: 0,
+            reports,
+            queue,
+        }
+    }
+
+    /// What the scripts have said last, also of those that come later.
+    pub(super) fn page(&self) -> ScriptPage {
+        Rc::clone(&self.page)
     }
 
     /// Watches what an instance of a configuration tracks; what is watched already goes on, all else ends.
@@ -80,6 +106,12 @@ impl Trackers {
 
     fn run_scripts(&mut self, config: &Config) -> Vec<(ScriptIndex, ScriptIndex)> {
         let mut before = std::mem::take(&mut self.scripts);
+        let security = config.script_security;
+        if std::mem::replace(&mut self.security, security) != security {
+            // None goes on with rights that it would not be given now.
+            before.clear();
+        }
+        self.page.borrow_mut().retain(|name, _| config.scripts.iter().any(|script| script.name == *name));
         let mut going_on = Vec::new();
         for (index, thing) in config.scripts.iter().enumerate() {
             if !config.tracks(&Thing::Script(index)) {
@@ -91,9 +123,12 @@ impl Trackers {
             }
             let (id, report) = self.reporter();
             let name = thing.name.clone();
-            let task = tokio::spawn(script::run(thing.clone(), move |condition| {
-                tracing::info!("script {name} is now {condition:?}");
-                report(Word::Script(condition));
+            let last = Cell::new(None);
+            let task = tokio::spawn(script::run(thing.clone(), security, move |condition, said| {
+                if last.replace(Some(condition)) != Some(condition) {
+                    tracing::info!("script {name} is now {condition:?}");
+                }
+                report(Word::Script(condition, said.to_owned()));
             }));
             self.scripts.push(Running { id, index, thing: thing.clone(), _task: Task(task) });
         }
@@ -184,8 +219,9 @@ impl Trackers {
 
     fn news(&mut self, id: TaskId, word: Word) -> Option<News> {
         match word {
-            Word::Script(condition) => {
+            Word::Script(condition, said) => {
                 let running = self.scripts.iter().find(|running| running.id == id)?;
+                self.page.borrow_mut().insert(running.thing.name.clone(), (condition, said));
                 Some(News::Script(running.index, condition))
             }
             Word::File(number) => {

@@ -155,6 +155,7 @@ impl Tracker {
             };
             match bearing {
                 Bearing::Adds(added) => health.contributions += added,
+                Bearing::Undecided => health.fault = health.fault.max(Fault::Undecided),
                 Bearing::Faults => health.fault = Fault::Present,
             }
         }

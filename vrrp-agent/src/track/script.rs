@@ -1,22 +1,11 @@
-//! Running check scripts: no shell, a process group of their own, bounded in time, output not read. One run at a time;
+//! Running check scripts, each for a bounded time, of which the last lines are kept. One run at a time;
 //! a run that would overlap is skipped.
 
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Gid, Group, Pid, Uid, User};
-use tokio::process::{Child, Command};
-use tokio::time::{MissedTickBehavior, interval, timeout};
-
-use crate::config::{Script, ScriptUser};
+use crate::config::{Script, ScriptSecurity};
+use crate::process::{self, End, Running, Tie};
 use crate::vrrp::Condition;
-
-/// Between the signal to terminate and the one that cannot be caught.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Scripts run as this user if there is one and the file names none.
-const DEFAULT_USER: &str = "keepalived_script";
 
 /// keepalived's counter: a result from 0 to rise + fall - 1, up from `rise` on. The first result counts alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,91 +45,72 @@ impl Counter {
     }
 }
 
-/// Runs a script for ever; `report` is told the state whenever it changes.
-pub async fn run(script: Script, report: impl Fn(Condition)) {
+/// Runs a script for ever; `report` is told the state, and the last lines that it has written, whenever either changes.
+pub async fn run(script: Script, security: ScriptSecurity, report: impl Fn(Condition, &str)) {
     let mut counter = Counter::new(&script);
+    let mut said = String::new();
     let mut ticks = interval(script.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut told_unrunnable = false;
+    let mut stuck: Option<Running> = None;
     loop {
         ticks.tick().await;
-        let before = counter.state();
-        let success = match spawn(&script) {
-            Ok(child) => {
-                told_unrunnable = false;
-                finish(&script, child).await
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut told_unrunnable, true) {
-                    tracing::error!("script {} ({}) cannot run: {error}", script.name, script.command[0]);
+        let before = (counter.state(), said.clone());
+        // While one is there that cannot be ended there is no other, and none has succeeded.
+        let success = if stuck.as_mut().is_some_and(|running| !running.has_ended()) {
+            false
+        } else {
+            stuck = None;
+            match process::start(&script.program, &[], security, Tie::Close) {
+                Ok(mut running) => {
+                    told_unrunnable = false;
+                    let success = finish(&script, &mut running).await;
+                    said = running.last_lines();
+                    if success.is_none() {
+                        stuck = Some(running);
+                    }
+                    success.unwrap_or(false)
                 }
-                false
+                Err(error) => {
+                    said = error.to_string();
+                    if !std::mem::replace(&mut told_unrunnable, true) {
+                        tracing::error!(
+                            "script {} ({}) cannot run: {error}",
+                            script.name,
+                            script.program.command[0]
+                        );
+                    }
+                    false
+                }
             }
         };
         counter.record(success);
-        if counter.state() != before {
-            report(counter.state());
+        if (counter.state(), &said) != (before.0, &before.1) {
+            report(counter.state(), &said);
         }
     }
 }
 
-fn spawn(script: &Script) -> std::io::Result<Child> {
-    let mut command = Command::new(&script.command[0]);
-    if let Some((user, group)) = identity(script)? {
-        // Its supplementary groups go too, since the agent's may be root's.
-        command.uid(user.as_raw()).gid(group.as_raw());
-    }
-    command
-        .args(&script.command[1..])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-}
-
-/// Whom a script runs as, if not as the agent: keepalived's rule.
-fn identity(script: &Script) -> std::io::Result<Option<(Uid, Gid)>> {
-    let unknown =
-        |what: &str| std::io::Error::new(std::io::ErrorKind::NotFound, format!("there is no {what}"));
-    let Some(ScriptUser { user, group }) = &script.user else {
-        let default = User::from_name(DEFAULT_USER)?.filter(|_| Uid::effective().is_root());
-        return Ok(default.map(|user| (user.uid, user.gid)));
-    };
-    let user = User::from_name(user)?.ok_or_else(|| unknown(&format!("user {user}")))?;
-    let group = match group {
-        None => user.gid,
-        Some(group) => Group::from_name(group)?.ok_or_else(|| unknown(&format!("group {group}")))?.gid,
-    };
-    Ok(Some((user.uid, group)).filter(|&(uid, _)| uid != Uid::effective()))
-}
-
-/// Waits for it, for as long as it may take; then ends its whole process group.
-async fn finish(script: &Script, mut child: Child) -> bool {
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-    if let Ok(status) = timeout(script.timeout, child.wait()).await {
-        return status.as_ref().is_ok_and(ExitStatus::success);
-    }
-    tracing::warn!(
-        "script {} did not end within {:?}: terminated, counts as failed",
-        script.name,
-        script.timeout
-    );
-    let signal = |signal| {
-        if let Some(group) = group {
-            // Gone already is what is wanted.
-            let _gone = killpg(group, signal);
+/// Waits for it, for as long as it may take. `None` if it cannot be ended.
+async fn finish(script: &Script, running: &mut Running) -> Option<bool> {
+    let Script { name, timeout, .. } = script;
+    match running.within(*timeout).await {
+        Ok(End::Exited(status)) => Some(status.success()),
+        Ok(End::Killed) => {
+            tracing::warn!("script {name} did not end within {timeout:?}: terminated, counts as failed");
+            Some(false)
         }
-    };
-    signal(Signal::SIGTERM);
-    let ended = timeout(PATIENCE, child.wait()).await.is_ok();
-    // Its children may have ignored the first one.
-    signal(Signal::SIGKILL);
-    if !ended {
-        let _reaped = child.wait().await;
+        Ok(End::Stuck) => {
+            tracing::error!(
+                "script {name} did not end within {timeout:?}, and cannot be killed: failed until it ends"
+            );
+            None
+        }
+        Err(error) => {
+            tracing::error!("script {name}: {error}");
+            Some(false)
+        }
     }
-    false
 }
 
 #[cfg(test)]

@@ -60,9 +60,9 @@ fn the_instance_may_weigh_a_script_otherwise() {
 }
 
 #[test]
-fn without_a_weight_it_is_a_fault_until_it_is_up() {
+fn without_a_weight_it_is_a_fault_unless_it_is_up() {
     let mut tracker = scripted("", "s");
-    assert_eq!(tracker.changes(), health(0, Fault::Present));
+    assert_eq!(tracker.changes(), health(0, Fault::Undecided));
     tracker.hear(News::Script(0, Condition::Up));
     assert_eq!(tracker.changes(), health(0, Fault::None));
     tracker.hear(News::Script(0, Condition::Down));
@@ -70,9 +70,9 @@ fn without_a_weight_it_is_a_fault_until_it_is_up() {
 }
 
 #[test]
-fn reversed_without_a_weight_it_is_a_fault_until_it_is_down() {
+fn reversed_without_a_weight_it_is_a_fault_unless_it_is_down() {
     let mut tracker = scripted("weight 0 reverse", "s");
-    assert_eq!(tracker.changes(), health(0, Fault::Present));
+    assert_eq!(tracker.changes(), health(0, Fault::Undecided));
     tracker.hear(News::Script(0, Condition::Down));
     assert_eq!(tracker.changes(), health(0, Fault::None));
     tracker.hear(News::Script(0, Condition::Up));

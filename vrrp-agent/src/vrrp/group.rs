@@ -12,8 +12,7 @@ use super::{Instance, Time};
 /// done: to the outside they are never apart.
 pub fn settle<'m>(now: Time, members: impl Iterator<Item = &'m mut Instance>) {
     let mut members: Vec<&mut Instance> = members.collect();
-    let lacks = members.iter().any(|member| member.fault() == Fault::Present);
-    let fault = if lacks { Fault::Present } else { Fault::None };
+    let fault = members.iter().map(|member| member.fault()).max().unwrap_or(Fault::None);
     for member in &mut members {
         member.set_group_fault(now, fault);
     }

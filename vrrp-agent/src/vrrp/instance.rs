@@ -205,13 +205,22 @@ impl Instance {
 
     /// The shutdown event of RFC 9568 sections 6.4.2 and 6.4.3.
     pub fn stop(&mut self, now: Time) {
+        self.leave(now, Cause::Stopped);
+    }
+
+    /// The same, because the configuration has it no more.
+    pub fn remove(&mut self, now: Time) {
+        self.leave(now, Cause::Removed);
+    }
+
+    fn leave(&mut self, now: Time, cause: Cause) {
         match self.state {
             State::Master => {
                 self.advertise_resignation();
                 self.leave_master();
-                self.transition(now, State::Initialize, Cause::Stopped);
+                self.transition(now, State::Initialize, cause);
             }
-            State::Backup | State::Fault => self.transition(now, State::Initialize, Cause::Stopped),
+            State::Backup | State::Fault => self.transition(now, State::Initialize, cause),
             State::Initialize => {}
         }
     }
@@ -294,6 +303,7 @@ impl Instance {
                         self.answered = Some(now);
                         self.poisoned = true;
                         self.announce_after_lower(now);
+                        self.outputs.push_back(Output::LowerHeard);
                     }
                 }
             },
@@ -417,8 +427,13 @@ impl Instance {
 
     /// From Initialize or Fault into the protocol.
     fn enter(&mut self, now: Time, cause: Cause) {
-        if self.lacking() == Fault::Present {
-            self.transition(now, State::Fault, Cause::Faulted);
+        let lacking = match self.lacking() {
+            Fault::None => None,
+            Fault::Undecided => Some(Cause::Undecided),
+            Fault::Present => Some(Cause::Faulted),
+        };
+        if let Some(lacking) = lacking {
+            self.transition(now, State::Fault, lacking);
         } else if self.priority() == PRIORITY_OWNER && self.params.company == Company::Alone {
             self.become_master(now, cause);
         } else {

@@ -124,8 +124,12 @@ pub enum Cause {
     WithGroup,
     /// Something that the instance needs is gone.
     Faulted,
+    /// Something that it tracks has not been seen once.
+    Undecided,
     /// It is back.
     Recovered,
+    /// The configuration has it no more.
+    Removed,
 }
 
 /// What an earlier run of the agent, one that was killed, has left of an instance in the kernel.
@@ -156,11 +160,13 @@ pub enum Spell {
     },
 }
 
-/// Whether an instance can work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether an instance can work; the greater, the worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// Nothing is missing.
     None,
+    /// It is not known yet, since something tracked has not been seen once: who runs goes on, who does not waits.
+    Undecided,
     /// The interface is down, a tracker without a weight has failed, and the like.
     Present,
 }
@@ -193,6 +199,8 @@ pub enum Output {
         /// This many times for each address.
         repeat: u32,
     },
+    /// Tell the world that a lower router was heard while master.
+    LowerHeard,
     /// Tell the world.
     Transition {
         /// The state left.

@@ -277,7 +277,7 @@ fn what_a_master_says_to_lower_and_higher_is_configured() {
     };
     let mut instance = mastered(Params { on_lower: OnLower::Ignore, ..params(100) });
     instance.handle_advert(at(10.5), &advert(90, 9), Watch::Here);
-    assert_eq!(outputs(&mut instance), [Output::Announce { repeat: 5 }]);
+    assert_eq!(outputs(&mut instance), [Output::Announce { repeat: 5 }, Output::LowerHeard]);
     let mut instance = mastered(Params { on_higher: OnHigher::AdvertiseAndYield, ..params(100) });
     instance.handle_advert(at(10.5), &advert(200, 9), Watch::Here);
     assert_eq!(outputs(&mut instance)[..2], [Output::Advertise { priority: 100 }, Output::Withdraw]);
@@ -334,7 +334,9 @@ fn a_master_yields_without_a_resignation() {
             assert_eq!(instance.next_deadline(), Some(at(10.5 + 3.609_375)));
         } else {
             // "discard and send an ADVERTISEMENT immediately", and keepalived's burst of gratuitous ARP.
-            assert_eq!(outputs, [Output::Advertise { priority: 100 }, Output::Announce { repeat: 5 }]);
+            let said =
+                [Output::Advertise { priority: 100 }, Output::Announce { repeat: 5 }, Output::LowerHeard];
+            assert_eq!(outputs, said);
         }
     }
 }
@@ -445,7 +447,7 @@ enum Operation {
     Installed,
     AddressesLost,
     Contributions(i32),
-    Fault(bool),
+    Fault(Fault),
     Stop,
     Start,
 }
@@ -459,7 +461,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         Just(Operation::Installed),
         Just(Operation::AddressesLost),
         (-300..300i32).prop_map(Operation::Contributions),
-        any::<bool>().prop_map(Operation::Fault),
+        prop::sample::select(vec![Fault::None, Fault::Undecided, Fault::Present]).prop_map(Operation::Fault),
         Just(Operation::Stop),
         Just(Operation::Start),
     ]
@@ -483,8 +485,7 @@ proptest! {
                 Operation::Installed => instance.handle_installed(now),
                 Operation::AddressesLost => instance.handle_addresses_lost(now),
                 Operation::Contributions(sum) => instance.set_contributions(now, sum),
-                Operation::Fault(true) => instance.set_fault(now, Fault::Present),
-                Operation::Fault(false) => instance.set_fault(now, Fault::None),
+                Operation::Fault(fault) => instance.set_fault(now, fault),
                 Operation::Stop => instance.stop(now),
                 Operation::Start => instance.start(now),
             }
@@ -494,9 +495,11 @@ proptest! {
                     Output::Withdraw => installed = false,
                     Output::Advertise { priority } if priority > 0 => prop_assert_eq!(instance.state(), State::Master),
                     Output::Transition { from, to, .. } => {
-                        prop_assert_ne!(from, to);
+                        // From "not known yet" to "gone" it stays in fault, and only then is it told.
+                        prop_assert!(from != to || to == State::Fault);
                         prop_assert!(instance.epoch() > epoch);
                     }
+                    Output::LowerHeard => prop_assert_eq!(instance.state(), State::Master),
                     Output::Advertise { .. } | Output::Announce { .. } => {}
                 }
             }
@@ -510,4 +513,33 @@ proptest! {
             }
         }
     }
+}
+
+/// A first result is waited for in fault, and nothing is told; who runs already goes on until there is one.
+#[test]
+fn what_is_not_known_yet_starts_nobody_and_stops_nobody() {
+    let mut instance = Instance::new(params(100), at(0.0));
+    instance.set_fault(at(0.0), Fault::Undecided);
+    instance.start(at(0.0));
+    let waits = transition(State::Initialize, State::Fault, Cause::Undecided);
+    assert_eq!(outputs(&mut instance), [waits]);
+    let mut failed = instance.clone();
+    failed.set_fault(at(1.0), Fault::Present);
+    assert_eq!(outputs(&mut failed), [transition(State::Fault, State::Fault, Cause::Faulted)]);
+    instance.set_fault(at(1.0), Fault::None);
+    assert_eq!(outputs(&mut instance), [transition(State::Fault, State::Backup, Cause::Recovered)]);
+
+    let mut master = master();
+    master.set_fault(at(11.0), Fault::Undecided);
+    assert_eq!((master.state(), outputs(&mut master)), (State::Master, vec![]));
+    master.set_fault(at(12.0), Fault::Present);
+    assert_eq!(master.state(), State::Fault);
+}
+
+#[test]
+fn a_master_that_tracks_what_is_not_known_yet_goes_on_after_a_crash() {
+    let mut instance = Instance::new(params(100), at(0.0));
+    instance.set_fault(at(5.0), Fault::Undecided);
+    instance.resume(at(5.0), Past { epoch: 7, spell: Spell::Lease { until: at(6.0) } });
+    assert_eq!((instance.state(), instance.epoch()), (State::Master, 7));
 }

@@ -40,6 +40,8 @@ pub enum Condition {
 pub enum Bearing {
     /// This is added to the priority.
     Adds(i32),
+    /// It is not known yet whether the instance can be master.
+    Undecided,
     /// The instance cannot be master.
     Faults,
 }
@@ -61,13 +63,14 @@ impl Weight {
     }
 
     /// What a thing that is up or down does. A positive weight rewards up, a negative one punishes down. Who waits for
-    /// something without weight waits in fault.
+    /// something without weight waits.
     #[must_use]
     pub fn of(self, condition: Condition) -> Bearing {
         let added = match (self.value.signum(), self.sense, condition) {
-            (0, _, Condition::Unknown)
-            | (0, Sense::Straight, Condition::Down)
-            | (0, Sense::Reverse, Condition::Up) => return Bearing::Faults,
+            (0, _, Condition::Unknown) => return Bearing::Undecided,
+            (0, Sense::Straight, Condition::Down) | (0, Sense::Reverse, Condition::Up) => {
+                return Bearing::Faults;
+            }
             (1, _, Condition::Up) | (-1, _, Condition::Down) => i32::from(self.value),
             (_, _, Condition::Unknown | Condition::Up | Condition::Down) => 0,
         };
@@ -111,7 +114,7 @@ pub fn effective_priority(base: u8, contributions: i32) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::Bearing::{Adds, Faults};
+    use super::Bearing::{Adds, Faults, Undecided};
     use super::*;
 
     /// By hand from KEEPALIVED.md; keepalived 2.2.7 advertises the same for scripts and interfaces.
@@ -130,13 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_been_seen_moves_nothing_and_holds_in_fault() {
+    fn what_has_not_been_seen_moves_nothing_and_decides_nothing() {
         for value in [5, -5] {
             assert_eq!(Weight::straight(value).of(Condition::Unknown), Adds(0));
             assert_eq!(Weight::reverse(value).of(Condition::Unknown), Adds(0));
         }
-        assert_eq!(Weight::straight(0).of(Condition::Unknown), Faults);
-        assert_eq!(Weight::reverse(0).of(Condition::Unknown), Faults);
+        assert_eq!(Weight::straight(0).of(Condition::Unknown), Undecided);
+        assert_eq!(Weight::reverse(0).of(Condition::Unknown), Undecided);
     }
 
     /// As keepalived 2.2.7 advertises, but for the last two: there its product overflows.

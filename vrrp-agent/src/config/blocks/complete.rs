@@ -164,6 +164,7 @@ pub(super) fn complete(
         excluded: draft.excluded,
         routes: draft.routes,
         rules: draft.rules,
+        notify: draft.notify,
         primary: draft.primary,
         tracked: draft.tracked,
         garp: draft.garp,

@@ -8,11 +8,12 @@ use vrrp_ebpf::election::DOWN_ADVERTS;
 
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
-use super::super::model::{ScriptUser, Spacing};
+use super::super::model::{ScriptSecurity, ScriptUser, Spacing};
 use super::super::routing::Preferences;
 use super::super::syntax::Statement;
 use super::super::value;
-use super::{script, unread};
+use super::outlets::Outlets;
+use super::{outlets, script, unread};
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
 use crate::wire::advert::{V3Checksum, family as wire_family};
 
@@ -36,6 +37,10 @@ pub(super) struct Globals {
     pub(super) strict: bool,
     /// `script_user`, for scripts that name none.
     pub(super) script_user: Option<ScriptUser>,
+    /// `enable_script_security`.
+    pub(super) script_security: ScriptSecurity,
+    /// FIFOs and mail.
+    pub(super) outlets: Outlets,
     /// `default_interface`, of static addresses.
     pub(super) default_interface: String,
     /// How rules without a preference are numbered.
@@ -65,6 +70,8 @@ impl Default for Globals {
             groups: (GROUP_V4.into(), GROUP_V6.into()),
             strict: false,
             script_user: None,
+            script_security: ScriptSecurity::Off,
+            outlets: Outlets::default(),
             default_interface: "eth0".to_owned(),
             preferences: Preferences::default(),
         }
@@ -132,6 +139,14 @@ pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics:
             "vrrp_gna_interval" => {
                 globals.spacing.na = spacing(statement, diagnostics).unwrap_or(globals.spacing.na);
             }
+            "enable_script_security" => {
+                globals.script_security = match value::boolean(statement, diagnostics) {
+                    Some(true) => ScriptSecurity::On,
+                    Some(false) => ScriptSecurity::Off,
+                    None => globals.script_security,
+                };
+            }
+            _ if outlets::read(statement, globals, diagnostics) => {}
             _ if after_lower(Block::Globals, statement, &mut globals.lower, diagnostics) => {}
             _ if garp(Block::Globals, statement, &mut globals.garp, diagnostics) => {}
             _ => unread(Block::Globals, statement, diagnostics),
@@ -158,6 +173,7 @@ pub(super) fn group(
 pub(super) fn read_ahead(statements: &[Statement], globals: &mut Globals, diagnostics: &mut Vec<Diagnostic>) {
     let blocks = statements.iter().filter(|statement| statement.keyword().text == "global_defs");
     for statement in blocks.flat_map(|statement| statement.block.as_deref().unwrap_or_default()) {
+        outlets::read_ahead(statement, &mut globals.outlets, diagnostics);
         if statement.keyword().text == "vrrp_version" {
             globals.version = version(Block::Globals, statement, diagnostics).unwrap_or(globals.version);
         }

@@ -4,24 +4,27 @@ use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
 use super::super::model::{Config, Group, Thing, Tracked};
 use super::super::syntax::{Statement, Word};
-use super::{block, name, track, unread};
+use super::globals::Globals;
+use super::{block, name, notify, track, unread};
 
 /// Reads every group of a file.
 pub(super) fn read_all(
     statements: &[Statement],
+    globals: &Globals,
     tracked: Vec<Vec<Tracked>>,
     config: &mut Config,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let groups = statements.iter().filter(|statement| statement.keyword().text == "vrrp_sync_group");
     for (statement, tracked) in groups.zip(tracked) {
-        let group = read(statement, &tracked, config, diagnostics);
+        let group = read(statement, globals, &tracked, config, diagnostics);
         config.groups.extend(group);
     }
 }
 
 fn read(
     statement: &Statement,
+    globals: &Globals,
     tracked: &[Tracked],
     config: &mut Config,
     diagnostics: &mut Vec<Diagnostic>,
@@ -32,7 +35,7 @@ fn read(
         diagnostics.push(Diagnostic::warning(statement.span(), message).label("ignored"));
         return None;
     }
-    let (mut members, mut weights) = (Vec::new(), false);
+    let (mut members, mut weights, mut notify) = (Vec::new(), false, globals.outlets.defaults());
     for statement in block(statement, diagnostics) {
         match statement.keyword().text.as_str() {
             "group" => {
@@ -43,6 +46,7 @@ fn read(
                 }
             }
             "sync_group_tracking_weight" => weights = true,
+            _ if notify::read(Block::SyncGroup, statement, &mut notify, globals, diagnostics) => {}
             // Read before.
             _ if is_track(statement) => {}
             _ => unread(Block::SyncGroup, statement, diagnostics),
@@ -59,7 +63,7 @@ fn read(
         return None;
     }
     one_rank(&name, statement, &members, config, diagnostics);
-    Some(Group { name, members })
+    Some(Group { name, members, notify })
 }
 
 /// What a group tracks: read where it stands, since what is tracked must stand above.

@@ -8,7 +8,9 @@ use vrrp_ebpf::advert::Version;
 use super::super::diagnostic::Diagnostic;
 use super::super::files::Files;
 use super::super::keywords::Block;
-use super::super::model::{Authentication, Config, Hint, InstanceConfig, Peer, Primary, Tracked, Vip};
+use super::super::model::{
+    Authentication, Config, Hint, InstanceConfig, NotifyScripts, Peer, Primary, Tracked, Vip,
+};
 use super::super::routing::{Route, Rule};
 use super::super::sources::Span;
 use super::super::syntax::Statement;
@@ -16,7 +18,7 @@ use super::super::value;
 use super::authentication::{self, Hmac};
 use super::complete::complete;
 use super::globals::{self, AfterLower, Globals};
-use super::{block, name, routing, track, unread};
+use super::{block, name, notify, routing, track, unread};
 use crate::vrrp::{OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 
@@ -53,6 +55,7 @@ pub(super) struct Draft {
     pub(super) excluded: Vec<Vip>,
     pub(super) routes: Vec<Route>,
     pub(super) rules: Vec<Rule>,
+    pub(super) notify: NotifyScripts,
     pub(super) primary: Primary,
     pub(super) tracked: Vec<Tracked>,
     pub(super) garp: crate::vrrp::GarpSchedule,
@@ -99,6 +102,7 @@ pub(super) fn read(
         excluded: Vec::new(),
         routes: Vec::new(),
         rules: Vec::new(),
+        notify: globals.outlets.defaults(),
         primary: Primary::Tracked,
         tracked: Vec::new(),
         garp: globals.garp,
@@ -196,6 +200,7 @@ fn read_keyword(
                 draft.down_adverts = adverts;
             }
         }
+        _ if notify::read(Block::Instance, statement, &mut draft.notify, globals, diagnostics) => {}
         _ if globals::after_lower(Block::Instance, statement, &mut draft.lower, diagnostics) => {}
         _ if globals::garp(Block::Instance, statement, &mut draft.garp, diagnostics) => {}
         _ => unread(Block::Instance, statement, diagnostics),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
-use super::super::model::{Script, ScriptUser};
+use super::super::model::{Program, Script, ScriptUser};
 use super::super::syntax::Statement;
 use super::super::value;
 use super::globals::Globals;
@@ -20,18 +20,17 @@ pub(super) fn read(
     let name = name(statement, diagnostics)?.to_owned();
     let mut script = Script {
         name,
-        command: Vec::new(),
+        program: Program { command: Vec::new(), user: globals.script_user.clone() },
         interval: Duration::from_secs(1),
         timeout: Duration::ZERO,
         weight: Weight::NONE,
         rise: 1,
         fall: 1,
         init_fail: false,
-        user: globals.script_user.clone(),
     };
     for statement in block(statement, diagnostics) {
         match statement.keyword().text.as_str() {
-            "script" => script.command = command(statement, diagnostics),
+            "script" => script.program.command = command(statement, diagnostics),
             "interval" => {
                 if let Some(interval) = value::seconds(Block::Script, statement, diagnostics) {
                     script.interval = interval;
@@ -50,14 +49,14 @@ pub(super) fn read(
                 script.fall = value::number(Block::Script, statement, diagnostics).unwrap_or(script.fall);
             }
             "init_fail" => script.init_fail = true,
-            "user" => script.user = user(statement, diagnostics),
+            "user" => script.program.user = user(statement, diagnostics),
             _ => unread(Block::Script, statement, diagnostics),
         }
     }
     if script.timeout.is_zero() {
         script.timeout = script.interval;
     }
-    if script.command.is_empty() {
+    if script.program.command.is_empty() {
         let message = format!("vrrp_script `{}` has no script", script.name);
         diagnostics.push(Diagnostic::warning(statement.span(), message).label("ignored"));
         return None;

@@ -47,11 +47,8 @@ const LVS: &str = "belongs to IPVS, another subsystem; run it beside this daemon
 const NICENESS: &str = "use `Nice=` in the unit";
 const NO_DBUS: &str = "there is no D-Bus interface; ask `vrrp-agent status --json`";
 const NO_DUMP: &str = "SIGUSR1 and SIGUSR2 write to `data` and `stats.json` in /run/vrrp-agent";
-const NO_FIFO: &str = "there is no FIFO yet; ask `vrrp-agent status --json`";
 const NO_FIREWALL: &str = "not needed: no_accept is enforced in XDP, without firewall rules";
-const NO_MAIL: &str = "no mail is sent; watch the log or `vrrp-agent status --json`";
 const NO_NAMES: &str = "such names are not read; write numbers";
-const NO_NOTIFY: &str = "it is not run yet; watch the log or `vrrp-agent status --json`";
 const NO_RELOAD: &str = "a reload with a bad file changes nothing; keep copies by other means";
 const NO_SNMP: &str = "there is no SNMP; ask `vrrp-agent status --json`";
 const NO_VMAC_INTERFACE: &str = "not needed: use_vmac makes no interface";
@@ -177,10 +174,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         "not needed for interfaces that go and return, which are always followed",
     ),
     row(Globals, "enable_dbus", Nothing, "off").warned("answers on D-Bus", NO_DBUS),
-    row(Globals, "enable_script_security", Switch, "off").warned(
-        "refuses scripts run by root that others can change",
-        "who can write to a script is not checked; see to it that only root can",
-    ),
+    row(Globals, "enable_script_security", Switch, "off").works("refuses scripts run by root that others can change"),
     row(Globals, "enable_snmp_checker", Nothing, "off")
         .warned("answers for the virtual servers of KEEPALIVED-MIB", LVS),
     row(Globals, "enable_snmp_keepalived", Nothing, "off")
@@ -190,8 +184,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "enable_snmp_rfcv3", Nothing, "off").warned("answers for the MIB of version 3", NO_SNMP),
     row(Globals, "enable_snmp_vrrp", Nothing, "off").warned("answers for KEEPALIVED-MIB", NO_SNMP),
     row(Globals, "enable_traps", Nothing, "off").warned("sends SNMP traps", NO_SNMP),
-    row(Globals, "fifo_write_vrrp_states_on_reload", Nothing, "off")
-        .warned("writes all states to the FIFO after a reload", NO_FIFO),
+    row(Globals, "fifo_write_vrrp_states_on_reload", Nothing, "off").warned("writes all states to the FIFO after a reload", "a FIFO stays open over a reload, so that its reader has lost nothing"),
     row(Globals, "include_check", Rest("`[[+|-]readable|match|wildcard_match|brace_match …]`"), "off")
         .works("which includes must be there"),
     row(Globals, "iproute_etc_dir", Text, "/etc/iproute2")
@@ -239,12 +232,11 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         .warned("first mark for groups of virtual servers", LVS),
     row(Globals, "nftables_priority", ANY_INTEGER, "-1").warned("priority of its chains", NO_FIREWALL),
     row(Globals, "no_checker_emails", Nothing, "off").warned("sends no mail of checks of real servers", LVS),
-    row(Globals, "no_email_faults", Nothing, "off").warned("sends no mail of faults", NO_MAIL),
-    row(Globals, "notification_email", Lines("mail address"), "").warned("who gets mail", NO_MAIL),
-    row(Globals, "notification_email_from", Text, "keepalived@ and the host name")
-        .warned("sender of mail", NO_MAIL),
-    row(Globals, "notify_fifo", Rest(FIFO), "").warned("FIFO that gets all changes of state", NO_FIFO),
-    row(Globals, "notify_fifo_script", CommandAs, "").warned("reader of that FIFO", NO_FIFO),
+    row(Globals, "no_email_faults", Nothing, "off").works("sends no mail of faults"),
+    row(Globals, "notification_email", Lines("mail address"), "").works("who gets mail; needs smtp_server"),
+    row(Globals, "notification_email_from", Text, "root@ and the host name").works("sender of mail"),
+    row(Globals, "notify_fifo", Rest(FIFO), "").works("FIFO that gets all changes of state; made if there is none"),
+    row(Globals, "notify_fifo_script", CommandAs, "").works("reader of that FIFO, which is its last argument; started again when it ends"),
     row(Globals, "process_monitor_rcv_bufs", BYTES, "the system's")
         .warned("receive buffer of news about processes", BUFFERS),
     row(Globals, "process_monitor_rcv_bufs_force", Switch, "off")
@@ -271,16 +263,13 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         .warned("runs once, after all else", "it is not run; use `ExecStopPost=` in the unit"),
     row(Globals, "shutdown_script_timeout", SCRIPT_TIMEOUT, "10")
         .warned("time for it to end", "use `TimeoutStopSec=` in the unit"),
-    row(Globals, "smtp_alert", Switch, "unset").warned("whether changes of state are mailed", NO_MAIL),
+    row(Globals, "smtp_alert", Switch, "off").works("whether changes of state are mailed"),
     row(Globals, "smtp_alert_checker", Switch, "unset")
         .warned("whether changes of real servers are mailed", LVS),
-    row(Globals, "smtp_alert_vrrp", Switch, "unset")
-        .warned("whether changes of state of instances are mailed", NO_MAIL),
-    row(Globals, "smtp_connect_timeout", WHOLE_SECONDS, "30")
-        .warned("time for the mail server to answer", NO_MAIL),
-    row(Globals, "smtp_helo_name", Text, "host name")
-        .warned("name this host gives to the mail server", NO_MAIL),
-    row(Globals, "smtp_server", Rest("`HOST [PORT]`"), "port 25").warned("server that takes mail", NO_MAIL),
+    row(Globals, "smtp_alert_vrrp", Switch, "smtp_alert").works("whether changes of state of instances are mailed"),
+    row(Globals, "smtp_connect_timeout", WHOLE_SECONDS, "30").works("time for the mail server to answer"),
+    row(Globals, "smtp_helo_name", Text, "host name").works("name this host gives to the mail server"),
+    row(Globals, "smtp_server", Rest("`HOST [PORT]`"), "port 25").works("server that takes mail"),
     row(Globals, "snmp_socket", Text, "unix:/var/agentx/master").warned("socket of the SNMP agent", NO_SNMP),
     row(Globals, "startup_script", CommandAs, "")
         .warned("runs once, before all else", "it is not run; use `ExecStartPre=` in the unit"),
@@ -353,11 +342,9 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         .warned("lets it exceed the system's limit", BUFFERS),
     row(Globals, "vrrp_no_swap", Nothing, "off")
         .warned("keeps the process in memory", "use `MemorySwapMax=0` in the unit"),
-    row(Globals, "vrrp_notify_fifo", Rest(FIFO), "")
-        .warned("FIFO that gets changes of state of instances and groups", NO_FIFO),
-    row(Globals, "vrrp_notify_fifo_script", CommandAs, "").warned("reader of that FIFO", NO_FIFO),
-    row(Globals, "vrrp_notify_priority_changes", Switch, "off")
-        .warned("writes changes of priority to the FIFO", NO_FIFO),
+    row(Globals, "vrrp_notify_fifo", Rest(FIFO), "").works("FIFO that gets changes of state of instances and groups"),
+    row(Globals, "vrrp_notify_fifo_script", CommandAs, "").works("reader of that FIFO"),
+    row(Globals, "vrrp_notify_priority_changes", Switch, "off").works("writes changes of priority to the FIFO"),
     row(Globals, "vrrp_owner_ignore_adverts", Switch, "off")
         .warned("an owner of its addresses ignores adverts", "an owner judges adverts as any master does"),
     row(Globals, "vrrp_priority", NICE, "0").warned("niceness of the process", NICENESS),
@@ -436,17 +423,14 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         .works("the host drops what is sent to the addresses, but for their owner; needs the kernel half"),
     row(Instance, "no_virtual_ipaddress", Nothing, "off").works("allows an instance without addresses"),
     row(Instance, "nopreempt", Nothing, "off").works("lets a lower master be; not with state MASTER"),
-    row(Instance, "notify", CommandAs, "").warned("runs at every change of state", NO_NOTIFY),
-    row(Instance, "notify_backup", CommandAs, "").warned("runs when it becomes backup", NO_NOTIFY),
-    row(Instance, "notify_deleted", Rest("`[COMMAND [USER [GROUP]]]`"), "")
-        .warned("runs when a reload removes it", NO_NOTIFY),
-    row(Instance, "notify_fault", CommandAs, "").warned("runs when it falls into fault", NO_NOTIFY),
-    row(Instance, "notify_master", CommandAs, "").warned("runs when it becomes master", NO_NOTIFY),
-    row(Instance, "notify_master_rx_lower_pri", CommandAs, "")
-        .warned("runs when a master hears a lower one", NO_NOTIFY),
-    row(Instance, "notify_priority_changes", Switch, "vrrp_notify_priority_changes")
-        .warned("writes changes of priority to the FIFO", NO_FIFO),
-    row(Instance, "notify_stop", CommandAs, "").warned("runs when the daemon stops", NO_NOTIFY),
+    row(Instance, "notify", CommandAs, "").works("runs at every change of state"),
+    row(Instance, "notify_backup", CommandAs, "").works("runs when it becomes backup"),
+    row(Instance, "notify_deleted", Rest("`[COMMAND [USER [GROUP]]]`"), "").works("runs when a reload removes it"),
+    row(Instance, "notify_fault", CommandAs, "").works("runs when it falls into fault"),
+    row(Instance, "notify_master", CommandAs, "").works("runs when it becomes master"),
+    row(Instance, "notify_master_rx_lower_pri", CommandAs, "").works("runs when a master hears a lower one"),
+    row(Instance, "notify_priority_changes", Switch, "vrrp_notify_priority_changes").works("writes changes of priority to the FIFO"),
+    row(Instance, "notify_stop", CommandAs, "").works("runs when the daemon stops"),
     row(Instance, "old_unicast_checksum", Rest("`[never]`"), "detected").warned(
         "checksum of keepalived up to 1.3.6",
         "only the checksum of the standard is sent; update peers with keepalived up to 1.3.6",
@@ -466,7 +450,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         "compares the address list of a new master only",
         "not needed: lists that differ are counted, never refused",
     ),
-    row(Instance, "smtp_alert", Switch, "smtp_alert_vrrp").warned("mails changes of state", NO_MAIL),
+    row(Instance, "smtp_alert", Switch, "smtp_alert_vrrp").works("mails changes of state"),
     row(Instance, "state", Choice(&["MASTER", "BACKUP"]), "BACKUP; MASTER with priority 255")
         .works("matters only to the owner of the addresses, and against nopreempt"),
     row(Instance, "strict_mode", Switch, "vrrp_strict").works("keeps to the letter of the standard"),
@@ -578,16 +562,14 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         .warned("older way to track for all members", "let the group track them"),
     row(SyncGroup, "group", Lines("`INSTANCE`, or several on a line"), "required")
         .works("its members, at least two"),
-    row(SyncGroup, "notify", CommandAs, "").warned("runs at every change of state", NO_NOTIFY),
-    row(SyncGroup, "notify_backup", CommandAs, "").warned("runs when the group becomes backup", NO_NOTIFY),
-    row(SyncGroup, "notify_deleted", Rest("`[COMMAND [USER [GROUP]]]`"), "")
-        .warned("runs when a reload removes a member", NO_NOTIFY),
-    row(SyncGroup, "notify_fault", CommandAs, "").warned("runs when the group falls into fault", NO_NOTIFY),
-    row(SyncGroup, "notify_master", CommandAs, "").warned("runs when the group becomes master", NO_NOTIFY),
-    row(SyncGroup, "notify_priority_changes", Switch, "vrrp_notify_priority_changes")
-        .warned("writes changes of priority to the FIFO", NO_FIFO),
-    row(SyncGroup, "notify_stop", CommandAs, "").warned("runs when the daemon stops", NO_NOTIFY),
-    row(SyncGroup, "smtp_alert", Switch, "smtp_alert_vrrp").warned("mails changes of state", NO_MAIL),
+    row(SyncGroup, "notify", CommandAs, "").works("runs at every change of state"),
+    row(SyncGroup, "notify_backup", CommandAs, "").works("runs when the group becomes backup"),
+    row(SyncGroup, "notify_deleted", Rest("`[COMMAND [USER [GROUP]]]`"), "").accepted("runs when a reload removes a member", "as keepalived, deleted groups are not told of"),
+    row(SyncGroup, "notify_fault", CommandAs, "").works("runs when the group falls into fault"),
+    row(SyncGroup, "notify_master", CommandAs, "").works("runs when the group becomes master"),
+    row(SyncGroup, "notify_priority_changes", Switch, "vrrp_notify_priority_changes").accepted("writes changes of priority to the FIFO", "a group has no priority of its own"),
+    row(SyncGroup, "notify_stop", CommandAs, "").works("runs when the daemon stops"),
+    row(SyncGroup, "smtp_alert", Switch, "smtp_alert_vrrp").works("mails changes of state"),
     row(SyncGroup, "sync_group_tracking_weight", Nothing, "off")
         .works("lets members keep the weights of their scripts"),
     row(SyncGroup, "track_bfd", Lines("`NAME [weight N] [reverse]`"), "")

@@ -5,6 +5,7 @@ use nix::sys::epoll::{EpollEvent, EpollFlags};
 use tokio::sync::oneshot;
 
 use super::{Effect, Engine, Parts, Queued, ROUND_MAX, Router};
+use crate::config::Config;
 use crate::daemon::holdings::Holding;
 use crate::daemon::status::StatusPage;
 use crate::dataplane::{DataPlane, EbpfError, KernelHalf, Slot};
@@ -21,7 +22,7 @@ pub(in crate::daemon) struct Reload {
     /// What has it hear: done in one go, when all is written that it decides by. None for sockets, which hear at once.
     pub(in crate::daemon) attach: Option<Attach>,
     pub(in crate::daemon) status: StatusPage,
-    /// For whoever carries out effects: names and addresses by the new slots.
+    /// For whoever carries out effects: what the new slots mean.
     pub(in crate::daemon) roster: Roster,
     pub(in crate::daemon) done: oneshot::Sender<Reloaded>,
 }
@@ -45,7 +46,7 @@ pub(in crate::daemon) struct Member {
 pub(in crate::daemon) struct Roster {
     /// Grows with each configuration.
     pub(in crate::daemon) generation: u64,
-    pub(in crate::daemon) names: Vec<String>,
+    pub(in crate::daemon) config: Config,
     pub(in crate::daemon) holdings: Vec<Holding>,
     /// Where each was in the configuration before.
     pub(in crate::daemon) was: Vec<Option<Slot>>,
@@ -119,7 +120,7 @@ impl Engine {
             if members.iter().all(|member| member.was != Some(slot)) {
                 // It does not take the others of its group along.
                 self.routers[slot].group = None;
-                self.routers[slot].machine.stop(now);
+                self.routers[slot].machine.remove(now);
                 self.drain(slot, None);
             }
         }

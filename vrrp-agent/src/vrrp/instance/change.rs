@@ -64,23 +64,22 @@ impl Instance {
         self.follow_fault(now, before);
     }
 
-    /// Its own fault, or its group's.
+    /// Its own fault or its group's, whichever is worse.
     pub(super) fn lacking(&self) -> Fault {
-        match (self.fault, self.group_fault) {
-            (Fault::None, Fault::None) => Fault::None,
-            (Fault::Present, _) | (_, Fault::Present) => Fault::Present,
-        }
+        self.fault.max(self.group_fault)
     }
 
     pub(super) fn follow_fault(&mut self, now: Time, before: Fault) {
         let faulted = match self.fault {
             Fault::Present => Cause::Faulted,
-            Fault::None => Cause::WithGroup,
+            Fault::None | Fault::Undecided => Cause::WithGroup,
         };
         match (self.state, before, self.lacking()) {
             (State::Initialize, _, _)
-            | (_, Fault::None, Fault::None)
-            | (_, Fault::Present, Fault::Present) => {}
+            | (_, Fault::Present, Fault::Present)
+            // Who runs goes on; who waits for a first result waits.
+            | (State::Backup | State::Master, _, Fault::None | Fault::Undecided)
+            | (State::Fault, _, Fault::Undecided) => {}
             (State::Backup, _, Fault::Present) => self.transition(now, State::Fault, faulted),
             (State::Master, _, Fault::Present) => {
                 // Twice, as keepalived does: the fault may be a link that loses packets.
@@ -89,11 +88,11 @@ impl Instance {
                 self.leave_master();
                 self.transition(now, State::Fault, faulted);
             }
-            (State::Fault, _, Fault::None) => self.enter(now, Cause::Recovered),
-            (State::Backup | State::Master, Fault::Present, Fault::None)
-            | (State::Fault, Fault::None, Fault::Present) => {
-                unreachable!("the fault decides between the fault state and the others")
+            // Decided: until now nobody was told.
+            (State::Fault, Fault::None | Fault::Undecided, Fault::Present) => {
+                self.transition(now, State::Fault, faulted);
             }
+            (State::Fault, _, Fault::None) => self.enter(now, Cause::Recovered),
         }
     }
 }

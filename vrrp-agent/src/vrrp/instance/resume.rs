@@ -18,14 +18,14 @@ impl Instance {
             State::Backup | State::Master | State::Fault => return,
         }
         match (self.lacking(), past.spell) {
-            (Fault::None, Spell::Lease { until }) if now < until => {
+            (Fault::None | Fault::Undecided, Spell::Lease { until }) if now < until => {
                 self.statistics.became_master += 1;
                 self.go_on_as(State::Master, now);
                 self.advertise(now);
                 // They are there, or should be; and neighbours are told, in case they were told otherwise.
                 self.outputs.push_back(Output::Install);
             }
-            (Fault::None, Spell::Watch { heard, deadline })
+            (Fault::None | Fault::Undecided, Spell::Watch { heard, deadline })
                 if now < deadline && self.priority() != PRIORITY_OWNER =>
             {
                 self.go_on_as(State::Backup, now);
@@ -33,11 +33,13 @@ impl Instance {
                 self.heard = Some(heard);
                 self.start_patience(now);
             }
-            (Fault::None | Fault::Present, Spell::Lease { .. }) => {
+            (Fault::None | Fault::Undecided | Fault::Present, Spell::Lease { .. }) => {
                 self.outputs.push_back(Output::Withdraw);
                 self.start(now);
             }
-            (Fault::None | Fault::Present, Spell::Over | Spell::Watch { .. }) => self.start(now),
+            (Fault::None | Fault::Undecided | Fault::Present, Spell::Over | Spell::Watch { .. }) => {
+                self.start(now);
+            }
         }
     }
 

@@ -1,0 +1,351 @@
+//! Telling the operator's programs, FIFOs and mailboxes what has become of instances and groups. Nobody is waited for: what is
+//! told goes into queues, each bounded and in order, and a queue that is full loses its oldest and says so.
+
+mod fifo;
+mod groups;
+mod mail;
+mod script;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::time::Instant;
+
+use crate::config::{Config, Farewell, NotifyScripts, Program, ScriptSecurity};
+use crate::process;
+use fifo::Fifo;
+pub use groups::Groups;
+use mail::Mailer;
+use script::{Call, Scripts};
+
+/// What a notification is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A `vrrp_instance`.
+    Instance,
+    /// A `vrrp_sync_group`.
+    Group,
+}
+
+impl Subject {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Instance => "INSTANCE",
+            Self::Group => "GROUP",
+        }
+    }
+}
+
+/// What has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It is master.
+    Master,
+    /// It is backup.
+    Backup,
+    /// It is in fault.
+    Fault,
+    /// The daemon stops.
+    Stop,
+    /// A reload has taken it away.
+    Deleted,
+    /// A master has heard a lower router.
+    MasterRxLowerPri,
+    /// A master's priority has changed.
+    MasterPriority,
+    /// A backup's priority has changed.
+    BackupPriority,
+}
+
+impl Event {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Master => "MASTER",
+            Self::Backup => "BACKUP",
+            Self::Fault => "FAULT",
+            Self::Stop => "STOP",
+            Self::Deleted => "DELETED",
+            Self::MasterRxLowerPri => "MASTER_RX_LOWER_PRI",
+            Self::MasterPriority => "MASTER_PRIORITY",
+            Self::BackupPriority => "BACKUP_PRIORITY",
+        }
+    }
+
+    /// Whether `notify` runs too: not for what only goes on in a state.
+    fn is_change_of_state(self) -> bool {
+        match self {
+            Self::Master | Self::Backup | Self::Fault | Self::Stop | Self::Deleted => true,
+            Self::MasterRxLowerPri | Self::MasterPriority | Self::BackupPriority => false,
+        }
+    }
+}
+
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// About what.
+    pub subject: Subject,
+    /// Its name.
+    pub name: String,
+    /// What has happened.
+    pub event: Event,
+    /// The priority after tracking; a group has none, which is 0.
+    pub priority: u8,
+}
+
+impl Notification {
+    /// The arguments that `notify` is given behind its own, and the words of a line in a FIFO.
+    fn words(&self) -> [String; 4] {
+        let Self { subject, name, event, priority } = self;
+        [subject.word().to_owned(), name.clone(), event.word().to_owned(), priority.to_string()]
+    }
+
+    fn line(&self) -> String {
+        let Self { subject, name, event, priority } = self;
+        format!("{} \"{name}\" {} {priority}\n", subject.word(), event.word())
+    }
+}
+
+/// Who is to be told what, and the way there. The default tells nobody.
+#[derive(Debug, Default)]
+pub struct Notifier {
+    plan: HashMap<(Subject, String), NotifyScripts>,
+    security: ScriptSecurity,
+    scripts: Scripts,
+    fifos: Vec<Fifo>,
+    mailer: Option<Mailer>,
+}
+
+impl Notifier {
+    /// Opens what there is to open. What cannot be opened, or will not run, is said now and does without.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let mut notifier = Self::default();
+        notifier.change(config);
+        notifier
+    }
+
+    /// Follows another configuration. A FIFO that is in both stays open, and what is in a queue is still told.
+    pub fn change(&mut self, config: &Config) {
+        let instances = config.instances.iter().map(|i| ((Subject::Instance, i.name.clone()), &i.notify));
+        let groups = config.groups.iter().map(|g| ((Subject::Group, g.name.clone()), &g.notify));
+        self.plan = instances.chain(groups).map(|(subject, scripts)| (subject, scripts.clone())).collect();
+        self.security = config.script_security;
+        for ((_, name), scripts) in &self.plan {
+            for program in scripts.programs() {
+                if let Err(error) = process::examine(program, self.security) {
+                    tracing::error!("notify script of {name} ({}) cannot run: {error}", program.command[0]);
+                }
+            }
+        }
+        self.scripts.retain(|subject| self.plan.contains_key(subject));
+        let mut before = std::mem::take(&mut self.fifos);
+        for settings in &config.fifos {
+            let fifo = match before.iter().position(|fifo| fifo.is_at(&settings.path)) {
+                Some(at) => Ok(before.swap_remove(at)),
+                None => Fifo::open(settings),
+            };
+            match fifo {
+                Ok(mut fifo) => {
+                    fifo.set_reader(settings.reader.as_ref(), self.security);
+                    self.fifos.push(fifo);
+                }
+                Err(error) => {
+                    tracing::error!("FIFO {}: {error}; nothing is written to it", settings.path.display());
+                }
+            }
+        }
+        for fifo in before {
+            // A reader has a while to end; the reload does not wait for it.
+            tokio::spawn(fifo.finish(Instant::now() + PATIENCE));
+        }
+        let router_id = config.router_id.as_deref();
+        if self.mailer.as_ref().is_none_or(|mailer| !mailer.is(config.mail.as_ref(), router_id)) {
+            // What the one before has still to send, it sends.
+            self.mailer = config.mail.as_ref().and_then(|mail| Mailer::new(mail, router_id));
+        }
+    }
+
+    /// Tells it. Returns at once.
+    pub fn tell(&mut self, notification: Notification) {
+        let key = (notification.subject, notification.name.clone());
+        let Some(scripts) = self.plan.get(&key) else { return };
+        let event = match (notification.event, &scripts.farewell) {
+            (Event::Deleted, Farewell::Fault) => Event::Fault,
+            (event, Farewell::Fault | Farewell::Deleted(_)) => event,
+        };
+        if matches!(event, Event::MasterPriority | Event::BackupPriority) && !scripts.priority_changes {
+            return;
+        }
+        let notification = Notification { event, ..notification };
+        for fifo in &self.fifos {
+            fifo.write(notification.line());
+        }
+        // As keepalived: the one for this event first, then the one for all.
+        let own = scripts.of(event).map(|program| (program, Vec::new()));
+        let any = scripts.any.as_ref().filter(|_| event.is_change_of_state());
+        let any = any.map(|program| (program, notification.words().to_vec()));
+        for (program, arguments) in own.into_iter().chain(any) {
+            self.scripts.run(&key, Call { program: program.clone(), arguments, security: self.security });
+        }
+        if scripts.smtp_alert
+            && let Some(mailer) = &self.mailer
+        {
+            mailer.send(&notification);
+        }
+    }
+
+    /// Lets the queues run empty, for as long as `patience` allows.
+    pub async fn finish(self, patience: Duration) {
+        let Self { scripts, fifos, mailer, .. } = self;
+        let until = Instant::now() + patience;
+        // All at once, for each may need the whole of it.
+        let fifos: Vec<_> = fifos.into_iter().map(|fifo| tokio::spawn(fifo.finish(until))).collect();
+        let mailer = mailer.map(|mailer| tokio::spawn(mailer.finish(until)));
+        scripts.finish(until).await;
+        for task in fifos.into_iter().chain(mailer) {
+            let _panicked = task.await;
+        }
+    }
+}
+
+/// For what has to end while the daemon goes on.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl NotifyScripts {
+    /// The program for an event alone.
+    fn of(&self, event: Event) -> Option<&Program> {
+        match event {
+            Event::Master => self.master.as_ref(),
+            Event::Backup => self.backup.as_ref(),
+            Event::Fault => self.fault.as_ref(),
+            Event::Stop => self.stop.as_ref(),
+            Event::MasterRxLowerPri => self.lower_heard.as_ref(),
+            Event::Deleted => match &self.farewell {
+                Farewell::Deleted(program) => program.as_ref(),
+                Farewell::Fault => None,
+            },
+            Event::MasterPriority | Event::BackupPriority => None,
+        }
+    }
+
+    fn programs(&self) -> impl Iterator<Item = &Program> {
+        let events = [Event::Master, Event::Backup, Event::Fault, Event::Stop, Event::Deleted];
+        let of = events.into_iter().chain([Event::MasterRxLowerPri]).filter_map(move |event| self.of(event));
+        of.chain(&self.any)
+    }
+}
+
+/// The next of a queue, `None` when it has ended and is empty. What it lost for want of room is said.
+async fn next<T: Clone>(queue: &mut Receiver<T>, what: &str) -> Option<T> {
+    loop {
+        match queue.recv().await {
+            Ok(item) => return Some(item),
+            Err(RecvError::Closed) => return None,
+            Err(RecvError::Lagged(lost)) => {
+                tracing::warn!(
+                    "{what}: the oldest {lost} notifications are lost: they come faster than they are taken"
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notification(subject: Subject, name: &str, event: Event, priority: u8) -> Notification {
+        Notification { subject, name: name.to_owned(), event, priority }
+    }
+
+    /// What keepalived 2.2.7 was seen to write.
+    #[test]
+    fn lines_as_keepalived_writes_them() {
+        for (subject, name, event, priority, line) in [
+            (Subject::Instance, "A", Event::Master, 100, "INSTANCE \"A\" MASTER 100\n"),
+            (Subject::Group, "G", Event::Backup, 0, "GROUP \"G\" BACKUP 0\n"),
+            (Subject::Instance, "A", Event::Stop, 110, "INSTANCE \"A\" STOP 110\n"),
+            (
+                Subject::Instance,
+                "A",
+                Event::MasterRxLowerPri,
+                100,
+                "INSTANCE \"A\" MASTER_RX_LOWER_PRI 100\n",
+            ),
+            (Subject::Instance, "A", Event::MasterPriority, 110, "INSTANCE \"A\" MASTER_PRIORITY 110\n"),
+        ] {
+            assert_eq!(notification(subject, name, event, priority).line(), line);
+        }
+    }
+
+    /// A notifier of one instance whose scripts append to a file.
+    fn notifier(name: &str, keywords: &str) -> (Notifier, std::path::PathBuf) {
+        let directory = std::env::temp_dir().join(format!("vrrp-notify-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let log = directory.join("log");
+        let script = directory.join("note");
+        std::fs::write(&script, format!("#!/bin/sh\necho \"$@\" >> {}\n", log.display())).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&script, mode).unwrap();
+        let keywords = keywords.replace("NOTE", &script.display().to_string());
+        let text = format!(
+            "vrrp_instance A {{\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {{\n192.0.2.1\n}}\n{keywords}\n}}\n"
+        );
+        let config = crate::config::parse(&text).config.expect("a valid file");
+        (Notifier::new(&config), directory)
+    }
+
+    async fn run(name: &str, keywords: &str, events: &[Event]) -> String {
+        let (mut notifier, directory) = notifier(name, keywords);
+        for &event in events {
+            notifier.tell(notification(Subject::Instance, "A", event, 100));
+        }
+        notifier.finish(Duration::from_secs(20)).await;
+        let said = std::fs::read_to_string(directory.join("log")).unwrap_or_default();
+        std::fs::remove_dir_all(directory).unwrap();
+        said
+    }
+
+    #[tokio::test]
+    async fn in_order_its_own_first() {
+        let keywords = "notify_master \"NOTE up\"\nnotify_backup \"NOTE down\"\nnotify \"NOTE any x\"";
+        let said = run("order", keywords, &[Event::Backup, Event::Master, Event::Stop]).await;
+        let expected =
+            "down\nany x INSTANCE A BACKUP 100\nup\nany x INSTANCE A MASTER 100\nany x INSTANCE A STOP 100\n";
+        assert_eq!(said, expected);
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_in_a_state_has_no_arguments() {
+        let keywords =
+            "notify_master_rx_lower_pri \"NOTE lower\"\nnotify \"NOTE any\"\nnotify_priority_changes";
+        let said = run("lower", keywords, &[Event::MasterRxLowerPri, Event::MasterPriority]).await;
+        assert_eq!(said, "lower\n");
+    }
+
+    #[tokio::test]
+    async fn deletion_is_a_fault_unless_it_has_a_name() {
+        let said = run("fault", "notify_fault \"NOTE fault\"\nnotify NOTE", &[Event::Deleted]).await;
+        assert_eq!(said, "fault\nINSTANCE A FAULT 100\n");
+        let keywords = "notify_fault \"NOTE fault\"\nnotify NOTE\nnotify_deleted \"NOTE gone\"";
+        let said = run("deleted", keywords, &[Event::Deleted]).await;
+        assert_eq!(said, "gone\nINSTANCE A DELETED 100\n");
+    }
+
+    #[tokio::test]
+    async fn a_queue_goes_on_over_a_reload() {
+        let (mut notifier, directory) = notifier("reload", "notify \"NOTE before\"");
+        for _ in 0..5 {
+            notifier.tell(notification(Subject::Instance, "A", Event::Master, 100));
+        }
+        let text =
+            "vrrp_instance B {\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {\n192.0.2.1\n}\n}\n";
+        notifier.change(&crate::config::parse(text).config.unwrap());
+        notifier.finish(Duration::from_secs(20)).await;
+        let said = std::fs::read_to_string(directory.join("log")).unwrap();
+        assert_eq!(said.lines().count(), 5);
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}

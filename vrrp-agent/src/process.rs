@@ -1,0 +1,364 @@
+//! Starting the operator's programs: without a shell, as another user, in a process group of their own; and, with script
+//! security, only what nobody but root could have put there.
+
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Gid, Group, Pid, Uid, User};
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::config::{Program, ScriptSecurity, ScriptUser};
+
+/// Between the signal to terminate and the one that cannot be caught.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Programs run as this user if there is one and the file names none.
+const DEFAULT_USER: &str = "keepalived_script";
+
+/// What is kept of a program's output.
+const KEPT: usize = 1024;
+
+/// Why a program cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// Nobody has this name.
+    #[error("there is no user {0}")]
+    NoUser(String),
+    /// Nor is there such a group.
+    #[error("there is no group {0}")]
+    NoGroup(String),
+    /// With script security nothing runs as root because nobody was named.
+    #[error(
+        "enable_script_security wants it to have a user: there is neither a `script_user` nor a user {}",
+        DEFAULT_USER
+    )]
+    NobodyNamed,
+    /// There is no such file, or none that can be run.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// Somebody else could have root run what he likes.
+    #[error("not run as root, since {0} can be changed by others (enable_script_security)")]
+    Changeable(PathBuf),
+    /// The system refuses.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// How a program belongs to whoever started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tie {
+    /// Its last output is kept, and it is killed when nobody waits for it any more.
+    Close,
+    /// It goes on without us, and its output goes nowhere: it may start services, which inherit both.
+    Loose,
+}
+
+/// A program that runs, leader of its process group.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    group: Option<Pid>,
+    /// Whom it runs as, if not as the agent.
+    identity: Option<Identity>,
+    tie: Tie,
+    output: Option<pipe::Receiver>,
+    tail: Tail,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself.
+    Exited(ExitStatus),
+    /// It took too long, and was killed with all that it had started.
+    Killed,
+    /// It took too long, and is still there though it was killed: it hangs in the kernel, say on a file server that is gone.
+    Stuck,
+}
+
+/// Starts a program, with more arguments behind its own.
+///
+/// # Errors
+/// If it cannot run.
+pub fn start(
+    program: &Program,
+    more: &[String],
+    security: ScriptSecurity,
+    tie: Tie,
+) -> Result<Running, ProgramError> {
+    let Permit { path, identity } = examine(program, security)?;
+    let mut command = Command::new(path);
+    command.arg0(&program.command[0]).args(&program.command[1..]).args(more).stdin(Stdio::null());
+    // A server that it starts must not speak for the agent.
+    command.env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
+    if let Some((user, group)) = identity {
+        // Its supplementary groups go too, since the agent's may be root's.
+        command.uid(user.as_raw()).gid(group.as_raw());
+    }
+    let output = match tie {
+        Tie::Loose => {
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            None
+        }
+        Tie::Close => {
+            // One pipe for both, so that their lines stay in order.
+            let (reader, writer) = io::pipe()?;
+            command.stdout(writer.try_clone()?).stderr(writer).kill_on_drop(true);
+            Some(pipe::Receiver::from_owned_fd(reader.into())?)
+        }
+    };
+    let child = command.process_group(0).spawn()?;
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    Ok(Running { child, group, identity, tie, output, tail: Tail::default() })
+}
+
+/// What runs, and as whom if not as the agent.
+#[derive(Debug)]
+pub struct Permit {
+    path: PathBuf,
+    identity: Option<Identity>,
+}
+
+/// Whether a program could run now: said at the start, rather than when it is needed.
+///
+/// # Errors
+/// If it could not.
+pub fn examine(program: &Program, security: ScriptSecurity) -> Result<Permit, ProgramError> {
+    let identity = identity(program.user.as_ref(), security)?;
+    let path = find(&program.command[0])?;
+    let as_root = identity.map_or(Uid::effective(), |(user, _)| user).is_root();
+    match security {
+        ScriptSecurity::On if as_root => {
+            // Links are followed first: what runs is what was looked at.
+            let path = path.canonicalize().map_err(|error| ProgramError::File { path, error })?;
+            match path.ancestors().find(|part| is_changeable(part)) {
+                Some(part) => Err(ProgramError::Changeable(part.to_owned())),
+                None => Ok(Permit { path, identity }),
+            }
+        }
+        ScriptSecurity::On | ScriptSecurity::Off => Ok(Permit { path, identity }),
+    }
+}
+
+/// A user and a group.
+pub type Identity = (Uid, Gid);
+
+/// Whom a program runs as, if not as the agent: keepalived's rule.
+fn identity(user: Option<&ScriptUser>, security: ScriptSecurity) -> Result<Option<Identity>, ProgramError> {
+    if let Some(user) = user {
+        return Ok(Some(lookup(user)?).filter(|&ids| ids != (Uid::effective(), Gid::effective())));
+    }
+    let default = ScriptUser { user: DEFAULT_USER.to_owned(), group: None };
+    match (lookup(&default), security) {
+        (Ok(ids), _) => Ok(Some(ids).filter(|_| Uid::effective().is_root())),
+        (Err(ProgramError::NoUser(_)), ScriptSecurity::On) => Err(ProgramError::NobodyNamed),
+        (Err(ProgramError::NoUser(_)), ScriptSecurity::Off) => Ok(None),
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// Who that is on this host.
+///
+/// # Errors
+/// If nobody is.
+pub fn lookup(user: &ScriptUser) -> Result<Identity, ProgramError> {
+    let ScriptUser { user, group } = user;
+    let user =
+        User::from_name(user).map_err(io::Error::from)?.ok_or_else(|| ProgramError::NoUser(user.clone()))?;
+    let Some(name) = group else { return Ok((user.uid, user.gid)) };
+    let group = Group::from_name(name).map_err(io::Error::from)?;
+    Ok((user.uid, group.ok_or_else(|| ProgramError::NoGroup(name.clone()))?.gid))
+}
+
+/// A program by its path, or by its name in one of the directories of `PATH`.
+fn find(name: &str) -> Result<PathBuf, ProgramError> {
+    let runs = |path: &Path| match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => Err(io::Error::other("not a file")),
+        Ok(metadata) if metadata.permissions().mode() & 0o111 == 0 => Err(io::Error::other("not executable")),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if !name.contains('/') {
+        let directories = std::env::var_os("PATH").unwrap_or_default();
+        let mut paths = std::env::split_paths(&directories).map(|directory| directory.join(name));
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "not found in PATH");
+        return paths
+            .find(|path| runs(path).is_ok())
+            .ok_or_else(|| ProgramError::File { path: name.into(), error: missing() });
+    }
+    let path = PathBuf::from(name);
+    runs(&path).map_err(|error| ProgramError::File { path: path.clone(), error })?;
+    Ok(path)
+}
+
+/// Whether anybody but root could put something else here. In a sticky directory nobody can replace what is root's.
+fn is_changeable(path: &Path) -> bool {
+    const STICKY: u32 = 0o1000;
+    let Ok(metadata) = path.metadata() else { return true };
+    let mode = metadata.mode();
+    let sticky = metadata.is_dir() && mode & STICKY != 0;
+    let by_group = mode & 0o020 != 0 && metadata.gid() != 0;
+    let by_others = mode & 0o002 != 0;
+    metadata.uid() != 0 || (!sticky && (by_group || by_others))
+}
+
+impl Running {
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// If the system does not know.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        let Self { child, output, tail, .. } = self;
+        loop {
+            let Some(pipe) = output else { return child.wait().await };
+            tokio::select! {
+                status = child.wait() => {
+                    let status = status?;
+                    // What it wrote before its end is in the pipe. What it has started may go on writing, and must not be
+                    // hurt by that.
+                    match tail.take_what_is_there(pipe) {
+                        Flow::Ended => {}
+                        Flow::MoreToCome => drop(tokio::spawn(discard(output.take()))),
+                    }
+                    return Ok(status);
+                }
+                readable = pipe.readable() => match readable.map(|()| tail.take_what_is_there(pipe)) {
+                    // Others have their turn, however much it writes.
+                    Ok(Flow::MoreToCome) => tokio::task::yield_now().await,
+                    Ok(Flow::Ended) | Err(_) => *output = None,
+                },
+            }
+        }
+    }
+
+    /// Waits for its end, for as long as it may take; then ends its whole process group.
+    ///
+    /// # Errors
+    /// If the system does not know how it ended.
+    pub async fn within(&mut self, limit: Duration) -> io::Result<End> {
+        if let Ok(status) = timeout(limit, self.wait()).await {
+            return status.map(End::Exited);
+        }
+        Ok(if self.terminate().await { End::Killed } else { End::Stuck })
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    /// Asks it and all that it has started to end, and sees to it. False if even that does not help, which nobody can wait for.
+    pub async fn terminate(&mut self) -> bool {
+        self.signal(Signal::SIGTERM);
+        let ended = timeout(PATIENCE, self.child.wait()).await.is_ok();
+        // Its children may have ignored the first one.
+        self.signal(Signal::SIGKILL);
+        ended || timeout(PATIENCE, self.child.wait()).await.is_ok()
+    }
+
+    /// The last lines that it has written.
+    #[must_use]
+    pub fn last_lines(&self) -> String {
+        self.tail.text()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let Some(group) = self.group else { return };
+        match (killpg(group, signal), self.identity) {
+            // Without CAP_KILL it takes somebody of its own user.
+            (Err(Errno::EPERM), Some((user, own_group))) => {
+                let mut kill = Command::new("/bin/kill");
+                kill.args(["-s", signal.as_str().trim_start_matches("SIG"), "--", &format!("-{group}")]);
+                let _told = kill.uid(user.as_raw()).gid(own_group.as_raw()).stderr(Stdio::null()).spawn();
+            }
+            // Gone already is what is wanted.
+            (Ok(()) | Err(_), _) => {}
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Without a number it has been reaped.
+        match self.tie {
+            Tie::Close if self.child.id().is_some() => self.signal(Signal::SIGKILL),
+            Tie::Close | Tie::Loose => {}
+        }
+    }
+}
+
+/// Reads what goes on to be written, so that nobody is stopped by a pipe that nobody reads.
+async fn discard(output: Option<pipe::Receiver>) {
+    let Some(pipe) = output else { return };
+    let mut tail = Tail::default();
+    while pipe.readable().await.is_ok() {
+        match tail.take_what_is_there(&pipe) {
+            Flow::MoreToCome => {}
+            Flow::Ended => return,
+        }
+    }
+}
+
+/// The end of an output.
+#[derive(Debug, Default)]
+struct Tail {
+    bytes: Vec<u8>,
+    /// Whether something stood before it.
+    cut: bool,
+}
+
+/// Whether anything may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    MoreToCome,
+    Ended,
+}
+
+impl Tail {
+    /// Reads until there is nothing more for now, or for a while: a program that writes without end must not keep us.
+    fn take_what_is_there(&mut self, pipe: &pipe::Receiver) -> Flow {
+        const READS_MAX: usize = 64;
+        let mut buffer = [0; 4096];
+        for _ in 0..READS_MAX {
+            match pipe.try_read(&mut buffer) {
+                Ok(0) => return Flow::Ended,
+                Ok(length) => self.push(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Flow::MoreToCome,
+                Err(_) => return Flow::Ended,
+            }
+        }
+        Flow::MoreToCome
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        let surplus = self.bytes.len().saturating_sub(KEPT);
+        self.cut |= surplus > 0;
+        self.bytes.drain(..surplus);
+    }
+
+    /// Whole lines, unless the last one alone is longer than what is kept.
+    fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let text = text.trim_end();
+        match text.split_once('\n') {
+            Some((_half, whole)) if self.cut => whole.to_owned(),
+            Some(_) | None => text.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
