@@ -29,5 +29,6 @@ mod sender;
 mod servers;
 mod service;
 mod shown;
+mod start;
 mod tracking;
 mod vmac;

@@ -19,6 +19,12 @@ pub fn now() -> Time {
     Time::since_start(Duration::from(now))
 }
 
+/// How long this host has been up.
+#[must_use]
+pub fn uptime() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::MAX, Duration::from)
+}
+
 /// The time since 1970, as adverts under `auth_hmac` say it. It may jump.
 #[must_use]
 pub fn utc() -> Duration {

@@ -17,7 +17,7 @@ mod track_process;
 use super::diagnostic::{COMPLAINTS_MAX, Diagnostic};
 use super::files::Files;
 use super::keywords::{self, Block, Support};
-use super::model::{Config, Fixtures, ScriptSecurity, Spacing};
+use super::model::{Config, Fixtures, Missing, ScriptSecurity, Spacing, StartDelay};
 use super::sources::Span;
 use super::syntax::{Statement, Word};
 use super::value;
@@ -41,6 +41,8 @@ pub(super) fn build(
         fifos: Vec::new(),
         mail: None,
         spacing: Spacing::default(),
+        missing: Missing::default(),
+        start_delay: StartDelay::default(),
         fixtures: Fixtures::default(),
     };
     let mut group_tracked = Vec::new();
@@ -79,6 +81,8 @@ pub(super) fn build(
     }
     group::read_all(statements, &globals, group_tracked, &mut config, diagnostics);
     outlets::complain(statements, &globals, diagnostics);
+    config.missing = globals.missing;
+    config.start_delay = globals.start_delay;
     config.script_security = globals.script_security;
     config.fifos = globals.outlets.fifos();
     config.mail = globals.outlets.mail();

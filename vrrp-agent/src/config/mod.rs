@@ -25,9 +25,9 @@ pub use files::{Disk, Files, Memory, ReadError};
 pub use keywords::markdown;
 pub use model::{
     AddressTrait, Arguments, Authentication, Config, Existing, Farewell, Fifo, FileIndex, Fixtures, Group,
-    Hint, HmacKey, HmacKeys, HmacMode, InitFile, InstanceConfig, Mail, NotifyScripts, Peer, Primary,
+    Hint, HmacKey, HmacKeys, HmacMode, InitFile, InstanceConfig, Mail, Missing, NotifyScripts, Peer, Primary,
     ProcessIndex, ProcessName, Program, Replay, Script, ScriptIndex, ScriptSecurity, ScriptUser, Sealing,
-    Spacing, Thing, TrackFile, TrackProcess, Tracked, Vip, Vmac,
+    Spacing, StartDelay, Thing, TrackFile, TrackProcess, Tracked, Vip, Vmac,
 };
 pub use show::{Secrets, show};
 pub use sources::{FileId, Sources, Span};

@@ -37,6 +37,10 @@ pub struct Config {
     pub mail: Option<Mail>,
     /// How announcements are spaced out.
     pub spacing: Spacing,
+    /// What becomes of an interface that is not there at the start.
+    pub missing: Missing,
+    /// How long elections wait.
+    pub start_delay: StartDelay,
     /// What is there in every state.
     pub fixtures: Fixtures,
 }
@@ -56,6 +60,25 @@ impl Config {
             Thing::Script(_) | Thing::File(_) | Thing::Process(_) => None,
         })
     }
+}
+
+/// An interface that is not there when the daemon starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// It does not start.
+    #[default]
+    Fatal,
+    /// It is waited for (`dynamic_interfaces`).
+    Awaited,
+}
+
+/// How long elections wait when the daemon starts: until both have passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StartDelay {
+    /// From the start of the daemon (`vrrp_startup_delay`).
+    pub from_start: Duration,
+    /// From that of the host (`vrrp_delay_after_boot`).
+    pub from_boot: Duration,
 }
 
 /// A `vrrp_sync_group`: instances that are master together or not at all.

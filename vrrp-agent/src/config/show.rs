@@ -7,7 +7,7 @@ use vrrp_ebpf::advert::{Family, Version};
 use vrrp_ebpf::election::Preempt;
 
 use super::model::{
-    Arguments, Authentication, Config, Existing, Farewell, Hint, HmacMode, InitFile, InstanceConfig,
+    Arguments, Authentication, Config, Existing, Farewell, Hint, HmacMode, InitFile, InstanceConfig, Missing,
     NotifyScripts, Primary, ProcessName, Program, Replay, Script, ScriptSecurity, ScriptUser, Thing,
     TrackFile, TrackProcess, Tracked, Vip, Vmac,
 };
@@ -37,6 +37,15 @@ pub fn show(config: &Config, secrets: Secrets) -> String {
     {
         if !spacing.is_zero() {
             lines.add(format_args!("{keyword} {}", seconds(spacing)));
+        }
+    }
+    lines.flag("dynamic_interfaces", config.missing == Missing::Awaited);
+    for (keyword, delay) in [
+        ("vrrp_startup_delay", config.start_delay.from_start),
+        ("vrrp_delay_after_boot", config.start_delay.from_boot),
+    ] {
+        if !delay.is_zero() {
+            lines.add(format_args!("{keyword} {}", seconds(delay)));
         }
     }
     show_outlets(&mut lines, config);

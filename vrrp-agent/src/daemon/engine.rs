@@ -32,7 +32,7 @@ use crate::net::NetError;
 use crate::net::receive::Receiver;
 use crate::net::transmit::{Outgoing, Transmitter};
 use crate::track::Health;
-use crate::vrrp::{Cause, Instance, Output, Params, Past, State, Time, Watch, group};
+use crate::vrrp::{Cause, Instance, Output, Params, Past, Spell, State, Time, Watch, group};
 use crate::wire::advert::ip;
 use crate::wire::ethernet::Mac;
 
@@ -188,6 +188,8 @@ pub(super) struct Engine {
     adverts: Vec<Queued>,
     announcements: Announcements,
     next_sweep: Time,
+    /// When those begin that have yet to begin.
+    start_at: Option<Time>,
     status: StatusPage,
     /// Of the configuration.
     generation: u64,
@@ -235,6 +237,7 @@ impl Engine {
             adverts: Vec::new(),
             announcements: Announcements::new(status.config.spacing),
             next_sweep,
+            start_at: None,
             status,
             generation: 0,
         })
@@ -243,10 +246,18 @@ impl Engine {
     /// Runs until told to stop, and gives the data plane back: its fence stays up until the addresses are gone.
     pub(super) fn run(mut self) -> io::Result<DataPlane> {
         let now = host::now();
+        let delay = self.status.start_delay();
+        if !delay.is_zero() {
+            self.start_at = Some(now + delay);
+        }
         for router in &mut self.routers {
             match router.past.take() {
-                Some(past) => router.machine.resume(now, past),
-                None => router.machine.start(now),
+                // Who goes on waits for nothing.
+                Some(past) if delay.is_zero() || past.spell != Spell::Over => {
+                    router.machine.resume(now, past)
+                }
+                Some(_) | None if !delay.is_zero() => {}
+                Some(_) | None => router.machine.start(now),
             }
         }
         for slot in 0..self.routers.len() {
@@ -267,7 +278,7 @@ impl Engine {
         let deadline = self.routers.iter().filter_map(|router| router.machine.next_deadline()).min();
         let sweep = self.kernel_watches().then_some(self.next_sweep);
         let more = self.announcements.next();
-        match [deadline, sweep, more].into_iter().flatten().min() {
+        match [deadline, sweep, more, self.start_at].into_iter().flatten().min() {
             // A time of zero would stop the timer instead.
             Some(at) => {
                 let at = at.elapsed().max(Duration::from_nanos(1));
@@ -308,6 +319,10 @@ impl Engine {
                 self.flush_early();
             }
         }
+        if self.start_at.is_some_and(|at| at <= now) {
+            self.start_at = None;
+            self.start_all(now);
+        }
         if self.next_sweep <= now {
             self.next_sweep = now + SWEEP_INTERVAL;
             for signal in self.plane.sweep(now) {
@@ -316,6 +331,16 @@ impl Engine {
         }
         self.flush();
         next
+    }
+
+    /// Begins those that have yet to begin.
+    fn start_all(&mut self, now: Time) {
+        for router in &mut self.routers {
+            router.machine.start(now);
+        }
+        for slot in 0..self.routers.len() {
+            self.react(slot, now, None);
+        }
     }
 
     fn take_commands(&mut self) -> Next {

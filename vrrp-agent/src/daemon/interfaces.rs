@@ -36,8 +36,9 @@ impl Interfaces {
     pub(super) fn new(config: Config, site: Site, kernel: Option<KernelHalf>) -> Result<Self> {
         let vmacs = kernel.is_some();
         let state = |(number, link): (usize, &Link)| {
-            let held = Some(site.hold(number, &config, vmacs)?);
-            Ok(InterfaceState { running: link.running, settled: true, held, complaint: None })
+            let settled = site.is_ready(number);
+            let held = if settled { Some(site.hold(number, &config, vmacs)?) } else { None };
+            Ok(InterfaceState { running: link.running, settled, held, complaint: None })
         };
         let states = site.links.iter().enumerate().map(state).collect::<Result<_>>()?;
         Ok(Self { config, site, kernel, states })
@@ -58,7 +59,9 @@ impl Interfaces {
                         .map(|entry| entry.mac)
                         .eq(site.vmacs_on(link, &config).iter().map(|entry| entry.mac))
             };
+            let settled = site.is_ready(number);
             let held = match before.iter().position(same) {
+                _ if !settled => None,
                 Some(at) => before.swap_remove(at).2.held,
                 None => {
                     // First let go: what is put back then is what is found next.
@@ -66,7 +69,7 @@ impl Interfaces {
                     Some(site.hold(number, &config, vmacs)?)
                 }
             };
-            let state = InterfaceState { running: link.running, settled: true, held, complaint: None };
+            let state = InterfaceState { running: link.running, settled, held, complaint: None };
             self.states.push(state);
         }
         (self.config, self.site, self.kernel) = (config, site, kernel);

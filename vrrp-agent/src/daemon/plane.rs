@@ -55,7 +55,7 @@ pub(super) async fn open(
     }
     let sockets = || {
         warn_of_sockets(config);
-        let plane = DataPlane::Socket(Box::new(SocketPlane::open(&site.links, site.judges(config))?));
+        let plane = DataPlane::Socket(Box::new(SocketPlane::open(&site.present(), site.judges(config))?));
         Ok(Opened { plane, kernel: None, pasts: Vec::new() })
     };
     if choice == Choice::Socket {
@@ -95,7 +95,7 @@ pub(super) fn open_beside(
     match kernel {
         None => {
             warn_of_sockets(config);
-            let plane = SocketPlane::open(&site.links, site.judges(config))?;
+            let plane = SocketPlane::open(&site.present(), site.judges(config))?;
             Ok((DataPlane::Socket(Box::new(plane)), None))
         }
         Some(kernel) => {
@@ -142,9 +142,9 @@ fn load_kernel(
     maps: Maps,
 ) -> anyhow::Result<(EbpfPlane, KernelHalf)> {
     let listener = SocketPlane::open(site.links_judged_here(config), site.judges(config))?;
-    let keys = site.keys(config);
+    let (keys, links) = (site.keys(config), site.present());
     let blueprint = Blueprint {
-        links: &site.links,
+        links: &links,
         keys: &keys,
         vips: site.vips(config),
         vmacs: site.vmacs(config),

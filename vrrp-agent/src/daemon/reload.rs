@@ -40,7 +40,7 @@ pub(super) async fn reload(
     let (plane, mut kernel) = plane::open_beside(&config, &site, interfaces.kernel.as_ref())?;
     if let Some(kernel) = &mut kernel {
         // A new interface may refuse the program; better now than half way.
-        for link in site.links.iter().filter(|link| !is_among(link, &interfaces.site.links)) {
+        for link in site.present().iter().filter(|link| !is_among(link, &interfaces.site.links)) {
             kernel.attach(link).inspect_err(|_| kernel.pins().beside().remove())?;
         }
     }
@@ -48,9 +48,11 @@ pub(super) async fn reload(
     // From here on nothing fails that could be helped.
     let vmacs = kernel.is_some();
     let tracked = trackers.run(&config);
-    let usable: Vec<bool> = (0..site.len())
-        .map(|slot| site.needs(slot, &config).all(|number| site.links[number].running))
-        .collect();
+    let is_usable = |slot: Slot| {
+        site.uses(slot).all(|number| site.is_ready(number))
+            && site.needs(slot, &config).all(|number| site.links[number].running)
+    };
+    let usable: Vec<bool> = (0..site.len()).map(is_usable).collect();
     let mut health = Tracker::new(&config, &usable);
     health.inherit(tracker, &tracked.going_on, kept());
     tracked.news.into_iter().for_each(|news| health.hear(news));
@@ -68,7 +70,7 @@ pub(super) async fn reload(
     };
     let members: Vec<Member> = was.iter().enumerate().map(member).collect();
     let pins = kernel.as_ref().map(|kernel| kernel.pins().path.display().to_string());
-    let links = site.links.clone();
+    let links = site.present();
     let attach = kernel.map(|mut kernel| -> Attach {
         Box::new(move || {
             let published = kernel.publish(&links);

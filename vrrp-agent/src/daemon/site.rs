@@ -1,6 +1,6 @@
 //! The site: what the configuration meets on this host, and the routers that are made of both.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use vrrp_ebpf::abi::InstanceKey;
 use vrrp_ebpf::advert::{
@@ -12,7 +12,7 @@ use vrrp_ebpf::nd::IPV6_HEADER;
 use super::engine::{Parts, Router};
 use super::frames::{Frames, Macs, Sealer};
 use super::holdings::{Holding, Placed, place};
-use crate::config::{Authentication, Config, InstanceConfig, Primary, Sealing, Vmac};
+use crate::config::{Authentication, Config, InstanceConfig, Missing, Primary, Sealing, Vmac};
 use crate::dataplane::{Judge, Judges, Seal, Sequence, VipEntry, VmacEntry};
 use crate::host;
 use crate::net::NetError;
@@ -66,7 +66,11 @@ impl Site {
                 names.push(name);
             }
         }
-        let links = links::find(netlink, &names).await?;
+        let found = links::look(netlink, &names).await?;
+        let found = names.iter().zip(found).enumerate();
+        let links =
+            found.map(|(number, (name, link))| present_or_awaited(name, number, link, config.missing));
+        let links = links.collect::<Result<Vec<Link>, NetError>>()?;
         let position = |name: &str| links.iter().position(|link| link.name == name).expect("all were found");
         let link_of: Vec<usize> =
             config.instances.iter().map(|instance| position(&instance.interface)).collect();
@@ -79,7 +83,13 @@ impl Site {
         }
         let virtual_addresses = [&virtual_addresses(config), others].concat();
         for (instance, &link) in config.instances.iter().zip(&link_of) {
-            sources.push(source(instance, &links[link], &virtual_addresses)?);
+            let link = &links[link];
+            sources.push(source(instance, link, &virtual_addresses).unwrap_or_else(|error| {
+                if link.is_there() {
+                    tracing::warn!("{}: {error}; in fault until it has one", instance.name);
+                }
+                unspecified(instance.family)
+            }));
         }
         let first = first_sequence();
         let sequences = config.instances.iter().map(|_| Sequence::new(first)).collect();
@@ -105,6 +115,17 @@ impl Site {
         }
         (self.sources, self.links[number]) = (sources, link);
         Ok(())
+    }
+
+    /// Whether an interface is there, with an address for each instance that sends on it.
+    pub(super) fn is_ready(&self, number: usize) -> bool {
+        let mut sources = self.sources.iter().zip(&self.link_of).filter(|(_, link)| **link == number);
+        self.links[number].is_there() && sources.all(|(source, _)| !source.is_unspecified())
+    }
+
+    /// The interfaces that are there.
+    pub(super) fn present(&self) -> Vec<Link> {
+        self.links.iter().filter(|link| link.is_there()).cloned().collect()
     }
 
     /// The number of instances.
@@ -271,6 +292,7 @@ impl Site {
         let used = |index: &usize| {
             let mut instances = config.instances.iter().zip(&self.link_of);
             instances.any(|(instance, link)| link == index && judged_here(instance))
+                && self.links[*index].is_there()
         };
         (0..self.links.len()).filter(used).map(|index| &self.links[index]).collect()
     }
@@ -278,6 +300,30 @@ impl Site {
 
 pub(super) fn virtual_addresses(config: &Config) -> Vec<IpAddr> {
     config.instances.iter().flat_map(InstanceConfig::addresses).map(|vip| vip.address).collect()
+}
+
+/// An interface as it was found, or, where the file lets it come later, one that is not there.
+fn present_or_awaited(
+    name: &str,
+    number: usize,
+    found: Result<Link, NetError>,
+    missing: Missing,
+) -> Result<Link, NetError> {
+    match (found, missing) {
+        (Err(NetError::NoInterface { .. }), Missing::Awaited) => {
+            tracing::warn!("interface {name} is not there; its instances are in fault until it is");
+            Ok(Link::absent(name, number))
+        }
+        (found, Missing::Awaited | Missing::Fatal) => found,
+    }
+}
+
+/// No address yet.
+fn unspecified(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+        Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+    }
 }
 
 /// The address that adverts are sent from.

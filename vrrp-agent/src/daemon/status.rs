@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::engine::Router;
 use super::trackers::ScriptPage;
-use crate::config::{Config, InstanceConfig};
+use crate::config::{Config, InstanceConfig, StartDelay};
 use crate::control::{InstanceStatus, MasterStatus, ScriptStatus, Snapshot};
 use crate::dataplane::DataPlane;
+use crate::host;
 use crate::vrrp::{Cause, Condition, State, Time};
 use crate::wire::advert::{family, ip};
 
@@ -21,6 +22,12 @@ pub(super) struct StatusPage {
 }
 
 impl StatusPage {
+    /// How long elections have to wait from now, at the start.
+    pub(super) fn start_delay(&self) -> Duration {
+        let StartDelay { from_start, from_boot } = self.config.start_delay;
+        from_start.max(from_boot.saturating_sub(host::uptime()))
+    }
+
     pub(super) fn snapshot(&self, routers: &[Router], plane: &DataPlane, now: Time) -> Snapshot {
         let instances =
             routers.iter().enumerate().map(|(slot, router)| self.instance(slot, router, plane, now));

@@ -45,7 +45,32 @@ pub struct AttachedXdp {
     pub native: bool,
 }
 
+/// The kernel's numbers are smaller.
+const ABSENT: u32 = 1 << 31;
+
 impl Link {
+    /// An interface that is not there, with a number of its own among those that are not. It carries nothing.
+    #[must_use]
+    pub fn absent(name: &str, number: usize) -> Self {
+        Self {
+            index: ABSENT | u32::try_from(number).unwrap_or(0),
+            name: name.to_owned(),
+            mac: [0; 6],
+            addresses: Vec::new(),
+            mtu: u32::MAX,
+            running: false,
+            xdp: None,
+            is_veth: false,
+            has_vlans: false,
+        }
+    }
+
+    /// Whether the kernel has it.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.index < ABSENT
+    }
+
     /// The address that adverts of a family are sent from: the first, for IPv6 the first link-local one. A virtual address
     /// that a crash left behind is none.
     #[must_use]

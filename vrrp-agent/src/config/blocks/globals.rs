@@ -8,7 +8,7 @@ use vrrp_ebpf::election::DOWN_ADVERTS;
 
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
-use super::super::model::{ScriptSecurity, ScriptUser, Spacing};
+use super::super::model::{Missing, ScriptSecurity, ScriptUser, Spacing, StartDelay};
 use super::super::routing::Preferences;
 use super::super::syntax::Statement;
 use super::super::value;
@@ -41,6 +41,9 @@ pub(super) struct Globals {
     pub(super) script_security: ScriptSecurity,
     /// FIFOs and mail.
     pub(super) outlets: Outlets,
+    /// `dynamic_interfaces`.
+    pub(super) missing: Missing,
+    pub(super) start_delay: StartDelay,
     /// `default_interface`, of static addresses.
     pub(super) default_interface: String,
     /// How rules without a preference are numbered.
@@ -72,6 +75,8 @@ impl Default for Globals {
             script_user: None,
             script_security: ScriptSecurity::Off,
             outlets: Outlets::default(),
+            missing: Missing::default(),
+            start_delay: StartDelay::default(),
             default_interface: "eth0".to_owned(),
             preferences: Preferences::default(),
         }
@@ -146,12 +151,34 @@ pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics:
                     None => globals.script_security,
                 };
             }
+            "dynamic_interfaces" => globals.missing = dynamic_interfaces(statement, diagnostics),
+            "vrrp_startup_delay" => {
+                let delay = value::seconds(Block::Globals, statement, diagnostics);
+                globals.start_delay.from_start = delay.unwrap_or(globals.start_delay.from_start);
+            }
+            "vrrp_delay_after_boot" => {
+                let delay = value::seconds(Block::Globals, statement, diagnostics);
+                globals.start_delay.from_boot = delay.unwrap_or(globals.start_delay.from_boot);
+            }
             _ if outlets::read(statement, globals, diagnostics) => {}
             _ if after_lower(Block::Globals, statement, &mut globals.lower, diagnostics) => {}
             _ if garp(Block::Globals, statement, &mut globals.garp, diagnostics) => {}
             _ => unread(Block::Globals, statement, diagnostics),
         }
     }
+}
+
+/// `dynamic_interfaces [allow_if_changes]`. Interfaces of another kind or number are followed in any case.
+fn dynamic_interfaces(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Missing {
+    match statement.arguments() {
+        [] => {}
+        [word] if word.text == "allow_if_changes" => {}
+        [word, ..] => {
+            let message = format!("unknown option `{}` of `dynamic_interfaces`", word.text);
+            diagnostics.push(Diagnostic::warning(word.span, message).label("ignored"));
+        }
+    }
+    Missing::Awaited
 }
 
 /// A multicast group of a family.

@@ -169,10 +169,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         "sends no IGMP reports for local groups",
         "not needed: use_vmac makes no interface that would send any",
     ),
-    row(Globals, "dynamic_interfaces", Rest("`[allow_if_changes]`"), "off").warned(
-        "lets interfaces be missing at the start",
-        "not needed for interfaces that go and return, which are always followed",
-    ),
+    row(Globals, "dynamic_interfaces", Rest("`[allow_if_changes]`"), "off").works("waits for interfaces that are not there at the start"),
     row(Globals, "enable_dbus", Nothing, "off").warned("answers on D-Bus", NO_DBUS),
     row(Globals, "enable_script_security", Switch, "off").works("refuses scripts run by root that others can change"),
     row(Globals, "enable_snmp_checker", Nothing, "off")
@@ -297,10 +294,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "vrrp_check_unicast_src", Switch, "off").works("believes only the peers of `unicast_peer`"),
     row(Globals, "vrrp_cpu_affinity", Rest(CPUS), "all")
         .warned("processors of the process", "use `CPUAffinity=` in the unit"),
-    row(Globals, "vrrp_delay_after_boot", DAY, "0").warned(
-        "from boot to the first election",
-        "elections begin at once; use `ExecStartPre=/bin/sleep N` in the unit",
-    ),
+    row(Globals, "vrrp_delay_after_boot", DAY, "0").works("how long elections wait when the host starts"),
     row(Globals, "vrrp_down_timer_adverts", DOWN_ADVERTS, "3")
         .works("adverts that may be missed; the same on all routers"),
     row(Globals, "vrrp_garp_extra_if", Rest("`[all] SECONDS`, up to 86400"), "0").warned(
@@ -361,10 +355,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         "compares the address list of a new master only",
         "lists that differ are counted, never refused, so there is nothing to skip",
     ),
-    row(Globals, "vrrp_startup_delay", DAY, "0").warned(
-        "from the start to the first election",
-        "elections begin at once; use `ExecStartPre=/bin/sleep N` in the unit",
-    ),
+    row(Globals, "vrrp_startup_delay", DAY, "0").works("how long elections wait when the daemon starts"),
     row(Globals, "vrrp_strict", Switch, "off").works("keeps to the letter of the standard"),
     row(Globals, "vrrp_version", Number { min: 2, max: 3 }, "2; over IPv6 always 3")
         .works("version of instances that do not say theirs; the last one of the file counts"),

@@ -100,7 +100,9 @@ impl Engine {
         self.tell(Effect::Reloaded(roster));
         for (slot, holds_other) in holds_other.into_iter().enumerate() {
             let machine = &mut self.routers[slot].machine;
-            machine.start(now);
+            if self.start_at.is_none() {
+                machine.start(now);
+            }
             if holds_other || !machine.is_installed() {
                 machine.install_again();
             }
