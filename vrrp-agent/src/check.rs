@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::config::{self, Context, Diagnostic, Disk, Reading, Severity};
+use crate::config::{self, Config, Context, Diagnostic, Disk, Reading, ScriptSecurity, Severity};
 use crate::host;
 
 /// A file, and how it is to be read.
@@ -99,6 +99,9 @@ pub fn complain(reading: &Reading) {
     let _closed = std::io::stderr().write_all(text.as_bytes());
 }
 
+/// keepalived's exit code for scripts without `enable_script_security`.
+pub const INSECURE: u8 = 6;
+
 /// keepalived's `-t`: 0 if it would say so too, that is, if there is nothing that it complains of.
 #[must_use]
 pub fn exit_code(reading: &Reading) -> u8 {
@@ -106,7 +109,13 @@ pub fn exit_code(reading: &Reading) -> u8 {
         UNREADABLE
     } else if reading.count(Severity::Warning) > 0 {
         FAULTY
+    } else if reading.config.as_ref().is_some_and(runs_insecurely) {
+        INSECURE
     } else {
         0
     }
+}
+
+fn runs_insecurely(config: &Config) -> bool {
+    config.script_security == ScriptSecurity::Off && config.runs_programs()
 }

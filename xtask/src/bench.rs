@@ -19,12 +19,15 @@ enum What {
     Xdp,
     /// How late the loss of a master is noticed, beside keepalived
     Detection,
+    /// What hundreds of check scripts do to adverts, beside keepalived
+    Scripts,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let name = match arguments.what {
         What::Xdp => "xdp",
         What::Detection => "detection",
+        What::Scripts => "scripts",
     };
     setup::ensure()?;
     // What is measured in namespaces is the agent itself; the program in it is optimised in every profile.

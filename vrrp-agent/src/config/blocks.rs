@@ -88,6 +88,15 @@ pub(super) fn build(
     config.mail = globals.outlets.mail();
     config.router_id = globals.router_id;
     config.spacing = globals.spacing;
+    if config.script_security == ScriptSecurity::Off
+        && let Some(first) = statements.iter().find(|statement| runs_something(statement))
+    {
+        diagnostics.push(
+            Diagnostic::note(first.keyword().span, "scripts run without `enable_script_security`")
+                .label("whoever can write to one has root run what he likes")
+                .help("write `enable_script_security` and a `script_user` in global_defs"),
+        );
+    }
     if config.instances.is_empty() && diagnostics.iter().all(|d| d.severity != super::Severity::Error) {
         diagnostics.push(
             Diagnostic::error(Span::BEGINNING, "no vrrp_instance")
@@ -95,6 +104,20 @@ pub(super) fn build(
         );
     }
     config
+}
+
+/// Whether a block of the outermost level has programs run.
+fn runs_something(statement: &Statement) -> bool {
+    let notifies = |statement: &Statement| {
+        let keyword = &statement.keyword().text;
+        let is_switch = keyword == "notify_priority_changes" || keyword.ends_with("notify_fifo");
+        (keyword.starts_with("notify") || keyword.ends_with("notify_fifo_script")) && !is_switch
+    };
+    match statement.keyword().text.as_str() {
+        "vrrp_script" => true,
+        "vrrp_instance" | "vrrp_sync_group" | "global_defs" => statement.block.iter().flatten().any(notifies),
+        _ => false,
+    }
 }
 
 /// The statements of a block; a missing one is complained of.

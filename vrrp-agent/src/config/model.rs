@@ -46,6 +46,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether it has programs run.
+    #[must_use]
+    pub fn runs_programs(&self) -> bool {
+        let instances = self.instances.iter().map(|instance| &instance.notify);
+        let mut notify = instances.chain(self.groups.iter().map(|group| &group.notify));
+        !self.scripts.is_empty()
+            || self.fifos.iter().any(|fifo| fifo.reader.is_some())
+            || notify.any(|notify| notify.programs().next().is_some())
+    }
+
     /// Whether an instance tracks something.
     #[must_use]
     pub fn tracks(&self, thing: &Thing) -> bool {

@@ -42,8 +42,9 @@ fn the_reference_example() {
     assert_eq!(instance.vips[0].address.to_string(), "192.168.1.10");
     // `state MASTER` and `nopreempt` together: keepalived preempts, and so do we, and say so.
     assert_eq!(instance.preempt, Preempt::Yes);
-    let [complaint] = &reading.diagnostics[..] else { panic!("one: {:?}", reading.diagnostics) };
-    assert!(complaint.message.contains("`nopreempt` has no effect"), "{complaint:?}");
+    let [insecure, preempts] = &reading.diagnostics[..] else { panic!("two: {:?}", reading.diagnostics) };
+    assert!(insecure.message.contains("without `enable_script_security`"), "{insecure:?}");
+    assert!(preempts.message.contains("`nopreempt` has no effect"), "{preempts:?}");
 }
 
 #[test]

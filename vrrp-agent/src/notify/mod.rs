@@ -230,7 +230,8 @@ impl NotifyScripts {
         }
     }
 
-    fn programs(&self) -> impl Iterator<Item = &Program> {
+    /// All of them.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = &Program> {
         let events = [Event::Master, Event::Backup, Event::Fault, Event::Stop, Event::Deleted];
         let of = events.into_iter().chain([Event::MasterRxLowerPri]).filter_map(move |event| self.of(event));
         of.chain(&self.any)

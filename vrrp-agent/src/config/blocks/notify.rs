@@ -103,7 +103,7 @@ mod tests {
 
     fn read(global: &str, instance: &str) -> Reading {
         parse(&format!(
-            "global_defs {{\n{global}\n}}\nvrrp_instance V {{\ninterface eth0\nvirtual_router_id 1\n\
+            "global_defs {{\nenable_script_security\n{global}\n}}\nvrrp_instance V {{\ninterface eth0\nvirtual_router_id 1\n\
              virtual_ipaddress {{\n192.0.2.1\n}}\n{instance}\n}}\n"
         ))
     }
