@@ -276,15 +276,13 @@ impl Running {
 
     fn signal(&self, signal: Signal) {
         let Some(group) = self.group else { return };
-        match (killpg(group, signal), self.identity) {
+        // Gone already is what is wanted.
+        let refused = killpg(group, signal) == Err(Errno::EPERM);
+        if let (true, Some((user, own_group))) = (refused, self.identity) {
             // Without CAP_KILL it takes somebody of its own user.
-            (Err(Errno::EPERM), Some((user, own_group))) => {
-                let mut kill = Command::new("/bin/kill");
-                kill.args(["-s", signal.as_str().trim_start_matches("SIG"), "--", &format!("-{group}")]);
-                let _told = kill.uid(user.as_raw()).gid(own_group.as_raw()).stderr(Stdio::null()).spawn();
-            }
-            // Gone already is what is wanted.
-            (Ok(()) | Err(_), _) => {}
+            let mut kill = Command::new("/bin/kill");
+            kill.args(["-s", signal.as_str().trim_start_matches("SIG"), "--", &format!("-{group}")]);
+            let _told = kill.uid(user.as_raw()).gid(own_group.as_raw()).stderr(Stdio::null()).spawn();
         }
     }
 }

@@ -98,7 +98,8 @@ impl Diagnostic {
 
 fn cut(mut message: String) -> String {
     if message.len() > MESSAGE_MAX {
-        message.truncate(message.floor_char_boundary(MESSAGE_MAX));
+        let end = (0..=MESSAGE_MAX).rev().find(|&end| message.is_char_boundary(end)).unwrap_or(0);
+        message.truncate(end);
         message.push('…');
     }
     message

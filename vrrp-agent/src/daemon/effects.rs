@@ -107,7 +107,7 @@ impl Executor {
                 // Who is gone was told of under the old names.
                 self.notifier.borrow_mut().change(&roster.config);
                 self.groups.borrow_mut().change(&roster.config, &roster.was);
-                self.change_roster(roster).await;
+                self.change_roster(*roster).await;
             }
             Effect::LowerHeard { slot, priority } => self.notify(slot, Event::MasterRxLowerPri, priority),
             Effect::Priority { slot, state, priority } => match state {

@@ -86,7 +86,7 @@ pub(super) enum Effect {
     /// The routers do not agree about what they share.
     Notice { slot: Slot, notice: Notice, address: std::net::IpAddr },
     /// From here on slots mean this.
-    Reloaded(Roster),
+    Reloaded(Box<Roster>),
     /// Something failed that the operator should know.
     Failed { slot: Slot, doing: &'static str, error: String },
 }
@@ -254,7 +254,7 @@ impl Engine {
             match router.past.take() {
                 // Who goes on waits for nothing.
                 Some(past) if delay.is_zero() || past.spell != Spell::Over => {
-                    router.machine.resume(now, past)
+                    router.machine.resume(now, past);
                 }
                 Some(_) | None if !delay.is_zero() => {}
                 Some(_) | None => router.machine.start(now),

@@ -97,7 +97,7 @@ impl Engine {
             (Some(kernel), attached)
         });
         // Before any effect that speaks of the new slots.
-        self.tell(Effect::Reloaded(roster));
+        self.tell(Effect::Reloaded(Box::new(roster)));
         for (slot, holds_other) in holds_other.into_iter().enumerate() {
             let machine = &mut self.routers[slot].machine;
             if self.start_at.is_none() {

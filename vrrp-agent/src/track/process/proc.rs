@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn command_lines() {
         for (line, expected) in [
-            ("/bin/sleep\0100\0", &["/bin/sleep", "100"][..]),
+            ("/bin/sleep\x00100\0", &["/bin/sleep", "100"][..]),
             ("a\0\0b\0", &["a", "", "b"]),
             ("a\0\0", &["a", ""]),
             ("nginx: master process", &["nginx: master process"]),
