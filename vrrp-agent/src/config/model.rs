@@ -96,7 +96,7 @@ pub struct StartDelay {
 pub struct Group {
     /// Its name.
     pub name: String,
-    /// Indices in [`Config::instances`], at least two; an instance is in one group at most.
+    /// Indices in [`Config::instances`], at least one; an instance is in one group at most.
     pub members: Vec<usize>,
     /// What is run and told when it changes.
     pub notify: NotifyScripts,

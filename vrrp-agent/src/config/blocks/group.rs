@@ -60,6 +60,9 @@ fn read(
         let message = format!("vrrp_sync_group `{name}` has fewer than two members");
         diagnostics
             .push(Diagnostic::warning(statement.span(), message).label("there is nothing to keep together"));
+    }
+    // One member is tracked for and told of, as with keepalived.
+    if members.is_empty() {
         return None;
     }
     one_rank(&name, statement, &members, config, diagnostics);
