@@ -10,6 +10,7 @@ mod fence;
 mod flood;
 mod frr;
 mod groups;
+mod host_settings;
 mod interfaces;
 mod keepalived;
 mod lists;

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::check::Source;
 use crate::daemon::Choice;
 use crate::dataplane::{ArrayEntry, Hook, Mode};
+use crate::host::{self, EnterError};
 use crate::log::{self, Facility, Target};
 
 /// A virtual-IP daemon: VRRP with the urgent half in the kernel, reading keepalived.conf.
@@ -26,6 +27,9 @@ pub struct Cli {
 pub enum Command {
     /// Show each instance: state, priority, master, addresses, lease, data plane.
     Status {
+        /// Of which daemon.
+        #[command(flatten)]
+        which: Which,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -52,9 +56,39 @@ pub enum Command {
     Keywords,
     /// Let tcpdump see the adverts that the XDP program judges, or hide them from the stack again.
     Adverts {
+        /// Of which daemon.
+        #[command(flatten)]
+        which: Which,
         /// Show or hide.
         visibility: Visibility,
     },
+}
+
+/// Which of several daemons is meant.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Which {
+    /// The one that its file calls `instance NAME`.
+    #[arg(long, value_name = "NAME")]
+    pub instance: Option<String>,
+    /// The one in the network namespace of this name.
+    #[arg(short = 's', long, value_name = "NAME")]
+    pub namespace: Option<String>,
+}
+
+impl Which {
+    /// Puts this process where that daemon is.
+    ///
+    /// # Errors
+    /// If there is no such network namespace, or it may not be entered.
+    pub fn find(&self) -> Result<(), EnterError> {
+        if let Some(name) = &self.namespace {
+            host::enter(name)?;
+        }
+        if let Some(name) = &self.instance {
+            host::name_instance(name);
+        }
+        Ok(())
+    }
 }
 
 /// Whether adverts go on to the stack.
@@ -103,6 +137,9 @@ pub struct DaemonArguments {
     /// Pid file; the default is in /run/vrrp-agent.
     #[arg(short = 'p', long = "pid", value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
+    /// Network namespace to run in, as `ip netns` knows it.
+    #[arg(short = 's', long, value_name = "NAME")]
+    pub namespace: Option<String>,
     /// Interface for every instance, whatever the file says.
     #[arg(long, value_name = "IF")]
     pub interface: Option<String>,
@@ -199,9 +236,6 @@ pub struct Ignored {
     /// Pattern of their names.
     #[arg(short = 'M', long, value_name = "PATTERN", num_args = 0..=1, require_equals = true)]
     core_dump_pattern: Option<Option<String>>,
-    /// Network namespace (`NetworkNamespacePath=` of the unit, or `ip netns exec`).
-    #[arg(short = 's', long, value_name = "NAME")]
-    namespace: Option<String>,
     /// Ignore SIGINT.
     #[arg(long)]
     ignore_sigint: bool,
@@ -227,7 +261,6 @@ impl Ignored {
                 "-u: use `UMask=` in the unit; files of this daemon are for its owner alone",
             ),
             (self.core_dump || self.core_dump_pattern.is_some(), "-m, -M: use `LimitCORE=` in the unit"),
-            (self.namespace.is_some(), "-s: use `NetworkNamespacePath=` in the unit, or `ip netns exec`"),
             (self.ignore_sigint, "--ignore-sigint: SIGINT stops the daemon"),
         ]
         .into_iter()

@@ -1,5 +1,7 @@
 //! What this process is on this host: its namespaces, its runtime directory, its capabilities, its clock.
 
+mod place;
+
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -8,6 +10,8 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::vrrp::Time;
+
+pub use place::{EnterError, enter, name_instance, suffix};
 
 /// Now, on the clock that the kernel half uses too.
 ///
@@ -85,7 +89,7 @@ fn namespace(process: &str, kind: &str) -> Option<u64> {
 /// The runtime directory of this network namespace's agent: `/run/vrrp-agent`, or one below it.
 #[must_use]
 pub fn runtime_directory() -> PathBuf {
-    Path::new("/run/vrrp-agent").join(namespace_suffix())
+    Path::new("/run/vrrp-agent").join(suffix())
 }
 
 /// Makes the runtime directory, for its owner alone.
@@ -105,6 +109,10 @@ pub enum Capability {
     NetAdmin = 12,
     /// Packet and raw sockets.
     NetRaw = 13,
+    /// Memory that stays.
+    IpcLock = 14,
+    /// Another network namespace.
+    SysAdmin = 21,
     /// What the verifier allows to nobody else: the compiler's arithmetic with pointers into a frame.
     Perfmon = 38,
     /// Programs and maps.
@@ -118,6 +126,8 @@ impl Capability {
         match self {
             Self::NetAdmin => "CAP_NET_ADMIN",
             Self::NetRaw => "CAP_NET_RAW",
+            Self::IpcLock => "CAP_IPC_LOCK",
+            Self::SysAdmin => "CAP_SYS_ADMIN",
             Self::Perfmon => "CAP_PERFMON",
             Self::Bpf => "CAP_BPF",
         }

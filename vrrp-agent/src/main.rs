@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, ensure};
 use clap::Parser as _;
 use vrrp_agent::check::{self, Source};
-use vrrp_agent::cli::{Cli, Command, DaemonArguments, Visibility};
+use vrrp_agent::cli::{Cli, Command, DaemonArguments, Visibility, Which};
 use vrrp_agent::config::{self, Config, Reading, Secrets, Severity};
 use vrrp_agent::control;
 use vrrp_agent::daemon::{self, AtEnd, Options};
@@ -18,11 +18,11 @@ use vrrp_agent::log;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
-        Some(Command::Status { json }) => status(json),
+        Some(Command::Status { which, json }) => status(&which, json),
         Some(Command::Check { source, json }) => return check(&source.source(), json),
         Some(Command::ShowConfig { source, secrets }) => show_config(&source.source(), secrets),
         Some(Command::Keywords) => print(&config::markdown()),
-        Some(Command::Adverts { visibility }) => adverts(visibility),
+        Some(Command::Adverts { which, visibility }) => adverts(&which, visibility),
         None => match &cli.daemon.test {
             Some(to) => return test(&cli.daemon.source.source(), to.as_deref()),
             None => daemon(&cli.daemon),
@@ -37,7 +37,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn status(json: bool) -> anyhow::Result<()> {
+fn status(which: &Which, json: bool) -> anyhow::Result<()> {
+    which.find()?;
     let path = control::path();
     let snapshot = control::query(&path).with_context(|| {
         format!(
@@ -94,7 +95,8 @@ fn show_config(source: &Source, secrets: bool) -> anyhow::Result<()> {
     print(&config::show(config, if secrets { Secrets::Shown } else { Secrets::Hidden }))
 }
 
-fn adverts(visibility: Visibility) -> anyhow::Result<()> {
+fn adverts(which: &Which, visibility: Visibility) -> anyhow::Result<()> {
+    which.find()?;
     let pins = bpffs::left_behind()
         .context("no vrrp-agent has pinned its maps here (it runs on sockets, in another network namespace, or not at all)")?;
     let show = match visibility {
@@ -115,6 +117,7 @@ fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
     let dump = arguments.dump_conf;
     runtime.block_on(daemon::run(Options {
         read: Box::new(move || read(&source, interface.as_deref(), dump)),
+        namespace: arguments.namespace.clone(),
         pid_file: arguments.pid_file.clone(),
         choice: arguments.dataplane.into(),
         hook: arguments.hook(),

@@ -3,21 +3,31 @@
 
 mod authentication;
 mod complete;
+mod extra_refresh;
+mod garp_group;
 mod globals;
 mod group;
+mod host_settings;
 mod instance;
+mod link_delays;
 mod notify;
 mod outlets;
 mod routing;
 mod script;
 mod track;
 mod track_file;
+mod track_group;
 mod track_process;
+mod umask;
+
+use std::collections::BTreeMap;
 
 use super::diagnostic::{COMPLAINTS_MAX, Diagnostic};
 use super::files::Files;
+use super::host_settings::HostSettings;
 use super::keywords::{self, Block, Support};
 use super::model::{Config, Fixtures, Missing, ScriptSecurity, Spacing, StartDelay};
+use super::routing::Tables;
 use super::sources::Span;
 use super::syntax::{Statement, Word};
 use super::value;
@@ -41,6 +51,10 @@ pub(super) fn build(
         fifos: Vec::new(),
         mail: None,
         spacing: Spacing::default(),
+        host: HostSettings::default(),
+        paced_together: Vec::new(),
+        link_delays: BTreeMap::new(),
+        track_groups: Vec::new(),
         missing: Missing::default(),
         start_delay: StartDelay::default(),
         fixtures: Fixtures::default(),
@@ -65,13 +79,27 @@ pub(super) fn build(
                 let instance = instance::read(statement, &mut globals, &config, files, diagnostics);
                 config.instances.extend(instance);
             }
-            "static_ipaddress" => {
-                routing::fixed_addresses(statement, &globals, &mut config.fixtures.addresses, diagnostics);
+            "static_ipaddress" => routing::fixed_addresses(statement, &globals, &mut config, diagnostics),
+            "static_routes" => {
+                let tables = Tables::new(files, &globals.directories);
+                let groups = &config.track_groups;
+                routing::routes(statement, &tables, groups, &mut config.fixtures.routes, diagnostics);
             }
-            "static_routes" => routing::routes(statement, &mut config.fixtures.routes, diagnostics),
             "static_rules" => {
-                routing::rules(statement, &mut globals.preferences, &mut config.fixtures.rules, diagnostics);
+                let Globals { directories, preferences, .. } = &mut globals;
+                let tables = Tables::new(files, directories);
+                let (groups, rules) = (&config.track_groups, &mut config.fixtures.rules);
+                routing::rules(statement, &tables, groups, preferences, rules, diagnostics);
             }
+            "garp_group" => {
+                let group = garp_group::read(statement, &config.paced_together, diagnostics);
+                config.paced_together.extend(group);
+            }
+            "interface_up_down_delays" => {
+                link_delays::read(statement, &mut config.link_delays, diagnostics);
+            }
+            "track_group" => track_group::declare(statement, &mut config.track_groups, diagnostics),
+            _ if host_settings::read_root(statement, &mut globals.host, diagnostics) => {}
             "track_file" | "vrrp_track_file" => config.files.extend(track_file::read(statement, diagnostics)),
             "vrrp_track_process" => config.processes.extend(track_process::read(statement, diagnostics)),
             // The rest is read below, when all instances are known; what it tracks must stand above.
@@ -80,7 +108,9 @@ pub(super) fn build(
         }
     }
     group::read_all(statements, &globals, group_tracked, &mut config, diagnostics);
+    track_group::resolve_all(statements, &mut config, diagnostics);
     outlets::complain(statements, &globals, diagnostics);
+    config.host = globals.host;
     config.missing = globals.missing;
     config.start_delay = globals.start_delay;
     config.script_security = globals.script_security;
@@ -111,7 +141,9 @@ fn runs_something(statement: &Statement) -> bool {
     let notifies = |statement: &Statement| {
         let keyword = &statement.keyword().text;
         let is_switch = keyword == "notify_priority_changes" || keyword.ends_with("notify_fifo");
-        (keyword.starts_with("notify") || keyword.ends_with("notify_fifo_script")) && !is_switch
+        let is_errand = matches!(keyword.as_str(), "startup_script" | "shutdown_script");
+        let notifies = keyword.starts_with("notify") || keyword.ends_with("notify_fifo_script");
+        is_errand || (notifies && !is_switch)
     };
     match statement.keyword().text.as_str() {
         "vrrp_script" => true,

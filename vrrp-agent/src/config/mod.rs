@@ -2,9 +2,11 @@
 //! be invalid, and complaints that say where, what and how to mend it.
 
 mod blocks;
+mod command;
 mod definitions;
 mod diagnostic;
 mod files;
+mod host_settings;
 mod include;
 mod keywords;
 mod model;
@@ -22,12 +24,14 @@ use std::path::Path;
 pub use definitions::{Context, Environment};
 pub use diagnostic::{Diagnostic, Severity};
 pub use files::{Disk, Files, Memory, ReadError};
+pub use host_settings::{HostSettings, MemoryUse, Once, Place, Scheduling, UnknownVrids};
 pub use keywords::markdown;
 pub use model::{
     AddressTrait, Arguments, Authentication, Config, Existing, Farewell, Fifo, FileIndex, Fixtures, Group,
-    Hint, HmacKey, HmacKeys, HmacMode, InitFile, InstanceConfig, Mail, Missing, NotifyScripts, Peer, Primary,
-    ProcessIndex, ProcessName, Program, Replay, Script, ScriptIndex, ScriptSecurity, ScriptUser, Sealing,
-    Spacing, StartDelay, Thing, TrackFile, TrackProcess, Tracked, Vip, Vmac,
+    Hint, HmacKey, HmacKeys, HmacMode, InitFile, InstanceConfig, LinkDelays, Mail, Missing, NotifyScripts,
+    PacedTogether, Peer, Primary, ProcessIndex, ProcessName, Program, Replay, Script, ScriptIndex,
+    ScriptSecurity, ScriptUser, Sealing, Secondaries, SourceNeed, Spacing, Standing, StartDelay, Thing,
+    TrackFile, TrackGroup, TrackProcess, Tracked, Vip, Vmac,
 };
 pub use show::{Secrets, show};
 pub use sources::{FileId, Sources, Span};

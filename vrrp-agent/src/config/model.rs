@@ -1,6 +1,6 @@
 //! The configuration as understood: every field valid by itself and with the others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use vrrp_ebpf::advert::{AUTH_DATA, Cast, Family, Version};
 use vrrp_ebpf::election::Preempt;
 
+use super::host_settings::HostSettings;
 use super::routing::{Prefix, Route, Rule};
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower, Weight};
 use crate::wire::advert::V3Checksum;
@@ -37,6 +38,14 @@ pub struct Config {
     pub mail: Option<Mail>,
     /// How announcements are spaced out.
     pub spacing: Spacing,
+    /// What the daemon does for itself.
+    pub host: HostSettings,
+    /// Interfaces that announce at a pace of their own (`garp_group`).
+    pub paced_together: Vec<PacedTogether>,
+    /// How long changes of links must last, by interface (`interface_up_down_delays`).
+    pub link_delays: BTreeMap<String, LinkDelays>,
+    /// Instances that need what is static.
+    pub track_groups: Vec<TrackGroup>,
     /// What becomes of an interface that is not there at the start.
     pub missing: Missing,
     /// How long elections wait.
@@ -52,8 +61,18 @@ impl Config {
         let instances = self.instances.iter().map(|instance| &instance.notify);
         let mut notify = instances.chain(self.groups.iter().map(|group| &group.notify));
         !self.scripts.is_empty()
+            || self.host.startup.program.is_some()
+            || self.host.shutdown.program.is_some()
             || self.fifos.iter().any(|fifo| fifo.reader.is_some())
             || notify.any(|notify| notify.programs().next().is_some())
+    }
+
+    /// At what pace an interface announces, and the number of the group that it shares that with.
+    #[must_use]
+    pub fn pace_of(&self, interface: &str) -> (Option<usize>, Spacing) {
+        let is_in = |group: &PacedTogether| group.interfaces.iter().any(|name| name == interface);
+        let group = self.paced_together.iter().position(is_in);
+        (group, group.map_or(self.spacing, |group| self.paced_together[group].spacing))
     }
 
     /// Whether an instance tracks something.
@@ -70,6 +89,60 @@ impl Config {
             Thing::Script(_) | Thing::File(_) | Thing::Process(_) => None,
         })
     }
+}
+
+/// A `garp_group`: interfaces that wait for each other's announcements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacedTogether {
+    /// Their names, at least one; an interface is in one group at most.
+    pub interfaces: Vec<String>,
+    /// Between two announcements on any of them.
+    pub spacing: Spacing,
+}
+
+/// How long a change of a link must last to count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkDelays {
+    /// One that goes down.
+    pub down: Duration,
+    /// One that comes up.
+    pub up: Duration,
+}
+
+/// A `track_group`: instances that are in fault while something static cannot be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackGroup {
+    /// Its name, which static addresses, routes and rules say.
+    pub name: String,
+    /// Indices in [`Config::instances`], each once.
+    pub members: Vec<usize>,
+}
+
+/// Whether an instance needs the address that it is told to send from (`track_src_ip`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceNeed {
+    /// It is taken to be there.
+    Assumed,
+    /// While it is not on this host the instance is in fault.
+    Tracked,
+}
+
+/// Whether an instance can be anything but in fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It can.
+    Able,
+    /// It has no peers, and is told not to speak to a group then (`unicast_fault_no_peer`).
+    WithoutPeers,
+}
+
+/// Whether the other addresses of a network stay when one of them goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secondaries {
+    /// As the host has it.
+    AsTheyAre,
+    /// `promote_secondaries`.
+    Promoted,
 }
 
 /// An interface that is not there when the daemon starts.
@@ -598,6 +671,12 @@ pub struct InstanceConfig {
     pub rules: Vec<Rule>,
     /// What is run and told when it changes.
     pub notify: NotifyScripts,
+    /// Whether it needs the address of [`Self::source`].
+    pub source_need: SourceNeed,
+    /// Whether it can be anything but in fault.
+    pub standing: Standing,
+    /// Whether the other addresses of a network stay when one goes.
+    pub secondaries: Secondaries,
     /// Whether it needs its own interface to be up.
     pub primary: Primary,
     /// What it tracks beside.

@@ -4,6 +4,7 @@
 mod read_route;
 mod route;
 mod rule;
+mod tables;
 mod text;
 mod words;
 
@@ -19,8 +20,9 @@ pub(super) use read_route::route;
 pub use route::{Metric, MetricKind, NextHop, Route, RouteKind};
 pub use rule::{Action, Mark, Rule};
 pub(super) use rule::{Preferences, rule};
+pub(super) use tables::{Directories, Tables};
 pub use text::{RouteLine, RuleLine};
-pub(super) use words::{BadWord, scope};
+pub(super) use words::{BadWord, number, scope};
 
 use crate::wire::advert::family as family_of;
 use words::decimal;

@@ -6,10 +6,12 @@ use std::time::Duration;
 use vrrp_ebpf::advert::{Family, Version};
 use vrrp_ebpf::election::Preempt;
 
+use super::command::quoted;
+use super::host_settings::{HostSettings, MemoryUse, Place, Scheduling, UnknownVrids};
 use super::model::{
-    Arguments, Authentication, Config, Existing, Farewell, Hint, HmacMode, InitFile, InstanceConfig, Missing,
-    NotifyScripts, Primary, ProcessName, Program, Replay, Script, ScriptSecurity, ScriptUser, Thing,
-    TrackFile, TrackProcess, Tracked, Vip, Vmac,
+    Arguments, Authentication, Config, Existing, Farewell, Hint, HmacMode, InitFile, InstanceConfig,
+    LinkDelays, Missing, NotifyScripts, Primary, ProcessName, Program, Replay, Script, ScriptSecurity,
+    ScriptUser, Secondaries, SourceNeed, Standing, Thing, TrackFile, TrackProcess, Tracked, Vip, Vmac,
 };
 use super::routing::{Route, RouteLine, Rule, RuleLine};
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower, Sense, Weight};
@@ -28,6 +30,7 @@ pub enum Secrets {
 #[must_use]
 pub fn show(config: &Config, secrets: Secrets) -> String {
     let mut lines = Lines::default();
+    show_place(&mut lines, &config.host.place);
     lines.open("global_defs");
     if let Some(id) = &config.router_id {
         lines.add(format_args!("router_id \"{id}\""));
@@ -48,8 +51,19 @@ pub fn show(config: &Config, secrets: Secrets) -> String {
             lines.add(format_args!("{keyword} {}", seconds(delay)));
         }
     }
+    show_host(&mut lines, &config.host);
     show_outlets(&mut lines, config);
     lines.close();
+    show_pace(&mut lines, config);
+    for group in &config.track_groups {
+        lines.open(&format!("track_group {}", group.name));
+        lines.open("group");
+        for &member in &group.members {
+            lines.add(format_args!("{}", config.instances[member].name));
+        }
+        lines.close();
+        lines.close();
+    }
     show_addresses(&mut lines, "static_ipaddress", &config.fixtures.addresses);
     show_routing(&mut lines, "static", &config.fixtures.routes, &config.fixtures.rules);
     for script in &config.scripts {
@@ -117,17 +131,9 @@ fn seconds(duration: Duration) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A command as one quoted string.
-fn command(words: &[String]) -> String {
-    let quote =
-        |word: &String| format!("'{}'", word.replace('\\', "\\\\").replace('\'', "\\'").replace('"', "\\\""));
-    let words: Vec<String> = words.iter().map(quote).collect();
-    format!("\"{}\"", words.join(" "))
-}
-
 fn show_program(lines: &mut Lines, keyword: &str, program: &Program) {
     let user = program.user.as_ref().map_or_else(String::new, user);
-    lines.add(format_args!("{keyword} {}{user}", command(&program.command)));
+    lines.add(format_args!("{keyword} {}{user}", quoted(&program.command)));
 }
 
 /// ` USER [GROUP]`.
@@ -157,6 +163,68 @@ fn show_notify(lines: &mut Lines, notify: &NotifyScripts) {
     }
     lines.add(format_args!("notify_priority_changes {}", notify.priority_changes));
     lines.add(format_args!("smtp_alert {}", notify.smtp_alert));
+}
+
+/// At the outermost level.
+fn show_place(lines: &mut Lines, place: &Place) {
+    for (keyword, name) in [("net_namespace", &place.net_namespace), ("instance", &place.instance)] {
+        if let Some(name) = name {
+            lines.add(format_args!("{keyword} {name}"));
+        }
+    }
+}
+
+/// In `global_defs`.
+fn show_host(lines: &mut Lines, host: &HostSettings) {
+    let Scheduling { nice, real_time, processors, most_real_time, memory } = &host.scheduling;
+    if let Some(mask) = host.umask {
+        lines.add(format_args!("umask 0{mask:o}"));
+    }
+    if let Some(nice) = nice {
+        lines.add(format_args!("vrrp_priority {nice}"));
+    }
+    if let Some(priority) = real_time {
+        lines.add(format_args!("vrrp_rt_priority {priority}"));
+    }
+    if !processors.is_empty() {
+        let numbers: Vec<String> = processors.iter().map(ToString::to_string).collect();
+        lines.add(format_args!("vrrp_cpu_affinity {}", numbers.join(" ")));
+    }
+    if let Some(most) = most_real_time {
+        lines.add(format_args!("vrrp_rlimit_rttime {}", most.as_micros()));
+    }
+    lines.flag("vrrp_no_swap", *memory == MemoryUse::Locked);
+    lines.flag("log_unknown_vrids", host.unknown_vrids == UnknownVrids::Logged);
+    for (keyword, once) in [("startup_script", &host.startup), ("shutdown_script", &host.shutdown)] {
+        if let Some(program) = &once.program {
+            show_program(lines, keyword, program);
+            lines.add(format_args!("{keyword}_timeout {}", once.timeout.as_secs()));
+        }
+    }
+}
+
+fn show_pace(lines: &mut Lines, config: &Config) {
+    for group in &config.paced_together {
+        lines.open("garp_group");
+        lines.open("interfaces");
+        for name in &group.interfaces {
+            lines.add(format_args!("{name}"));
+        }
+        lines.close();
+        for (keyword, spacing) in [("garp_interval", group.spacing.arp), ("gna_interval", group.spacing.na)] {
+            if !spacing.is_zero() {
+                lines.add(format_args!("{keyword} {}", seconds(spacing)));
+            }
+        }
+        lines.close();
+    }
+    if !config.link_delays.is_empty() {
+        lines.open("interface_up_down_delays");
+        for (name, LinkDelays { down, up }) in &config.link_delays {
+            lines.add(format_args!("{name} {} {}", seconds(*down), seconds(*up)));
+        }
+        lines.close();
+    }
 }
 
 /// In `global_defs`.
@@ -189,7 +257,7 @@ fn show_outlets(lines: &mut Lines, config: &Config) {
 
 fn show_script(lines: &mut Lines, script: &Script) {
     lines.open(&format!("vrrp_script {}", script.name));
-    lines.add(format_args!("script {}", command(&script.program.command)));
+    lines.add(format_args!("script {}", quoted(&script.program.command)));
     lines.add(format_args!("interval {}", seconds(script.interval)));
     lines.add(format_args!("timeout {}", seconds(script.timeout)));
     lines.add(format_args!("{}", weight(script.weight)));
@@ -327,6 +395,9 @@ fn show_instance(lines: &mut Lines, config: &Config, instance: &InstanceConfig, 
     show_addresses(lines, "virtual_ipaddress", &instance.vips);
     show_addresses(lines, "virtual_ipaddress_excluded", &instance.excluded);
     show_routing(lines, "virtual", &instance.routes, &instance.rules);
+    lines.flag("promote_secondaries", instance.secondaries == Secondaries::Promoted);
+    lines.flag("track_src_ip", instance.source_need == SourceNeed::Tracked);
+    lines.flag("unicast_fault_no_peer", instance.standing == Standing::WithoutPeers);
     lines.flag("dont_track_primary", instance.primary == Primary::Untracked);
     show_tracked(lines, config, &instance.tracked);
     show_notify(lines, &instance.notify);

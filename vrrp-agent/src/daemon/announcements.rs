@@ -1,29 +1,23 @@
-//! Announcements that wait to be sent: after all adverts, a bounded number at a time, and spaced out on each interface if the
-//! operator says so (`vrrp_garp_interval`, `vrrp_gna_interval`: switches that limit ARP would drop the rest).
+//! Announcements that wait to be sent: after all adverts, a bounded number at a time, and spaced out on each interface, or on
+//! several together, if the operator says so (`vrrp_garp_interval`, `vrrp_gna_interval`, `garp_group`: switches that limit ARP
+//! would drop the rest).
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
 
-use crate::config::Spacing;
 use crate::dataplane::Slot;
 use crate::vrrp::Time;
 
-use super::frames::{Announcement, Kind};
+use super::frames::{Announcement, Kind, Lane};
 
 /// The queue.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Announcements {
-    spacing: Spacing,
     queue: VecDeque<(Slot, Announcement)>,
-    /// When an interface may announce again.
-    free: HashMap<(u32, Kind), Time>,
+    /// When a lane may announce again.
+    free: HashMap<(Lane, Kind), Time>,
 }
 
 impl Announcements {
-    pub(super) fn new(spacing: Spacing) -> Self {
-        Self { spacing, queue: VecDeque::new(), free: HashMap::new() }
-    }
-
     pub(super) fn push(&mut self, slot: Slot, announcement: Announcement) {
         self.queue.push_back((slot, announcement));
     }
@@ -34,8 +28,7 @@ impl Announcements {
     }
 
     /// Another configuration has other slots; what was of one that it has not is not said any more.
-    pub(super) fn renumber(&mut self, spacing: Spacing, number: impl Fn(Slot) -> Option<Slot>) {
-        self.spacing = spacing;
+    pub(super) fn renumber(&mut self, number: impl Fn(Slot) -> Option<Slot>) {
         let queue = std::mem::take(&mut self.queue).into_iter();
         self.queue = queue.filter_map(|(slot, announcement)| Some((number(slot)?, announcement))).collect();
     }
@@ -45,16 +38,15 @@ impl Announcements {
         let mut leaving = Vec::new();
         let mut waiting = VecDeque::new();
         while let Some((slot, announcement)) = self.queue.pop_front() {
-            let place = (announcement.ifindex, announcement.kind);
-            let spacing = self.spacing(announcement.kind);
+            let place = (announcement.lane, announcement.kind);
             if leaving.len() == most {
                 waiting.push_back((slot, announcement));
                 break;
             }
-            if spacing.is_zero() {
+            if announcement.spacing.is_zero() {
                 leaving.push((slot, announcement));
             } else if self.free.get(&place).is_none_or(|&at| at <= now) {
-                self.free.insert(place, now + spacing);
+                self.free.insert(place, now + announcement.spacing);
                 leaving.push((slot, announcement));
             } else {
                 waiting.push_back((slot, announcement));
@@ -69,29 +61,29 @@ impl Announcements {
     /// When the next may leave.
     pub(super) fn next(&self) -> Option<Time> {
         let when = |(_, announcement): &(Slot, Announcement)| {
-            let place = (announcement.ifindex, announcement.kind);
-            match self.spacing(announcement.kind) {
-                Duration::ZERO => Time::default(),
-                _ => self.free.get(&place).copied().unwrap_or_default(),
+            if announcement.spacing.is_zero() {
+                return Time::default();
             }
+            self.free.get(&(announcement.lane, announcement.kind)).copied().unwrap_or_default()
         };
         self.queue.iter().map(when).min()
-    }
-
-    fn spacing(&self, kind: Kind) -> Duration {
-        match kind {
-            Kind::Arp => self.spacing.arp,
-            Kind::Neighbour => self.spacing.na,
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    fn announcement(ifindex: u32, kind: Kind, byte: u8) -> Announcement {
-        Announcement { ifindex, kind, bytes: vec![byte].into() }
+    fn announcement(lane: Lane, kind: Kind, millis: u64, byte: u8) -> Announcement {
+        Announcement {
+            ifindex: 1,
+            lane,
+            kind,
+            spacing: Duration::from_millis(millis),
+            bytes: vec![byte].into(),
+        }
     }
 
     fn at(millis: u64) -> Time {
@@ -102,11 +94,14 @@ mod tests {
         leaving.into_iter().map(|(_, announcement)| announcement.bytes[0]).collect()
     }
 
+    const ONE: Lane = Lane::Interface(1);
+    const TWO: Lane = Lane::Interface(2);
+
     #[test]
     fn without_spacing_a_round_is_bounded_and_the_order_kept() {
-        let mut queue = Announcements::new(Spacing::default());
+        let mut queue = Announcements::default();
         for byte in 0..5 {
-            queue.push(0, announcement(1, Kind::Arp, byte));
+            queue.push(0, announcement(ONE, Kind::Arp, 0, byte));
         }
         assert_eq!(bytes(queue.take(at(0), 3)), [0, 1, 2]);
         assert_eq!(queue.next(), Some(Time::default()));
@@ -115,25 +110,31 @@ mod tests {
     }
 
     #[test]
-    fn with_spacing_each_interface_waits_for_itself() {
-        let spacing = Spacing { arp: Duration::from_millis(10), na: Duration::ZERO };
-        let mut queue = Announcements::new(spacing);
-        for (ifindex, kind, byte) in
-            [(1, Kind::Arp, 0), (1, Kind::Arp, 1), (2, Kind::Arp, 2), (1, Kind::Neighbour, 3)]
-        {
-            queue.push(usize::from(byte), announcement(ifindex, kind, byte));
+    fn with_spacing_each_lane_waits_for_itself() {
+        let mut queue = Announcements::default();
+        for (lane, kind, millis, byte) in [
+            (ONE, Kind::Arp, 10, 0),
+            (ONE, Kind::Arp, 10, 1),
+            (TWO, Kind::Arp, 10, 2),
+            (ONE, Kind::Neighbour, 0, 3),
+            (Lane::Group(1), Kind::Arp, 50, 4),
+            (Lane::Group(1), Kind::Arp, 50, 5),
+        ] {
+            queue.push(usize::from(byte), announcement(lane, kind, millis, byte));
         }
-        assert_eq!(bytes(queue.take(at(5), 256)), [0, 2, 3]);
+        assert_eq!(bytes(queue.take(at(5), 256)), [0, 2, 3, 4]);
         assert_eq!(queue.next(), Some(at(15)));
         assert!(queue.take(at(14), 256).is_empty());
         assert_eq!(bytes(queue.take(at(15), 256)), [1]);
+        assert_eq!(queue.next(), Some(at(55)));
+        assert_eq!(bytes(queue.take(at(55), 256)), [5]);
     }
 
     #[test]
     fn what_is_withdrawn_is_not_announced() {
-        let mut queue = Announcements::new(Spacing::default());
-        queue.push(0, announcement(1, Kind::Arp, 0));
-        queue.push(1, announcement(1, Kind::Arp, 1));
+        let mut queue = Announcements::default();
+        queue.push(0, announcement(ONE, Kind::Arp, 0, 0));
+        queue.push(1, announcement(ONE, Kind::Arp, 0, 1));
         queue.forget(0);
         assert_eq!(bytes(queue.take(at(0), 256)), [1]);
     }

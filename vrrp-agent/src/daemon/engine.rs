@@ -235,7 +235,7 @@ impl Engine {
             timer,
             epoll,
             adverts: Vec::new(),
-            announcements: Announcements::new(status.config.spacing),
+            announcements: Announcements::default(),
             next_sweep,
             start_at: None,
             status,

@@ -1,25 +1,36 @@
 //! What is static: there in every state as long as the daemon runs, as with keepalived; put back when somebody removes it.
 
+use std::collections::BTreeSet;
+
 use rtnetlink::Handle;
 
 use crate::config::{Fixtures, Vip};
 use crate::net::{NetError, addresses, routes, rules};
 
-/// Puts there what is not. What cannot be is an error in the log: the virtual routers do not depend on it.
-pub(super) async fn set(handle: &Handle, fixtures: &Fixtures) {
+/// Puts there what is not, and returns the track groups of what cannot be. That is an error in the log too; other virtual routers
+/// do not depend on it.
+pub(super) async fn set(handle: &Handle, fixtures: &Fixtures) -> BTreeSet<String> {
+    let mut missing = BTreeSet::new();
+    let mut report = |result: Result<(), NetError>, group: Option<&String>| {
+        if let Err(error) = result {
+            tracing::error!("static: {error}");
+            missing.extend(group.cloned());
+        }
+    };
     for address in &fixtures.addresses {
         let result = match index_of(address) {
             Ok(index) => addresses::add(handle, index, address).await,
             Err(error) => Err(error),
         };
-        report(result);
+        report(result, address.track_group.as_ref());
     }
     for route in &fixtures.routes {
-        report(routes::add(handle, route).await);
+        report(routes::add(handle, route).await, route.track_group.as_ref());
     }
     for rule in &fixtures.rules {
-        report(rules::add(handle, rule).await);
+        report(rules::add(handle, rule).await, rule.track_group.as_ref());
     }
+    missing
 }
 
 /// Takes away what another configuration does not have any more.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use vrrp_ebpf::advert::{AUTH_DATA, Cast, Version};
 
-use crate::config::{Authentication, HmacKey, InstanceConfig, Replay};
+use crate::config::{Authentication, HmacKey, InstanceConfig, Replay, Spacing};
 use crate::dataplane::Sequence;
 use crate::net::links::Link;
 use crate::net::transmit::Outgoing;
@@ -49,11 +49,23 @@ pub(super) enum Kind {
     Neighbour,
 }
 
+/// What waits for each other's announcements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Lane {
+    /// An interface by itself.
+    Interface(u32),
+    /// Those of a `garp_group`, by its number.
+    Group(usize),
+}
+
 /// A frame that announces an address.
 #[derive(Clone, Debug)]
 pub(super) struct Announcement {
     pub(super) ifindex: u32,
+    pub(super) lane: Lane,
     pub(super) kind: Kind,
+    /// To the next in its lane.
+    pub(super) spacing: Duration,
     pub(super) bytes: Arc<[u8]>,
 }
 
@@ -146,6 +158,7 @@ impl Frames {
         source: IpAddr,
         sealer: Option<Sealer>,
         link_of: impl Fn(&str) -> Option<&'l Link>,
+        pace_of: impl Fn(&str) -> (Option<usize>, Spacing),
     ) -> Self {
         let body = match config.version {
             Version::V2 => Body::V2 {
@@ -170,15 +183,19 @@ impl Frames {
         let announcements = config
             .addresses()
             .filter_map(|vip| {
-                let (ifindex, mac) = match vip.dev.as_deref() {
-                    None => (link.index, macs.addresses),
-                    Some(dev) => link_of(dev).map(|link| (link.index, link.mac))?,
+                let (link, mac) = match vip.dev.as_deref() {
+                    None => (link, macs.addresses),
+                    Some(dev) => link_of(dev).map(|link| (link, link.mac))?,
                 };
-                let (kind, bytes) = match vip.address {
-                    IpAddr::V4(address) => (Kind::Arp, gratuitous_arp(mac, address)),
-                    IpAddr::V6(address) => (Kind::Neighbour, unsolicited_advertisement(mac, address)),
+                let (group, pace) = pace_of(&link.name);
+                let lane = group.map_or(Lane::Interface(link.index), Lane::Group);
+                let (kind, spacing, bytes) = match vip.address {
+                    IpAddr::V4(address) => (Kind::Arp, pace.arp, gratuitous_arp(mac, address)),
+                    IpAddr::V6(address) => {
+                        (Kind::Neighbour, pace.na, unsolicited_advertisement(mac, address))
+                    }
                 };
-                Some(Announcement { ifindex, kind, bytes: bytes.into() })
+                Some(Announcement { ifindex: link.index, lane, kind, spacing, bytes: bytes.into() })
             })
             .collect();
         let builder = Builder {

@@ -1,23 +1,34 @@
 //! The interfaces as they come, change and go, and what follows them: attachments, memberships, sockets, and what instances send
 //! and hear.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
+use rtnetlink::Handle;
 
 use super::effects::{Engineer, Executor};
 use super::engine::Command;
 use super::site::{Held, Site};
-use crate::config::Config;
+use crate::config::{Config, InstanceConfig, SourceNeed};
 use crate::dataplane::bpffs::PinDirectory;
 use crate::dataplane::{KernelHalf, VmacEntry};
+use crate::net::addresses;
 use crate::net::changes::Change;
 use crate::net::links::{self, Link};
 use crate::net::receive::Receiver;
+use crate::net::sysctl::Setting;
+use crate::track::debounce::Debounce;
+use crate::vrrp::Time;
 
 /// The interfaces of a site.
 pub(super) struct Interfaces {
     pub(super) config: Config,
     pub(super) site: Site,
     pub(super) kernel: Option<KernelHalf>,
+    /// Which changes of links are believed.
+    debounce: Debounce,
+    /// The instances whose source is not on this host, though they need it.
+    sourceless: BTreeSet<usize>,
     /// As `site.links`.
     states: Vec<InterfaceState>,
 }
@@ -31,6 +42,14 @@ struct InterfaceState {
     complaint: Option<String>,
 }
 
+/// An interface of the configuration before.
+struct Before {
+    link: Link,
+    vmacs: Vec<VmacEntry>,
+    settings: Vec<Setting>,
+    state: InterfaceState,
+}
+
 impl Interfaces {
     /// Takes hold of all of them. The data plane is attached already.
     pub(super) fn new(config: Config, site: Site, kernel: Option<KernelHalf>) -> Result<Self> {
@@ -41,20 +60,29 @@ impl Interfaces {
             Ok(InterfaceState { running: link.running, settled, held, complaint: None })
         };
         let states = site.links.iter().enumerate().map(state).collect::<Result<_>>()?;
-        Ok(Self { config, site, kernel, states })
+        let debounce = Debounce::new(&config);
+        Ok(Self { config, site, kernel, debounce, sourceless: BTreeSet::new(), states })
     }
 
     /// Another configuration meets this host: what is held of an interface is held on, where it is the same.
     pub(super) fn change(&mut self, config: Config, site: Site, kernel: Option<KernelHalf>) -> Result<()> {
         let vmacs = kernel.is_some();
-        let mut before: Vec<(Link, Vec<VmacEntry>, InterfaceState)> = Vec::new();
-        for (link, state) in self.site.links.iter().zip(std::mem::take(&mut self.states)) {
-            before.push((link.clone(), self.site.vmacs_on(link, &self.config), state));
+        let mut debounce = Debounce::new(&config);
+        debounce.inherit(&self.debounce);
+        self.debounce = debounce;
+        let mut before: Vec<Before> = Vec::new();
+        for (number, state) in std::mem::take(&mut self.states).into_iter().enumerate() {
+            let link = self.site.links[number].clone();
+            let vmacs_on = self.site.vmacs_on(&link, &self.config);
+            let settings = self.site.settings(number, &self.config, vmacs);
+            before.push(Before { link, vmacs: vmacs_on, settings, state });
         }
         for (number, link) in site.links.iter().enumerate() {
-            let same = |(was, entries, _): &(Link, Vec<VmacEntry>, InterfaceState)| {
+            let settings = site.settings(number, &config, vmacs);
+            let same = |Before { link: was, vmacs, settings: raised, .. }: &Before| {
                 (was.index, was.mac) == (link.index, link.mac)
-                    && entries
+                    && *raised == settings
+                    && vmacs
                         .iter()
                         .map(|entry| entry.mac)
                         .eq(site.vmacs_on(link, &config).iter().map(|entry| entry.mac))
@@ -62,10 +90,10 @@ impl Interfaces {
             let settled = site.is_ready(number);
             let held = match before.iter().position(same) {
                 _ if !settled => None,
-                Some(at) => before.swap_remove(at).2.held,
+                Some(at) => before.swap_remove(at).state.held,
                 None => {
                     // First let go: what is put back then is what is found next.
-                    before.retain(|(was, ..)| was.index != link.index);
+                    before.retain(|was| was.link.index != link.index);
                     Some(site.hold(number, &config, vmacs)?)
                 }
             };
@@ -86,10 +114,44 @@ impl Interfaces {
         self.kernel.is_some()
     }
 
-    /// Whether all interfaces of an instance are there and can carry frames.
-    pub(super) fn usable(&self, slot: usize) -> bool {
-        self.site.uses(slot).all(|number| self.states[number].settled)
-            && self.site.needs(slot, &self.config).all(|number| self.states[number].running)
+    /// Whether all interfaces of an instance are there and can carry frames, as far as that is believed.
+    pub(super) fn usable(&mut self, now: Time, slot: usize) -> bool {
+        let Self { config, site, states, debounce, sourceless, .. } = self;
+        // Each is asked, so that each is noted.
+        let running = site.needs(slot, config).fold(true, |all, number| {
+            debounce.believe(now, &site.links[number].name, states[number].running) && all
+        });
+        running && !sourceless.contains(&slot) && site.uses(slot).all(|number| states[number].settled)
+    }
+
+    /// Whether a tracked interface is there and can carry frames, as far as that is believed.
+    pub(super) fn tracked_is_running(&mut self, now: Time, name: &str) -> bool {
+        self.debounce.believe(now, name, self.site.tracked.is_running(name))
+    }
+
+    /// When more will be believed.
+    pub(super) fn next_belief(&self) -> Option<Time> {
+        self.debounce.next()
+    }
+
+    /// Looks up the sources that are needed. What cannot be asked for is as it was.
+    pub(super) async fn look_for_sources(&mut self, handle: &Handle) {
+        let needed = |instance: &InstanceConfig| {
+            instance.source.filter(|_| instance.source_need == SourceNeed::Tracked)
+        };
+        if self.config.instances.iter().all(|instance| needed(instance).is_none()) {
+            return self.sourceless.clear();
+        }
+        match addresses::list(handle).await {
+            Ok(there) => {
+                let is_missing = |(slot, instance): (usize, &InstanceConfig)| {
+                    let source = needed(instance)?;
+                    there.iter().all(|installed| installed.address != source).then_some(slot)
+                };
+                self.sourceless = self.config.instances.iter().enumerate().filter_map(is_missing).collect();
+            }
+            Err(error) => tracing::error!("{error}"),
+        }
     }
 
     /// Takes note of what happened. True if it must be looked up what is there now.

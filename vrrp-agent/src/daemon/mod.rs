@@ -4,6 +4,7 @@
 mod announcements;
 mod effects;
 mod engine;
+mod errands;
 mod fixtures;
 mod frames;
 mod holdings;
@@ -11,11 +12,14 @@ mod interfaces;
 mod locks;
 mod plane;
 mod reload;
+mod scheduling;
 mod service;
 mod site;
 mod status;
+mod strangers;
 mod trackers;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,16 +29,19 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::config::{Config, Fixtures};
+use crate::config::{Config, Fixtures, Place};
 use crate::control;
 use crate::dataplane::Hook;
+use crate::dataplane::Slot;
 use crate::host::{self, Capability};
 use crate::net::changes::{self, Change};
 use crate::net::links;
 use crate::track::Tracker;
+use crate::vrrp::Time;
 use effects::{Engineer, Executor};
 use engine::reload::Roster;
 use engine::{Command, Engine};
@@ -72,6 +79,8 @@ pub type Read = Box<dyn Fn() -> anyhow::Result<Config>>;
 pub struct Options {
     /// Reads the configuration: at the start, and again when asked to reload.
     pub read: Read,
+    /// Network namespace, before the file's.
+    pub namespace: Option<String>,
     /// Pid file; the default is in the runtime directory.
     pub pid_file: Option<PathBuf>,
     /// Data plane.
@@ -87,15 +96,26 @@ pub struct Options {
 /// # Errors
 /// Whatever stands in the way of starting, with what to do about it; nothing is left half installed.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let Options { read, pid_file, choice, hook, at_end } = options;
+    let Options { read, namespace, pid_file, choice, hook, at_end } = options;
     let mut config = read()?;
+    let Place { net_namespace, instance } = &config.host.place;
+    if let Some(name) = namespace.as_ref().or(net_namespace.as_ref()) {
+        host::enter(name)?;
+    }
+    if let Some(name) = instance {
+        host::name_instance(name);
+    }
+    if let Some(mask) = config.host.umask {
+        umask(Mode::from_bits_truncate(mask));
+    }
     check_capabilities()?;
     reload::check_size(&config)?;
     let runtime_directory = host::make_runtime_directory().context("cannot make the runtime directory")?;
     let pid_file = pid_file.unwrap_or_else(|| runtime_directory.join("agent.pid"));
     let pid_file = PidFile::acquire(&pid_file)?;
     let namespace = PidFile::acquire(&runtime_directory.join("namespace.lock"))
-        .context("one network namespace has one vrrp-agent")?;
+        .context("one network namespace has one vrrp-agent; give each of several an `instance NAME`")?;
+    errands::run("startup_script", &config.host.startup, config.script_security).await;
 
     // Before anything is looked at or started, so that nothing is missed.
     let mut signals = Signals::register()?;
@@ -110,20 +130,25 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (refused, refusals) = unbounded_channel();
     let was = vec![None; config.instances.len()];
     let roster = Roster { generation: 0, holdings: site.holdings(&config), config: config.clone(), was };
-    fixtures::set(&netlink, &config.fixtures).await;
+    let missing = fixtures::set(&netlink, &config.fixtures).await;
     let executor = Executor::new(netlink, roster, engineer.clone(), refused);
     let plane::Opened { plane, kernel, pasts } =
         plane::open(&config, &site, &executor, choice, &hook).await?;
     let mut interfaces = Interfaces::new(config, site, kernel)?;
-    let Interfaces { config, site, .. } = &interfaces;
     tracing::info!("data plane: {}", plane.describe());
+    interfaces.look_for_sources(&executor.handle).await;
+    let usable: Vec<bool> =
+        (0..interfaces.site.len()).map(|slot| interfaces.usable(host::now(), slot)).collect();
+    let Interfaces { config, site, .. } = &interfaces;
 
-    let usable: Vec<bool> = (0..site.len()).map(|slot| interfaces.usable(slot)).collect();
     let mut tracker = Tracker::new(config, &usable);
     let mut trackers = Trackers::new();
     let started = trackers.run(config);
     started.news.into_iter().for_each(|news| tracker.hear(news));
     tracker.set_interfaces(|name| site.tracked.is_running(name));
+    for (slot, there) in needed(config, &missing) {
+        tracker.set_fixtures(slot, there);
+    }
     let mut routers = site.routers(config, interfaces.has_vmacs());
     for (router, past) in routers.iter_mut().zip(pasts) {
         router.past = Some(past);
@@ -137,11 +162,15 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let pins_path = interfaces.pins().map(|pins| pins.path.display().to_string());
     let status = StatusPage { config: config.clone(), sources: site.sources.clone(), pins: pins_path };
     let engine = Engine::new(routers, plane, command_queue, effects, wake, status)?;
-    let thread = std::thread::Builder::new().name("vrrp".to_owned()).spawn(move || engine.run())?;
+    let urgency = config.host.scheduling.clone();
+    let thread = std::thread::Builder::new().name("vrrp".to_owned()).spawn(move || {
+        scheduling::apply(&urgency);
+        engine.run()
+    })?;
 
     let page = trackers.page();
     let (request, requests) = unbounded_channel();
-    let sources = Sources { trackers, host: host_changes, refusals, requests };
+    let sources = Sources { trackers, missing, host: host_changes, refusals, requests };
     let control_path = control::path();
     service::ready();
     let outcome = tokio::select! {
@@ -159,6 +188,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         tracing::warn!("the addresses are left where they are");
         let _gone = std::fs::remove_file(&control_path);
         outcome?;
+        errands::run("shutdown_script", &interfaces.config.host.shutdown, interfaces.config.script_security)
+            .await;
         // As if killed, on purpose: the kernel half goes on.
         std::process::exit(0);
     }
@@ -182,6 +213,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         ),
         (None, _) => {}
     }
+    errands::run("shutdown_script", &interfaces.config.host.shutdown, interfaces.config.script_security)
+        .await;
     outcome?;
     match thread.join() {
         Ok(Ok(_plane)) => {}
@@ -213,6 +246,7 @@ struct Signals {
     hangup: Signal,
     dump_data: Signal,
     dump_statistics: Signal,
+    overrun: Signal,
 }
 
 impl Signals {
@@ -223,6 +257,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             dump_data: signal(SignalKind::user_defined1())?,
             dump_statistics: signal(SignalKind::user_defined2())?,
+            overrun: signal(SignalKind::from_raw(nix::libc::SIGXCPU))?,
         })
     }
 
@@ -234,6 +269,9 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
                     let _ending = requests.send(Request::Reload);
+                }
+                _ = self.overrun.recv() => {
+                    tracing::warn!("the protocol thread works for longer than vrrp_rlimit_rttime without a pause");
                 }
                 _ = self.dump_data.recv() => {
                     let _ending = requests.send(Request::Dump(Dump::Data));
@@ -261,6 +299,8 @@ fn check_capabilities() -> anyhow::Result<()> {
 /// What happens on the host.
 struct Sources<L> {
     trackers: Trackers,
+    /// The track groups of what is static and cannot be there.
+    missing: BTreeSet<String>,
     host: L,
     refusals: UnboundedReceiver<(u64, usize)>,
     requests: UnboundedReceiver<Request>,
@@ -278,9 +318,11 @@ async fn supervise(
     read: &Read,
     sources: Sources<impl futures_util::Stream<Item = Change>>,
 ) {
-    let Sources { mut trackers, host: changes, mut refusals, mut requests } = sources;
+    let Sources { mut trackers, mut missing, host: changes, mut refusals, mut requests } = sources;
     let mut changes = std::pin::pin!(changes);
     let mut removals = watch_routing(&interfaces.config);
+    let mut _strangers = strangers::listen_for(&interfaces.config, &interfaces.site);
+    let mut retry = tokio::time::interval(REFUSAL_PAUSE);
     let (over, mut pauses_over) = unbounded_channel();
     loop {
         tokio::select! {
@@ -294,18 +336,25 @@ async fn supervise(
                 match change {
                     Change::AddressGone { index, address } => {
                         executor.check_address(index, address).await;
-                        mend(executor, &interfaces.config).await;
+                        missing = mend(executor, &interfaces.config).await;
                     }
                     Change::Missed => {
                         executor.check_addresses().await;
-                        mend(executor, &interfaces.config).await;
+                        missing = mend(executor, &interfaces.config).await;
                     }
                     // What routed over it went with it when it was down.
-                    Change::Link { running: true, .. } => mend(executor, &interfaces.config).await,
+                    Change::Link { running: true, .. } => missing = mend(executor, &interfaces.config).await,
+                    // A route may have waited for it.
+                    Change::AddressNew { .. } if !missing.is_empty() => {
+                        missing = mend(executor, &interfaces.config).await;
+                    }
                     Change::Link { .. } | Change::LinkGone { .. } | Change::AddressNew { .. } => {}
                 }
+                interfaces.look_for_sources(&executor.handle).await;
             }
-            Some(()) = removals.next() => mend(executor, &interfaces.config).await,
+            Some(()) = removals.next() => missing = mend(executor, &interfaces.config).await,
+            _ = retry.tick(), if !missing.is_empty() => missing = mend(executor, &interfaces.config).await,
+            () = until(interfaces.next_belief()) => {}
             Some((generation, slot)) = refusals.recv() => {
                 if generation == executor.generation() {
                     tracing::error!("{}: in fault until its addresses are tried again", executor.name(slot));
@@ -337,13 +386,21 @@ async fn supervise(
                         Err(error) => Err(error),
                     };
                     match result {
-                        Ok(()) => removals = watch_routing(&interfaces.config),
+                        Ok(()) => {
+                            removals = watch_routing(&interfaces.config);
+                            missing = mend(executor, &interfaces.config).await;
+                            interfaces.look_for_sources(&executor.handle).await;
+                            _strangers = strangers::listen_for(&interfaces.config, &interfaces.site);
+                        }
                         Err(error) => tracing::error!("not reloaded: {error:#}"),
                     }
                     service::ready();
                 }
             },
             else => return,
+        }
+        for (slot, there) in needed(&interfaces.config, &missing) {
+            tracker.set_fixtures(slot, there);
         }
         tell_health(engineer, tracker, interfaces);
     }
@@ -357,16 +414,34 @@ fn watch_routing(config: &Config) -> Pin<Box<dyn futures_util::Stream<Item = ()>
     })
 }
 
-/// Puts back what somebody has removed: what is static, and the routes and rules of masters.
-async fn mend(executor: &Executor, config: &Config) {
+/// Puts back what somebody has removed: what is static, and the routes and rules of masters. The track groups of what is static
+/// and cannot be there.
+async fn mend(executor: &Executor, config: &Config) -> BTreeSet<String> {
     executor.mend_routing().await;
-    fixtures::set(&executor.handle, &config.fixtures).await;
+    fixtures::set(&executor.handle, &config.fixtures).await
 }
 
-fn tell_health(engineer: &Engineer, tracker: &mut Tracker, interfaces: &Interfaces) {
-    tracker.set_interfaces(|name| interfaces.site.tracked.is_running(name));
+/// Of each instance, whether all is there that is static and that it needs.
+fn needed(config: &Config, missing: &BTreeSet<String>) -> Vec<(Slot, bool)> {
+    let lacks = |slot| {
+        let mut groups = config.track_groups.iter();
+        groups.any(|group| group.members.contains(&slot) && missing.contains(&group.name))
+    };
+    (0..config.instances.len()).map(|slot| (slot, !lacks(slot))).collect()
+}
+
+async fn until(at: Option<Time>) {
+    match at {
+        Some(at) => tokio::time::sleep(at - host::now()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn tell_health(engineer: &Engineer, tracker: &mut Tracker, interfaces: &mut Interfaces) {
+    let now = host::now();
+    tracker.set_interfaces(|name| interfaces.tracked_is_running(now, name));
     for slot in 0..interfaces.site.len() {
-        tracker.set_link(slot, interfaces.usable(slot));
+        tracker.set_link(slot, interfaces.usable(now, slot));
     }
     for (slot, health) in tracker.changes() {
         let _ended = engineer.tell(Command::Health { slot, health });

@@ -16,7 +16,7 @@ use super::plane;
 use super::site::{Site, virtual_addresses};
 use super::status::StatusPage;
 use super::trackers::Trackers;
-use crate::config::Config;
+use crate::config::{Config, HostSettings};
 use crate::dataplane::Slot;
 use crate::net::links::Link;
 use crate::track::Tracker;
@@ -32,6 +32,8 @@ pub(super) async fn reload(
 ) -> Result<()> {
     let started = std::time::Instant::now();
     check_size(&config)?;
+    warn_of_what_stays(&config.host, &interfaces.config.host);
+    config.host.place = interfaces.config.host.place.clone();
     let others: Vec<IpAddr> = virtual_addresses(&interfaces.config);
     let mut site = Site::look(&executor.handle, &mut config, &others).await?;
     let was = identities(interfaces, &config, &site);
@@ -106,6 +108,22 @@ pub(super) async fn reload(
         before - kept
     );
     Ok(())
+}
+
+/// What is as it was at the start.
+fn warn_of_what_stays(now: &HostSettings, before: &HostSettings) {
+    for (keyword, changed) in [
+        ("net_namespace", now.place.net_namespace != before.place.net_namespace),
+        ("instance", now.place.instance != before.place.instance),
+        ("scheduling (vrrp_priority and the like)", now.scheduling != before.scheduling),
+        ("umask", now.umask != before.umask),
+    ] {
+        if changed {
+            tracing::warn!(
+                "{keyword} has changed in the file, which takes effect when the daemon is started again"
+            );
+        }
+    }
 }
 
 /// What one agent can run.

@@ -12,13 +12,13 @@ use vrrp_ebpf::nd::IPV6_HEADER;
 use super::engine::{Parts, Router};
 use super::frames::{Frames, Macs, Sealer};
 use super::holdings::{Holding, Placed, place};
-use crate::config::{Authentication, Config, InstanceConfig, Missing, Primary, Sealing, Vmac};
+use crate::config::{Authentication, Config, InstanceConfig, Missing, Primary, Sealing, Secondaries, Vmac};
 use crate::dataplane::{Judge, Judges, Seal, Sequence, VipEntry, VmacEntry};
 use crate::host;
 use crate::net::NetError;
-use crate::net::announce::QuietAboutAddresses;
 use crate::net::links::{self, Link};
 use crate::net::receive::Membership;
+use crate::net::sysctl::{Raised, Setting};
 use crate::track::interface::Interfaces;
 use crate::vrrp::{Company, Instance, Params};
 use crate::wire::advert::address;
@@ -45,7 +45,7 @@ pub(super) struct Site {
 #[derive(Debug)]
 pub(super) struct Held {
     _memberships: Vec<Membership>,
-    _quiet: Option<QuietAboutAddresses>,
+    _raised: Vec<Raised>,
 }
 
 impl Site {
@@ -169,29 +169,40 @@ impl Site {
         groups
     }
 
+    /// What of the kernel an interface needs otherwise than it may be.
+    pub(super) fn settings(&self, number: usize, config: &Config, vmacs: bool) -> Vec<Setting> {
+        let mut settings = Vec::new();
+        if vmacs && !self.vmacs_on(&self.links[number], config).is_empty() {
+            settings.push(Setting::ArpAnnounce);
+        }
+        let promotes = |(instance, link): (&InstanceConfig, &usize)| {
+            *link == number && instance.secondaries == Secondaries::Promoted
+        };
+        if config.instances.iter().zip(&self.link_of).any(promotes) {
+            settings.push(Setting::PromoteSecondaries);
+        }
+        settings
+    }
+
     /// Has the network card and the stack treat an interface as VRRP needs it, for as long as what is returned lives. `vmacs`
     /// says whether the data plane can receive for virtual hardware addresses.
     pub(super) fn hold(&self, number: usize, config: &Config, vmacs: bool) -> Result<Held, NetError> {
         let link = &self.links[number];
-        let mut held = Held {
-            _memberships: vec![Membership::join(link, &self.groups_on(number, config))?],
-            _quiet: None,
-        };
-        if !vmacs {
-            return Ok(held);
-        }
-        for vmac in &self.vmacs_on(link, config) {
+        let mut memberships = vec![Membership::join(link, &self.groups_on(number, config))?];
+        if vmacs {
             // Network cards learn it while the virtual router is still backup: it may take them a second.
-            held._memberships.push(Membership::receive_for(link, vmac.mac)?);
+            for vmac in self.vmacs_on(link, config) {
+                memberships.push(Membership::receive_for(link, vmac.mac)?);
+            }
         }
-        if held._memberships.len() > 1 {
-            // The stack keeps quiet about the addresses. Where that cannot be had, clients may have to be told of a failover.
-            held._quiet = QuietAboutAddresses::make(link).unwrap_or_else(|error| {
-                tracing::warn!("{error}; neighbours may learn {}'s own hardware address", link.name);
-                None
-            });
+        let mut raised = Vec::new();
+        for setting in self.settings(number, config, vmacs) {
+            match Raised::make(&link.name, setting) {
+                Ok(setting) => raised.extend(setting),
+                Err(error) => tracing::warn!("{error}; {}", setting.otherwise()),
+            }
         }
-        Ok(held)
+        Ok(Held { _memberships: memberships, _raised: raised })
     }
 
     pub(super) fn vips(&self, config: &Config) -> Vec<VipEntry> {
@@ -258,7 +269,15 @@ impl Site {
             params: params(instance, source, company),
             key: self.key(slot, instance),
             rules: rules(instance, source),
-            frames: Frames::new(instance, link, macs, source, sealer, |name| self.named(name)),
+            frames: Frames::new(
+                instance,
+                link,
+                macs,
+                source,
+                sealer,
+                |name| self.named(name),
+                |name| config.pace_of(name),
+            ),
             source,
         }
     }

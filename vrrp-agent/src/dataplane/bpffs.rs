@@ -27,7 +27,7 @@ pub struct PinDirectory {
 /// The directory of this network namespace's agent, if an earlier run left one that lasts.
 #[must_use]
 pub fn left_behind() -> Option<PinDirectory> {
-    let path = lasting_root()?.join("vrrp-agent").join(host::namespace_suffix());
+    let path = lasting_root()?.join("vrrp-agent").join(host::suffix());
     // Not by the directory, which may have been made for an agent that has yet to start. Every layout has had this map.
     path.join("settings").exists().then_some(PinDirectory { path, lasting: true })
 }
@@ -38,7 +38,7 @@ pub fn left_behind() -> Option<PinDirectory> {
 /// If there is no bpffs and none can be mounted.
 pub fn directory() -> io::Result<PinDirectory> {
     let (root, lasting) = root()?;
-    let path = root.join("vrrp-agent").join(host::namespace_suffix());
+    let path = root.join("vrrp-agent").join(host::suffix());
     fs::create_dir_all(&path)?;
     Ok(PinDirectory { path, lasting })
 }

@@ -1,13 +1,13 @@
 //! The host's network: links and addresses by netlink, frames out by packet socket, adverts in by raw socket.
 
 pub mod addresses;
-pub mod announce;
 pub mod changes;
 pub mod links;
 pub mod processes;
 pub mod receive;
 pub mod routes;
 pub mod rules;
+pub mod sysctl;
 pub mod transmit;
 
 /// What the network refused.

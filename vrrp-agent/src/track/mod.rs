@@ -1,6 +1,7 @@
 //! What the instances track: their interfaces, scripts, files and processes. Pure arithmetic here; [`script`], [`file`] and
 //! [`process`] watch.
 
+pub mod debounce;
 pub mod file;
 pub mod interface;
 pub mod process;
@@ -8,7 +9,7 @@ pub mod script;
 
 use std::collections::BTreeMap;
 
-use crate::config::{Config, FileIndex, InstanceConfig, ProcessIndex, ScriptIndex, Thing, Tracked};
+use crate::config::{Config, FileIndex, InstanceConfig, ProcessIndex, ScriptIndex, Standing, Thing, Tracked};
 use crate::dataplane::Slot;
 use crate::vrrp::{Bearing, Condition, Fault};
 
@@ -48,6 +49,8 @@ pub struct Tracker {
 struct Instance {
     link_running: bool,
     addresses_fit: bool,
+    fixtures_fit: bool,
+    standing: Standing,
     tracked: Vec<Tracked>,
     told: Option<Health>,
 }
@@ -73,6 +76,8 @@ impl Tracker {
         let instance = |(instance, &link_running): (&InstanceConfig, &bool)| Instance {
             link_running,
             addresses_fit: true,
+            fixtures_fit: true,
+            standing: instance.standing,
             tracked: instance.tracked.clone(),
             told: None,
         };
@@ -112,7 +117,7 @@ impl Tracker {
     }
 
     /// Which of the tracked interfaces can carry frames.
-    pub fn set_interfaces(&mut self, running: impl Fn(&str) -> bool) {
+    pub fn set_interfaces(&mut self, mut running: impl FnMut(&str) -> bool) {
         for (name, condition) in &mut self.interfaces {
             *condition = if running(name) { Condition::Up } else { Condition::Down };
         }
@@ -126,6 +131,11 @@ impl Tracker {
     /// Whether the kernel takes an instance's addresses: a master without them would be none.
     pub fn set_addresses(&mut self, slot: Slot, fit: bool) {
         self.instances[slot].addresses_fit = fit;
+    }
+
+    /// Whether what is static and an instance needs is there.
+    pub fn set_fixtures(&mut self, slot: Slot, there: bool) {
+        self.instances[slot].fixtures_fit = there;
     }
 
     /// The instances whose health has changed since this was last asked.
@@ -142,10 +152,11 @@ impl Tracker {
 
     fn health(&self, slot: Slot) -> Health {
         let instance = &self.instances[slot];
-        let mut health = Health {
-            contributions: 0,
-            fault: if instance.link_running && instance.addresses_fit { Fault::None } else { Fault::Present },
+        let able = match instance.standing {
+            Standing::Able => instance.link_running && instance.addresses_fit && instance.fixtures_fit,
+            Standing::WithoutPeers => false,
         };
+        let mut health = Health { contributions: 0, fault: if able { Fault::None } else { Fault::Present } };
         for Tracked { thing, weight } in &instance.tracked {
             let bearing = match thing {
                 Thing::Script(script) => weight.of(self.scripts[*script]),

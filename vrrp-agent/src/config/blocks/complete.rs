@@ -7,7 +7,9 @@ use vrrp_ebpf::advert::{Family, PRIORITY_OWNER, Version};
 use vrrp_ebpf::election::Preempt;
 
 use super::super::diagnostic::Diagnostic;
-use super::super::model::{Authentication, Config, Hint, InstanceConfig, Thing, Tracked, Vip, Vmac};
+use super::super::model::{
+    Authentication, Config, Hint, InstanceConfig, Standing, Thing, Tracked, Vip, Vmac,
+};
 use super::super::syntax::Statement;
 use super::instance::Draft;
 use crate::vrrp::OnLower;
@@ -44,7 +46,11 @@ pub(super) fn complete(
     if draft.strict && !strict(name, statement, &mut draft, diagnostics) {
         return None;
     }
-    if let (Some(span), true) = (draft.unicast, draft.peers.is_empty()) {
+    let standing = match (draft.fault_without_peers, draft.peers.is_empty()) {
+        (true, true) => Standing::WithoutPeers,
+        (true, false) | (false, _) => Standing::Able,
+    };
+    if let (Some(span), true, Standing::Able) = (draft.unicast, draft.peers.is_empty(), standing) {
         diagnostics.push(
             Diagnostic::warning(span, "a unicast keyword without peers")
                 .label("adverts go to the multicast group")
@@ -105,6 +111,10 @@ pub(super) fn complete(
         draft.version = Version::V3;
         link_local_first(name, statement, &mut draft.vips, diagnostics);
     }
+    let vmac = draft.use_vmac.then_some(if draft.xmit_base { Vmac::AddressesOnly } else { Vmac::All });
+    if let Some(extra) = draft.extra {
+        extra.complete(&mut draft.garp, vmac);
+    }
     draft.lower.complete(&mut draft.garp);
     let interval = interval(&draft, diagnostics);
     let preempt = preempt(&draft, diagnostics);
@@ -145,7 +155,12 @@ pub(super) fn complete(
             (Hint::Backup, Preempt::Yes) => draft.preempt_delay,
             (Hint::Master, _) | (Hint::Backup, Preempt::No) => Duration::ZERO,
         },
-        on_lower: draft.on_lower,
+        // An owner that ignores adverts neither answers nor announces.
+        on_lower: if draft.owner_ignores && priority == PRIORITY_OWNER {
+            OnLower::Ignore
+        } else {
+            draft.on_lower
+        },
         on_higher: draft.on_higher,
         authentication,
         source: draft.source,
@@ -156,7 +171,7 @@ pub(super) fn complete(
         hmac: draft.hmac.map(|hmac| hmac.complete(interval)),
         peers: draft.peers,
         only_peers: draft.only_peers,
-        vmac: draft.use_vmac.then_some(if draft.xmit_base { Vmac::AddressesOnly } else { Vmac::All }),
+        vmac,
         accept: draft.accept || draft.priority == Some(PRIORITY_OWNER),
         unicast_ttl: draft.unicast_ttl,
         v3_checksum: draft.v3_checksum,
@@ -164,6 +179,9 @@ pub(super) fn complete(
         excluded: draft.excluded,
         routes: draft.routes,
         rules: draft.rules,
+        source_need: draft.source_need,
+        standing,
+        secondaries: draft.secondaries,
         notify: draft.notify,
         primary: draft.primary,
         tracked: draft.tracked,

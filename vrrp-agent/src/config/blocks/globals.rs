@@ -7,13 +7,15 @@ use vrrp_ebpf::advert::{Family, GROUP_V4, GROUP_V6, Version};
 use vrrp_ebpf::election::DOWN_ADVERTS;
 
 use super::super::diagnostic::Diagnostic;
+use super::super::host_settings::HostSettings;
 use super::super::keywords::Block;
 use super::super::model::{Missing, ScriptSecurity, ScriptUser, Spacing, StartDelay};
-use super::super::routing::Preferences;
+use super::super::routing::{Directories, Preferences};
 use super::super::syntax::Statement;
 use super::super::value;
+use super::extra_refresh::ExtraRefresh;
 use super::outlets::Outlets;
-use super::{outlets, script, unread};
+use super::{extra_refresh, host_settings, outlets, script, unread};
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
 use crate::wire::advert::{V3Checksum, family as wire_family};
 
@@ -41,6 +43,14 @@ pub(super) struct Globals {
     pub(super) script_security: ScriptSecurity,
     /// FIFOs and mail.
     pub(super) outlets: Outlets,
+    /// What the daemon does for itself.
+    pub(super) host: HostSettings,
+    /// `vrrp_garp_extra_if`.
+    pub(super) extra: Option<ExtraRefresh>,
+    /// `vrrp_owner_ignore_adverts`.
+    pub(super) owner_ignores: bool,
+    /// Where names of routing tables are.
+    pub(super) directories: Directories,
     /// `dynamic_interfaces`.
     pub(super) missing: Missing,
     pub(super) start_delay: StartDelay,
@@ -75,6 +85,10 @@ impl Default for Globals {
             script_user: None,
             script_security: ScriptSecurity::Off,
             outlets: Outlets::default(),
+            host: HostSettings::default(),
+            extra: None,
+            owner_ignores: false,
+            directories: Directories::default(),
             missing: Missing::default(),
             start_delay: StartDelay::default(),
             default_interface: "eth0".to_owned(),
@@ -151,6 +165,19 @@ pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics:
                     None => globals.script_security,
                 };
             }
+            "vrrp_garp_extra_if" => globals.extra = extra_refresh::read(statement, diagnostics),
+            "iproute_etc_dir" | "iproute_usr_dir" => {
+                if let Some(word) = value::argument(statement, diagnostics) {
+                    let Directories { etc, usr } = &mut globals.directories;
+                    let place = if statement.keyword().text == "iproute_etc_dir" { etc } else { usr };
+                    *place = word.text.clone().into();
+                }
+            }
+            "vrrp_owner_ignore_adverts" => {
+                globals.owner_ignores =
+                    value::boolean(statement, diagnostics).unwrap_or(globals.owner_ignores);
+            }
+            _ if host_settings::read(statement, globals, diagnostics) => {}
             "dynamic_interfaces" => globals.missing = dynamic_interfaces(statement, diagnostics),
             "vrrp_startup_delay" => {
                 let delay = value::seconds(Block::Globals, statement, diagnostics);

@@ -9,16 +9,18 @@ use super::super::diagnostic::Diagnostic;
 use super::super::files::Files;
 use super::super::keywords::Block;
 use super::super::model::{
-    Authentication, Config, Hint, InstanceConfig, NotifyScripts, Peer, Primary, Tracked, Vip,
+    Authentication, Config, Hint, InstanceConfig, NotifyScripts, Peer, Primary, Secondaries, SourceNeed,
+    Tracked, Vip,
 };
-use super::super::routing::{Route, Rule};
+use super::super::routing::{Route, Rule, Tables};
 use super::super::sources::Span;
 use super::super::syntax::Statement;
 use super::super::value;
 use super::authentication::{self, Hmac};
 use super::complete::complete;
+use super::extra_refresh::ExtraRefresh;
 use super::globals::{self, AfterLower, Globals};
-use super::{block, name, notify, routing, track, unread};
+use super::{block, extra_refresh, name, notify, routing, track, unread};
 use crate::vrrp::{OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 
@@ -56,6 +58,11 @@ pub(super) struct Draft {
     pub(super) routes: Vec<Route>,
     pub(super) rules: Vec<Rule>,
     pub(super) notify: NotifyScripts,
+    pub(super) source_need: SourceNeed,
+    pub(super) fault_without_peers: bool,
+    pub(super) secondaries: Secondaries,
+    pub(super) owner_ignores: bool,
+    pub(super) extra: Option<ExtraRefresh>,
     pub(super) primary: Primary,
     pub(super) tracked: Vec<Tracked>,
     pub(super) garp: crate::vrrp::GarpSchedule,
@@ -103,6 +110,11 @@ pub(super) fn read(
         routes: Vec::new(),
         rules: Vec::new(),
         notify: globals.outlets.defaults(),
+        source_need: SourceNeed::Assumed,
+        fault_without_peers: false,
+        secondaries: Secondaries::AsTheyAre,
+        owner_ignores: globals.owner_ignores,
+        extra: globals.extra,
         primary: Primary::Tracked,
         tracked: Vec::new(),
         garp: globals.garp,
@@ -187,10 +199,23 @@ fn read_keyword(
         }
         "virtual_ipaddress" => vips(statement, &mut draft.vips, diagnostics),
         "virtual_ipaddress_excluded" => vips(statement, &mut draft.excluded, diagnostics),
-        "virtual_routes" => routing::routes(statement, &mut draft.routes, diagnostics),
-        "virtual_rules" => {
-            routing::rules(statement, &mut globals.preferences, &mut draft.rules, diagnostics);
+        "virtual_routes" => {
+            let tables = Tables::new(files, &globals.directories);
+            routing::routes(statement, &tables, &[], &mut draft.routes, diagnostics);
         }
+        "virtual_rules" => {
+            let Globals { directories, preferences, .. } = globals;
+            let tables = Tables::new(files, directories);
+            routing::rules(statement, &tables, &[], preferences, &mut draft.rules, diagnostics);
+        }
+        "promote_secondaries" => draft.secondaries = Secondaries::Promoted,
+        "track_src_ip" => draft.source_need = SourceNeed::Tracked,
+        "unicast_fault_no_peer" => draft.fault_without_peers = true,
+        "owner_ignore_adverts" => {
+            draft.owner_ignores = value::boolean(statement, diagnostics).unwrap_or(draft.owner_ignores);
+        }
+        "garp_extra_if" | "vmac_garp_intvl" => draft.extra = extra_refresh::read(statement, diagnostics),
+        "old_unicast_checksum" => old_checksum(statement, diagnostics),
         "dont_track_primary" => draft.primary = Primary::Untracked,
         "track_script" | "track_interface" | "track_file" | "track_process" => {
             track::read(Block::Instance, statement, config, &mut draft.tracked, diagnostics);
@@ -204,6 +229,23 @@ fn read_keyword(
         _ if globals::after_lower(Block::Instance, statement, &mut draft.lower, diagnostics) => {}
         _ if globals::garp(Block::Instance, statement, &mut draft.garp, diagnostics) => {}
         _ => unread(Block::Instance, statement, diagnostics),
+    }
+}
+
+/// keepalived up to 1.3.6 takes the group's address into the checksum of a message to a peer. That is never sent here.
+fn old_checksum(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) {
+    match statement.arguments() {
+        [word, ..] if word.text == "never" => {}
+        [] => diagnostics.push(
+            Diagnostic::note(statement.span(), "`old_unicast_checksum` has no effect")
+                .label("ignored: only the checksum of the standard is sent and believed")
+                .help("update peers with keepalived up to 1.3.6"),
+        ),
+        [word, ..] => {
+            let message = format!("unknown mode `{}` of `old_unicast_checksum`", word.text);
+            diagnostics
+                .push(Diagnostic::warning(word.span, message).label("ignored; it is `never` or nothing"));
+        }
     }
 }
 

@@ -1,33 +1,45 @@
 //! `virtual_routes`, `virtual_rules`, and what is static. A line that cannot be used is left out and complained of, as by keepalived.
 
 use super::super::diagnostic::Diagnostic;
-use super::super::model::Vip;
-use super::super::routing::{self, BadWord, Preferences, Route, Rule};
+use super::super::model::{Config, TrackGroup};
+use super::super::routing::{self, BadWord, Preferences, Route, Rule, Tables};
 use super::super::syntax::Statement;
 use super::super::value;
-use super::block;
 use super::globals::Globals;
+use super::{block, track_group};
 
-/// A block of routes.
-pub(super) fn routes(statement: &Statement, routes: &mut Vec<Route>, diagnostics: &mut Vec<Diagnostic>) {
+/// A block of routes; of virtual ones `groups` are none.
+pub(super) fn routes(
+    statement: &Statement,
+    tables: &Tables<'_>,
+    groups: &[TrackGroup],
+    routes: &mut Vec<Route>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
     for statement in block(statement, diagnostics) {
-        match routing::route(&words(statement)) {
-            Ok(route) => routes.push(route),
+        match routing::route(&words(statement), tables) {
+            Ok(mut route) => {
+                track_group::check(statement, &mut route.track_group, groups, diagnostics);
+                routes.push(route);
+            }
             Err(bad) => diagnostics.push(complaint(statement, bad, "this route is not set")),
         }
     }
 }
 
-/// A block of rules.
+/// A block of rules, likewise.
 pub(super) fn rules(
     statement: &Statement,
+    tables: &Tables<'_>,
+    groups: &[TrackGroup],
     preferences: &mut Preferences,
     rules: &mut Vec<Rule>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     for statement in block(statement, diagnostics) {
-        match routing::rule(&words(statement)) {
+        match routing::rule(&words(statement), tables) {
             Ok(mut rule) => {
+                track_group::check(statement, &mut rule.track_group, groups, diagnostics);
                 if preferences.number(&mut rule) {
                     let number = rule.preference.unwrap_or_default();
                     diagnostics.push(
@@ -47,13 +59,14 @@ pub(super) fn rules(
 pub(super) fn fixed_addresses(
     statement: &Statement,
     globals: &Globals,
-    addresses: &mut Vec<Vip>,
+    config: &mut Config,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     for statement in block(statement, diagnostics) {
         let Some(mut address) = value::vip(statement, diagnostics) else { continue };
         address.dev.get_or_insert_with(|| globals.default_interface.clone());
-        addresses.push(address);
+        track_group::check(statement, &mut address.track_group, &config.track_groups, diagnostics);
+        config.fixtures.addresses.push(address);
     }
 }
 

@@ -41,20 +41,16 @@ const RULE: &str = "rule as for `ip rule add`, maybe with `no_track`";
 // What is said of several keywords.
 const BFD: &str = "there is no BFD; track a script that looks whether the path works";
 const BUFFERS: &str = "buffers have the system's size; set the sysctl `net.core.rmem_default`";
-const GARP_GROUP: &str = "all interfaces go at one pace, that of global_defs";
 const LATE: &str = "not needed: with the kernel half, a master that is late loses its lease";
 const LVS: &str = "belongs to IPVS, another subsystem; run it beside this daemon";
-const NICENESS: &str = "use `Nice=` in the unit";
 const NO_DBUS: &str = "there is no D-Bus interface; ask `vrrp-agent status --json`";
 const NO_DUMP: &str = "SIGUSR1 and SIGUSR2 write to `data` and `stats.json` in /run/vrrp-agent";
 const NO_FIREWALL: &str = "not needed: no_accept is enforced in XDP, without firewall rules";
-const NO_NAMES: &str = "such names are not read; write numbers";
 const NO_RELOAD: &str = "a reload with a bad file changes nothing; keep copies by other means";
 const NO_SNMP: &str = "there is no SNMP; ask `vrrp-agent status --json`";
 const NO_VMAC_INTERFACE: &str = "not needed: use_vmac makes no interface";
 const ONE_PROCESS: &str = "not needed: there is one process, vrrp-agent";
 const POLLING: &str = "not needed: changes of a link are told by netlink";
-const SCHEDULING: &str = "use `CPUSchedulingPolicy=` and `CPUSchedulingPriority=` in the unit";
 
 /// A row that does not say yet what it means.
 struct Row(Keyword);
@@ -86,14 +82,8 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Root, "SSL", Lines("of `virtual_server`'s checks"), "")
         .warned("certificates of the SSL checks of virtual servers", LVS),
     row(Root, "bfd_instance", Named(Bfd), "").warned("a BFD session with a neighbour", BFD),
-    row(Root, "child_wait_time", WHOLE_SECONDS, "5").warned(
-        "time for children to end at a stop",
-        "there are no child processes but scripts; use `TimeoutStopSec=` in the unit",
-    ),
-    row(Root, "garp_group", Section(GarpGroup), "").warned(
-        "pace of announcements on some interfaces",
-        "all interfaces go at one pace; use `vrrp_garp_interval` and `vrrp_gna_interval` in global_defs",
-    ),
+    row(Root, "child_wait_time", ANY_NUMBER, "5").accepted("time for children to end at a stop", "there are no child processes but scripts, each with a time of its own"),
+    row(Root, "garp_group", Section(GarpGroup), "").works("pace of announcements on some interfaces"),
     row(Root, "global_defs", Section(Globals), "")
         .works("settings of the daemon, and defaults of the instances below"),
     row(Root, "include", Rest(GLOB), "").works("reads other files here; may stand in any block"),
@@ -102,34 +92,21 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Root, "includem", Rest(GLOB), "").works("as `include`; a name must match"),
     row(Root, "includer", Rest(GLOB), "").works("as `include`; what matches must be readable"),
     row(Root, "includew", Rest(GLOB), "").works("as `include`; a pattern must match"),
-    row(Root, "instance", Text, "").warned(
-        "name of this daemon among several",
-        "give each daemon its own pid file with `-p`; network namespaces are told apart without it",
-    ),
-    row(Root, "interface_up_down_delays", Lines("`INTERFACE DOWN [UP]`, seconds up to 255"), "0")
-        .warned("how long a change of a link must last to count", "a change of a link counts at once"),
+    row(Root, "instance", Text, "").works("name of this daemon among several in one network namespace; two on one interface need `--xdp-mode tcx`, or the second is on sockets"),
+    row(Root, "interface_up_down_delays", Lines("`INTERFACE DOWN [UP]`, seconds up to 255"), "0").works("how long a change of a link must last to count"),
     row(Root, "linkbeat_interfaces", Lines("`INTERFACE [MII|ETHTOOL|IOCTL]`"), "")
         .warned("interfaces whose link is polled", POLLING),
     row(Root, "linkbeat_use_polling", Nothing, "").warned("polls the links of all interfaces", POLLING),
     row(Root, "namespace_with_ipsets", Nothing, "")
         .warned("lets ipsets be used in a namespace on kernels before 3.13", NO_FIREWALL),
-    row(Root, "net_namespace", Text, "the one it is started in").warned(
-        "network namespace to run in",
-        "the daemon stays in its namespace; use `NetworkNamespacePath=` in the unit or `ip netns exec`",
-    ),
+    row(Root, "net_namespace", Text, "the one it is started in").works("network namespace to run in; needs CAP_SYS_ADMIN"),
     row(Root, "net_namespace_ipvs", Text, "the default namespace").warned("network namespace of IPVS", LVS),
     row(Root, "static_ipaddress", Lines(ADDRESS), "").works("addresses that are there in every state"),
     row(Root, "static_routes", Lines(ROUTE), "").works("routes that are there in every state"),
     row(Root, "static_rules", Lines(RULE), "").works("routing rules that are there in every state"),
     row(Root, "track_file", Named(TrackFile), "").works("a file with a number that changes priorities"),
-    row(Root, "track_group", Named(TrackGroup), "").warned(
-        "instances that are in fault when a static address or route is lost",
-        "static addresses, routes and rules are not watched",
-    ),
-    row(Root, "use_pid_dir", Nothing, "").warned(
-        "puts pid files into /run/keepalived",
-        "the pid file is in /run/vrrp-agent; `-p` names another",
-    ),
+    row(Root, "track_group", Named(TrackGroup), "").works("instances that are in fault while something static cannot be there"),
+    row(Root, "use_pid_dir", Nothing, "").accepted("puts pid files into /run/keepalived", "the pid file is in /run/vrrp-agent anyway; `-p` names another"),
     row(Root, "virtual_server", Rest("address and port, `fwmark N` or `group NAME`, and block"), "")
         .warned("a service balanced by IPVS", LVS),
     row(Root, "virtual_server_group", Rest("`NAME` and block"), "")
@@ -184,17 +161,12 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "fifo_write_vrrp_states_on_reload", Nothing, "off").warned("writes all states to the FIFO after a reload", "a FIFO stays open over a reload, so that its reader has lost nothing"),
     row(Globals, "include_check", Rest("`[[+|-]readable|match|wildcard_match|brace_match …]`"), "off")
         .works("which includes must be there"),
-    row(Globals, "iproute_etc_dir", Text, "/etc/iproute2")
-        .warned("names of routing tables and the like", NO_NAMES),
-    row(Globals, "iproute_usr_dir", Text, "/usr/share/iproute2")
-        .warned("names of routing tables and the like", NO_NAMES),
+    row(Globals, "iproute_etc_dir", Text, "/etc/iproute2").works("where names of routing tables are"),
+    row(Globals, "iproute_usr_dir", Text, "/usr/share/iproute2").works("where they are if not there"),
     row(Globals, "json_dump_file", Text, "/tmp/keepalived.json")
         .warned("file that the JSON signal writes", NO_DUMP),
     row(Globals, "json_version", Number { min: 1, max: 2 }, "1").warned("shape of the JSON dump", NO_DUMP),
-    row(Globals, "log_unknown_vrids", Nothing, "off").warned(
-        "logs adverts of virtual routers that are not configured",
-        "they are not logged; look with tcpdump after `vrrp-agent adverts show`",
-    ),
+    row(Globals, "log_unknown_vrids", Nothing, "off").works("logs adverts of virtual routers that are not configured, each once"),
     row(Globals, "lvs_flush", Nothing, "off").warned("clears IPVS at the start", LVS),
     row(Globals, "lvs_flush_on_stop", Rest("`[VS]`"), "off").warned("clears IPVS at the stop", LVS),
     row(Globals, "lvs_id", Text, "")
@@ -213,10 +185,8 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         .warned("synchronises connections of IPVS with an instance", LVS),
     row(Globals, "lvs_timeouts", Rest("`[tcp N] [tcpfin N] [udp N]`, seconds"), "")
         .warned("timeouts of connections of IPVS", LVS),
-    row(Globals, "max_auto_priority", Integer { min: -1, max: 99 }, "0")
-        .warned("highest real-time priority a late process gives itself", SCHEDULING),
-    row(Globals, "min_auto_priority_delay", LATENESS, "1000000")
-        .warned("how late it must be for that", SCHEDULING),
+    row(Globals, "max_auto_priority", Rest("`[-1 to 99]`"), "0").accepted("highest real-time priority a late process gives itself", LATE),
+    row(Globals, "min_auto_priority_delay", LATENESS, "1000000").accepted("how late it must be for that", LATE),
     row(Globals, "nftables", Rest("`[TABLE]`"), "keepalived")
         .warned("table of nftables for no_accept", NO_FIREWALL),
     row(Globals, "nftables_counters", Nothing, "off").warned("counts what its rules match", NO_FIREWALL),
@@ -256,10 +226,8 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         "gives scripts all groups of their user",
         "scripts have the group of their user only; name another with `script_user`",
     ),
-    row(Globals, "shutdown_script", CommandAs, "")
-        .warned("runs once, after all else", "it is not run; use `ExecStopPost=` in the unit"),
-    row(Globals, "shutdown_script_timeout", SCRIPT_TIMEOUT, "10")
-        .warned("time for it to end", "use `TimeoutStopSec=` in the unit"),
+    row(Globals, "shutdown_script", CommandAs, "").works("runs once, after all else"),
+    row(Globals, "shutdown_script_timeout", SCRIPT_TIMEOUT, "10").works("time for it to end"),
     row(Globals, "smtp_alert", Switch, "off").works("whether changes of state are mailed"),
     row(Globals, "smtp_alert_checker", Switch, "unset")
         .warned("whether changes of real servers are mailed", LVS),
@@ -268,10 +236,8 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "smtp_helo_name", Text, "host name").works("name this host gives to the mail server"),
     row(Globals, "smtp_server", Rest("`HOST [PORT]`"), "port 25").works("server that takes mail"),
     row(Globals, "snmp_socket", Text, "unix:/var/agentx/master").warned("socket of the SNMP agent", NO_SNMP),
-    row(Globals, "startup_script", CommandAs, "")
-        .warned("runs once, before all else", "it is not run; use `ExecStartPre=` in the unit"),
-    row(Globals, "startup_script_timeout", SCRIPT_TIMEOUT, "10")
-        .warned("time for it to end", "use `TimeoutStartSec=` in the unit"),
+    row(Globals, "startup_script", CommandAs, "").works("runs once, before all else"),
+    row(Globals, "startup_script_timeout", SCRIPT_TIMEOUT, "10").works("time for it to end"),
     row(Globals, "state_dump_file", Text, "/tmp/keepalived.data").warned("file that SIGUSR1 writes", NO_DUMP),
     row(Globals, "stats_dump_file", Text, "/tmp/keepalived.stats")
         .warned("file that SIGUSR2 writes", NO_DUMP),
@@ -279,12 +245,8 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         "where the configuration is kept while read",
         "not needed: the file is read once, by one process",
     ),
-    row(Globals, "umask", Rest("number, or bits such as `IWGRP|IWOTH`"), "IWGRP|IWOTH")
-        .warned("permissions of files that are made", "use `UMask=` in the unit"),
-    row(Globals, "use_symlink_paths", Switch, "off").warned(
-        "runs scripts by the path as written, not as resolved",
-        "paths of scripts are run as written",
-    ),
+    row(Globals, "umask", Rest("number, or bits such as `IWGRP|IWOTH`"), "as started").works("permissions that files do not get"),
+    row(Globals, "use_symlink_paths", Switch, "off").accepted("runs scripts by the path as written, not as resolved", "they are, unless enable_script_security looks where links lead"),
     row(Globals, "v3_checksum_as_v2", Switch, "off")
         .works("leaves the pseudo-header out of the checksum of version 3 over IPv4"),
     row(Globals, "vmac_addr_prefix", Text, "vmac_prefix")
@@ -292,15 +254,11 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "vmac_prefix", Text, "vrrp")
         .warned("beginning of names of interfaces of use_vmac", NO_VMAC_INTERFACE),
     row(Globals, "vrrp_check_unicast_src", Switch, "off").works("believes only the peers of `unicast_peer`"),
-    row(Globals, "vrrp_cpu_affinity", Rest(CPUS), "all")
-        .warned("processors of the process", "use `CPUAffinity=` in the unit"),
+    row(Globals, "vrrp_cpu_affinity", Rest(CPUS), "all").works("processors of the protocol's thread"),
     row(Globals, "vrrp_delay_after_boot", DAY, "0").works("how long elections wait when the host starts"),
     row(Globals, "vrrp_down_timer_adverts", DOWN_ADVERTS, "3")
         .works("adverts that may be missed; the same on all routers"),
-    row(Globals, "vrrp_garp_extra_if", Rest("`[all] SECONDS`, up to 86400"), "0").warned(
-        "refreshes announcements on other interfaces than the instance's",
-        "no such refresh; `vrrp_garp_master_refresh` announces all addresses",
-    ),
+    row(Globals, "vrrp_garp_extra_if", Rest("`[all] SECONDS`, up to 86400"), "0").works("refreshes what has a virtual hardware address that nothing is sent from; with `all`, everything"),
     row(Globals, "vrrp_garp_interval", SPACING, "0")
         .works("least time between two gratuitous ARP packets on an interface"),
     row(Globals, "vrrp_garp_lower_prio_delay", DAY, "vrrp_garp_master_delay")
@@ -334,19 +292,15 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         .warned("receive buffer of the netlink socket of news", BUFFERS),
     row(Globals, "vrrp_netlink_monitor_rcv_bufs_force", Switch, "off")
         .warned("lets it exceed the system's limit", BUFFERS),
-    row(Globals, "vrrp_no_swap", Nothing, "off")
-        .warned("keeps the process in memory", "use `MemorySwapMax=0` in the unit"),
+    row(Globals, "vrrp_no_swap", Nothing, "off").works("keeps the process in memory"),
     row(Globals, "vrrp_notify_fifo", Rest(FIFO), "").works("FIFO that gets changes of state of instances and groups"),
     row(Globals, "vrrp_notify_fifo_script", CommandAs, "").works("reader of that FIFO"),
     row(Globals, "vrrp_notify_priority_changes", Switch, "off").works("writes changes of priority to the FIFO"),
-    row(Globals, "vrrp_owner_ignore_adverts", Switch, "off")
-        .warned("an owner of its addresses ignores adverts", "an owner judges adverts as any master does"),
-    row(Globals, "vrrp_priority", NICE, "0").warned("niceness of the process", NICENESS),
+    row(Globals, "vrrp_owner_ignore_adverts", Switch, "off").works("an owner of its addresses answers no advert"),
+    row(Globals, "vrrp_priority", NICE, "0").works("niceness of the protocol's thread"),
     row(Globals, "vrrp_process_name", Text, "keepalived_vrrp").warned("name of the process", ONE_PROCESS),
-    row(Globals, "vrrp_rlimit_rttime", RT_TIME, "10000")
-        .warned("real-time work between two waits", "use `LimitRTTIME=` in the unit"),
-    row(Globals, "vrrp_rt_priority", REAL_TIME, "none")
-        .warned("real-time priority of the process", SCHEDULING),
+    row(Globals, "vrrp_rlimit_rttime", Quantity { min: 0, max: u32::MAX, unit: "microseconds" }, "none").works("real-time work between two waits that is logged as too much"),
+    row(Globals, "vrrp_rt_priority", Integer { min: 1, max: 99 }, "none").works("real-time priority of the protocol's thread"),
     row(Globals, "vrrp_rx_bufs_multiplier", ANY_NUMBER, "3")
         .warned("adverts that these buffers hold", BUFFERS),
     row(Globals, "vrrp_rx_bufs_policy", Rest("`MTU`, `ADVERT` or bytes"), "the system's")
@@ -371,10 +325,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Instance, "dont_track_primary", Nothing, "off").works("no fault when its own interface goes down"),
     row(Instance, "down_timer_adverts", DOWN_ADVERTS, "vrrp_down_timer_adverts")
         .works("adverts that may be missed; the same on all routers"),
-    row(Instance, "garp_extra_if", Rest("`[all] SECONDS`, up to 86400"), "vrrp_garp_extra_if").warned(
-        "refreshes announcements on other interfaces than its own",
-        "no such refresh; `garp_master_refresh` announces all addresses",
-    ),
+    row(Instance, "garp_extra_if", Rest("`[all] SECONDS`, up to 86400"), "vrrp_garp_extra_if").works("refreshes what has a virtual hardware address that nothing is sent from; with `all`, everything"),
     row(Instance, "garp_interval", SPACING, "").warned(
         "not a keyword of an instance, though VyOS writes it",
         "write `vrrp_garp_interval` in global_defs",
@@ -422,21 +373,14 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Instance, "notify_master_rx_lower_pri", CommandAs, "").works("runs when a master hears a lower one"),
     row(Instance, "notify_priority_changes", Switch, "vrrp_notify_priority_changes").works("writes changes of priority to the FIFO"),
     row(Instance, "notify_stop", CommandAs, "").works("runs when the daemon stops"),
-    row(Instance, "old_unicast_checksum", Rest("`[never]`"), "detected").warned(
-        "checksum of keepalived up to 1.3.6",
-        "only the checksum of the standard is sent; update peers with keepalived up to 1.3.6",
-    ),
-    row(Instance, "owner_ignore_adverts", Switch, "vrrp_owner_ignore_adverts")
-        .warned("an owner of its addresses ignores adverts", "an owner judges adverts as any master does"),
+    row(Instance, "old_unicast_checksum", Rest("`[never]`"), "detected").works("`never` is how it is; without it nothing changes, which is said"),
+    row(Instance, "owner_ignore_adverts", Switch, "vrrp_owner_ignore_adverts").works("as owner of its addresses it answers no advert"),
     row(Instance, "preempt", Nothing, "on").works("takes over from a lower master"),
     row(Instance, "preempt_delay", Seconds { min_ns: 0, max_ns: 1000 * S }, "0")
         .works("how long a lower master is let be; not with state MASTER"),
     row(Instance, "priority", BYTE, "100; 255 with state MASTER")
         .works("the highest is master; 255 owns the addresses"),
-    row(Instance, "promote_secondaries", Nothing, "off").warned(
-        "keeps other addresses of a network when the first is removed",
-        "set the sysctl `net.ipv4.conf.INTERFACE.promote_secondaries` to 1",
-    ),
+    row(Instance, "promote_secondaries", Nothing, "off").works("other addresses of a network stay when one of them goes"),
     row(Instance, "skip_check_adv_addr", Switch, "vrrp_skip_check_adv_addr").warned(
         "compares the address list of a new master only",
         "not needed: lists that differ are counted, never refused",
@@ -445,20 +389,16 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Instance, "state", Choice(&["MASTER", "BACKUP"]), "BACKUP; MASTER with priority 255")
         .works("matters only to the owner of the addresses, and against nopreempt"),
     row(Instance, "strict_mode", Switch, "vrrp_strict").works("keeps to the letter of the standard"),
-    row(Instance, "thread_timer_expired", Rest("`[PRIORITY]`, up to 254"), "off")
-        .warned("older name of `timer_expired_backup`", LATE),
-    row(Instance, "timer_expired_backup", Rest("`[PRIORITY]`, up to 254"), "off")
-        .warned("a master that ran late becomes backup", LATE),
+    row(Instance, "thread_timer_expired", Rest("`[PRIORITY]`, up to 254"), "off").accepted("a master that ran late becomes backup", LATE),
+    row(Instance, "timer_expired_backup", Rest("`[PRIORITY]`, up to 254"), "off").accepted("a master that ran late becomes backup", LATE),
     row(Instance, "track_bfd", Lines("`NAME [weight N] [reverse]`"), "")
         .warned("BFD sessions that it needs", BFD),
     row(Instance, "track_file", TRACKED, "").works("files whose number changes the priority"),
     row(Instance, "track_interface", TRACKED, "").works("other interfaces that it needs, of any kind"),
     row(Instance, "track_process", TRACKED, "").works("processes that it needs"),
     row(Instance, "track_script", TRACKED, "").works("scripts that put it in fault or change its priority"),
-    row(Instance, "track_src_ip", Nothing, "off")
-        .warned("is in fault while its source address is gone", "the source address is not watched"),
-    row(Instance, "unicast_fault_no_peer", Nothing, "off")
-        .warned("is in fault without peers", "without peers it speaks multicast; write `unicast_peer`"),
+    row(Instance, "track_src_ip", Nothing, "off").works("is in fault while its source address is gone"),
+    row(Instance, "unicast_fault_no_peer", Nothing, "off").works("is in fault without peers, rather than speak multicast"),
     row(Instance, "unicast_peer", Lines("`IP [min_ttl N] [max_ttl N]`"), "multicast")
         .works("routers that adverts are sent to, each by itself"),
     row(Instance, "unicast_src_ip", Ip, "the interface's first address").works("source of adverts to peers"),
@@ -485,10 +425,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         .works("number of the virtual router, the same on all its routers"),
     row(Instance, "virtual_routes", Lines(ROUTE), "").works("routes that move with the addresses"),
     row(Instance, "virtual_rules", Lines(RULE), "").works("routing rules that move with the addresses"),
-    row(Instance, "vmac_garp_intvl", Rest("`[all] SECONDS`"), "0").warned(
-        "older name of `garp_extra_if`",
-        "no such refresh; `garp_master_refresh` announces all addresses",
-    ),
+    row(Instance, "vmac_garp_intvl", Rest("`[all] SECONDS`"), "0").works("refreshes what has a virtual hardware address that nothing is sent from; with `all`, everything"),
     row(Instance, "vmac_xmit_base", Nothing, "off")
         .works("sends adverts from the interface's own hardware address"),
     row(Instance, "vrf", Text, "none")
@@ -601,13 +538,9 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Bfd, "ttl", BYTE, "255").warned("TTL of packets over IPv4", BFD),
     row(Bfd, "vrrp", Nothing, "both").warned("tells instances only", BFD),
     row(Bfd, "weight", Weight { most: 253 }, "0").warned("change of priority; 0 is a fault instead", BFD),
-    row(GarpGroup, "garp_interval", SPACING, "vrrp_garp_interval")
-        .warned("least time between two gratuitous ARP packets", GARP_GROUP),
-    row(GarpGroup, "gna_interval", SPACING, "vrrp_gna_interval")
-        .warned("least time between two unsolicited neighbour advertisements", GARP_GROUP),
-    row(GarpGroup, "interface", Text, "").warned("interface that the intervals are of", GARP_GROUP),
-    row(GarpGroup, "interfaces", Lines("`INTERFACE`"), "")
-        .warned("interfaces that share the intervals", GARP_GROUP),
-    row(TrackGroup, "group", Lines("`INSTANCE`"), "")
-        .warned("its instances", "static addresses, routes and rules are not watched"),
+    row(GarpGroup, "garp_interval", Seconds { min_ns: 0, max_ns: 3600 * S }, "none").works("between two gratuitous ARP packets on any of them"),
+    row(GarpGroup, "gna_interval", Seconds { min_ns: 0, max_ns: 3600 * S }, "none").works("between two neighbour advertisements on any of them"),
+    row(GarpGroup, "interface", Text, "").works("an interface of the group"),
+    row(GarpGroup, "interfaces", Lines("`INTERFACE`"), "").works("interfaces of the group"),
+    row(TrackGroup, "group", Lines("`INSTANCE`, or several on a line"), "").works("its instances"),
 ];

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use vrrp_ebpf::advert::Family;
 
 use super::route::{Metric, MetricKind, NextHop, Route, RouteKind};
+use super::tables::Tables;
 use super::words::{
     BadWord, Families, Gateway, Range, Words, bad_value, decimal, gateway, range, scope, unknown,
 };
@@ -40,7 +41,7 @@ pub(super) const UNSUPPORTED_IN_ROUTES: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// If a word of it cannot be used.
-pub(in crate::config) fn route(words: &[&str]) -> Result<Route, BadWord> {
+pub(in crate::config) fn route(words: &[&str], tables: &Tables<'_>) -> Result<Route, BadWord> {
     let mut route = Route {
         kind: RouteKind::Unicast,
         destination: Prefix::all(Family::V4),
@@ -64,7 +65,7 @@ pub(in crate::config) fn route(words: &[&str]) -> Result<Route, BadWord> {
     let mut said = Families(Vec::new());
     let mut table = None;
     let mut gateways = Vec::new();
-    let mut words = Words::new(words);
+    let mut words = Words::new(words, tables);
     while let Some((index, word)) = words.next() {
         match word {
             "inet6" => said.note(index, Some(Family::V6)),

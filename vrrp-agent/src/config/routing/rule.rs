@@ -2,6 +2,7 @@
 
 use vrrp_ebpf::advert::Family;
 
+use super::tables::Tables;
 use super::words::{BadWord, Families, Range, Words, decimal, mark, range, unknown};
 use super::{PROTOCOL, Prefix};
 
@@ -106,7 +107,7 @@ pub(super) const UNSUPPORTED_IN_RULES: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// If a word of it cannot be used.
-pub(in crate::config) fn rule(words: &[&str]) -> Result<Rule, BadWord> {
+pub(in crate::config) fn rule(words: &[&str], tables: &Tables<'_>) -> Result<Rule, BadWord> {
     let mut rule = Rule {
         family: Family::V4,
         not: false,
@@ -126,7 +127,7 @@ pub(in crate::config) fn rule(words: &[&str]) -> Result<Rule, BadWord> {
     let mut said = Families(Vec::new());
     let mut suppresses = None;
     let mut action: Option<(usize, Action)> = None;
-    let mut words = Words::new(words);
+    let mut words = Words::new(words, tables);
     while let Some((index, word)) = words.next() {
         let mut found = None;
         match word {

@@ -1,5 +1,6 @@
 //! Expectations worked by hand from iproute2's grammar and keepalived's manual.
 
+use super::super::files::Memory;
 use super::read_route::UNSUPPORTED_IN_ROUTES;
 use super::rule::UNSUPPORTED_IN_RULES;
 use super::words::number;
@@ -7,12 +8,12 @@ use super::*;
 
 fn read_route(line: &str) -> Result<Route, BadWord> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    route(&words)
+    route(&words, &Tables::new(&Memory::new([("", "")]), &Directories::default()))
 }
 
 fn read_rule(line: &str) -> Result<Rule, BadWord> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    rule(&words)
+    rule(&words, &Tables::new(&Memory::new([("", "")]), &Directories::default()))
 }
 
 fn prefix(text: &str) -> Prefix {
@@ -174,7 +175,7 @@ fn bad_routes() {
         ("10.0.0.0/8 dev eth0 tos ff", 4, "bad value `ff`"),
         ("10.0.0.0/8 dev eth0 metric 0x10", 4, "bad value `0x10`"),
         ("10.0.0.0/8 dev eth0 metric -1", 4, "bad value `-1`"),
-        ("10.0.0.0/8 dev eth0 table small", 4, "names of tables are not looked up"),
+        ("10.0.0.0/8 dev eth0 table small", 4, "the number or the name of a routing table"),
         ("10.0.0.0/8 dev eth0 proto nosuch", 4, "bad value `nosuch`"),
         ("10.0.0.0/8 dev eth0 scope bogus", 4, "bad value `bogus`"),
         ("10.0.0.0/8 dev eth0 hoplimit lock 5", 4, "bad value `lock`"),

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use vrrp_ebpf::advert::Family;
 
 use super::rule::Mark;
-use super::{PROTOCOL, Prefix, TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN, family_of};
+use super::tables::Tables;
+use super::{PROTOCOL, Prefix, family_of};
 
 /// The kernel's `IFNAMSIZ`, without the byte that ends the name.
 pub(super) const INTERFACE_NAME_MAX: usize = 15;
@@ -28,12 +29,13 @@ impl BadWord {
 /// The words of a line, one after the other.
 pub(super) struct Words<'w> {
     words: &'w [&'w str],
+    tables: &'w Tables<'w>,
     pub(super) next: usize,
 }
 
 impl<'w> Words<'w> {
-    pub(super) fn new(words: &'w [&'w str]) -> Self {
-        Self { words, next: 0 }
+    pub(super) fn new(words: &'w [&'w str], tables: &'w Tables<'w>) -> Self {
+        Self { words, tables, next: 0 }
     }
 
     pub(super) fn next(&mut self) -> Option<(usize, &'w str)> {
@@ -77,14 +79,8 @@ impl<'w> Words<'w> {
     }
 
     pub(super) fn table(&mut self) -> Result<u32, BadWord> {
-        self.read("a number, `main`, `local` or `default`; other names of tables are not looked up", |word| {
-            match word {
-                "main" => Some(TABLE_MAIN),
-                "local" => Some(TABLE_LOCAL),
-                "default" => Some(TABLE_DEFAULT),
-                word => number(word),
-            }
-        })
+        let tables = self.tables;
+        self.read("the number or the name of a routing table", |word| tables.number(word))
     }
 
     pub(super) fn tos(&mut self) -> Result<u8, BadWord> {
@@ -191,7 +187,7 @@ pub(super) fn decimal(text: &str) -> Option<u32> {
 }
 
 /// A number as C writes them: `16`, `0x10` or `020`.
-pub(super) fn number(text: &str) -> Option<u32> {
+pub(in crate::config) fn number(text: &str) -> Option<u32> {
     let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => (digits, 16),
         None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),

@@ -75,9 +75,7 @@ impl Engine {
         let before = std::mem::replace(&mut self.plane, plane);
         let mut present: Vec<Option<Router>> =
             std::mem::take(&mut self.routers).into_iter().map(Some).collect();
-        self.announcements.renumber(status.config.spacing, |slot| {
-            members.iter().position(|member| member.was == Some(slot))
-        });
+        self.announcements.renumber(|slot| members.iter().position(|member| member.was == Some(slot)));
         let mut holds_other = Vec::new();
         for Member { was, parts, group, health, holds_other: other } in members {
             let mut router = match was.and_then(|was| present[was].take()) {

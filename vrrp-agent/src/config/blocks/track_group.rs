@@ -1,0 +1,128 @@
+//! `track_group`: instances that are in fault while a static address, route or rule cannot be there. Its instances may stand
+//! below it, so it is resolved at the end of the file; what names it must stand below it, as with keepalived.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::keywords::Block;
+use super::super::model::{Config, TrackGroup};
+use super::super::syntax::{Statement, Word};
+use super::{block, unread};
+
+/// The beginning: its name, for what stands below.
+pub(super) fn declare(
+    statement: &Statement,
+    groups: &mut Vec<TrackGroup>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let Some(name) = statement.arguments().first() else {
+        let message = "a track_group without a name";
+        return diagnostics.push(Diagnostic::warning(statement.span(), message).label("ignored"));
+    };
+    if groups.iter().any(|group| group.name == name.text) {
+        let message = format!("a second track_group `{}`", name.text);
+        return diagnostics.push(Diagnostic::warning(name.span, message).label("ignored"));
+    }
+    groups.push(TrackGroup { name: name.text.clone(), members: Vec::new() });
+}
+
+/// The end: its instances.
+pub(super) fn resolve_all(statements: &[Statement], config: &mut Config, diagnostics: &mut Vec<Diagnostic>) {
+    let mut resolved: Vec<&str> = Vec::new();
+    for statement in statements.iter().filter(|statement| statement.keyword().text == "track_group") {
+        let Some(name) = statement.arguments().first().map(|word| word.text.as_str()) else { continue };
+        if resolved.contains(&name) {
+            continue;
+        }
+        resolved.push(name);
+        let mut members = Vec::new();
+        for statement in block(statement, diagnostics) {
+            match statement.keyword().text.as_str() {
+                "group" => {
+                    let words = block(statement, diagnostics).iter().flat_map(|line| &line.words);
+                    members.extend(words.filter_map(|word| member(word, config, diagnostics)));
+                }
+                _ => unread(Block::TrackGroup, statement, diagnostics),
+            }
+        }
+        members.sort_unstable();
+        members.dedup();
+        if let Some(group) = config.track_groups.iter_mut().find(|group| group.name == name) {
+            group.members = members;
+        }
+    }
+}
+
+/// keepalived says nothing of a name that it does not know; nor is it more than a note here.
+fn member(word: &Word, config: &Config, diagnostics: &mut Vec<Diagnostic>) -> Option<usize> {
+    let index = config.instances.iter().position(|instance| instance.name == word.text);
+    if index.is_none() {
+        let message = format!("no vrrp_instance `{}`", word.text);
+        diagnostics.push(Diagnostic::note(word.span, message).label("not a member"));
+    }
+    index
+}
+
+/// What a static line says of a group: none if there is no such group above it.
+pub(super) fn check(
+    statement: &Statement,
+    said: &mut Option<String>,
+    groups: &[TrackGroup],
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    if let Some(name) = said
+        && groups.iter().all(|group| group.name != *name)
+    {
+        let message = format!("no track_group `{name}`");
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), message)
+                .label("nobody tracks it")
+                .help("a track_group must stand above what names it"),
+        );
+        *said = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Reading, TrackGroup, parse};
+
+    const GROUP: &str = "track_group G {\ngroup {\nV\n}\n}\n";
+    const ADDRESS: &str = "static_ipaddress {\n192.0.2.9/32 dev eth0 track_group G\n}\n";
+
+    fn read(above: &str) -> Reading {
+        parse(&format!(
+            "{above}\nvrrp_instance V {{\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {{\n192.0.2.1\n}}\n}}\n"
+        ))
+    }
+
+    #[test]
+    fn instances_may_stand_below() {
+        let rest = "static_routes {\n192.0.3.0/24 dev eth0 track_group G\n}\n\
+                    static_rules {\nfrom 192.0.3.0/24 table 7 preference 5 track_group G\n}\n";
+        let reading = read(&format!("{GROUP}{ADDRESS}{rest}"));
+        assert!(reading.diagnostics.is_empty(), "{:?}", reading.diagnostics);
+        let config = reading.config.expect("a valid file");
+        assert_eq!(config.track_groups, [TrackGroup { name: "G".to_owned(), members: vec![0] }]);
+        assert_eq!(config.fixtures.addresses[0].track_group.as_deref(), Some("G"));
+        assert_eq!(config.fixtures.routes[0].track_group.as_deref(), Some("G"));
+        assert_eq!(config.fixtures.rules[0].track_group.as_deref(), Some("G"));
+    }
+
+    /// keepalived 2.2.7, observed; an instance that there is not is a note here, which is no complaint.
+    #[test]
+    fn complaints_are_keepaliveds() {
+        use crate::config::Severity;
+        for (above, warnings, tracked) in [
+            (format!("{ADDRESS}{GROUP}"), 1, false),
+            (ADDRESS.to_owned(), 1, false),
+            (format!("{GROUP}{GROUP}{ADDRESS}"), 1, true),
+            (format!("track_group {{\ngroup {{\nV\n}}\n}}\n{GROUP}{ADDRESS}"), 1, true),
+            (format!("track_group G {{\ngroup {{\nV V nosuch\n}}\n}}\n{ADDRESS}"), 0, true),
+            (format!("track_group G {{\n}}\n{ADDRESS}"), 0, true),
+        ] {
+            let reading = read(&above);
+            assert_eq!(reading.count(Severity::Warning), warnings, "{above}: {:?}", reading.diagnostics);
+            let config = reading.config.expect("usable");
+            assert_eq!(config.fixtures.addresses[0].track_group.is_some(), tracked, "{above}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Settings of the kernel that an interface needs while it is used, and that are put back behind us.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use super::NetError;
+use crate::host;
+
+/// A setting of an interface below /proc/sys/net/ipv4/conf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// A host that asks for a client names as its own address the one that the packet waiting for the answer comes from; with a
+    /// virtual hardware address that would be the virtual address beside the interface's own hardware address, and the client
+    /// would believe it. So it names the best address of the interface, never the packet's.
+    ArpAnnounce,
+    /// When an address goes, the others of its network stay (`promote_secondaries`).
+    PromoteSecondaries,
+}
+
+impl Setting {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ArpAnnounce => "arp_announce",
+            Self::PromoteSecondaries => "promote_secondaries",
+        }
+    }
+
+    /// The least value that will do.
+    fn least(self) -> u8 {
+        match self {
+            Self::ArpAnnounce => 2,
+            Self::PromoteSecondaries => 1,
+        }
+    }
+
+    /// What happens without it.
+    #[must_use]
+    pub fn otherwise(self) -> &'static str {
+        match self {
+            Self::ArpAnnounce => "neighbours may learn the interface's own hardware address",
+            Self::PromoteSecondaries => "with an address others of its network may go",
+        }
+    }
+}
+
+/// A setting that was raised; dropped, it is as it was.
+#[derive(Debug)]
+pub struct Raised {
+    path: PathBuf,
+    before: String,
+    /// Where that stands while it is raised, should this process not live to put it back.
+    note: PathBuf,
+}
+
+impl Raised {
+    /// Raises it. `None` if it was high enough, and not because an earlier run has raised it.
+    ///
+    /// # Errors
+    /// If /proc/sys cannot be written.
+    pub fn make(interface: &str, setting: Setting) -> Result<Option<Self>, NetError> {
+        let (name, least) = (setting.name(), setting.least());
+        let path = PathBuf::from(format!("/proc/sys/net/ipv4/conf/{interface}/{name}"));
+        let note = host::runtime_directory().join(format!("{name}.{interface}"));
+        Self::raise(path, note, least)
+            .map_err(|e| NetError::system(format!("set {name} of {interface} to {least}"), e))
+    }
+
+    fn raise(path: PathBuf, note: PathBuf, least: u8) -> io::Result<Option<Self>> {
+        let before = fs::read_to_string(&note).or_else(|_| fs::read_to_string(&path))?.trim().to_owned();
+        if before.parse::<u8>().is_ok_and(|value| value >= least) {
+            return Ok(None);
+        }
+        fs::write(&note, &before)?;
+        fs::write(&path, least.to_string())?;
+        Ok(Some(Self { path, before, note }))
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        let _gone = fs::remove_file(&self.note);
+        match fs::write(&self.path, &self.before) {
+            Ok(()) => {}
+            // It went with its interface.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!("cannot write {} to {}: {error}", self.before, self.path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_raised_is_put_back_by_whoever_comes_next() {
+        let directory = std::env::temp_dir().join(format!("vrrp-sysctl-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a directory");
+        let (path, note) = (directory.join("setting"), directory.join("note"));
+        let value = || fs::read_to_string(&path).expect("a setting").trim().to_owned();
+        let raise = || Raised::raise(path.clone(), note.clone(), 1).expect("raised");
+        fs::write(&path, "0\n").expect("a setting");
+        drop(raise());
+        assert_eq!((value().as_str(), note.exists()), ("0", false));
+        // Killed: nothing is put back.
+        std::mem::forget(raise());
+        assert_eq!((value().as_str(), note.exists()), ("1", true));
+        drop(raise());
+        assert_eq!((value().as_str(), note.exists()), ("0", false));
+        // Somebody else's choice is left alone.
+        fs::write(&path, "1\n").expect("a setting");
+        assert!(raise().is_none());
+        fs::remove_dir_all(&directory).expect("removed");
+    }
+}
