@@ -118,9 +118,10 @@ impl Interfaces {
     pub(super) fn usable(&mut self, now: Time, slot: usize) -> bool {
         let Self { config, site, states, debounce, sourceless, .. } = self;
         // Each is asked, so that each is noted.
-        let running = site.needs(slot, config).fold(true, |all, number| {
-            debounce.believe(now, &site.links[number].name, states[number].running) && all
-        });
+        let mut running = true;
+        for number in site.needs(slot, config) {
+            running &= debounce.believe(now, &site.links[number].name, states[number].running);
+        }
         running && !sourceless.contains(&slot) && site.uses(slot).all(|number| states[number].settled)
     }
 

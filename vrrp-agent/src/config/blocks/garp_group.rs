@@ -22,7 +22,7 @@ pub(super) fn read(
             "gna_interval" => spacing.na = seconds(diagnostics).unwrap_or(spacing.na),
             "interface" => interfaces.extend(value::argument(statement, diagnostics)),
             "interfaces" => {
-                interfaces.extend(block(statement, diagnostics).iter().flat_map(|line| &line.words))
+                interfaces.extend(block(statement, diagnostics).iter().flat_map(|line| &line.words));
             }
             _ => unread(Block::GarpGroup, statement, diagnostics),
         }
