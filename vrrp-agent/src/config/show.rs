@@ -1,20 +1,22 @@
 //! A configuration as it was understood, defaults filled in, in keepalived's own language: what it shows reads as the same again.
 
+mod host;
+mod programs;
+mod tracking;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use vrrp_ebpf::advert::{Family, Version};
 use vrrp_ebpf::election::Preempt;
 
-use super::command::quoted;
-use super::host_settings::{HostSettings, MemoryUse, Place, Scheduling, UnknownVrids};
-use super::model::{
-    Arguments, Authentication, Config, Existing, Farewell, Hint, HmacMode, InitFile, InstanceConfig,
-    LinkDelays, Missing, NotifyScripts, Primary, ProcessName, Program, Replay, Script, ScriptSecurity,
-    ScriptUser, Secondaries, SourceNeed, Standing, Thing, TrackFile, TrackProcess, Tracked, Vip, Vmac,
-};
+use super::model::{Arguments, Authentication, Config, Hint, HmacMode, InstanceConfig, Missing, Primary, Replay, Secondaries, SourceNeed, Standing, Tracked, Vip, Vmac};
 use super::routing::{Route, RouteLine, Rule, RuleLine};
-use crate::vrrp::{GarpSchedule, OnHigher, OnLower, Sense, Weight};
+use host::{show_host, show_pace, show_place};
+use programs::{show_notify, show_outlets};
+use tracking::{show_file, show_process, show_script, show_tracked};
+
+use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 
 /// Whether passwords and keys are shown.
@@ -129,227 +131,6 @@ impl Lines {
 fn seconds(duration: Duration) -> String {
     let text = format!("{}.{:09}", duration.as_secs(), duration.subsec_nanos());
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-fn show_program(lines: &mut Lines, keyword: &str, program: &Program) {
-    let user = program.user.as_ref().map_or_else(String::new, user);
-    lines.add(format_args!("{keyword} {}{user}", quoted(&program.command)));
-}
-
-/// ` USER [GROUP]`.
-fn user(user: &ScriptUser) -> String {
-    let ScriptUser { user, group } = user;
-    group.as_ref().map_or_else(|| format!(" {user}"), |group| format!(" {user} {group}"))
-}
-
-fn show_notify(lines: &mut Lines, notify: &NotifyScripts) {
-    let NotifyScripts { master, backup, fault, stop, any, lower_heard, farewell, .. } = notify;
-    for (keyword, program) in [
-        ("notify_master", master),
-        ("notify_backup", backup),
-        ("notify_fault", fault),
-        ("notify_stop", stop),
-        ("notify_master_rx_lower_pri", lower_heard),
-        ("notify", any),
-    ] {
-        if let Some(program) = program {
-            show_program(lines, keyword, program);
-        }
-    }
-    match farewell {
-        Farewell::Fault => {}
-        Farewell::Deleted(None) => lines.flag("notify_deleted", true),
-        Farewell::Deleted(Some(program)) => show_program(lines, "notify_deleted", program),
-    }
-    lines.add(format_args!("notify_priority_changes {}", notify.priority_changes));
-    lines.add(format_args!("smtp_alert {}", notify.smtp_alert));
-}
-
-/// At the outermost level.
-fn show_place(lines: &mut Lines, place: &Place) {
-    for (keyword, name) in [("net_namespace", &place.net_namespace), ("instance", &place.instance)] {
-        if let Some(name) = name {
-            lines.add(format_args!("{keyword} {name}"));
-        }
-    }
-}
-
-/// In `global_defs`.
-fn show_host(lines: &mut Lines, host: &HostSettings) {
-    let Scheduling { nice, real_time, processors, most_real_time, memory } = &host.scheduling;
-    if let Some(mask) = host.umask {
-        lines.add(format_args!("umask 0{mask:o}"));
-    }
-    if let Some(nice) = nice {
-        lines.add(format_args!("vrrp_priority {nice}"));
-    }
-    if let Some(priority) = real_time {
-        lines.add(format_args!("vrrp_rt_priority {priority}"));
-    }
-    if !processors.is_empty() {
-        let numbers: Vec<String> = processors.iter().map(ToString::to_string).collect();
-        lines.add(format_args!("vrrp_cpu_affinity {}", numbers.join(" ")));
-    }
-    if let Some(most) = most_real_time {
-        lines.add(format_args!("vrrp_rlimit_rttime {}", most.as_micros()));
-    }
-    lines.flag("vrrp_no_swap", *memory == MemoryUse::Locked);
-    lines.flag("log_unknown_vrids", host.unknown_vrids == UnknownVrids::Logged);
-    for (keyword, once) in [("startup_script", &host.startup), ("shutdown_script", &host.shutdown)] {
-        if let Some(program) = &once.program {
-            show_program(lines, keyword, program);
-            lines.add(format_args!("{keyword}_timeout {}", once.timeout.as_secs()));
-        }
-    }
-}
-
-fn show_pace(lines: &mut Lines, config: &Config) {
-    for group in &config.paced_together {
-        lines.open("garp_group");
-        lines.open("interfaces");
-        for name in &group.interfaces {
-            lines.add(format_args!("{name}"));
-        }
-        lines.close();
-        for (keyword, spacing) in [("garp_interval", group.spacing.arp), ("gna_interval", group.spacing.na)] {
-            if !spacing.is_zero() {
-                lines.add(format_args!("{keyword} {}", seconds(spacing)));
-            }
-        }
-        lines.close();
-    }
-    if !config.link_delays.is_empty() {
-        lines.open("interface_up_down_delays");
-        for (name, LinkDelays { down, up }) in &config.link_delays {
-            lines.add(format_args!("{name} {} {}", seconds(*down), seconds(*up)));
-        }
-        lines.close();
-    }
-}
-
-/// In `global_defs`.
-fn show_outlets(lines: &mut Lines, config: &Config) {
-    lines.flag("enable_script_security", config.script_security == ScriptSecurity::On);
-    // The first is written under either name; a second one needs the other.
-    for (prefix, fifo) in ["", "vrrp_"].into_iter().zip(&config.fifos) {
-        let owner = fifo.owner.as_ref().map_or_else(String::new, user);
-        lines.add(format_args!("{prefix}notify_fifo \"{}\"{owner}", fifo.path.display()));
-        if let Some(reader) = &fifo.reader {
-            show_program(lines, &format!("{prefix}notify_fifo_script"), reader);
-        }
-    }
-    let Some(mail) = &config.mail else { return };
-    lines.open("notification_email");
-    for to in &mail.to {
-        lines.add(format_args!("{to}"));
-    }
-    lines.close();
-    if let Some(from) = &mail.from {
-        lines.add(format_args!("notification_email_from {from}"));
-    }
-    lines.add(format_args!("smtp_server {} {}", mail.server, mail.port));
-    lines.add(format_args!("smtp_connect_timeout {}", mail.timeout.as_secs()));
-    if let Some(helo) = &mail.helo {
-        lines.add(format_args!("smtp_helo_name {helo}"));
-    }
-    lines.flag("no_email_faults", !mail.faults);
-}
-
-fn show_script(lines: &mut Lines, script: &Script) {
-    lines.open(&format!("vrrp_script {}", script.name));
-    lines.add(format_args!("script {}", quoted(&script.program.command)));
-    lines.add(format_args!("interval {}", seconds(script.interval)));
-    lines.add(format_args!("timeout {}", seconds(script.timeout)));
-    lines.add(format_args!("{}", weight(script.weight)));
-    lines.add(format_args!("rise {}", script.rise));
-    lines.add(format_args!("fall {}", script.fall));
-    lines.flag("init_fail", script.init_fail);
-    if let Some(of) = &script.program.user {
-        lines.add(format_args!("user{}", user(of)));
-    }
-    lines.close();
-}
-
-/// `weight N [reverse]`.
-fn weight(weight: Weight) -> String {
-    let sense = match weight.sense {
-        Sense::Straight => "",
-        Sense::Reverse => " reverse",
-    };
-    format!("weight {}{sense}", weight.value)
-}
-
-/// As the reader takes words: quotes around, nothing escaped.
-fn show_file(lines: &mut Lines, file: &TrackFile) {
-    lines.open(&format!("track_file {}", file.name));
-    lines.add(format_args!("file \"{}\"", file.path.display()));
-    lines.add(format_args!("{}", weight(file.weight)));
-    if let Some(InitFile { number, existing }) = file.init {
-        let overwrite = match existing {
-            Existing::Kept => "",
-            Existing::Overwritten => " overwrite",
-        };
-        lines.add(format_args!("init_file {number}{overwrite}"));
-    }
-    lines.close();
-}
-
-fn show_process(lines: &mut Lines, process: &TrackProcess) {
-    let TrackProcess { name, program, known_by, arguments, quorum, fork_delay, terminate_delay, .. } =
-        process;
-    lines.open(&format!("vrrp_track_process {name}"));
-    let (words, compared) = match arguments {
-        Arguments::Any => (&[][..], None),
-        Arguments::Exactly(words) => (&words[..], Some("param_match")),
-        Arguments::First(words) => (&words[..], Some("param_match partial")),
-        Arguments::Initial(words) => (&words[..], Some("param_match initial")),
-    };
-    let words: String = words.iter().map(|word| format!(" \"{word}\"")).collect();
-    lines.add(format_args!("process \"{program}\"{words}"));
-    lines.flag("full_command", *known_by == ProcessName::Full);
-    lines.flag(compared.unwrap_or_default(), compared.is_some());
-    lines.add(format_args!("{}", weight(process.weight)));
-    match (*quorum.start(), *quorum.end()) {
-        // Least and highest would contradict each other.
-        (0, 0) => lines.flag("quorum_max 0", true),
-        (least, u32::MAX) => lines.add(format_args!("quorum {least}")),
-        (least, most) => {
-            lines.add(format_args!("quorum {least}"));
-            lines.add(format_args!("quorum_max {most}"));
-        }
-    }
-    for (keyword, delay) in [("fork_delay", fork_delay), ("terminate_delay", terminate_delay)] {
-        if !delay.is_zero() {
-            lines.add(format_args!("{keyword} {}", seconds(*delay)));
-        }
-    }
-    lines.close();
-}
-
-fn show_tracked(lines: &mut Lines, config: &Config, tracked: &[Tracked]) {
-    for block in ["track_script", "track_interface", "track_file", "track_process"] {
-        let named = |tracked: &Tracked| {
-            let (of, name) = match &tracked.thing {
-                Thing::Script(script) => ("track_script", &config.scripts[*script].name),
-                Thing::Interface(name) => ("track_interface", name),
-                Thing::File(file) => ("track_file", &config.files[*file].name),
-                Thing::Process(process) => ("track_process", &config.processes[*process].name),
-            };
-            (of == block).then(|| (name.clone(), tracked.weight))
-        };
-        let named: Vec<(String, Weight)> = tracked.iter().filter_map(named).collect();
-        if named.is_empty() {
-            continue;
-        }
-        lines.open(block);
-        for (name, of) in named {
-            // A line that says no sense has that of what it names.
-            let straight = of.sense == Sense::Straight && block != "track_interface";
-            let straight = if straight { " noreverse" } else { "" };
-            lines.add(format_args!("{name} {}{straight}", weight(of)));
-        }
-        lines.close();
-    }
 }
 
 fn show_instance(lines: &mut Lines, config: &Config, instance: &InstanceConfig, secrets: Secrets) {

@@ -100,17 +100,30 @@ impl Executor {
         all
     }
 
-    /// Sets those routes and rules of an instance; those that are there already stay.
+    /// Sets those routes and rules of an instance; those that are there already stay. It may cease to be master meanwhile: what
+    /// was set too late is taken away again.
     async fn set_routing(&self, slot: Slot, route: impl Fn(&Route) -> bool, rule: impl Fn(&Rule) -> bool) {
         let Holding { routes, rules, .. } = self.holding(slot);
-        for route in routes.iter().filter(|of| route(of)) {
-            if let Err(error) = routes::add(&self.handle, route).await {
+        let is_master = || self.masters.borrow().contains(&slot);
+        let report = |result: Result<(), NetError>| {
+            if let Err(error) = result {
                 tracing::error!("{}: {error}", self.name(slot));
+            }
+        };
+        for route in routes.iter().filter(|of| route(of)) {
+            if is_master() {
+                report(routes::add(&self.handle, route).await);
+            }
+            if !is_master() {
+                return report(routes::remove(&self.handle, route).await);
             }
         }
         for rule in rules.iter().filter(|of| rule(of)) {
-            if let Err(error) = rules::add(&self.handle, rule).await {
-                tracing::error!("{}: {error}", self.name(slot));
+            if is_master() {
+                report(rules::add(&self.handle, rule).await);
+            }
+            if !is_master() {
+                return report(rules::remove(&self.handle, rule).await);
             }
         }
     }

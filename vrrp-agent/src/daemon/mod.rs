@@ -14,43 +14,38 @@ mod plane;
 mod reload;
 mod scheduling;
 mod service;
+mod signals;
 mod site;
 mod status;
 mod strangers;
+mod supervise;
 mod trackers;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use futures_util::StreamExt as _;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::stat::{Mode, umask};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::config::{Config, Fixtures, Place};
 use crate::control;
 use crate::dataplane::Hook;
-use crate::dataplane::Slot;
 use crate::host::{self, Capability};
-use crate::net::changes::{self, Change};
-use crate::net::links;
+use crate::net::{changes, links};
 use crate::track::Tracker;
-use crate::vrrp::Time;
 use effects::{Engineer, Executor};
 use engine::reload::Roster;
 use engine::{Command, Engine};
 use interfaces::Interfaces;
 use locks::PidFile;
-use service::Dump;
+use signals::Signals;
 use site::Site;
 use status::StatusPage;
-use trackers::{ScriptPage, Trackers};
+use supervise::{Sources, ask, needed, supervise};
+use trackers::Trackers;
 
 /// Which data plane to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,58 +227,6 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a signal asks for while the daemon goes on.
-#[derive(Clone, Copy, Debug)]
-enum Request {
-    Reload,
-    Dump(Dump),
-}
-
-/// The signals of a daemon.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-    dump_data: Signal,
-    dump_statistics: Signal,
-    overrun: Signal,
-}
-
-impl Signals {
-    fn register() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-            dump_data: signal(SignalKind::user_defined1())?,
-            dump_statistics: signal(SignalKind::user_defined2())?,
-            overrun: signal(SignalKind::from_raw(nix::libc::SIGXCPU))?,
-        })
-    }
-
-    /// Until SIGTERM or SIGINT; the others are answered.
-    async fn asked_to_stop(&mut self, requests: &UnboundedSender<Request>) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => {
-                    let _ending = requests.send(Request::Reload);
-                }
-                _ = self.overrun.recv() => {
-                    tracing::warn!("the protocol thread works for longer than vrrp_rlimit_rttime without a pause");
-                }
-                _ = self.dump_data.recv() => {
-                    let _ending = requests.send(Request::Dump(Dump::Data));
-                }
-                _ = self.dump_statistics.recv() => {
-                    let _ending = requests.send(Request::Dump(Dump::Statistics));
-                }
-            }
-        }
-    }
-}
-
 fn check_capabilities() -> anyhow::Result<()> {
     for capability in [Capability::NetAdmin, Capability::NetRaw] {
         if !capability.held() {
@@ -294,167 +237,4 @@ fn check_capabilities() -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// What happens on the host.
-struct Sources<L> {
-    trackers: Trackers,
-    /// The track groups of what is static and cannot be there.
-    missing: BTreeSet<String>,
-    host: L,
-    refusals: UnboundedReceiver<(u64, usize)>,
-    requests: UnboundedReceiver<Request>,
-}
-
-/// An instance whose addresses the kernel refused tries again after this long.
-const REFUSAL_PAUSE: Duration = Duration::from_secs(10);
-
-/// Turns what happens on the host into commands, for ever.
-async fn supervise(
-    engineer: &Engineer,
-    tracker: &mut Tracker,
-    interfaces: &mut Interfaces,
-    executor: &Executor,
-    read: &Read,
-    sources: Sources<impl futures_util::Stream<Item = Change>>,
-) {
-    let Sources { mut trackers, mut missing, host: changes, mut refusals, mut requests } = sources;
-    let mut changes = std::pin::pin!(changes);
-    let mut removals = watch_routing(&interfaces.config);
-    let mut _strangers = strangers::listen_for(&interfaces.config, &interfaces.site);
-    let mut retry = tokio::time::interval(REFUSAL_PAUSE);
-    let (over, mut pauses_over) = unbounded_channel();
-    loop {
-        tokio::select! {
-            news = trackers.changed() => tracker.hear(news),
-            Some(change) = changes.next() => {
-                if interfaces.note(&change) {
-                    // Who has lost an interface hears of that before it hears of another.
-                    tell_health(engineer, tracker, interfaces);
-                    interfaces.look_again(executor, engineer).await;
-                }
-                match change {
-                    Change::AddressGone { index, address } => {
-                        executor.check_address(index, address).await;
-                        missing = mend(executor, &interfaces.config).await;
-                    }
-                    Change::Missed => {
-                        executor.check_addresses().await;
-                        missing = mend(executor, &interfaces.config).await;
-                    }
-                    // What routed over it went with it when it was down.
-                    Change::Link { running: true, .. } => missing = mend(executor, &interfaces.config).await,
-                    // A route may have waited for it.
-                    Change::AddressNew { .. } if !missing.is_empty() => {
-                        missing = mend(executor, &interfaces.config).await;
-                    }
-                    Change::Link { .. } | Change::LinkGone { .. } | Change::AddressNew { .. } => {}
-                }
-                interfaces.look_for_sources(&executor.handle).await;
-            }
-            Some(()) = removals.next() => missing = mend(executor, &interfaces.config).await,
-            _ = retry.tick(), if !missing.is_empty() => missing = mend(executor, &interfaces.config).await,
-            () = until(interfaces.next_belief()) => {}
-            Some((generation, slot)) = refusals.recv() => {
-                if generation == executor.generation() {
-                    tracing::error!("{}: in fault until its addresses are tried again", executor.name(slot));
-                    tracker.set_addresses(slot, false);
-                }
-                let over = over.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(REFUSAL_PAUSE).await;
-                    let _ending = over.send(());
-                });
-            }
-            // Whoever is tried too early is refused again.
-            Some(()) = pauses_over.recv() => {
-                (0..interfaces.site.len()).for_each(|slot| tracker.set_addresses(slot, true));
-            }
-            Some(request) = requests.recv() => match request {
-                Request::Dump(dump) => {
-                    if let Some(snapshot) = ask(engineer, &trackers.page()).await {
-                        service::write_dump(dump, &interfaces.config, &snapshot);
-                    }
-                }
-                Request::Reload => {
-                    tracing::info!("reading the configuration again");
-                    service::reloading();
-                    let result = match read() {
-                        Ok(config) => {
-                            reload::reload(config, interfaces, tracker, &mut trackers, executor, engineer).await
-                        }
-                        Err(error) => Err(error),
-                    };
-                    match result {
-                        Ok(()) => {
-                            removals = watch_routing(&interfaces.config);
-                            missing = mend(executor, &interfaces.config).await;
-                            interfaces.look_for_sources(&executor.handle).await;
-                            _strangers = strangers::listen_for(&interfaces.config, &interfaces.site);
-                        }
-                        Err(error) => tracing::error!("not reloaded: {error:#}"),
-                    }
-                    service::ready();
-                }
-            },
-            else => return,
-        }
-        for (slot, there) in needed(&interfaces.config, &missing) {
-            tracker.set_fixtures(slot, there);
-        }
-        tell_health(engineer, tracker, interfaces);
-    }
-}
-
-/// Word of routes and rules of ours that somebody removes.
-fn watch_routing(config: &Config) -> Pin<Box<dyn futures_util::Stream<Item = ()>>> {
-    changes::removals(holdings::protocols(config)).unwrap_or_else(|error| {
-        tracing::error!("{error}: routes and rules that somebody removes are not put back");
-        Box::pin(futures_util::stream::pending())
-    })
-}
-
-/// Puts back what somebody has removed: what is static, and the routes and rules of masters. The track groups of what is static
-/// and cannot be there.
-async fn mend(executor: &Executor, config: &Config) -> BTreeSet<String> {
-    executor.mend_routing().await;
-    fixtures::set(&executor.handle, &config.fixtures).await
-}
-
-/// Of each instance, whether all is there that is static and that it needs.
-fn needed(config: &Config, missing: &BTreeSet<String>) -> Vec<(Slot, bool)> {
-    let lacks = |slot| {
-        let mut groups = config.track_groups.iter();
-        groups.any(|group| group.members.contains(&slot) && missing.contains(&group.name))
-    };
-    (0..config.instances.len()).map(|slot| (slot, !lacks(slot))).collect()
-}
-
-async fn until(at: Option<Time>) {
-    match at {
-        Some(at) => tokio::time::sleep(at - host::now()).await,
-        None => std::future::pending().await,
-    }
-}
-
-fn tell_health(engineer: &Engineer, tracker: &mut Tracker, interfaces: &mut Interfaces) {
-    let now = host::now();
-    tracker.set_interfaces(|name| interfaces.tracked_is_running(now, name));
-    for slot in 0..interfaces.site.len() {
-        tracker.set_link(slot, interfaces.usable(now, slot));
-    }
-    for (slot, health) in tracker.changes() {
-        let _ended = engineer.tell(Command::Health { slot, health });
-    }
-}
-
-async fn ask(engineer: &Engineer, page: &ScriptPage) -> Option<control::Snapshot> {
-    let (reply, answer) = tokio::sync::oneshot::channel();
-    if !engineer.tell(Command::Status(reply)) {
-        return std::future::pending().await;
-    }
-    match answer.await {
-        Ok(snapshot) => Some(control::Snapshot { scripts: status::scripts(page), ..snapshot }),
-        Err(_ending) => std::future::pending().await,
-    }
 }

@@ -1,0 +1,186 @@
+//! What happens on the host, turned into commands for the engine: news of trackers, interfaces and addresses, and what signals ask
+//! for.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::effects::{Engineer, Executor};
+use super::engine::Command;
+use super::interfaces::Interfaces;
+use super::signals::Request;
+use super::trackers::{ScriptPage, Trackers};
+use super::{Read, fixtures, holdings, reload, service, status, strangers};
+use crate::config::Config;
+use crate::control;
+use crate::dataplane::Slot;
+use crate::host;
+use crate::net::changes::{self, Change};
+use crate::track::Tracker;
+use crate::vrrp::Time;
+
+/// What happens on the host.
+pub(super) struct Sources<L> {
+    pub(super) trackers: Trackers,
+    /// The track groups of what is static and cannot be there.
+    pub(super) missing: BTreeSet<String>,
+    pub(super) host: L,
+    pub(super) refusals: UnboundedReceiver<(u64, usize)>,
+    pub(super) requests: UnboundedReceiver<Request>,
+}
+
+/// An instance whose addresses the kernel refused tries again after this long.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(10);
+
+/// Turns what happens on the host into commands, for ever.
+pub(super) async fn supervise(
+    engineer: &Engineer,
+    tracker: &mut Tracker,
+    interfaces: &mut Interfaces,
+    executor: &Executor,
+    read: &Read,
+    sources: Sources<impl futures_util::Stream<Item = Change>>,
+) {
+    let Sources { mut trackers, mut missing, host: changes, mut refusals, mut requests } = sources;
+    let mut changes = std::pin::pin!(changes);
+    let mut removals = watch_routing(&interfaces.config);
+    let mut _strangers = strangers::listen_for(&interfaces.config, &interfaces.site);
+    let mut retry = tokio::time::interval(REFUSAL_PAUSE);
+    let (over, mut pauses_over) = unbounded_channel();
+    loop {
+        tokio::select! {
+            news = trackers.changed() => tracker.hear(news),
+            Some(change) = changes.next() => {
+                if interfaces.note(&change) {
+                    // Who has lost an interface hears of that before it hears of another.
+                    tell_health(engineer, tracker, interfaces);
+                    interfaces.look_again(executor, engineer).await;
+                }
+                match change {
+                    Change::AddressGone { index, address } => {
+                        executor.check_address(index, address).await;
+                        missing = mend(executor, &interfaces.config).await;
+                    }
+                    Change::Missed => {
+                        executor.check_addresses().await;
+                        missing = mend(executor, &interfaces.config).await;
+                    }
+                    // What routed over it went with it when it was down.
+                    Change::Link { running: true, .. } => missing = mend(executor, &interfaces.config).await,
+                    // A route may have waited for it.
+                    Change::AddressNew { .. } if !missing.is_empty() => {
+                        missing = mend(executor, &interfaces.config).await;
+                    }
+                    Change::Link { .. } | Change::LinkGone { .. } | Change::AddressNew { .. } => {}
+                }
+                interfaces.look_for_sources(&executor.handle).await;
+            }
+            Some(()) = removals.next() => missing = mend(executor, &interfaces.config).await,
+            _ = retry.tick(), if !missing.is_empty() => missing = mend(executor, &interfaces.config).await,
+            () = until(interfaces.next_belief()) => {}
+            Some((generation, slot)) = refusals.recv() => {
+                if generation == executor.generation() {
+                    tracing::error!("{}: in fault until its addresses are tried again", executor.name(slot));
+                    tracker.set_addresses(slot, false);
+                }
+                let over = over.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(REFUSAL_PAUSE).await;
+                    let _ending = over.send(());
+                });
+            }
+            // Whoever is tried too early is refused again.
+            Some(()) = pauses_over.recv() => {
+                (0..interfaces.site.len()).for_each(|slot| tracker.set_addresses(slot, true));
+            }
+            Some(request) = requests.recv() => match request {
+                Request::Dump(dump) => {
+                    if let Some(snapshot) = ask(engineer, &trackers.page()).await {
+                        service::write_dump(dump, &interfaces.config, &snapshot);
+                    }
+                }
+                Request::Reload => {
+                    tracing::info!("reading the configuration again");
+                    service::reloading();
+                    let result = match read() {
+                        Ok(config) => {
+                            reload::reload(config, interfaces, tracker, &mut trackers, executor, engineer).await
+                        }
+                        Err(error) => Err(error),
+                    };
+                    match result {
+                        Ok(()) => {
+                            removals = watch_routing(&interfaces.config);
+                            missing = mend(executor, &interfaces.config).await;
+                            interfaces.look_for_sources(&executor.handle).await;
+                            _strangers = strangers::listen_for(&interfaces.config, &interfaces.site);
+                        }
+                        Err(error) => tracing::error!("not reloaded: {error:#}"),
+                    }
+                    service::ready();
+                }
+            },
+            else => return,
+        }
+        for (slot, there) in needed(&interfaces.config, &missing) {
+            tracker.set_fixtures(slot, there);
+        }
+        tell_health(engineer, tracker, interfaces);
+    }
+}
+
+/// Word of routes and rules of ours that somebody removes.
+fn watch_routing(config: &Config) -> Pin<Box<dyn futures_util::Stream<Item = ()>>> {
+    changes::removals(holdings::protocols(config)).unwrap_or_else(|error| {
+        tracing::error!("{error}: routes and rules that somebody removes are not put back");
+        Box::pin(futures_util::stream::pending())
+    })
+}
+
+/// Puts back what somebody has removed: what is static, and the routes and rules of masters. The track groups of what is static
+/// and cannot be there.
+async fn mend(executor: &Executor, config: &Config) -> BTreeSet<String> {
+    executor.mend_routing().await;
+    fixtures::set(&executor.handle, &config.fixtures).await
+}
+
+/// Of each instance, whether all is there that is static and that it needs.
+pub(super) fn needed(config: &Config, missing: &BTreeSet<String>) -> Vec<(Slot, bool)> {
+    let lacks = |slot| {
+        let mut groups = config.track_groups.iter();
+        groups.any(|group| group.members.contains(&slot) && missing.contains(&group.name))
+    };
+    (0..config.instances.len()).map(|slot| (slot, !lacks(slot))).collect()
+}
+
+async fn until(at: Option<Time>) {
+    match at {
+        Some(at) => tokio::time::sleep(at - host::now()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn tell_health(engineer: &Engineer, tracker: &mut Tracker, interfaces: &mut Interfaces) {
+    let now = host::now();
+    tracker.set_interfaces(|name| interfaces.tracked_is_running(now, name));
+    for slot in 0..interfaces.site.len() {
+        tracker.set_link(slot, interfaces.usable(now, slot));
+    }
+    for (slot, health) in tracker.changes() {
+        let _ended = engineer.tell(Command::Health { slot, health });
+    }
+}
+
+pub(super) async fn ask(engineer: &Engineer, page: &ScriptPage) -> Option<control::Snapshot> {
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    if !engineer.tell(Command::Status(reply)) {
+        return std::future::pending().await;
+    }
+    match answer.await {
+        Ok(snapshot) => Some(control::Snapshot { scripts: status::scripts(page), ..snapshot }),
+        Err(_ending) => std::future::pending().await,
+    }
+}
