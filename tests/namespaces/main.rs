@@ -22,6 +22,7 @@ mod operator;
 mod quiet;
 mod reference;
 mod reload;
+mod reload_under_load;
 mod restart;
 mod routing;
 mod scripts;

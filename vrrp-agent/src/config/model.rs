@@ -18,8 +18,8 @@ pub use addresses::{AddressTrait, Fixtures, Vip};
 pub use authentication::{Authentication, HmacKey, HmacKeys, HmacMode, Replay};
 pub use programs::{Farewell, Fifo, Mail, NotifyScripts, Program, ScriptSecurity, ScriptUser};
 pub use tracking::{
-    Arguments, Existing, FileIndex, InitFile, ProcessIndex, ProcessName, Script, ScriptIndex, Thing, TrackFile, TrackProcess,
-    Tracked,
+    Arguments, Existing, FileIndex, InitFile, ProcessIndex, ProcessName, Script, ScriptIndex, Thing,
+    TrackFile, TrackProcess, Tracked,
 };
 
 use super::routing::{Route, Rule};

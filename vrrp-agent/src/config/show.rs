@@ -10,7 +10,10 @@ use std::time::Duration;
 use vrrp_ebpf::advert::{Family, Version};
 use vrrp_ebpf::election::Preempt;
 
-use super::model::{Arguments, Authentication, Config, Hint, HmacMode, InstanceConfig, Missing, Primary, Replay, Secondaries, SourceNeed, Standing, Tracked, Vip, Vmac};
+use super::model::{
+    Authentication, Config, Hint, HmacMode, InstanceConfig, Missing, Primary, Replay, Secondaries,
+    SourceNeed, Standing, Vip, Vmac,
+};
 use super::routing::{Route, RouteLine, Rule, RuleLine};
 use host::{show_host, show_pace, show_place};
 use programs::{show_notify, show_outlets};

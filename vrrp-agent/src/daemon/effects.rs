@@ -1,6 +1,6 @@
 //! Carrying out what the engine asks for: what is held, the log. In order, each instance's and all together.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::eventfd::EventFd;
 use rtnetlink::Handle;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender};
 
 use super::engine::reload::Roster;
 use super::engine::{Command, Effect, Late, Notice};
@@ -39,6 +39,12 @@ pub(super) struct Executor {
     pub(super) roster: RefCell<Roster>,
     /// Those whose holdings are on the host.
     pub(super) masters: RefCell<BTreeSet<Slot>>,
+    /// What was last said of what is static.
+    pub(super) static_complaints: RefCell<BTreeSet<String>>,
+    /// Whether a mend waits its turn.
+    mend_asked: Cell<bool>,
+    /// Told of the track groups that lack something, after each mend.
+    mended: UnboundedSender<BTreeSet<String>>,
     notifier: RefCell<Notifier>,
     groups: RefCell<Groups>,
     pub(super) engineer: Engineer,
@@ -52,6 +58,7 @@ impl Executor {
         roster: Roster,
         engineer: Engineer,
         refused: UnboundedSender<(u64, Slot)>,
+        mended: UnboundedSender<BTreeSet<String>>,
     ) -> Self {
         Self {
             handle,
@@ -59,6 +66,9 @@ impl Executor {
             groups: RefCell::new(Groups::new(&roster.config)),
             roster: RefCell::new(roster),
             masters: RefCell::default(),
+            static_complaints: RefCell::default(),
+            mend_asked: Cell::new(false),
+            mended,
             engineer,
             refused,
         }
@@ -78,6 +88,15 @@ impl Executor {
             .get(slot)
             .map(|instance| instance.name.clone())
             .unwrap_or_default()
+    }
+
+    /// Has what somebody has removed put back, in its turn. Asked often, it is done once.
+    pub(super) fn ask_to_mend(&self, effects: &WeakUnboundedSender<Effect>) {
+        if let Some(effects) = effects.upgrade()
+            && !self.mend_asked.replace(true)
+        {
+            let _ended = effects.send(Effect::Mend);
+        }
     }
 
     /// The configuration that slots are of.
@@ -102,6 +121,11 @@ impl Executor {
                 } else {
                     let _ended = self.refused.send((generation, slot));
                 }
+            }
+            Effect::Mend => {
+                self.mend_asked.set(false);
+                let missing = self.mend().await;
+                let _ended = self.mended.send(missing);
             }
             Effect::Reloaded(roster) => {
                 // Who is gone was told of under the old names.

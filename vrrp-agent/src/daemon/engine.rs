@@ -85,6 +85,8 @@ pub(super) enum Effect {
     Conflict { slot: Slot, address: std::net::IpAddr, mac: Mac },
     /// The routers do not agree about what they share.
     Notice { slot: Slot, notice: Notice, address: std::net::IpAddr },
+    /// Put back what somebody has removed. Asked for by who watches the host.
+    Mend,
     /// From here on slots mean this.
     Reloaded(Box<Roster>),
     /// Something failed that the operator should know.
@@ -348,16 +350,18 @@ impl Engine {
             let now = host::now();
             match self.commands.try_recv() {
                 Ok(Command::Installed { generation, slot, mastership }) => {
-                    if generation == self.generation
-                        && self.routers[slot].machine.statistics().became_master == mastership
+                    let router = self.routers.get_mut(slot).filter(|_| generation == self.generation);
+                    if let Some(router) = router
+                        && router.machine.statistics().became_master == mastership
                     {
-                        self.routers[slot].machine.handle_installed(now);
+                        router.machine.handle_installed(now);
                         self.react(slot, now, None);
                     }
                 }
                 Ok(Command::AddressesLost { generation, slot }) => {
-                    if generation == self.generation {
-                        self.routers[slot].machine.handle_addresses_lost(now);
+                    let router = self.routers.get_mut(slot).filter(|_| generation == self.generation);
+                    if let Some(router) = router {
+                        router.machine.handle_addresses_lost(now);
                         self.react(slot, now, None);
                     }
                 }

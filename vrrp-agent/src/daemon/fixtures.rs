@@ -7,14 +7,22 @@ use rtnetlink::Handle;
 use crate::config::{Fixtures, Vip};
 use crate::net::{NetError, addresses, routes, rules};
 
-/// Puts there what is not, and returns the track groups of what cannot be. That is an error in the log too; other virtual routers
-/// do not depend on it.
-pub(super) async fn set(handle: &Handle, fixtures: &Fixtures) -> BTreeSet<String> {
-    let mut missing = BTreeSet::new();
-    let mut report = |result: Result<(), NetError>, group: Option<&String>| {
+/// What is not there, though it should be.
+#[derive(Debug, Default)]
+pub(super) struct Lacking {
+    /// Why not.
+    pub(super) complaints: BTreeSet<String>,
+    /// The track groups that need it.
+    pub(super) groups: BTreeSet<String>,
+}
+
+/// Puts there what is not.
+pub(super) async fn set(handle: &Handle, fixtures: &Fixtures) -> Lacking {
+    let mut lacking = Lacking::default();
+    let mut note = |result: Result<(), NetError>, group: Option<&String>| {
         if let Err(error) = result {
-            tracing::error!("static: {error}");
-            missing.extend(group.cloned());
+            lacking.complaints.insert(error.to_string());
+            lacking.groups.extend(group.cloned());
         }
     };
     for address in &fixtures.addresses {
@@ -22,31 +30,15 @@ pub(super) async fn set(handle: &Handle, fixtures: &Fixtures) -> BTreeSet<String
             Ok(index) => addresses::add(handle, index, address).await,
             Err(error) => Err(error),
         };
-        report(result, address.track_group.as_ref());
+        note(result, address.track_group.as_ref());
     }
     for route in &fixtures.routes {
-        report(routes::add(handle, route).await, route.track_group.as_ref());
+        note(routes::add(handle, route).await, route.track_group.as_ref());
     }
     for rule in &fixtures.rules {
-        report(rules::add(handle, rule).await, rule.track_group.as_ref());
+        note(rules::add(handle, rule).await, rule.track_group.as_ref());
     }
-    missing
-}
-
-/// Takes away what another configuration does not have any more.
-pub(super) async fn remove_others(handle: &Handle, before: &Fixtures, now: &Fixtures) {
-    for rule in before.rules.iter().filter(|rule| !now.rules.contains(rule)) {
-        report(rules::remove(handle, rule).await);
-    }
-    for route in before.routes.iter().filter(|route| !now.routes.contains(route)) {
-        report(routes::remove(handle, route).await);
-    }
-    for address in before.addresses.iter().filter(|address| !now.addresses.contains(address)) {
-        // Where the interface is gone, its addresses are.
-        if let Ok(index) = index_of(address) {
-            report(addresses::remove(handle, index, address).await);
-        }
-    }
+    lacking
 }
 
 fn index_of(address: &Vip) -> Result<u32, NetError> {
@@ -55,10 +47,4 @@ fn index_of(address: &Vip) -> Result<u32, NetError> {
         let Vip { address, prefix, .. } = address;
         NetError::system(format!("add {address}/{prefix}: find interface `{dev}`"), error)
     })
-}
-
-fn report(result: Result<(), NetError>) {
-    if let Err(error) = result {
-        tracing::error!("static: {error}");
-    }
 }

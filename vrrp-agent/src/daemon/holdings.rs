@@ -1,13 +1,15 @@
 //! What instances hold on the host while they are master: addresses, routes, rules. Set in this order and taken away in the
 //! reverse one, for a route may need an address, and a rule a route.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::effects::Executor;
 use super::engine::Command;
 use super::engine::reload::Roster;
+use super::fixtures::{self, Lacking};
 use crate::config::routing::{Route, Rule};
-use crate::config::{AddressTrait, Config, InstanceConfig, Vip};
+use crate::config::{AddressTrait, Config, Fixtures, InstanceConfig, Vip};
 use crate::dataplane::Slot;
 use crate::net::links::Link;
 use crate::net::{NetError, addresses, routes, rules};
@@ -40,6 +42,35 @@ impl Holding {
         same(&self.addresses, &other.addresses)
             && same(&self.routes, &other.routes)
             && same(&self.rules, &other.rules)
+    }
+
+    /// What is static, as far as its interfaces are there.
+    pub(super) fn of_fixtures(fixtures: &Fixtures) -> Self {
+        let placed = |vip: &Vip| {
+            let ifindex = nix::net::if_::if_nametoindex(vip.dev.as_deref()?).ok()?;
+            Some(Placed { vip: vip.clone(), ifindex })
+        };
+        Self {
+            addresses: fixtures.addresses.iter().filter_map(placed).collect(),
+            routes: fixtures.routes.clone(),
+            rules: fixtures.rules.clone(),
+        }
+    }
+
+    fn has_address(&self, placed: &Placed) -> bool {
+        let place = |placed: &Placed| (placed.ifindex, placed.vip.address);
+        self.addresses.iter().any(|own| place(own) == place(placed))
+    }
+
+    /// Whether the kernel would take it for one of these; it knows nothing of who looks after it.
+    fn has_route(&self, route: &Route) -> bool {
+        let bare = |route: &Route| Route { no_track: false, track_group: None, ..route.clone() };
+        self.routes.iter().any(|own| bare(own) == bare(route))
+    }
+
+    fn has_rule(&self, rule: &Rule) -> bool {
+        let bare = |rule: &Rule| Rule { no_track: false, track_group: None, ..rule.clone() };
+        self.rules.iter().any(|own| bare(own) == bare(rule))
     }
 
     fn is_tracked(placed: &Placed) -> bool {
@@ -77,11 +108,11 @@ impl Executor {
         self.roster.borrow().holdings.get(slot).cloned().unwrap_or_default()
     }
 
-    /// What the masters other than this one hold: of two instances with the same route, one may leave.
-    fn held_by_others(&self, slot: Slot) -> Vec<Holding> {
-        let roster = self.roster.borrow();
-        let others = self.masters.borrow();
-        others.iter().filter(|&&other| other != slot).map(|&other| roster.holdings[other].clone()).collect()
+    /// What masters hold, and what is static: what one of them gives up, others may keep.
+    fn kept(&self) -> Vec<Holding> {
+        let (roster, masters) = (self.roster.borrow(), self.masters.borrow());
+        let held = masters.iter().filter_map(|&slot| roster.holdings.get(slot).cloned());
+        held.chain([Holding::of_fixtures(&roster.config.fixtures)]).collect()
     }
 
     /// True if all addresses are there. A route that the kernel refuses is an error in the log, as with keepalived, and no reason
@@ -100,112 +131,120 @@ impl Executor {
         all
     }
 
-    /// Sets those routes and rules of an instance; those that are there already stay. It may cease to be master meanwhile: what
-    /// was set too late is taken away again.
+    /// Sets those routes and rules of an instance; those that are there already stay.
     async fn set_routing(&self, slot: Slot, route: impl Fn(&Route) -> bool, rule: impl Fn(&Rule) -> bool) {
         let Holding { routes, rules, .. } = self.holding(slot);
-        let is_master = || self.masters.borrow().contains(&slot);
-        let report = |result: Result<(), NetError>| {
-            if let Err(error) = result {
-                tracing::error!("{}: {error}", self.name(slot));
-            }
-        };
         for route in routes.iter().filter(|of| route(of)) {
-            if is_master() {
-                report(routes::add(&self.handle, route).await);
-            }
-            if !is_master() {
-                return report(routes::remove(&self.handle, route).await);
+            if let Err(error) = routes::add(&self.handle, route).await {
+                tracing::error!("{}: {error}", self.name(slot));
             }
         }
         for rule in rules.iter().filter(|of| rule(of)) {
-            if is_master() {
-                report(rules::add(&self.handle, rule).await);
-            }
-            if !is_master() {
-                return report(rules::remove(&self.handle, rule).await);
+            if let Err(error) = rules::add(&self.handle, rule).await {
+                tracing::error!("{}: {error}", self.name(slot));
             }
         }
     }
 
     /// Somebody has removed a route or a rule, or the kernel has with an interface that went down and is up again: what masters
-    /// are missing of theirs is set again, unless it is `no_track`.
-    pub(super) async fn mend_routing(&self) {
+    /// are missing of theirs is set again, unless it is `no_track`, and what is static. One of the effects, so that nothing else
+    /// changes meanwhile. The track groups of what is static and cannot be there.
+    pub(super) async fn mend(&self) -> BTreeSet<String> {
         let masters: Vec<Slot> = self.masters.borrow().iter().copied().collect();
         for slot in masters {
             self.set_routing(slot, Route::tracked, |rule| !rule.no_track).await;
         }
+        self.set_fixtures().await
+    }
+
+    /// Puts there what is static. The track groups of what cannot be.
+    pub(super) async fn set_fixtures(&self) -> BTreeSet<String> {
+        let fixtures = self.roster.borrow().config.fixtures.clone();
+        let Lacking { complaints, groups } = fixtures::set(&self.handle, &fixtures).await;
+        // Said once, however often it is tried.
+        let said = self.static_complaints.replace(complaints.clone());
+        for complaint in complaints.difference(&said) {
+            tracing::error!("static: {complaint}");
+        }
+        groups
     }
 
     /// True if all is gone.
     pub(super) async fn withdraw(&self, slot: Slot) -> bool {
         self.masters.borrow_mut().remove(&slot);
-        let Holding { addresses, routes, rules } = self.holding(slot);
-        let others = self.held_by_others(slot);
+        self.take_away(&self.holding(slot), &self.kept()).await
+    }
+
+    /// What is static goes at the end, as with keepalived.
+    pub(super) async fn remove_fixtures(&self) {
+        let fixtures = Holding::of_fixtures(&self.roster.borrow().config.fixtures);
+        let _told = self.take_away(&fixtures, &[]).await;
+    }
+
+    /// Takes a holding away, but for what is kept. True if all is gone.
+    async fn take_away(&self, holding: &Holding, kept: &[Holding]) -> bool {
         let mut all = true;
         let mut check = |result: Result<(), NetError>| {
             if let Err(error) = result {
-                tracing::error!("{}: {error}", self.name(slot));
+                tracing::error!("{error}");
                 all = false;
             }
         };
-        for rule in rules.iter().rev().filter(|rule| !others.iter().any(|other| other.rules.contains(rule))) {
+        for rule in holding.rules.iter().rev().filter(|rule| !kept.iter().any(|has| has.has_rule(rule))) {
             check(rules::remove(&self.handle, rule).await);
         }
-        for route in routes.iter().rev().filter(|of| !others.iter().any(|other| other.routes.contains(of))) {
+        for route in holding.routes.iter().rev().filter(|of| !kept.iter().any(|has| has.has_route(of))) {
             check(routes::remove(&self.handle, route).await);
         }
-        for Placed { vip, ifindex } in &addresses {
-            check(addresses::remove(&self.handle, *ifindex, vip).await);
+        for placed in holding.addresses.iter().filter(|of| !kept.iter().any(|has| has.has_address(of))) {
+            check(addresses::remove(&self.handle, placed.ifindex, &placed.vip).await);
         }
         all
     }
 
-    /// Another configuration: what it does not have goes.
-    pub(super) async fn change_roster(&self, roster: Roster) {
-        let was = self.masters.take();
-        let still = (0..roster.was.len())
-            .filter(|&slot| roster.was[slot].is_some_and(|was_at| was.contains(&was_at)));
-        self.masters.replace(still.collect());
-        let before = self.roster.replace(roster).holdings;
-        let now = self.roster.borrow().holdings.clone();
-        let report = |result: Result<(), NetError>| {
-            if let Err(error) = result {
-                tracing::error!("{error}");
-            }
-        };
-        let of_masters =
-            || before.iter().enumerate().filter(|(slot, _)| was.contains(slot)).map(|(_, had)| had);
-        for rule in of_masters().flat_map(|had| &had.rules) {
-            if !now.iter().any(|has| has.rules.contains(rule)) {
-                report(rules::remove(&self.handle, rule).await);
-            }
+    /// Another configuration: what masters held, and what was static, goes, unless masters or what is static have it now. An
+    /// instance that has come to it without being master does not.
+    pub(super) async fn change_roster(&self, mut roster: Roster) {
+        let carried_out = roster.carried_out.take();
+        let was_masters = self.masters.take();
+        let is_still = |slot: &Slot| roster.was[*slot].is_some_and(|was_at| was_masters.contains(&was_at));
+        let still = (0..roster.was.len()).filter(is_still).collect();
+        self.masters.replace(still);
+        let before = self.roster.replace(roster);
+        let kept = self.kept();
+        let held = was_masters.iter().filter_map(|&slot| before.holdings.get(slot).cloned());
+        for holding in held.chain([Holding::of_fixtures(&before.config.fixtures)]) {
+            let _told = self.take_away(&holding, &kept).await;
         }
-        for route in of_masters().flat_map(|had| &had.routes) {
-            if !now.iter().any(|has| has.routes.contains(route)) {
-                report(routes::remove(&self.handle, route).await);
-            }
-        }
-        for placed in before.iter().flat_map(|had| &had.addresses) {
-            if !now.iter().any(|has| has.addresses.contains(placed)) {
-                report(addresses::remove(&self.handle, placed.ifindex, &placed.vip).await);
-            }
-        }
+        let missing = self.set_fixtures().await;
+        // Whoever waits may have ended.
+        let _ended = carried_out.map(|carried_out| carried_out.send(missing));
     }
 
-    /// An address is said to be gone. If it is one that an instance holds, and really is, the engine is told; what we took away
-    /// ourselves, and have put back since, is nobody's loss.
+    /// An address is said to be gone. If it is one that masters hold, and really is, the engine is told; what we take away
+    /// ourselves is no master's any more.
     pub(super) async fn check_address(&self, ifindex: u32, address: IpAddr) {
         let is_it = |placed: &Placed| {
             placed.ifindex == ifindex && placed.vip.address == address && Holding::is_tracked(placed)
         };
-        let holds = |holding: &Holding| holding.addresses.iter().any(is_it);
-        let generation = self.generation();
-        let Some(slot) = self.roster.borrow().holdings.iter().position(holds) else { return };
+        let (generation, holders) = (self.generation(), self.masters_with(is_it));
+        if holders.is_empty() {
+            return;
+        }
         let there = addresses::list(&self.handle).await;
         if there.is_ok_and(|there| !there.iter().any(|at| at.index == ifindex && at.address == address)) {
-            let _ended = self.engineer.tell(Command::AddressesLost { generation, slot });
+            for slot in holders {
+                let _ended = self.engineer.tell(Command::AddressesLost { generation, slot });
+            }
         }
+    }
+
+    fn masters_with(&self, is_it: impl Fn(&Placed) -> bool) -> Vec<Slot> {
+        let (roster, masters) = (self.roster.borrow(), self.masters.borrow());
+        let holds = |slot: &&Slot| {
+            roster.holdings.get(**slot).is_some_and(|holding| holding.addresses.iter().any(&is_it))
+        };
+        masters.iter().filter(holds).copied().collect()
     }
 
     /// After news were missed: whichever addresses are not there, the engine is told; who is not master does not mind.
@@ -235,15 +274,11 @@ impl Executor {
         let (kept, ours): (Vec<_>, Vec<_>) =
             holdings.iter().enumerate().partition(|(slot, _)| kept.contains(slot));
         self.masters.borrow_mut().extend(kept.iter().map(|(slot, _)| slot));
-        for rule in ours.iter().flat_map(|(_, holding)| &holding.rules) {
-            if !kept.iter().any(|(_, holding)| holding.rules.contains(rule)) {
-                rules::remove(&self.handle, rule).await?;
-            }
-        }
-        for route in ours.iter().flat_map(|(_, holding)| &holding.routes) {
-            if !kept.iter().any(|(_, holding)| holding.routes.contains(route)) {
-                routes::remove(&self.handle, route).await?;
-            }
+        let stays: Vec<Holding> = kept.iter().map(|(_, holding)| (*holding).clone()).collect();
+        for (_, holding) in &ours {
+            // The addresses below: they are looked for first, and told of.
+            let routing = Holding { addresses: Vec::new(), ..(*holding).clone() };
+            let _told = self.take_away(&routing, &stays).await;
         }
         let places = |of: &[(Slot, &Holding)]| -> Vec<(u32, IpAddr)> {
             let placed = of.iter().flat_map(|(_, holding)| &holding.addresses);

@@ -2,6 +2,7 @@
 //! and hear.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use anyhow::Result;
 use rtnetlink::Handle;
@@ -46,6 +47,7 @@ struct InterfaceState {
 struct Before {
     link: Link,
     vmacs: Vec<VmacEntry>,
+    groups: Vec<IpAddr>,
     settings: Vec<Setting>,
     state: InterfaceState,
 }
@@ -65,43 +67,54 @@ impl Interfaces {
     }
 
     /// Another configuration meets this host: what is held of an interface is held on, where it is the same.
-    pub(super) fn change(&mut self, config: Config, site: Site, kernel: Option<KernelHalf>) -> Result<()> {
+    /// What cannot be taken hold of is as if it were not there, and tried again.
+    pub(super) fn change(
+        &mut self,
+        config: Config,
+        site: Site,
+        kernel: Option<KernelHalf>,
+        debounce: Debounce,
+    ) {
         let vmacs = kernel.is_some();
-        let mut debounce = Debounce::new(&config);
-        debounce.inherit(&self.debounce);
         self.debounce = debounce;
         let mut before: Vec<Before> = Vec::new();
         for (number, state) in std::mem::take(&mut self.states).into_iter().enumerate() {
             let link = self.site.links[number].clone();
             let vmacs_on = self.site.vmacs_on(&link, &self.config);
             let settings = self.site.settings(number, &self.config, vmacs);
-            before.push(Before { link, vmacs: vmacs_on, settings, state });
+            let groups = self.site.groups_on(number, &self.config);
+            before.push(Before { link, vmacs: vmacs_on, groups, settings, state });
         }
         for (number, link) in site.links.iter().enumerate() {
-            let settings = site.settings(number, &config, vmacs);
-            let same = |Before { link: was, vmacs, settings: raised, .. }: &Before| {
+            let (settings, groups) = (site.settings(number, &config, vmacs), site.groups_on(number, &config));
+            let same = |Before { link: was, vmacs, groups: joined, settings: raised, .. }: &Before| {
                 (was.index, was.mac) == (link.index, link.mac)
                     && *raised == settings
+                    && *joined == groups
                     && vmacs
                         .iter()
                         .map(|entry| entry.mac)
                         .eq(site.vmacs_on(link, &config).iter().map(|entry| entry.mac))
             };
-            let settled = site.is_ready(number);
+            let mut complaint = None;
             let held = match before.iter().position(same) {
-                _ if !settled => None,
+                _ if !site.is_ready(number) => None,
                 Some(at) => before.swap_remove(at).state.held,
                 None => {
                     // First let go: what is put back then is what is found next.
                     before.retain(|was| was.link.index != link.index);
-                    Some(site.hold(number, &config, vmacs)?)
+                    let held = site.hold(number, &config, vmacs);
+                    held.inspect_err(|error| {
+                        tracing::error!("interface {} cannot be used: {error}", link.name);
+                        complaint = Some(error.to_string());
+                    })
+                    .ok()
                 }
             };
-            let state = InterfaceState { running: link.running, settled, held, complaint: None };
-            self.states.push(state);
+            let settled = held.is_some();
+            self.states.push(InterfaceState { running: link.running, settled, held, complaint });
         }
         (self.config, self.site, self.kernel) = (config, site, kernel);
-        Ok(())
     }
 
     /// Where the kernel half is pinned, if there is one.
@@ -135,24 +148,21 @@ impl Interfaces {
         self.debounce.next()
     }
 
-    /// Looks up the sources that are needed. What cannot be asked for is as it was.
+    /// Which changes of links another configuration believes, with what is known.
+    pub(super) fn debounce_for(&self, config: &Config) -> Debounce {
+        let mut debounce = Debounce::new(config);
+        debounce.inherit(&self.debounce);
+        debounce
+    }
+
+    /// Whether there is one that could not be used when it was last tried.
+    pub(super) fn are_unsettled(&self) -> bool {
+        self.states.iter().any(|state| !state.settled)
+    }
+
+    /// Looks up the sources that are needed.
     pub(super) async fn look_for_sources(&mut self, handle: &Handle) {
-        let needed = |instance: &InstanceConfig| {
-            instance.source.filter(|_| instance.source_need == SourceNeed::Tracked)
-        };
-        if self.config.instances.iter().all(|instance| needed(instance).is_none()) {
-            return self.sourceless.clear();
-        }
-        match addresses::list(handle).await {
-            Ok(there) => {
-                let is_missing = |(slot, instance): (usize, &InstanceConfig)| {
-                    let source = needed(instance)?;
-                    there.iter().all(|installed| installed.address != source).then_some(slot)
-                };
-                self.sourceless = self.config.instances.iter().enumerate().filter_map(is_missing).collect();
-            }
-            Err(error) => tracing::error!("{error}"),
-        }
+        self.sourceless = sourceless(handle, &self.config).await;
     }
 
     /// Takes note of what happened. True if it must be looked up what is there now.
@@ -179,7 +189,10 @@ impl Interfaces {
             }
             // What waits for its interface may wait for this.
             Change::AddressNew { .. } => self.states.iter().any(|state| !state.settled),
-            Change::AddressGone { .. } => false,
+            // It may be what adverts are sent from.
+            Change::AddressGone { index, address } => {
+                self.site.sources.contains(address) && self.site.links.iter().any(|link| link.index == *index)
+            }
             Change::Missed => {
                 tracing::warn!(
                     "more has changed on this host than the kernel could tell; looking at all of it"
@@ -219,7 +232,11 @@ impl Interfaces {
             let (before, state) = (&self.site.links[number], &self.states[number]);
             match found {
                 Err(_) => self.lose(number),
-                Ok(link) if state.settled && (before.index, before.mac) == (link.index, link.mac) => {
+                Ok(link)
+                    if state.settled
+                        && (before.index, before.mac) == (link.index, link.mac)
+                        && self.site.sends_as_before(number, &link, &self.config) =>
+                {
                     self.set_running(number, link.running);
                 }
                 Ok(link) => {
@@ -269,5 +286,27 @@ impl Interfaces {
             let _ended = engineer.tell(Command::Moved { slot, parts });
         }
         Ok(())
+    }
+}
+
+/// The instances whose source is not on this host, though they need it (`track_src_ip`).
+pub(super) async fn sourceless(handle: &Handle, config: &Config) -> BTreeSet<usize> {
+    let needed =
+        |instance: &InstanceConfig| instance.source.filter(|_| instance.source_need == SourceNeed::Tracked);
+    if config.instances.iter().all(|instance| needed(instance).is_none()) {
+        return BTreeSet::new();
+    }
+    match addresses::list(handle).await {
+        Ok(there) => {
+            let is_missing = |(slot, instance): (usize, &InstanceConfig)| {
+                let source = needed(instance)?;
+                there.iter().all(|installed| installed.address != source).then_some(slot)
+            };
+            config.instances.iter().enumerate().filter_map(is_missing).collect()
+        }
+        Err(error) => {
+            tracing::error!("{error}");
+            BTreeSet::new()
+        }
     }
 }

@@ -30,7 +30,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::stat::{Mode, umask};
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::config::{Config, Fixtures, Place};
+use crate::config::{Config, Place};
 use crate::control;
 use crate::dataplane::Hook;
 use crate::host::{self, Capability};
@@ -124,9 +124,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let engineer = Engineer { commands, wake: Arc::clone(&wake) };
     let (refused, refusals) = unbounded_channel();
     let was = vec![None; config.instances.len()];
-    let roster = Roster { generation: 0, holdings: site.holdings(&config), config: config.clone(), was };
-    let missing = fixtures::set(&netlink, &config.fixtures).await;
-    let executor = Executor::new(netlink, roster, engineer.clone(), refused);
+    let roster = Roster {
+        generation: 0,
+        holdings: site.holdings(&config),
+        config: config.clone(),
+        was,
+        carried_out: None,
+    };
+    let (mended, mends) = unbounded_channel();
+    let executor = Executor::new(netlink, roster, engineer.clone(), refused, mended);
+    let missing = executor.set_fixtures().await;
     let plane::Opened { plane, kernel, pasts } =
         plane::open(&config, &site, &executor, choice, &hook).await?;
     let mut interfaces = Interfaces::new(config, site, kernel)?;
@@ -154,6 +161,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         machine.set_fault(host::now(), health.fault);
     }
     let (effects, mut effect_queue) = unbounded_channel();
+    // It does not keep the queue open: that ends with the engine.
+    let asking = effects.downgrade();
     let pins_path = interfaces.pins().map(|pins| pins.path.display().to_string());
     let status = StatusPage { config: config.clone(), sources: site.sources.clone(), pins: pins_path };
     let engine = Engine::new(routers, plane, command_queue, effects, wake, status)?;
@@ -165,7 +174,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let page = trackers.page();
     let (request, requests) = unbounded_channel();
-    let sources = Sources { trackers, missing, host: host_changes, refusals, requests };
+    let sources =
+        Sources { trackers, missing, mends, effects: asking, host: host_changes, refusals, requests };
     let control_path = control::path();
     service::ready();
     let outcome = tokio::select! {
@@ -198,7 +208,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     for slot in 0..interfaces.site.len() {
         all_gone &= executor.withdraw(slot).await;
     }
-    fixtures::remove_others(&executor.handle, &interfaces.config.fixtures, &Fixtures::default()).await;
+    executor.remove_fixtures().await;
     let _gone = std::fs::remove_file(&control_path);
     match (interfaces.pins(), all_gone) {
         (Some(pins), true) => pins.remove(),

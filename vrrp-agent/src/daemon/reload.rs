@@ -1,6 +1,7 @@
 //! Reading the file again. What is the same virtual router before and after goes on as it is: its identity is interface, family,
 //! number and whom it speaks to, not its name. Everything that can fail is done before anything changes.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,18 +11,19 @@ use vrrp_ebpf::abi::INSTANCES_MAX;
 use super::effects::{Engineer, Executor};
 use super::engine::Command;
 use super::engine::reload::{Attach, Member, Reload, Reloaded, Roster};
-use super::fixtures;
-use super::interfaces::Interfaces;
+use super::interfaces::{self, Interfaces};
 use super::plane;
 use super::site::{Site, virtual_addresses};
 use super::status::StatusPage;
 use super::trackers::Trackers;
 use crate::config::{Config, HostSettings};
 use crate::dataplane::Slot;
+use crate::host;
 use crate::net::links::Link;
 use crate::track::Tracker;
 
-/// Has everything follow another configuration. If it fails nothing has changed.
+/// Has everything follow another configuration, and returns when it has: the track groups that lack something. If it fails nothing
+/// has changed.
 pub(super) async fn reload(
     mut config: Config,
     interfaces: &mut Interfaces,
@@ -29,7 +31,7 @@ pub(super) async fn reload(
     trackers: &mut Trackers,
     executor: &Executor,
     engineer: &Engineer,
-) -> Result<()> {
+) -> Result<BTreeSet<String>> {
     let started = std::time::Instant::now();
     check_size(&config)?;
     warn_of_what_stays(&config.host, &interfaces.config.host);
@@ -50,15 +52,23 @@ pub(super) async fn reload(
     // From here on nothing fails that could be helped.
     let vmacs = kernel.is_some();
     let tracked = trackers.run(&config);
-    let is_usable = |slot: Slot| {
-        site.uses(slot).all(|number| site.is_ready(number))
-            && site.needs(slot, &config).all(|number| site.links[number].running)
-    };
-    let usable: Vec<bool> = (0..site.len()).map(is_usable).collect();
+    let mut debounce = interfaces.debounce_for(&config);
+    let sourceless = interfaces::sourceless(&executor.handle, &config).await;
+    let now = host::now();
+    let usable: Vec<bool> = (0..site.len())
+        .map(|slot| {
+            let mut running = true;
+            for number in site.needs(slot, &config) {
+                let link = &site.links[number];
+                running &= debounce.believe(now, &link.name, link.running);
+            }
+            running && !sourceless.contains(&slot) && site.uses(slot).all(|number| site.is_ready(number))
+        })
+        .collect();
     let mut health = Tracker::new(&config, &usable);
     health.inherit(tracker, &tracked.going_on, kept());
     tracked.news.into_iter().for_each(|news| health.hear(news));
-    health.set_interfaces(|name| site.tracked.is_running(name));
+    health.set_interfaces(|name| debounce.believe(now, name, site.tracked.is_running(name)));
     *tracker = health;
     let health = tracker.changes();
     let holdings = site.holdings(&config);
@@ -80,13 +90,20 @@ pub(super) async fn reload(
         })
     });
     let (done, is_done) = oneshot::channel();
+    let (carried_out, is_carried_out) = oneshot::channel();
     let count = (kept().count(), members.len(), interfaces.site.len());
     let reload = Reload {
         members,
         plane,
         attach,
         status: StatusPage { config: config.clone(), sources: site.sources.clone(), pins },
-        roster: Roster { generation: executor.generation() + 1, holdings, config: config.clone(), was },
+        roster: Roster {
+            generation: executor.generation() + 1,
+            holdings,
+            config: config.clone(),
+            was,
+            carried_out: Some(carried_out),
+        },
         done,
     };
     if !engineer.tell(Command::Reload(Box::new(reload))) {
@@ -96,9 +113,9 @@ pub(super) async fn reload(
     if let Some(kernel) = &kernel {
         let _ended = engineer.tell(Command::Attached(kernel.describe()));
     }
-    fixtures::remove_others(&executor.handle, &interfaces.config.fixtures, &config.fixtures).await;
-    fixtures::set(&executor.handle, &config.fixtures).await;
-    interfaces.change(config, site, kernel)?;
+    interfaces.change(config, site, kernel, debounce);
+    // Nothing else is asked of whoever carries out effects while slots mean one thing here and another there.
+    let missing = is_carried_out.await.context("the daemon is about to stop")?;
     attached.context("the configuration is in force, but the kernel half is not everywhere")?;
     let (kept, now, before) = count;
     tracing::info!(
@@ -107,7 +124,7 @@ pub(super) async fn reload(
         now - kept,
         before - kept
     );
-    Ok(())
+    Ok(missing)
 }
 
 /// What is as it was at the start.

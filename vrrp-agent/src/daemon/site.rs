@@ -117,6 +117,19 @@ impl Site {
         Ok(())
     }
 
+    /// Whether each instance would send from the same address as before on what an interface is now.
+    pub(super) fn sends_as_before(&self, number: usize, link: &Link, config: &Config) -> bool {
+        let virtual_addresses = virtual_addresses(config);
+        let mut instances =
+            config.instances.iter().enumerate().filter(|(slot, _)| self.link_of[*slot] == number);
+        instances.all(|(slot, instance)| {
+            // One that was chosen stays as long as it is there, whatever stands before it now.
+            let before = self.sources[slot];
+            link.addresses.contains(&before)
+                || source(instance, link, &virtual_addresses).is_ok_and(|now| now == before)
+        })
+    }
+
     /// Whether an interface is there, with an address for each instance that sends on it.
     pub(super) fn is_ready(&self, number: usize) -> bool {
         let mut sources = self.sources.iter().zip(&self.link_of).filter(|(_, link)| **link == number);
@@ -159,7 +172,7 @@ impl Site {
     }
 
     /// The groups that adverts come to on an interface.
-    fn groups_on(&self, number: usize, config: &Config) -> Vec<IpAddr> {
+    pub(super) fn groups_on(&self, number: usize, config: &Config) -> Vec<IpAddr> {
         let mut groups = vec![GROUP_V4.into(), GROUP_V6.into()];
         for (instance, _) in config.instances.iter().zip(&self.link_of).filter(|(_, link)| **link == number) {
             if !groups.contains(&instance.group) {

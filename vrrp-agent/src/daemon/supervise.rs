@@ -6,14 +6,14 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, WeakUnboundedSender, unbounded_channel};
 
 use super::effects::{Engineer, Executor};
-use super::engine::Command;
+use super::engine::{Command, Effect};
 use super::interfaces::Interfaces;
 use super::signals::Request;
 use super::trackers::{ScriptPage, Trackers};
-use super::{Read, fixtures, holdings, reload, service, status, strangers};
+use super::{Read, holdings, reload, service, status, strangers};
 use crate::config::Config;
 use crate::control;
 use crate::dataplane::Slot;
@@ -27,6 +27,10 @@ pub(super) struct Sources<L> {
     pub(super) trackers: Trackers,
     /// The track groups of what is static and cannot be there.
     pub(super) missing: BTreeSet<String>,
+    /// The same after each mend.
+    pub(super) mends: UnboundedReceiver<BTreeSet<String>>,
+    /// For what has to wait its turn among the engine's effects.
+    pub(super) effects: WeakUnboundedSender<Effect>,
     pub(super) host: L,
     pub(super) refusals: UnboundedReceiver<(u64, usize)>,
     pub(super) requests: UnboundedReceiver<Request>,
@@ -44,10 +48,12 @@ pub(super) async fn supervise(
     read: &Read,
     sources: Sources<impl futures_util::Stream<Item = Change>>,
 ) {
-    let Sources { mut trackers, mut missing, host: changes, mut refusals, mut requests } = sources;
+    let Sources { mut trackers, mut missing, mut mends, effects, host: changes, mut refusals, mut requests } =
+        sources;
     let mut changes = std::pin::pin!(changes);
     let mut removals = watch_routing(&interfaces.config);
-    let mut _strangers = strangers::listen_for(&interfaces.config, &interfaces.site);
+    // Ended by what takes their place.
+    let mut listeners = strangers::listen_for(&interfaces.config, &interfaces.site);
     let mut retry = tokio::time::interval(REFUSAL_PAUSE);
     let (over, mut pauses_over) = unbounded_channel();
     loop {
@@ -62,24 +68,30 @@ pub(super) async fn supervise(
                 match change {
                     Change::AddressGone { index, address } => {
                         executor.check_address(index, address).await;
-                        missing = mend(executor, &interfaces.config).await;
+                        executor.ask_to_mend(&effects);
                     }
                     Change::Missed => {
                         executor.check_addresses().await;
-                        missing = mend(executor, &interfaces.config).await;
+                        executor.ask_to_mend(&effects);
                     }
                     // What routed over it went with it when it was down.
-                    Change::Link { running: true, .. } => missing = mend(executor, &interfaces.config).await,
+                    Change::Link { running: true, .. } => executor.ask_to_mend(&effects),
                     // A route may have waited for it.
-                    Change::AddressNew { .. } if !missing.is_empty() => {
-                        missing = mend(executor, &interfaces.config).await;
-                    }
+                    Change::AddressNew { .. } if !missing.is_empty() => executor.ask_to_mend(&effects),
                     Change::Link { .. } | Change::LinkGone { .. } | Change::AddressNew { .. } => {}
                 }
                 interfaces.look_for_sources(&executor.handle).await;
             }
-            Some(()) = removals.next() => missing = mend(executor, &interfaces.config).await,
-            _ = retry.tick(), if !missing.is_empty() => missing = mend(executor, &interfaces.config).await,
+            Some(()) = removals.next() => executor.ask_to_mend(&effects),
+            _ = retry.tick() => {
+                if !missing.is_empty() {
+                    executor.ask_to_mend(&effects);
+                }
+                if interfaces.are_unsettled() {
+                    interfaces.look_again(executor, engineer).await;
+                }
+            }
+            Some(groups) = mends.recv() => missing = groups,
             () = until(interfaces.next_belief()) => {}
             Some((generation, slot)) = refusals.recv() => {
                 if generation == executor.generation() {
@@ -112,17 +124,19 @@ pub(super) async fn supervise(
                         Err(error) => Err(error),
                     };
                     match result {
-                        Ok(()) => {
+                        Ok(groups) => {
+                            missing = groups;
                             removals = watch_routing(&interfaces.config);
-                            missing = mend(executor, &interfaces.config).await;
                             interfaces.look_for_sources(&executor.handle).await;
-                            _strangers = strangers::listen_for(&interfaces.config, &interfaces.site);
+                            listeners = strangers::listen_for(&interfaces.config, &interfaces.site);
                         }
                         Err(error) => tracing::error!("not reloaded: {error:#}"),
                     }
                     service::ready();
                 }
             },
+            // None is left of those that have failed.
+            Some(_ended) = listeners.join_next() => {}
             else => return,
         }
         for (slot, there) in needed(&interfaces.config, &missing) {
@@ -138,13 +152,6 @@ fn watch_routing(config: &Config) -> Pin<Box<dyn futures_util::Stream<Item = ()>
         tracing::error!("{error}: routes and rules that somebody removes are not put back");
         Box::pin(futures_util::stream::pending())
     })
-}
-
-/// Puts back what somebody has removed: what is static, and the routes and rules of masters. The track groups of what is static
-/// and cannot be there.
-async fn mend(executor: &Executor, config: &Config) -> BTreeSet<String> {
-    executor.mend_routing().await;
-    fixtures::set(&executor.handle, &config.fixtures).await
 }
 
 /// Of each instance, whether all is there that is static and that it needs.

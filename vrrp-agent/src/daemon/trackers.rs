@@ -121,10 +121,15 @@ impl Trackers {
                 self.scripts.push(running);
                 continue;
             }
+            // One of that name that is another now stands where it stood until it has run.
+            let there = before.iter().find(|running| running.thing.name == thing.name);
+            going_on.extend(there.map(|there| (there.index, index)));
+            let known =
+                there.and_then(|_| self.page.borrow().get(&thing.name).map(|(condition, _)| *condition));
             let (id, report) = self.reporter();
             let name = thing.name.clone();
-            let last = Cell::new(None);
-            let task = tokio::spawn(script::run(thing.clone(), security, move |condition, said| {
+            let last = Cell::new(known);
+            let task = tokio::spawn(script::run(thing.clone(), known, security, move |condition, said| {
                 if last.replace(Some(condition)) != Some(condition) {
                     tracing::info!("script {name} is now {condition:?}");
                 }
@@ -172,7 +177,7 @@ impl Trackers {
             if !config.tracks(&Thing::Process(index)) {
                 continue;
             }
-            let known = known.iter().find(|(_, other, _)| other == process);
+            let known = known.iter().find(|(_, other, _)| other.name == process.name);
             going_on.extend(known.map(|(there, ..)| (*there, index)));
             let condition = known.map_or(Condition::Unknown, |(.., condition)| *condition);
             watched.push((index, process.clone(), condition));

@@ -103,7 +103,9 @@ impl Tracker {
             self.processes[here] = earlier.processes[there];
         }
         for (there, here) in slots {
-            self.instances[here].addresses_fit = earlier.instances[there].addresses_fit;
+            let earlier = &earlier.instances[there];
+            self.instances[here].addresses_fit = earlier.addresses_fit;
+            self.instances[here].fixtures_fit = earlier.fixtures_fit;
         }
     }
 

@@ -22,6 +22,17 @@ impl Counter {
         Self { rise: script.rise, fall: script.fall, result: script.init_fail.then_some(0) }
     }
 
+    /// The same, for one that stood there when its definition was another.
+    #[must_use]
+    pub fn known(script: &Script, condition: Option<Condition>) -> Self {
+        let result = match condition {
+            None | Some(Condition::Unknown) => return Self::new(script),
+            Some(Condition::Up) => script.rise + script.fall - 1,
+            Some(Condition::Down) => 0,
+        };
+        Self { result: Some(result), ..Self::new(script) }
+    }
+
     /// What it says.
     #[must_use]
     pub fn state(&self) -> Condition {
@@ -45,9 +56,14 @@ impl Counter {
     }
 }
 
-/// Runs a script for ever; `report` is told the state, and the last lines that it has written, whenever either changes.
-pub async fn run(script: Script, security: ScriptSecurity, report: impl Fn(Condition, &str)) {
-    let mut counter = Counter::new(&script);
+/// Runs a script for ever, beginning with what is `known` of it; `report` is told the state, and the last lines that it has written, whenever either changes.
+pub async fn run(
+    script: Script,
+    known: Option<Condition>,
+    security: ScriptSecurity,
+    report: impl Fn(Condition, &str),
+) {
+    let mut counter = Counter::known(&script, known);
     let mut said = String::new();
     let mut ticks = interval(script.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -1,10 +1,12 @@
 //! Another configuration while the engine runs. What is the same virtual router in both goes on: its state, its lease, its
 //! statistics; a master misses no advert, a backup no deadline.
 
+use std::collections::BTreeSet;
+
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 use tokio::sync::oneshot;
 
-use super::{Effect, Engine, Parts, Queued, ROUND_MAX, Router};
+use super::{Effect, Engine, Parts, Queued, Router};
 use crate::config::Config;
 use crate::daemon::holdings::Holding;
 use crate::daemon::status::StatusPage;
@@ -12,6 +14,9 @@ use crate::dataplane::{DataPlane, EbpfError, KernelHalf, Slot};
 use crate::host;
 use crate::track::Health;
 use crate::vrrp::{Instance, State, Time, Watch};
+
+/// More than a ring has room for: what was heard before a reload is heard.
+const EVENTS_MAX: usize = 16_384;
 
 /// What takes the place of all that the engine has.
 pub(in crate::daemon) struct Reload {
@@ -50,6 +55,8 @@ pub(in crate::daemon) struct Roster {
     pub(in crate::daemon) holdings: Vec<Holding>,
     /// Where each was in the configuration before.
     pub(in crate::daemon) was: Vec<Option<Slot>>,
+    /// Told of the track groups that lack something, when all has followed.
+    pub(in crate::daemon) carried_out: Option<oneshot::Sender<BTreeSet<String>>>,
 }
 
 /// What is left over afterwards.
@@ -112,7 +119,7 @@ impl Engine {
 
     /// What was heard is heard by those it was for; who is not there any more resigns, and what is queued leaves.
     fn finish_with_the_present(&mut self, members: &[Member], now: Time) {
-        for _ in 0..ROUND_MAX {
+        for _ in 0..EVENTS_MAX {
             let Some(signal) = self.plane.next_signal() else { break };
             self.take_signal(signal, now);
         }
