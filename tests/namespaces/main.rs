@@ -2,6 +2,7 @@
 //! missing fails with its name.
 
 mod bad_input;
+mod checks;
 mod common;
 mod conflict;
 mod election;

@@ -307,3 +307,51 @@ fn mail_waits_for_its_server() -> Result<()> {
     ensure!(server.says("Entering MASTER state", Duration::from_secs(10)), "{}", server.log());
     Ok(())
 }
+
+/// A lower router that shouts, a check that moves the priority, and a reload that takes the instance away.
+#[test]
+fn what_else_is_told_is_told_as_by_keepalived() -> Result<()> {
+    let story = |daemon: Daemon| -> Result<Vec<String>> {
+        let lab = Lab::new()?;
+        let (host, stranger) = (lab.host("h1", 11)?, lab.host("stranger", 12)?);
+        let fifo = lab.directory().join("fifo");
+        let read = lab.directory().join("read");
+        let reader =
+            lab.write_script("reader.sh", &format!("#!/bin/sh\nexec cat \"$1\" >> {}\n", read.display()))?;
+        let flag = lab.directory().join("flag");
+        let check = lab.write_script("check.sh", &format!("#!/bin/sh\ntest -e {}\n", flag.display()))?;
+        let above = format!(
+            "global_defs {{\nscript_user root\nnotify_fifo {}\nnotify_fifo_script {}\n}}\n\
+             vrrp_script c {{\nscript {}\ninterval 1\nweight 7\n}}\n",
+            fifo.display(),
+            reader.display(),
+            check.display()
+        );
+        let more = "track_script {\nc\n}\nnotify_priority_changes\nnotify_deleted\n".to_owned();
+        let other = Config { name: "VI_2", vrid: 52, vip: "192.168.1.20", ..Config::default() }.text();
+        let text = Config { above: above.clone(), more, ..Config::priority(100) }.text() + &other;
+        let process = daemon.start_with(&host, &text)?;
+        let told = |what: &str| {
+            let is_told = eventually(PATIENCE, || lines(&read).iter().any(|line| line.contains(what)));
+            ensure!(is_told, "{daemon:?} does not tell `{what}`: {:?}\n{}", lines(&read), process.log());
+            Ok(())
+        };
+        told("\"VI_1\" MASTER 100")?;
+        std::thread::sleep(Duration::from_millis(1500));
+        crate::sender::Sender::of(&stranger)?.send(&crate::sender::forged_advert(50))?;
+        told("MASTER_RX_LOWER_PRI")?;
+        std::fs::write(&flag, "")?;
+        told("MASTER_PRIORITY 107")?;
+        let file = match daemon {
+            Daemon::Ours => lab.directory().join("h1.conf"),
+            Daemon::Keepalived => lab.directory().join("h1-keepalived.conf"),
+        };
+        ensure!(file.exists(), "{}", file.display());
+        std::fs::write(&file, above + &other)?;
+        process.signal(nix::sys::signal::Signal::SIGHUP)?;
+        told("DELETED")?;
+        Ok(lines(&read).into_iter().filter(|line| line.contains("VI_1")).collect())
+    };
+    assert_eq!(story(Daemon::Ours)?, story(Daemon::Keepalived)?);
+    Ok(())
+}
