@@ -32,6 +32,7 @@ mod sender;
 mod servers;
 mod service;
 mod shown;
+mod snmp;
 mod start;
 mod tracking;
 mod vmac;

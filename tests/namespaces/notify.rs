@@ -348,7 +348,7 @@ fn what_else_is_told_is_told_as_by_keepalived() -> Result<()> {
         };
         ensure!(file.exists(), "{}", file.display());
         std::fs::write(&file, above + &other)?;
-        process.signal(nix::sys::signal::Signal::SIGHUP)?;
+        process.signal(Signal::SIGHUP)?;
         told("DELETED")?;
         Ok(lines(&read).into_iter().filter(|line| line.contains("VI_1")).collect())
     };

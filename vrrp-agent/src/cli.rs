@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::check::Source;
+use crate::config::MasterAgent;
 use crate::daemon::Choice;
 use crate::dataplane::{ArrayEntry, Hook, Mode};
 use crate::host::{self, EnterError};
@@ -137,6 +138,12 @@ pub struct DaemonArguments {
     /// Pid file; the default is in /run/vrrp-agent.
     #[arg(short = 'p', long = "pid", value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
+    /// Answer SNMP managers, with all MIBs, whatever the file says.
+    #[arg(short = 'x', long)]
+    pub snmp: bool,
+    /// Where the SNMP master agent listens, before the file's.
+    #[arg(short = 'A', long, value_name = "unix:PATH|tcp:HOST:PORT")]
+    pub snmp_agent_socket: Option<MasterAgent>,
     /// Network namespace to run in, as `ip netns` knows it.
     #[arg(short = 's', long, value_name = "NAME")]
     pub namespace: Option<String>,
@@ -221,12 +228,6 @@ pub struct Ignored {
     /// Pid file of the BFD process.
     #[arg(short = 'b', long, value_name = "FILE")]
     bfd_pid: Option<PathBuf>,
-    /// SNMP (see `vrrp-agent status --json`).
-    #[arg(short = 'x', long)]
-    snmp: bool,
-    /// Socket of the SNMP agent.
-    #[arg(short = 'A', long, value_name = "SOCKET")]
-    snmp_agent_socket: Option<String>,
     /// Umask (`UMask=` of the unit).
     #[arg(short = 'u', long, value_name = "MASK")]
     umask: Option<String>,
@@ -252,10 +253,6 @@ impl Ignored {
             (self.vrrp_pid.is_some(), "-r: there is one process, whose pid file -p names"),
             (self.checkers_pid.is_some(), "-c: there is one process, whose pid file -p names"),
             (self.bfd_pid.is_some(), "-b: there is one process, whose pid file -p names"),
-            (
-                self.snmp || self.snmp_agent_socket.is_some(),
-                "-x, -A: there is no SNMP; ask `vrrp-agent status --json`",
-            ),
             (
                 self.umask.is_some(),
                 "-u: use `UMask=` in the unit; files of this daemon are for its owner alone",

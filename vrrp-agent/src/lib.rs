@@ -12,6 +12,7 @@ pub mod net;
 pub mod notify;
 pub mod process;
 pub mod readiness;
+pub mod snmp;
 pub mod track;
 pub mod vrrp;
 pub mod wire;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use clap::Parser as _;
 use vrrp_agent::check::{self, Source};
 use vrrp_agent::cli::{Cli, Command, DaemonArguments, Visibility, Which};
-use vrrp_agent::config::{self, Config, Reading, Secrets, Severity};
+use vrrp_agent::config::{self, Config, MasterAgent, Mib, Reading, Secrets, Severity};
 use vrrp_agent::control;
 use vrrp_agent::daemon::{self, AtEnd, Options};
 use vrrp_agent::dataplane::{bpffs, show_adverts};
@@ -113,10 +113,15 @@ fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
         tracing::warn!("{note}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (source, interface) = (arguments.source.source(), arguments.interface.clone());
-    let dump = arguments.dump_conf;
+    let source = arguments.source.source();
+    let beside = BesideTheFile {
+        interface: arguments.interface.clone(),
+        snmp: arguments.snmp,
+        master: arguments.snmp_agent_socket.clone(),
+        dump: arguments.dump_conf,
+    };
     runtime.block_on(daemon::run(Options {
-        read: Box::new(move || read(&source, interface.as_deref(), dump)),
+        read: Box::new(move || read(&source, &beside)),
         namespace: arguments.namespace.clone(),
         pid_file: arguments.pid_file.clone(),
         choice: arguments.dataplane.into(),
@@ -125,13 +130,25 @@ fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
     }))
 }
 
+/// What the command line says of the configuration.
+struct BesideTheFile {
+    /// Of every instance.
+    interface: Option<String>,
+    /// Whether managers see all.
+    snmp: bool,
+    /// Where the SNMP master agent listens.
+    master: Option<MasterAgent>,
+    /// Whether the whole is logged.
+    dump: bool,
+}
+
 /// Reads the configuration, and says what is to be said of it.
-fn read(source: &Source, interface: Option<&str>, dump: bool) -> anyhow::Result<Config> {
+fn read(source: &Source, beside: &BesideTheFile) -> anyhow::Result<Config> {
     let mut reading = source.read();
     say(&reading);
     let usable = reading.config.take();
     let mut config = usable.with_context(|| check::summary(&source.file, &reading))?;
-    if let Some(interface) = interface {
+    if let Some(interface) = &beside.interface {
         for instance in &mut config.instances {
             interface.clone_into(&mut instance.interface);
         }
@@ -141,7 +158,13 @@ fn read(source: &Source, interface: Option<&str>, dump: bool) -> anyhow::Result<
             "--interface {interface}: two instances have one virtual_router_id, and would be on one interface"
         );
     }
-    if dump {
+    if beside.snmp {
+        config.snmp.mibs = Mib::ALL.into();
+    }
+    if let Some(master) = &beside.master {
+        config.snmp.master.clone_from(master);
+    }
+    if beside.dump {
         config::show(&config, Secrets::Hidden).lines().for_each(|line| tracing::info!("{line}"));
     }
     Ok(config)

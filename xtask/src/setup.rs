@@ -16,7 +16,7 @@ const LINKER_PACKAGES: [&str; 3] = ["llvm-22-dev", "libpolly-22-dev", "libzstd-d
 const COMPILER_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
 /// Real programs for the tests and the demonstration: what is asked for, and what shows that it is there.
-const TEST_PROGRAMS: [(&str, &str); 13] = [
+const TEST_PROGRAMS: [(&str, &str); 16] = [
     ("bpftool", "/usr/sbin/bpftool"),
     ("curl", "/usr/bin/curl"),
     ("frr", "/usr/lib/frr/vrrpd"),
@@ -27,6 +27,9 @@ const TEST_PROGRAMS: [(&str, &str); 13] = [
     ("keepalived", "/usr/sbin/keepalived"),
     ("nginx-light", "/usr/sbin/nginx"),
     ("python3-aiosmtpd", "/usr/bin/aiosmtpd"),
+    ("snmp", "/usr/bin/snmpwalk"),
+    ("snmpd", "/usr/sbin/snmpd"),
+    ("snmptrapd", "/usr/sbin/snmptrapd"),
     ("systemd", "/usr/bin/systemd-analyze"),
     ("tcpdump", "/usr/bin/tcpdump"),
     ("util-linux", "/usr/bin/setpriv"),

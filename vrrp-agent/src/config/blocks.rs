@@ -14,6 +14,7 @@ mod notify;
 mod outlets;
 mod routing;
 mod script;
+mod snmp;
 mod track;
 mod track_file;
 mod track_group;
@@ -28,6 +29,7 @@ use super::host_settings::HostSettings;
 use super::keywords::{self, Block, Support};
 use super::model::{Config, Fixtures, Missing, ScriptSecurity, Spacing, StartDelay};
 use super::routing::Tables;
+use super::snmp::Snmp;
 use super::sources::Span;
 use super::syntax::{Statement, Word};
 use super::value;
@@ -50,6 +52,7 @@ pub(super) fn build(
         script_security: ScriptSecurity::Off,
         fifos: Vec::new(),
         mail: None,
+        snmp: Snmp::default(),
         spacing: Spacing::default(),
         host: HostSettings::default(),
         paced_together: Vec::new(),
@@ -116,6 +119,8 @@ pub(super) fn build(
     config.script_security = globals.script_security;
     config.fifos = globals.outlets.fifos();
     config.mail = globals.outlets.mail();
+    config.snmp = globals.snmp.finish();
+    snmp::complain(statements, &config.snmp, diagnostics);
     config.router_id = globals.router_id;
     config.spacing = globals.spacing;
     if config.script_security == ScriptSecurity::Off

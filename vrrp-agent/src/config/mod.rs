@@ -14,6 +14,7 @@ mod preprocess;
 pub mod routing;
 mod sequences;
 mod show;
+mod snmp;
 mod sources;
 mod syntax;
 mod text;
@@ -34,6 +35,7 @@ pub use model::{
     TrackFile, TrackGroup, TrackProcess, Tracked, Vip, Vmac,
 };
 pub use show::{Secrets, show};
+pub use snmp::{MasterAgent, Mib, NoMasterAgent, Snmp, Traps};
 pub use sources::{FileId, Sources, Span};
 
 /// What was read, and all that is to be said about it. `config` is there unless a complaint is an error.

@@ -23,6 +23,7 @@ pub use tracking::{
 };
 
 use super::routing::{Route, Rule};
+use super::snmp::Snmp;
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 use crate::wire::ethernet::Mac;
@@ -48,6 +49,8 @@ pub struct Config {
     pub fifos: Vec<Fifo>,
     /// Mail, if there is somebody to send it to and a server.
     pub mail: Option<Mail>,
+    /// What SNMP managers see and are told.
+    pub snmp: Snmp,
     /// How announcements are spaced out.
     pub spacing: Spacing,
     /// What the daemon does for itself.

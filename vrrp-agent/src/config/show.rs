@@ -15,7 +15,7 @@ use super::model::{
     SourceNeed, Standing, Vip, Vmac,
 };
 use super::routing::{Route, RouteLine, Rule, RuleLine};
-use host::{show_host, show_pace, show_place};
+use host::{show_host, show_pace, show_place, show_snmp};
 use programs::{show_notify, show_outlets};
 use tracking::{show_file, show_process, show_script, show_tracked};
 
@@ -58,6 +58,7 @@ pub fn show(config: &Config, secrets: Secrets) -> String {
     }
     show_host(&mut lines, &config.host);
     show_outlets(&mut lines, config);
+    show_snmp(&mut lines, &config.snmp);
     lines.close();
     show_pace(&mut lines, config);
     for group in &config.track_groups {

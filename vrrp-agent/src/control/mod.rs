@@ -46,6 +46,10 @@ pub struct InstanceStatus {
     pub interface: String,
     /// Its virtual router identifier.
     pub vrid: u8,
+    /// The address that it sends from.
+    pub source: IpAddr,
+    /// As master: what it was by that it became it.
+    pub won_by: Option<WonBy>,
     /// Protocol version.
     pub version: u8,
     /// Its sync group.
@@ -74,6 +78,18 @@ pub struct InstanceStatus {
     pub resignations_sent: u64,
     /// Times that it became master.
     pub became_master: u64,
+}
+
+/// By what a router becomes master (RFC 6527, `vrrpv3StatisticsNewMasterReason`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WonBy {
+    /// It owns the addresses, or the master has resigned.
+    Priority,
+    /// It ranks higher than the master before.
+    Preemption,
+    /// The master was silent.
+    Silence,
 }
 
 /// The master of an instance.

@@ -16,6 +16,7 @@ use super::holdings::Holding;
 use super::status::{explain, state_name};
 use crate::dataplane::Slot;
 use crate::notify::{Event, Groups, Notification, Notifier, Subject};
+use crate::snmp::{self, Subagent};
 use crate::vrrp::{Cause, State};
 
 /// A way to reach the engine from anywhere.
@@ -46,6 +47,7 @@ pub(super) struct Executor {
     /// Told of the track groups that lack something, after each mend.
     mended: UnboundedSender<BTreeSet<String>>,
     notifier: RefCell<Notifier>,
+    snmp: RefCell<Subagent>,
     groups: RefCell<Groups>,
     pub(super) engineer: Engineer,
     /// Told of each instance whose addresses the kernel did not take, with the generation that its slot is of.
@@ -59,10 +61,12 @@ impl Executor {
         engineer: Engineer,
         refused: UnboundedSender<(u64, Slot)>,
         mended: UnboundedSender<BTreeSet<String>>,
+        questions: UnboundedSender<snmp::Question>,
     ) -> Self {
         Self {
             handle,
             notifier: RefCell::new(Notifier::new(&roster.config)),
+            snmp: RefCell::new(Subagent::new(&roster.config, questions)),
             groups: RefCell::new(Groups::new(&roster.config)),
             roster: RefCell::new(roster),
             masters: RefCell::default(),
@@ -130,6 +134,7 @@ impl Executor {
             Effect::Reloaded(roster) => {
                 // Who is gone was told of under the old names.
                 self.notifier.borrow_mut().change(&roster.config);
+                self.snmp.borrow_mut().change(&roster.config);
                 self.groups.borrow_mut().change(&roster.config, &roster.was);
                 self.change_roster(*roster).await;
             }
@@ -191,7 +196,9 @@ impl Executor {
     fn notify(&self, slot: Slot, event: Event, priority: u8) {
         let name = self.name(slot);
         let mut notifier = self.notifier.borrow_mut();
-        notifier.tell(Notification { subject: Subject::Instance, name, event, priority });
+        let notification = Notification { subject: Subject::Instance, name, event, priority };
+        self.snmp.borrow().tell(&notification);
+        notifier.tell(notification);
         match event {
             Event::Master | Event::Backup | Event::Fault | Event::Stop => {}
             // As keepalived: of groups no more is told.
@@ -201,15 +208,18 @@ impl Executor {
         }
         let group = self.groups.borrow_mut().note(slot, event).map(str::to_owned);
         if let Some(name) = group {
-            notifier.tell(Notification { subject: Subject::Group, name, event, priority: 0 });
+            let notification = Notification { subject: Subject::Group, name, event, priority: 0 };
+            self.snmp.borrow().tell(&notification);
+            notifier.tell(notification);
         }
     }
 
     /// Lets those who have yet to hear of it hear of it.
     pub(super) async fn finish(&self) {
         const PATIENCE: Duration = Duration::from_secs(5);
-        let nobody = Notifier::default();
-        self.notifier.replace(nobody).finish(PATIENCE).await;
+        let leaving = self.snmp.borrow_mut().finish(PATIENCE);
+        let telling = self.notifier.replace(Notifier::default()).finish(PATIENCE);
+        tokio::join!(leaving, telling);
     }
 }
 

@@ -132,7 +132,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         carried_out: None,
     };
     let (mended, mends) = unbounded_channel();
-    let executor = Executor::new(netlink, roster, engineer.clone(), refused, mended);
+    let (question, questions) = unbounded_channel();
+    let executor = Executor::new(netlink, roster, engineer.clone(), refused, mended, question);
     let missing = executor.set_fixtures().await;
     let plane::Opened { plane, kernel, pasts } =
         plane::open(&config, &site, &executor, choice, &hook).await?;
@@ -174,8 +175,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let page = trackers.page();
     let (request, requests) = unbounded_channel();
-    let sources =
-        Sources { trackers, missing, mends, effects: asking, host: host_changes, refusals, requests };
+    let sources = Sources {
+        trackers,
+        missing,
+        mends,
+        questions,
+        effects: asking,
+        host: host_changes,
+        refusals,
+        requests,
+    };
     let control_path = control::path();
     service::ready();
     let outcome = tokio::select! {

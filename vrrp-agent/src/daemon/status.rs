@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::engine::Router;
 use super::trackers::ScriptPage;
 use crate::config::{Config, InstanceConfig, StartDelay};
-use crate::control::{InstanceStatus, MasterStatus, ScriptStatus, Snapshot};
+use crate::control::{InstanceStatus, MasterStatus, ScriptStatus, Snapshot, WonBy};
 use crate::dataplane::DataPlane;
 use crate::host;
 use crate::vrrp::{Cause, Condition, State, Time};
@@ -80,6 +80,8 @@ impl StatusPage {
             cause: explain(router.cause),
             interface: config.interface.clone(),
             vrid: config.vrid,
+            source: self.sources[slot],
+            won_by: (state == State::Master).then(|| won_by(router.cause)),
             version: config.version as u8,
             group: self.config.groups.iter().find(|g| g.members.contains(&slot)).map(|g| g.name.clone()),
             waits_for_group: machine.claims(),
@@ -95,6 +97,22 @@ impl StatusPage {
             resignations_sent: statistics.resignations_sent,
             became_master: statistics.became_master,
         }
+    }
+}
+
+fn won_by(cause: Cause) -> WonBy {
+    match cause {
+        Cause::Preempts => WonBy::Preemption,
+        Cause::Started | Cause::Resumed | Cause::MasterResigned | Cause::Recovered => WonBy::Priority,
+        Cause::MasterSilent
+        | Cause::Stopped
+        | Cause::HigherPriority
+        | Cause::Overtaken { .. }
+        | Cause::AddressesLost
+        | Cause::WithGroup
+        | Cause::Faulted
+        | Cause::Undecided
+        | Cause::Removed => WonBy::Silence,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::control;
 use crate::dataplane::Slot;
 use crate::host;
 use crate::net::changes::{self, Change};
+use crate::snmp;
 use crate::track::Tracker;
 use crate::vrrp::Time;
 
@@ -29,6 +30,8 @@ pub(super) struct Sources<L> {
     pub(super) missing: BTreeSet<String>,
     /// The same after each mend.
     pub(super) mends: UnboundedReceiver<BTreeSet<String>>,
+    /// SNMP managers want to see something.
+    pub(super) questions: UnboundedReceiver<snmp::Question>,
     /// For what has to wait its turn among the engine's effects.
     pub(super) effects: WeakUnboundedSender<Effect>,
     pub(super) host: L,
@@ -48,8 +51,16 @@ pub(super) async fn supervise(
     read: &Read,
     sources: Sources<impl futures_util::Stream<Item = Change>>,
 ) {
-    let Sources { mut trackers, mut missing, mut mends, effects, host: changes, mut refusals, mut requests } =
-        sources;
+    let Sources {
+        mut trackers,
+        mut missing,
+        mut mends,
+        mut questions,
+        effects,
+        host: changes,
+        mut refusals,
+        mut requests,
+    } = sources;
     let mut changes = std::pin::pin!(changes);
     let mut removals = watch_routing(&interfaces.config);
     // Ended by what takes their place.
@@ -107,6 +118,15 @@ pub(super) async fn supervise(
             // Whoever is tried too early is refused again.
             Some(()) = pauses_over.recv() => {
                 (0..interfaces.site.len()).for_each(|slot| tracker.set_addresses(slot, true));
+            }
+            Some(question) = questions.recv() => {
+                if let Some(snapshot) = ask(engineer, &trackers.page()).await {
+                    let interface = |name: &str| nix::net::if_::if_nametoindex(name).ok();
+                    let facts = snmp::Facts { config: &interfaces.config, snapshot: &snapshot, interface: &interface };
+                    // Whoever has asked may have given up.
+                    let _late = question.send(snmp::Table::new(&facts));
+                }
+                continue;
             }
             Some(request) = requests.recv() => match request {
                 Request::Dump(dump) => {

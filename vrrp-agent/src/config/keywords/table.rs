@@ -47,7 +47,6 @@ const NO_DBUS: &str = "there is no D-Bus interface; ask `vrrp-agent status --jso
 const NO_DUMP: &str = "SIGUSR1 and SIGUSR2 write to `data` and `stats.json` in /run/vrrp-agent";
 const NO_FIREWALL: &str = "not needed: no_accept is enforced in XDP, without firewall rules";
 const NO_RELOAD: &str = "a reload with a bad file changes nothing; keep copies by other means";
-const NO_SNMP: &str = "there is no SNMP; ask `vrrp-agent status --json`";
 const NO_VMAC_INTERFACE: &str = "not needed: use_vmac makes no interface";
 const ONE_PROCESS: &str = "not needed: there is one process, vrrp-agent";
 const POLLING: &str = "not needed: changes of a link are told by netlink";
@@ -98,7 +97,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
         .warned("interfaces whose link is polled", POLLING),
     row(Root, "linkbeat_use_polling", Nothing, "").warned("polls the links of all interfaces", POLLING),
     row(Root, "namespace_with_ipsets", Nothing, "")
-        .warned("lets ipsets be used in a namespace on kernels before 3.13", NO_FIREWALL),
+        .accepted("lets ipsets be used in a namespace on kernels before 3.13", NO_FIREWALL),
     row(Root, "net_namespace", Text, "the one it is started in").works("network namespace to run in; needs CAP_SYS_ADMIN"),
     row(Root, "net_namespace_ipvs", Text, "the default namespace").warned("network namespace of IPVS", LVS),
     row(Root, "static_ipaddress", Lines(ADDRESS), "").works("addresses that are there in every state"),
@@ -151,13 +150,12 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "enable_script_security", Switch, "off").works("refuses scripts run by root that others can change"),
     row(Globals, "enable_snmp_checker", Nothing, "off")
         .warned("answers for the virtual servers of KEEPALIVED-MIB", LVS),
-    row(Globals, "enable_snmp_keepalived", Nothing, "off")
-        .warned("older name of `enable_snmp_vrrp`", NO_SNMP),
-    row(Globals, "enable_snmp_rfc", Nothing, "off").warned("answers for both MIBs of the standard", NO_SNMP),
-    row(Globals, "enable_snmp_rfcv2", Nothing, "off").warned("answers for the MIB of version 2", NO_SNMP),
-    row(Globals, "enable_snmp_rfcv3", Nothing, "off").warned("answers for the MIB of version 3", NO_SNMP),
-    row(Globals, "enable_snmp_vrrp", Nothing, "off").warned("answers for KEEPALIVED-MIB", NO_SNMP),
-    row(Globals, "enable_traps", Nothing, "off").warned("sends SNMP traps", NO_SNMP),
+    row(Globals, "enable_snmp_keepalived", Nothing, "off").works("older name of `enable_snmp_vrrp`"),
+    row(Globals, "enable_snmp_rfc", Nothing, "off").works("answers for both MIBs of the standard"),
+    row(Globals, "enable_snmp_rfcv2", Nothing, "off").works("answers for the MIB of version 2 (RFC 2787)"),
+    row(Globals, "enable_snmp_rfcv3", Nothing, "off").works("answers for the MIB of version 3 (RFC 6527)"),
+    row(Globals, "enable_snmp_vrrp", Nothing, "off").works("answers for KEEPALIVED-MIB, by AgentX"),
+    row(Globals, "enable_traps", Nothing, "off").works("sends SNMP traps"),
     row(Globals, "fifo_write_vrrp_states_on_reload", Nothing, "off").warned("writes all states to the FIFO after a reload", "a FIFO stays open over a reload, so that its reader has lost nothing"),
     row(Globals, "include_check", Rest("`[[+|-]readable|match|wildcard_match|brace_match …]`"), "off")
         .works("which includes must be there"),
@@ -188,16 +186,16 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "max_auto_priority", Rest("`[-1 to 99]`"), "0").accepted("highest real-time priority a late process gives itself", LATE),
     row(Globals, "min_auto_priority_delay", LATENESS, "1000000").accepted("how late it must be for that", LATE),
     row(Globals, "nftables", Rest("`[TABLE]`"), "keepalived")
-        .warned("table of nftables for no_accept", NO_FIREWALL),
-    row(Globals, "nftables_counters", Nothing, "off").warned("counts what its rules match", NO_FIREWALL),
+        .accepted("table of nftables for no_accept", NO_FIREWALL),
+    row(Globals, "nftables_counters", Nothing, "off").accepted("counts what its rules match", NO_FIREWALL),
     row(Globals, "nftables_ifindex", Nothing, "off")
-        .warned("names interfaces in its rules by number", NO_FIREWALL),
+        .accepted("names interfaces in its rules by number", NO_FIREWALL),
     row(Globals, "nftables_ipvs", Rest("`[TABLE]`"), "off")
         .warned("table of nftables for virtual servers", LVS),
     row(Globals, "nftables_ipvs_priority", ANY_INTEGER, "-1").warned("priority of its chains", LVS),
     row(Globals, "nftables_ipvs_start_fwmark", ANY_NUMBER, "1000")
         .warned("first mark for groups of virtual servers", LVS),
-    row(Globals, "nftables_priority", ANY_INTEGER, "-1").warned("priority of its chains", NO_FIREWALL),
+    row(Globals, "nftables_priority", ANY_INTEGER, "-1").accepted("priority of its chains", NO_FIREWALL),
     row(Globals, "no_checker_emails", Nothing, "off").warned("sends no mail of checks of real servers", LVS),
     row(Globals, "no_email_faults", Nothing, "off").works("sends no mail of faults"),
     row(Globals, "notification_email", Lines("mail address"), "").works("who gets mail; needs smtp_server"),
@@ -213,7 +211,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "random_seed", ANY_NUMBER, "the time")
         .warned("seed of `${_RANDOM}`", "`${_RANDOM}` is seeded by the system"),
     row(Globals, "reload_check_config", Rest("`[LOG]`"), "off")
-        .warned("checks a file before it reloads", NO_RELOAD),
+        .accepted("checks a file before it reloads", NO_RELOAD),
     row(Globals, "reload_file", Rest("`[PATH]`"), "off")
         .warned("file that is there while a configuration is read", NO_RELOAD),
     row(Globals, "reload_repeat", Nothing, "off").warned("keeps that file after the reload", NO_RELOAD),
@@ -235,7 +233,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "smtp_connect_timeout", WHOLE_SECONDS, "30").works("time for the mail server to answer"),
     row(Globals, "smtp_helo_name", Text, "host name").works("name this host gives to the mail server"),
     row(Globals, "smtp_server", Rest("`HOST [PORT]`"), "port 25").works("server that takes mail"),
-    row(Globals, "snmp_socket", Text, "unix:/var/agentx/master").warned("socket of the SNMP agent", NO_SNMP),
+    row(Globals, "snmp_socket", Text, "unix:/var/agentx/master").works("where the SNMP master agent listens: unix:PATH or tcp:HOST:PORT"),
     row(Globals, "startup_script", CommandAs, "").works("runs once, before all else"),
     row(Globals, "startup_script_timeout", SCRIPT_TIMEOUT, "10").works("time for it to end"),
     row(Globals, "state_dump_file", Text, "/tmp/keepalived.data").warned("file that SIGUSR1 writes", NO_DUMP),
@@ -276,9 +274,9 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "vrrp_higher_prio_send_advert", Switch, "off")
         .works("a master that hears a higher one advertises once more"),
     row(Globals, "vrrp_ipsets", Rest("up to five names"), "off")
-        .warned("sets of addresses for iptables", NO_FIREWALL),
+        .accepted("sets of addresses for iptables", NO_FIREWALL),
     row(Globals, "vrrp_iptables", Rest("`[IN [OUT]]`"), "INPUT")
-        .warned("chains of iptables for no_accept", NO_FIREWALL),
+        .accepted("chains of iptables for no_accept", NO_FIREWALL),
     row(Globals, "vrrp_lower_prio_no_advert", Switch, "off")
         .works("a master does not answer the advert of a lower one"),
     row(Globals, "vrrp_mcast_group4", Ip, "224.0.0.18").works("group of adverts over IPv4"),

@@ -2,6 +2,7 @@
 
 use super::super::host_settings::{HostSettings, MemoryUse, Place, Scheduling, UnknownVrids};
 use super::super::model::{Config, LinkDelays};
+use super::super::snmp::{MasterAgent, Snmp, Traps};
 use super::programs::show_program;
 use super::{Lines, seconds};
 
@@ -64,5 +65,15 @@ pub(super) fn show_pace(lines: &mut Lines, config: &Config) {
             lines.add(format_args!("{name} {} {}", seconds(*down), seconds(*up)));
         }
         lines.close();
+    }
+}
+
+pub(super) fn show_snmp(lines: &mut Lines, snmp: &Snmp) {
+    for mib in &snmp.mibs {
+        lines.add(format_args!("{}", mib.keyword()));
+    }
+    lines.flag("enable_traps", snmp.traps == Traps::Sent);
+    if snmp.master != MasterAgent::default() {
+        lines.add(format_args!("snmp_socket \"{}\"", snmp.master));
     }
 }
