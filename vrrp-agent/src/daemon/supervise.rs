@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, WeakUnboundedSender, unbounded_channel};
+use tokio::time::MissedTickBehavior;
 
 use super::effects::{Engineer, Executor};
 use super::engine::{Command, Effect};
@@ -66,6 +67,8 @@ pub(super) async fn supervise(
     // Ended by what takes their place.
     let mut listeners = strangers::listen_for(&interfaces.config, &interfaces.site);
     let mut retry = tokio::time::interval(REFUSAL_PAUSE);
+    // Not once for each time that there was nothing to try.
+    retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (over, mut pauses_over) = unbounded_channel();
     loop {
         tokio::select! {
@@ -94,7 +97,7 @@ pub(super) async fn supervise(
                 interfaces.look_for_sources(&executor.handle).await;
             }
             Some(()) = removals.next() => executor.ask_to_mend(&effects),
-            _ = retry.tick() => {
+            _ = retry.tick(), if !missing.is_empty() || interfaces.are_unsettled() => {
                 if !missing.is_empty() {
                     executor.ask_to_mend(&effects);
                 }

@@ -222,27 +222,12 @@ fn number(kind: MetricKind) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::routing::{NextHop, PROTOCOL, Prefix, TABLE_MAIN};
+    use crate::config::routing::{NextHop, Prefix};
 
     fn plain() -> Route {
         Route {
-            kind: RouteKind::Unicast,
-            destination: Prefix { address: [192, 168, 2, 0].into(), length: 24 },
-            from: None,
-            via: None,
             dev: Some("eth0".to_owned()),
-            onlink: false,
-            next_hops: Vec::new(),
-            source: None,
-            table: TABLE_MAIN,
-            priority: None,
-            protocol: PROTOCOL,
-            scope: None,
-            tos: 0,
-            metrics: Vec::new(),
-            append: false,
-            no_track: false,
-            track_group: None,
+            ..Route::to(Prefix { address: [192, 168, 2, 0].into(), length: 24 })
         }
     }
 

@@ -87,24 +87,13 @@ mod tests {
     use vrrp_ebpf::advert::Family;
 
     use super::*;
-    use crate::config::routing::{PROTOCOL, Prefix};
+    use crate::config::routing::Prefix;
 
     fn plain() -> Rule {
         Rule {
-            family: Family::V4,
-            not: false,
             from: Some(Prefix { address: [192, 168, 2, 0].into(), length: 24 }),
-            to: None,
-            iif: None,
-            oif: None,
-            fwmark: None,
-            tos: 0,
             preference: Some(100),
-            action: Action::Table(7),
-            suppress_prefix_length: None,
-            protocol: PROTOCOL,
-            no_track: false,
-            track_group: None,
+            ..Rule::new(Family::V4, Action::Table(7))
         }
     }
 

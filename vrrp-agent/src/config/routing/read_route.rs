@@ -9,7 +9,7 @@ use super::tables::Tables;
 use super::words::{
     BadWord, Families, Gateway, Range, Words, bad_value, decimal, gateway, range, scope, unknown,
 };
-use super::{PROTOCOL, Prefix, TABLE_LOCAL, TABLE_MAIN, family_of};
+use super::{Prefix, TABLE_LOCAL, TABLE_MAIN, family_of};
 
 /// Words of iproute2's or keepalived's grammar for routes that do not work here.
 pub(super) const UNSUPPORTED_IN_ROUTES: &[(&str, &str)] = &[
@@ -42,25 +42,7 @@ pub(super) const UNSUPPORTED_IN_ROUTES: &[(&str, &str)] = &[
 /// # Errors
 /// If a word of it cannot be used.
 pub(in crate::config) fn route(words: &[&str], tables: &Tables<'_>) -> Result<Route, BadWord> {
-    let mut route = Route {
-        kind: RouteKind::Unicast,
-        destination: Prefix::all(Family::V4),
-        from: None,
-        via: None,
-        dev: None,
-        onlink: false,
-        next_hops: Vec::new(),
-        source: None,
-        table: TABLE_MAIN,
-        priority: None,
-        protocol: PROTOCOL,
-        scope: None,
-        tos: 0,
-        metrics: Vec::new(),
-        append: false,
-        no_track: false,
-        track_group: None,
-    };
+    let mut route = Route::to(Prefix::all(Family::V4));
     let (mut destination, mut from, mut via) = (None, None, None);
     let mut said = Families(Vec::new());
     let mut table = None;

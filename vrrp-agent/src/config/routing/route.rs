@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use vrrp_ebpf::advert::Family;
 
-use super::Prefix;
+use super::{PROTOCOL, Prefix, TABLE_MAIN};
 
 /// What becomes of a packet that a route is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -176,6 +176,30 @@ pub struct Route {
 }
 
 impl Route {
+    /// A route to there of which nothing else is said.
+    #[must_use]
+    pub fn to(destination: Prefix) -> Self {
+        Self {
+            kind: RouteKind::Unicast,
+            destination,
+            from: None,
+            via: None,
+            dev: None,
+            onlink: false,
+            next_hops: Vec::new(),
+            source: None,
+            table: TABLE_MAIN,
+            priority: None,
+            protocol: PROTOCOL,
+            scope: None,
+            tos: 0,
+            metrics: Vec::new(),
+            append: false,
+            no_track: false,
+            track_group: None,
+        }
+    }
+
     /// Its family.
     #[must_use]
     pub fn family(&self) -> Family {

@@ -65,6 +65,29 @@ pub struct Rule {
     pub track_group: Option<String>,
 }
 
+impl Rule {
+    /// A rule for all packets of a family.
+    #[must_use]
+    pub fn new(family: Family, action: Action) -> Self {
+        Self {
+            family,
+            not: false,
+            from: None,
+            to: None,
+            iif: None,
+            oif: None,
+            fwmark: None,
+            tos: 0,
+            preference: None,
+            action,
+            suppress_prefix_length: None,
+            protocol: PROTOCOL,
+            no_track: false,
+            track_group: None,
+        }
+    }
+}
+
 /// How keepalived numbers the rules that have no `preference`: from 16384 down, in the order of the file.
 #[derive(Clone, Debug)]
 pub(in crate::config) struct Preferences {
@@ -108,22 +131,7 @@ pub(super) const UNSUPPORTED_IN_RULES: &[(&str, &str)] = &[
 /// # Errors
 /// If a word of it cannot be used.
 pub(in crate::config) fn rule(words: &[&str], tables: &Tables<'_>) -> Result<Rule, BadWord> {
-    let mut rule = Rule {
-        family: Family::V4,
-        not: false,
-        from: None,
-        to: None,
-        iif: None,
-        oif: None,
-        fwmark: None,
-        tos: 0,
-        preference: None,
-        action: Action::Nop,
-        suppress_prefix_length: None,
-        protocol: PROTOCOL,
-        no_track: false,
-        track_group: None,
-    };
+    let mut rule = Rule::new(Family::V4, Action::Nop);
     let mut said = Families(Vec::new());
     let mut suppresses = None;
     let mut action: Option<(usize, Action)> = None;

@@ -23,23 +23,9 @@ fn prefix(text: &str) -> Prefix {
 /// `192.168.2.0/24 via 10.0.0.1 dev eth0`, by hand.
 fn plain() -> Route {
     Route {
-        kind: RouteKind::Unicast,
-        destination: Prefix { address: [192, 168, 2, 0].into(), length: 24 },
-        from: None,
         via: Some([10, 0, 0, 1].into()),
         dev: Some("eth0".to_owned()),
-        onlink: false,
-        next_hops: Vec::new(),
-        source: None,
-        table: 254,
-        priority: None,
-        protocol: 18,
-        scope: None,
-        tos: 0,
-        metrics: Vec::new(),
-        append: false,
-        no_track: false,
-        track_group: None,
+        ..Route::to(Prefix { address: [192, 168, 2, 0].into(), length: 24 })
     }
 }
 
@@ -238,20 +224,8 @@ fn routes_as_iproute2_writes_them() {
 /// `from 192.168.2.0/24 table 1`, by hand.
 fn plain_rule() -> Rule {
     Rule {
-        family: Family::V4,
-        not: false,
         from: Some(Prefix { address: [192, 168, 2, 0].into(), length: 24 }),
-        to: None,
-        iif: None,
-        oif: None,
-        fwmark: None,
-        tos: 0,
-        preference: None,
-        action: Action::Table(1),
-        suppress_prefix_length: None,
-        protocol: 18,
-        no_track: false,
-        track_group: None,
+        ..Rule::new(Family::V4, Action::Table(1))
     }
 }
 
