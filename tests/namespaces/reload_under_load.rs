@@ -118,8 +118,12 @@ fn what_a_master_holds_may_become_static_and_again_virtual() -> Result<()> {
 fn a_check_that_failed_has_failed_under_another_interval_too() -> Result<()> {
     let lab = Lab::new()?;
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
+    // Slow enough for what is believed meanwhile to be seen.
+    let slow = lab.write_script("slow.sh", "#!/bin/sh\nsleep 2\nexit 1\n")?;
     let text = |interval: u32| {
-        let above = format!("vrrp_script c {{\nscript /bin/false\ninterval {interval}\nweight -50\n}}\n");
+        let script = slow.display();
+        let above =
+            format!("vrrp_script c {{\nscript {script}\ninterval {interval}\nweight -50\nuser root\n}}\n");
         Config { above, more: "track_script {\nc\n}\n".to_owned(), ..Config::priority(100) }.text()
     };
     let first = h1.agent(&text(60))?;
