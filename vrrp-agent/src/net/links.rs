@@ -97,14 +97,6 @@ pub fn connect() -> Result<Handle, NetError> {
     Ok(handle)
 }
 
-/// Looks up interfaces by name, in the order asked.
-///
-/// # Errors
-/// If one is missing or not Ethernet.
-pub async fn find(handle: &Handle, names: &[String]) -> Result<Vec<Link>, NetError> {
-    look(handle, names).await?.into_iter().collect()
-}
-
 /// Looks up interfaces by name, in the order asked, each with what is wrong with it.
 ///
 /// # Errors
