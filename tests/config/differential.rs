@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use vrrp_agent::check::{Source, exit_code};
+use vrrp_agent::config::Includes;
 use vrrp_tests::lab::run;
 use vrrp_tests::random::Random;
 
@@ -53,7 +54,9 @@ fn what_keepalived_finds_fault_with_we_find_fault_with() -> Result<()> {
     assert_eq!(theirs.len() as u64, FILES);
     let (mut fine, mut differences) = (0, Vec::new());
     for (name, (code, said)) in &theirs {
-        let reading = Source { file: directory.join(name), id: Some("host".to_owned()) }.read();
+        let reading =
+            Source { file: directory.join(name), id: Some("host".to_owned()), includes: Includes::AsWritten }
+                .read();
         let ours = exit_code(&reading);
         fine += u64::from(*code == 0);
         if (*code == 0) != (ours == 0) {

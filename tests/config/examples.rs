@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use vrrp_agent::check::{Source, render, summary};
-use vrrp_agent::config::Severity;
+use vrrp_agent::config::{Includes, Severity};
 
 use super::differential::keepalived;
 
@@ -23,7 +23,8 @@ fn the_examples_are_right_for_both() -> Result<()> {
             continue;
         }
         std::fs::copy(&path, directory.join(name))?;
-        let reading = Source { file: path.clone(), id: Some("host".to_owned()) }.read();
+        let reading =
+            Source { file: path.clone(), id: Some("host".to_owned()), includes: Includes::AsWritten }.read();
         assert!(reading.config.is_some(), "{}", render(&reading, false));
         assert_eq!(
             reading.count(Severity::Warning),

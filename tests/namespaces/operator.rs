@@ -65,6 +65,67 @@ fn signals_dump_for_root_alone() -> Result<()> {
     Ok(())
 }
 
+/// keepalived's monitors send these, and a daemon that does not expect them dies of them.
+#[test]
+fn keepalived_s_other_signals_are_known() -> Result<()> {
+    for name in ["STOP", "RELOAD", "DATA", "STATS", "STATS_CLEAR", "JSON"] {
+        let option = format!("--signum={name}");
+        let of = |program: &Path| Ok::<_, anyhow::Error>(Command::new(program).arg(&option).output()?.stdout);
+        assert_eq!(of(&agent()?)?, of(Path::new("keepalived"))?, "{name}");
+    }
+    let lab = Lab::new()?;
+    let h1 = lab.host("h1", 11)?;
+    let process = h1.agent(&Config::priority(HIGH).text())?;
+    assert!(reaches(&h1, 0, "master"));
+    let path = runtime_directory(&h1)?.join("stats.json");
+    for name in ["JSON", "STATS_CLEAR"] {
+        let number = Command::new(agent()?).arg(format!("--signum={name}")).output()?.stdout;
+        let number = String::from_utf8(number)?;
+        let sent = Command::new("kill").args(["-s", number.trim(), &process.pid().to_string()]).status()?;
+        assert!(sent.success());
+        assert!(eventually(PATIENCE, || path.exists()), "{name}:\n{}", process.log());
+        let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+        assert_eq!(json["instances"][0]["state"], "master", "{name}");
+        std::fs::remove_file(&path)?;
+    }
+    assert!(process.says("counters are not cleared", PATIENCE), "{}", process.log());
+    assert!(process.stop()?.success());
+    Ok(())
+}
+
+/// Options lines that are in use keep the daemon from nothing, and what they do not do is said.
+#[test]
+fn options_of_keepalived_are_taken_and_those_without_meaning_named() -> Result<()> {
+    let lab = Lab::new()?;
+    let h1 = lab.host("h1", 11)?;
+    let options = [
+        "-D",
+        "-d",
+        "-l",
+        "-n",
+        "-P",
+        "-R",
+        "-S",
+        "local3",
+        "-u",
+        "027",
+        "-a",
+        "-e",
+        "-g",
+        "-m",
+        "--debug=A",
+        "--perf",
+    ];
+    let process = h1.agent_with(&Config::priority(HIGH).text(), &options)?;
+    assert!(reaches(&h1, 0, "master"), "{}", process.log());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid()))?;
+    assert!(status.contains("Umask:\t0027"), "{status}");
+    for option in ["-a:", "-g:", "-m, -M:", "--debug:", "--perf:"] {
+        assert!(process.says(option, PATIENCE), "{option}\n{}", process.log());
+    }
+    Ok(())
+}
+
 /// keepalived's codes, and its option of a file for the complaints.
 #[test]
 fn a_test_of_the_configuration_has_keepalived_s_codes() -> Result<()> {

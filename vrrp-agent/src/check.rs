@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::config::{self, Config, Context, Diagnostic, Disk, Reading, ScriptSecurity, Severity};
+use crate::config::{self, Config, Context, Diagnostic, Disk, Includes, Reading, ScriptSecurity, Severity};
 use crate::host;
 
 /// A file, and how it is to be read.
@@ -15,6 +15,8 @@ pub struct Source {
     pub file: PathBuf,
     /// What `@id` conditions are compared with, if not the host's name.
     pub id: Option<String>,
+    /// What becomes of an `include` that finds nothing.
+    pub includes: Includes,
 }
 
 /// keepalived's exit code for a configuration with faults.
@@ -30,6 +32,7 @@ impl Source {
             id: self.id.clone().unwrap_or_else(host::short_name),
             random: Box::new(host::random),
             environment: Box::new(|name| std::env::var(name).ok()),
+            includes: self.includes,
         };
         // The directory of a file is `${_PWD}`.
         let file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());

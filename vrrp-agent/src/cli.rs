@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::check::Source;
-use crate::config::MasterAgent;
-use crate::daemon::Choice;
+use crate::config::{self, Includes, MasterAgent};
+use crate::daemon::{Choice, NamedSignal};
 use crate::dataplane::{ArrayEntry, Hook, Mode};
 use crate::host::{self, EnterError};
 use crate::log::{self, Facility, Target};
@@ -115,13 +115,17 @@ pub struct SourceArguments {
     /// What `@id` in the file is compared with; the default is the host's name up to the first dot.
     #[arg(short = 'i', long = "config-id", value_name = "ID")]
     pub id: Option<String>,
+    /// Every file that is included must be there.
+    #[arg(short = 'e', long)]
+    pub all_config: bool,
 }
 
 impl SourceArguments {
     /// What is to be read.
     #[must_use]
     pub fn source(&self) -> Source {
-        Source { file: self.file.clone(), id: self.id.clone() }
+        let includes = if self.all_config { Includes::AllOfThem } else { Includes::AsWritten };
+        Source { file: self.file.clone(), id: self.id.clone(), includes }
     }
 }
 
@@ -131,8 +135,8 @@ pub struct DaemonArguments {
     /// Configuration file.
     #[command(flatten)]
     pub source: SourceArguments,
-    /// Only check the configuration, as keepalived does: 0 if it is right, 5 if not, 6 if it cannot be read. Complaints go to
-    /// FILE, or to the standard error output.
+    /// Only check the configuration, as keepalived does: 0 if it is right, 5 if not, 6 if scripts would run without
+    /// `enable_script_security`, 4 if it cannot be read. Complaints go to FILE, or to the standard error output.
     #[arg(short = 't', long = "config-test", value_name = "FILE", num_args = 0..=1, require_equals = true)]
     pub test: Option<Option<PathBuf>>,
     /// Pid file; the default is in /run/vrrp-agent.
@@ -156,9 +160,15 @@ pub struct DaemonArguments {
     /// Log to the console, whatever else is said; otherwise to the journal if systemd has started it.
     #[arg(short = 'l', long = "log-console")]
     pub log_console: bool,
-    /// Log to syslog, with facility local0 to local7.
-    #[arg(short = 'S', long = "log-facility", value_name = "0-7", value_parser = clap::value_parser!(u8).range(0..=7))]
-    pub log_facility: Option<u8>,
+    /// Log to syslog, with this facility.
+    #[arg(short = 'S', long = "log-facility", value_name = "0-7|local0-local7|user|daemon")]
+    pub log_facility: Option<Facility>,
+    /// Permissions that files which it makes are not given, before the file's: a number as C writes it.
+    #[arg(short = 'u', long, value_name = "MASK", value_parser = mask)]
+    pub umask: Option<u32>,
+    /// Print the number of keepalived's signal of this name: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON.
+    #[arg(long, value_name = "NAME")]
+    pub signum: Option<NamedSignal>,
     /// Log the configuration as it is understood, when it is read.
     #[arg(short = 'd', long = "dump-conf")]
     pub dump_conf: bool,
@@ -180,6 +190,11 @@ pub struct DaemonArguments {
     /// keepalived's options without meaning here.
     #[command(flatten)]
     pub ignored: Ignored,
+}
+
+fn mask(text: &str) -> Result<u32, String> {
+    config::umask(text)
+        .ok_or_else(|| "expected: a number up to 0777, or bits such as `IWGRP|IWOTH`".to_owned())
 }
 
 /// keepalived's options that are accepted, so that its service's options can be kept. What they would do is done otherwise, or by
@@ -228,9 +243,12 @@ pub struct Ignored {
     /// Pid file of the BFD process.
     #[arg(short = 'b', long, value_name = "FILE")]
     bfd_pid: Option<PathBuf>,
-    /// Umask (`UMask=` of the unit).
-    #[arg(short = 'u', long, value_name = "MASK")]
-    umask: Option<String>,
+    /// Log each address that is added or removed (`ip monitor address` shows them).
+    #[arg(short = 'a', long)]
+    address_monitoring: bool,
+    /// Hash a page of a web server (keepalived's genhash does).
+    #[arg(short = 'T', long)]
+    genhash: bool,
     /// Core dumps (`LimitCORE=` of the unit).
     #[arg(short = 'm', long)]
     core_dump: bool,
@@ -240,6 +258,15 @@ pub struct Ignored {
     /// Ignore SIGINT.
     #[arg(long)]
     ignore_sigint: bool,
+    /// What keepalived's own developers look at (use -D, and RUST_LOG).
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true)]
+    debug: Option<Option<String>>,
+    /// Have perf record it (attach `perf record -p` to it).
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true)]
+    perf: Option<Option<String>>,
+    /// No check of memory (there is none).
+    #[arg(long)]
+    no_mem_check: bool,
 }
 
 impl Ignored {
@@ -253,12 +280,12 @@ impl Ignored {
             (self.vrrp_pid.is_some(), "-r: there is one process, whose pid file -p names"),
             (self.checkers_pid.is_some(), "-c: there is one process, whose pid file -p names"),
             (self.bfd_pid.is_some(), "-b: there is one process, whose pid file -p names"),
-            (
-                self.umask.is_some(),
-                "-u: use `UMask=` in the unit; files of this daemon are for its owner alone",
-            ),
+            (self.address_monitoring, "-a: addresses are not logged; `ip monitor address` shows them"),
+            (self.genhash, "-T: there is no genhash here; keepalived's own does it"),
             (self.core_dump || self.core_dump_pattern.is_some(), "-m, -M: use `LimitCORE=` in the unit"),
             (self.ignore_sigint, "--ignore-sigint: SIGINT stops the daemon"),
+            (self.debug.is_some(), "--debug: use -D, or RUST_LOG in the environment"),
+            (self.perf.is_some(), "--perf: attach `perf record -p` to this process"),
         ]
         .into_iter()
         .filter_map(|(given, what)| given.then_some(what))
@@ -272,7 +299,7 @@ impl DaemonArguments {
     #[must_use]
     pub fn log_target(&self) -> Target {
         match (self.log_console, self.log_facility) {
-            (false, Some(number)) => Target::Syslog(Facility::Local(number)),
+            (false, Some(facility)) => Target::Syslog(facility),
             (false, None) if log::journal_is_listening() => Target::Journal,
             (true, _) | (false, None) => Target::Console,
         }

@@ -4,6 +4,7 @@
 use std::io::{self, IsTerminal as _, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::str::FromStr;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -24,7 +25,7 @@ const JOURNAL: &str = "/run/systemd/journal/socket";
 pub enum Target {
     /// Standard error output.
     Console,
-    /// syslog, with facility local0 to local7, or daemon.
+    /// syslog, with this facility.
     Syslog(Facility),
     /// systemd's journal.
     Journal,
@@ -33,6 +34,8 @@ pub enum Target {
 /// A facility of syslog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Facility {
+    /// `user`.
+    User,
     /// `daemon`.
     Daemon,
     /// `local0` to `local7`.
@@ -43,11 +46,33 @@ impl Facility {
     /// Its number (RFC 5424 section 6.2.1).
     fn code(self) -> u8 {
         match self {
+            Self::User => 1,
             Self::Daemon => 3,
             Self::Local(number) => 16 + number,
         }
     }
 }
+
+impl FromStr for Facility {
+    type Err = NoFacility;
+
+    /// As `keepalived -S`.
+    fn from_str(text: &str) -> Result<Self, NoFacility> {
+        match text {
+            "user" => Ok(Self::User),
+            "daemon" => Ok(Self::Daemon),
+            text => match text.strip_prefix("local").unwrap_or(text).parse() {
+                Ok(number @ 0..=7) => Ok(Self::Local(number)),
+                Ok(_) | Err(_) => Err(NoFacility),
+            },
+        }
+    }
+}
+
+/// It is no facility that there is a use for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected: 0 to 7, local0 to local7, user or daemon")]
+pub struct NoFacility;
 
 /// Whether systemd has connected the standard error output with its journal.
 #[must_use]
@@ -254,6 +279,17 @@ mod tests {
             (Facility::Daemon.code(), Facility::Local(0).code(), Facility::Local(7).code()),
             (3, 16, 23)
         );
+        for (text, expected) in [
+            ("0", Ok(Facility::Local(0))),
+            ("local7", Ok(Facility::Local(7))),
+            ("user", Ok(Facility::User)),
+            ("daemon", Ok(Facility::Daemon)),
+            ("8", Err(NoFacility)),
+            ("local", Err(NoFacility)),
+            ("kern", Err(NoFacility)),
+        ] {
+            assert_eq!(text.parse(), expected, "{text}");
+        }
         assert_eq!((severity(Level::ERROR), severity(Level::INFO), severity(Level::TRACE)), (3, 6, 7));
     }
 }

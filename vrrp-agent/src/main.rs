@@ -23,9 +23,10 @@ fn main() -> ExitCode {
         Some(Command::ShowConfig { source, secrets }) => show_config(&source.source(), secrets),
         Some(Command::Keywords) => print(&config::markdown()),
         Some(Command::Adverts { which, visibility }) => adverts(&which, visibility),
-        None => match &cli.daemon.test {
-            Some(to) => return test(&cli.daemon.source.source(), to.as_deref()),
-            None => daemon(&cli.daemon),
+        None => match (&cli.daemon.test, cli.daemon.signum) {
+            (_, Some(signal)) => print(&format!("{}\n", signal.number())),
+            (Some(to), None) => return test(&cli.daemon.source.source(), to.as_deref()),
+            (None, None) => daemon(&cli.daemon),
         },
     };
     match result {
@@ -118,6 +119,7 @@ fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
         interface: arguments.interface.clone(),
         snmp: arguments.snmp,
         master: arguments.snmp_agent_socket.clone(),
+        umask: arguments.umask,
         dump: arguments.dump_conf,
     };
     runtime.block_on(daemon::run(Options {
@@ -138,6 +140,8 @@ struct BesideTheFile {
     snmp: bool,
     /// Where the SNMP master agent listens.
     master: Option<MasterAgent>,
+    /// Permissions that are not given.
+    umask: Option<u32>,
     /// Whether the whole is logged.
     dump: bool,
 }
@@ -164,6 +168,7 @@ fn read(source: &Source, beside: &BesideTheFile) -> anyhow::Result<Config> {
     if let Some(master) = &beside.master {
         config.snmp.master.clone_from(master);
     }
+    config.host.umask = beside.umask.or(config.host.umask);
     if beside.dump {
         config::show(&config, Secrets::Hidden).lines().for_each(|line| tracing::info!("{line}"));
     }

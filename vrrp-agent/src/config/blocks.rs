@@ -19,7 +19,7 @@ mod track;
 mod track_file;
 mod track_group;
 mod track_process;
-mod umask;
+pub(super) mod umask;
 
 use std::collections::BTreeMap;
 

@@ -17,6 +17,18 @@ pub struct Context {
     pub random: Box<dyn FnMut(RangeInclusive<u32>) -> u32>,
     /// A variable of the environment, for `${_ENV NAME}`.
     pub environment: Environment,
+    /// What becomes of an `include` that finds nothing.
+    pub includes: Includes,
+}
+
+/// What becomes of an `include` that finds nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Includes {
+    /// What the file says: a warning, if it says nothing.
+    #[default]
+    AsWritten,
+    /// An error (`-e`).
+    AllOfThem,
 }
 
 /// The value of a variable of the environment, if it has one.
@@ -267,6 +279,7 @@ mod tests {
             id: "bar".to_owned(),
             random: Box::new(|range| *range.end()),
             environment: Box::new(|name| (name == "HOME").then(|| "/root".to_owned())),
+            includes: Includes::AsWritten,
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) enum Check {
     BraceMatch,
 }
 
-const ALL: [Check; 4] = [Check::Readable, Check::Match, Check::WildcardMatch, Check::BraceMatch];
+pub(super) const ALL: [Check; 4] = [Check::Readable, Check::Match, Check::WildcardMatch, Check::BraceMatch];
 
 /// The longest path there is.
 const PATTERN_MAX: usize = 4096;

@@ -22,7 +22,7 @@ mod value;
 
 use std::path::Path;
 
-pub use definitions::{Context, Environment};
+pub use definitions::{Context, Environment, Includes};
 pub use diagnostic::{Diagnostic, Severity};
 pub use files::{Disk, Files, Memory, ReadError};
 pub use host_settings::{HostSettings, MemoryUse, Once, Place, Scheduling, UnknownVrids};
@@ -84,8 +84,15 @@ pub fn parse(text: &str) -> Reading {
         id: "host".to_owned(),
         random: Box::new(|range| *range.start()),
         environment: Box::new(|_name| None),
+        includes: Includes::AsWritten,
     };
     load(Path::new(path), &mut context, &Memory::new([(path, text)]))
+}
+
+/// Permissions that are not given, in the words of `umask`: a number as C writes it, or bits such as `IWGRP|IWOTH`.
+#[must_use]
+pub fn umask(text: &str) -> Option<u32> {
+    blocks::umask::parse(text)
 }
 
 #[cfg(test)]

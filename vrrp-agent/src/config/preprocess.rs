@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::definitions::{self, Context, Definition, Definitions, Place};
+use super::definitions::{self, Context, Definition, Definitions, Includes, Place};
 use super::diagnostic::{COMPLAINTS_MAX, Diagnostic};
 use super::files::Files;
 use super::include::{self, Check};
@@ -50,13 +50,17 @@ pub(super) fn read(
         diagnostics.push(Diagnostic::error(Span::BEGINNING, message));
         return None;
     }
+    let checks = match context.includes {
+        Includes::AsWritten => BTreeSet::new(),
+        Includes::AllOfThem => include::ALL.into(),
+    };
     let mut preprocessor = Preprocessor {
         context,
         files,
         sources,
         diagnostics,
         definitions: Definitions::default(),
-        checks: BTreeSet::new(),
+        checks,
         lines: Vec::new(),
         lines_spent: 0,
         bytes_spent: 0,

@@ -41,6 +41,7 @@ use engine::reload::Roster;
 use engine::{Command, Engine};
 use interfaces::Interfaces;
 use locks::PidFile;
+pub use signals::NamedSignal;
 use signals::Signals;
 use site::Site;
 use status::StatusPage;

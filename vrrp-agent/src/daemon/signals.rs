@@ -1,5 +1,7 @@
-//! The signals of a daemon.
+//! The signals of a daemon: keepalived's, those that its monitors send among them.
 
+use clap::ValueEnum;
+use nix::libc::{SIGRTMAX, SIGRTMIN};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -12,6 +14,48 @@ pub(super) enum Request {
     Dump(Dump),
 }
 
+/// What keepalived calls its signals (`--signum`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NamedSignal {
+    /// Resign, give up the addresses, and end.
+    #[value(name = "STOP")]
+    Stop,
+    /// Read the configuration again.
+    #[value(name = "RELOAD")]
+    Reload,
+    /// Write configuration and state.
+    #[value(name = "DATA")]
+    Data,
+    /// Write what was counted.
+    #[value(name = "STATS")]
+    Statistics,
+    /// keepalived clears its counters then. Ours only grow, so that any number of readers can take differences.
+    #[value(name = "STATS_CLEAR")]
+    StatisticsClear,
+    /// Write all of it as JSON.
+    #[value(name = "JSON")]
+    Json,
+}
+
+impl NamedSignal {
+    /// Its number, as keepalived 2.2.7 has it.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Stop => SignalKind::terminate().as_raw_value(),
+            Self::Reload => SignalKind::hangup().as_raw_value(),
+            Self::Data => SignalKind::user_defined1().as_raw_value(),
+            Self::Statistics => SignalKind::user_defined2().as_raw_value(),
+            Self::StatisticsClear => SIGRTMAX() - 1,
+            Self::Json => SIGRTMIN() + 2,
+        }
+    }
+
+    fn register(self) -> std::io::Result<Signal> {
+        signal(SignalKind::from_raw(self.number()))
+    }
+}
+
 /// The signals of a daemon.
 pub(super) struct Signals {
     terminate: Signal,
@@ -19,17 +63,21 @@ pub(super) struct Signals {
     hangup: Signal,
     dump_data: Signal,
     dump_statistics: Signal,
+    clear_statistics: Signal,
+    dump_json: Signal,
     overrun: Signal,
 }
 
 impl Signals {
     pub(super) fn register() -> std::io::Result<Self> {
         Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
+            terminate: NamedSignal::Stop.register()?,
             interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-            dump_data: signal(SignalKind::user_defined1())?,
-            dump_statistics: signal(SignalKind::user_defined2())?,
+            hangup: NamedSignal::Reload.register()?,
+            dump_data: NamedSignal::Data.register()?,
+            dump_statistics: NamedSignal::Statistics.register()?,
+            clear_statistics: NamedSignal::StatisticsClear.register()?,
+            dump_json: NamedSignal::Json.register()?,
             overrun: signal(SignalKind::from_raw(nix::libc::SIGXCPU))?,
         })
     }
@@ -48,6 +96,13 @@ impl Signals {
                 }
                 _ = self.dump_data.recv() => {
                     let _ending = requests.send(Request::Dump(Dump::Data));
+                }
+                _ = self.clear_statistics.recv() => {
+                    tracing::warn!("counters are not cleared: compare with what was written before");
+                    let _ending = requests.send(Request::Dump(Dump::Statistics));
+                }
+                _ = self.dump_json.recv() => {
+                    let _ending = requests.send(Request::Dump(Dump::Statistics));
                 }
                 _ = self.dump_statistics.recv() => {
                     let _ending = requests.send(Request::Dump(Dump::Statistics));

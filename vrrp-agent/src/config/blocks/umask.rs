@@ -10,18 +10,27 @@ const ALL: u32 = 0o777;
 /// Permissions that are not given.
 pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<u32> {
     let words = statement.arguments();
-    let is_number = words.first().is_some_and(|word| word.text.starts_with(|c: char| c.is_ascii_digit()));
+    let is_number = words.first().is_some_and(|word| starts_as_number(&word.text));
     let mask = if is_number || words.is_empty() {
-        number(&value::argument(statement, diagnostics)?.text).filter(|mask| *mask <= ALL)
+        parse(&value::argument(statement, diagnostics)?.text)
     } else {
         // Blanks may stand around the bars.
-        bits(&words.iter().map(|word| word.text.as_str()).collect::<String>())
+        parse(&words.iter().map(|word| word.text.as_str()).collect::<String>())
     };
     if mask.is_none() {
         let expected = "expected: a number up to 0777, or bits such as `IWGRP|IWOTH`; ignored";
         diagnostics.push(Diagnostic::warning(statement.span(), "bad value for `umask`").label(expected));
     }
     mask
+}
+
+/// What stands there or on the command line (`-u`).
+pub(in super::super) fn parse(text: &str) -> Option<u32> {
+    if starts_as_number(text) { number(text).filter(|mask| *mask <= ALL) } else { bits(text) }
+}
+
+fn starts_as_number(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn bits(text: &str) -> Option<u32> {

@@ -19,6 +19,7 @@ fn run(files: &[(&str, &str)]) -> Outcome {
         id: "bar".to_owned(),
         random: Box::new(|range| *range.start()),
         environment: Box::new(|_name| None),
+        includes: Includes::AsWritten,
     };
     let mut sources = Sources::default();
     let mut diagnostics = Vec::new();
@@ -117,6 +118,7 @@ fn places_are_where_the_user_wrote() {
         id: String::new(),
         random: Box::new(|range| *range.start()),
         environment: Box::new(|_name| None),
+        includes: Includes::AsWritten,
     };
     let mut sources = Sources::default();
     let mut diagnostics = Vec::new();
@@ -236,6 +238,30 @@ fn which_includes_are_errors() {
     }
 }
 
+/// keepalived 2.2.7, observed.
+#[test]
+fn all_that_is_included_must_be_there_if_that_is_asked_for() {
+    for (line, expected) in [
+        ("include none.conf", true),
+        ("include n*.conf", true),
+        ("include {c,zz}.conf", true),
+        ("include c.conf", false),
+    ] {
+        let memory = Memory::new([("/k/main.conf", line), ("/k/c.conf", "c\n")]);
+        let mut context = Context {
+            id: String::new(),
+            random: Box::new(|range| *range.start()),
+            environment: Box::new(|_name| None),
+            includes: Includes::AllOfThem,
+        };
+        let mut diagnostics = Vec::new();
+        let main = Path::new("/k/main.conf");
+        read(main, &mut context, &memory, &mut Sources::default(), &mut diagnostics).expect("a file");
+        let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+        assert_eq!(failed, expected, "{line}");
+    }
+}
+
 #[test]
 fn a_file_that_includes_itself_is_an_error() {
     let outcome = run(&[("/k/main.conf", "include main.conf\n")]);
@@ -253,6 +279,7 @@ fn a_main_file_that_is_not_there() {
         id: String::new(),
         random: Box::new(|range| *range.start()),
         environment: Box::new(|_name| None),
+        includes: Includes::AsWritten,
     };
     let mut sources = Sources::default();
     let mut diagnostics = Vec::new();
