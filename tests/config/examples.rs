@@ -16,10 +16,11 @@ fn the_examples_are_right_for_both() -> Result<()> {
     let mut count = 0;
     for entry in std::fs::read_dir(examples)? {
         let path = entry?.path();
-        // The reference pair is as its user wrote it: with a script that is not here, and `nopreempt` at the master. The drop-in
-        // for systemd is another language.
+        // The reference pair is as its user wrote it: with a script that is not here, and `nopreempt` at the master. What is
+        // for systemd and for D-Bus is in other languages.
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if !name.ends_with(".conf") || name.starts_with("reference") || name.starts_with("vrrp-agent") {
+        let others = ["reference", "vrrp-agent", "org."];
+        if !name.ends_with(".conf") || others.iter().any(|other| name.starts_with(other)) {
             continue;
         }
         std::fs::copy(&path, directory.join(name))?;

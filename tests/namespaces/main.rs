@@ -5,6 +5,7 @@ mod bad_input;
 mod checks;
 mod common;
 mod conflict;
+mod dbus;
 mod election;
 mod examples;
 mod fence;

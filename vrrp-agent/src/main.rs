@@ -120,11 +120,11 @@ fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
         snmp: arguments.snmp,
         master: arguments.snmp_agent_socket.clone(),
         umask: arguments.umask,
+        namespace: arguments.namespace.clone(),
         dump: arguments.dump_conf,
     };
     runtime.block_on(daemon::run(Options {
         read: Box::new(move || read(&source, &beside)),
-        namespace: arguments.namespace.clone(),
         pid_file: arguments.pid_file.clone(),
         choice: arguments.dataplane.into(),
         hook: arguments.hook(),
@@ -140,6 +140,8 @@ struct BesideTheFile {
     snmp: bool,
     /// Where the SNMP master agent listens.
     master: Option<MasterAgent>,
+    /// Network namespace to run in.
+    namespace: Option<String>,
     /// Permissions that are not given.
     umask: Option<u32>,
     /// Whether the whole is logged.
@@ -167,6 +169,9 @@ fn read(source: &Source, beside: &BesideTheFile) -> anyhow::Result<Config> {
     }
     if let Some(master) = &beside.master {
         config.snmp.master.clone_from(master);
+    }
+    if let Some(name) = &beside.namespace {
+        config.host.place.net_namespace = Some(name.clone());
     }
     config.host.umask = beside.umask.or(config.host.umask);
     if beside.dump {

@@ -16,9 +16,11 @@ const LINKER_PACKAGES: [&str; 3] = ["llvm-22-dev", "libpolly-22-dev", "libzstd-d
 const COMPILER_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
 /// Real programs for the tests and the demonstration: what is asked for, and what shows that it is there.
-const TEST_PROGRAMS: [(&str, &str); 16] = [
+const TEST_PROGRAMS: [(&str, &str); 18] = [
     ("bpftool", "/usr/sbin/bpftool"),
     ("curl", "/usr/bin/curl"),
+    ("dbus-bin", "/usr/bin/dbus-monitor"),
+    ("dbus-daemon", "/usr/bin/dbus-daemon"),
     ("frr", "/usr/lib/frr/vrrpd"),
     ("haproxy", "/usr/sbin/haproxy"),
     ("iproute2", "/usr/sbin/ip"),

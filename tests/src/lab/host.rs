@@ -17,12 +17,14 @@ pub struct Host {
     port: String,
     last: u8,
     directory: PathBuf,
+    environment: Vec<(String, String)>,
 }
 
 impl Host {
     pub(super) fn new(lab: &Lab, name: &str, namespace: String, port: String, last: u8) -> Self {
         let (name, switch) = (name.to_owned(), lab.switch().to_owned());
-        Self { name, namespace, switch, port, last, directory: lab.directory().to_owned() }
+        let (directory, environment) = (lab.directory().to_owned(), Vec::new());
+        Self { name, namespace, switch, port, last, directory, environment }
     }
 
     /// Its namespace.
@@ -57,11 +59,17 @@ impl Host {
         Ok(self.run("cat", &["/sys/class/net/eth0/address"])?.trim().to_owned())
     }
 
+    /// What its commands find in their environment from now on.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// A command that runs on this host.
     #[must_use]
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace]).arg(program);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

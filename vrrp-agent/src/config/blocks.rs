@@ -3,6 +3,7 @@
 
 mod authentication;
 mod complete;
+mod dbus;
 mod extra_refresh;
 mod garp_group;
 mod globals;
@@ -53,6 +54,7 @@ pub(super) fn build(
         fifos: Vec::new(),
         mail: None,
         snmp: Snmp::default(),
+        dbus: None,
         spacing: Spacing::default(),
         host: HostSettings::default(),
         paced_together: Vec::new(),
@@ -120,6 +122,7 @@ pub(super) fn build(
     config.fifos = globals.outlets.fifos();
     config.mail = globals.outlets.mail();
     config.snmp = globals.snmp.finish();
+    config.dbus = globals.dbus.finish();
     snmp::complain(statements, &config.snmp, diagnostics);
     config.router_id = globals.router_id;
     config.spacing = globals.spacing;

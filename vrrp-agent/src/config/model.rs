@@ -51,6 +51,8 @@ pub struct Config {
     pub mail: Option<Mail>,
     /// What SNMP managers see and are told.
     pub snmp: Snmp,
+    /// The name on the system bus, if D-Bus clients are to see anything (`enable_dbus`, `dbus_service_name`).
+    pub dbus: Option<String>,
     /// How announcements are spaced out.
     pub spacing: Spacing,
     /// What the daemon does for itself.

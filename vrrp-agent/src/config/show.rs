@@ -59,6 +59,10 @@ pub fn show(config: &Config, secrets: Secrets) -> String {
     show_host(&mut lines, &config.host);
     show_outlets(&mut lines, config);
     show_snmp(&mut lines, &config.snmp);
+    if let Some(name) = &config.dbus {
+        lines.add(format_args!("enable_dbus"));
+        lines.add(format_args!("dbus_service_name {name}"));
+    }
     lines.close();
     show_pace(&mut lines, config);
     for group in &config.track_groups {

@@ -15,6 +15,7 @@ use super::engine::{Command, Effect, Late, Notice};
 use super::holdings::Holding;
 use super::status::{explain, state_name};
 use crate::dataplane::Slot;
+use crate::dbus::{Service, Wish};
 use crate::notify::{Event, Groups, Notification, Notifier, Subject};
 use crate::snmp::{self, Subagent};
 use crate::vrrp::{Cause, State};
@@ -48,6 +49,7 @@ pub(super) struct Executor {
     mended: UnboundedSender<BTreeSet<String>>,
     notifier: RefCell<Notifier>,
     snmp: RefCell<Subagent>,
+    dbus: RefCell<Service>,
     groups: RefCell<Groups>,
     pub(super) engineer: Engineer,
     /// Told of each instance whose addresses the kernel did not take, with the generation that its slot is of.
@@ -62,11 +64,13 @@ impl Executor {
         refused: UnboundedSender<(u64, Slot)>,
         mended: UnboundedSender<BTreeSet<String>>,
         questions: UnboundedSender<snmp::Question>,
+        wishes: UnboundedSender<Wish>,
     ) -> Self {
         Self {
             handle,
             notifier: RefCell::new(Notifier::new(&roster.config)),
             snmp: RefCell::new(Subagent::new(&roster.config, questions)),
+            dbus: RefCell::new(Service::new(&roster.config, wishes)),
             groups: RefCell::new(Groups::new(&roster.config)),
             roster: RefCell::new(roster),
             masters: RefCell::default(),
@@ -135,6 +139,7 @@ impl Executor {
                 // Who is gone was told of under the old names.
                 self.notifier.borrow_mut().change(&roster.config);
                 self.snmp.borrow_mut().change(&roster.config);
+                self.dbus.borrow_mut().change(&roster.config, &roster.was);
                 self.groups.borrow_mut().change(&roster.config, &roster.was);
                 self.change_roster(*roster).await;
             }
@@ -198,6 +203,7 @@ impl Executor {
         let mut notifier = self.notifier.borrow_mut();
         let notification = Notification { subject: Subject::Instance, name, event, priority };
         self.snmp.borrow().tell(&notification);
+        self.dbus.borrow().tell(slot, event);
         notifier.tell(notification);
         match event {
             Event::Master | Event::Backup | Event::Fault | Event::Stop => {}
@@ -218,8 +224,9 @@ impl Executor {
     pub(super) async fn finish(&self) {
         const PATIENCE: Duration = Duration::from_secs(5);
         let leaving = self.snmp.borrow_mut().finish(PATIENCE);
+        let parting = self.dbus.borrow_mut().finish(PATIENCE);
         let telling = self.notifier.replace(Notifier::default()).finish(PATIENCE);
-        tokio::join!(leaving, telling);
+        tokio::join!(leaving, parting, telling);
     }
 }
 

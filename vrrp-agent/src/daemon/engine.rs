@@ -60,6 +60,8 @@ pub(super) enum Command {
     Listen { gone: u32, receiver: Receiver },
     /// Where the kernel half is attached has changed.
     Attached(String),
+    /// Announce the addresses of an instance once more, and say whether they are ours.
+    Announce { slot: Slot, done: oneshot::Sender<bool> },
     /// Go on with another configuration.
     Reload(Box<Reload>),
     /// What is the state of things?
@@ -386,6 +388,11 @@ impl Engine {
                     }
                 }
                 Ok(Command::Attached(attached)) => self.plane.set_description(attached),
+                Ok(Command::Announce { slot, done }) => {
+                    // Whoever asked may have left.
+                    let _left = done.send(self.routers[slot].machine.announce_once());
+                    self.react(slot, now, None);
+                }
                 Ok(Command::Reload(reload)) => self.reload(*reload, now),
                 Ok(Command::Status(reply)) => {
                     // Whoever asked may have left.

@@ -75,8 +75,6 @@ pub type Read = Box<dyn Fn() -> anyhow::Result<Config>>;
 pub struct Options {
     /// Reads the configuration: at the start, and again when asked to reload.
     pub read: Read,
-    /// Network namespace, before the file's.
-    pub namespace: Option<String>,
     /// Pid file; the default is in the runtime directory.
     pub pid_file: Option<PathBuf>,
     /// Data plane.
@@ -92,10 +90,10 @@ pub struct Options {
 /// # Errors
 /// Whatever stands in the way of starting, with what to do about it; nothing is left half installed.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let Options { read, namespace, pid_file, choice, hook, at_end } = options;
+    let Options { read, pid_file, choice, hook, at_end } = options;
     let mut config = read()?;
     let Place { net_namespace, instance } = &config.host.place;
-    if let Some(name) = namespace.as_ref().or(net_namespace.as_ref()) {
+    if let Some(name) = net_namespace {
         host::enter(name)?;
     }
     if let Some(name) = instance {
@@ -134,7 +132,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     };
     let (mended, mends) = unbounded_channel();
     let (question, questions) = unbounded_channel();
-    let executor = Executor::new(netlink, roster, engineer.clone(), refused, mended, question);
+    let (wish, wishes) = unbounded_channel();
+    let executor = Executor::new(netlink, roster, engineer.clone(), refused, mended, question, wish);
     let missing = executor.set_fixtures().await;
     let plane::Opened { plane, kernel, pasts } =
         plane::open(&config, &site, &executor, choice, &hook).await?;
@@ -185,6 +184,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         host: host_changes,
         refusals,
         requests,
+        wishes,
     };
     let control_path = control::path();
     service::ready();

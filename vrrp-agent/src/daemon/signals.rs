@@ -4,14 +4,37 @@ use clap::ValueEnum;
 use nix::libc::{SIGRTMAX, SIGRTMIN};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 use super::service::Dump;
+use crate::dbus::Wish;
 
-/// What a signal asks for while the daemon goes on.
-#[derive(Clone, Copy, Debug)]
+/// What a signal or a D-Bus client asks for while the daemon goes on.
+#[derive(Debug)]
 pub(super) enum Request {
     Reload,
     Dump(Dump),
+    /// The addresses of this instance are to be announced; the answer is whether they are ours.
+    Announce(String, oneshot::Sender<bool>),
+}
+
+impl From<Wish> for Request {
+    fn from(wish: Wish) -> Self {
+        match wish {
+            Wish::Announce(name, done) => Self::Announce(name, done),
+            Wish::Reload => Self::Reload,
+            Wish::PrintData => Self::Dump(Dump::Data),
+            Wish::PrintStatistics => Self::Dump(Dump::Statistics),
+            Wish::ClearStatistics => {
+                warn_of_clearing();
+                Self::Dump(Dump::Statistics)
+            }
+        }
+    }
+}
+
+fn warn_of_clearing() {
+    tracing::warn!("counters are not cleared: compare with what was written before");
 }
 
 /// What keepalived calls its signals (`--signum`).
@@ -98,7 +121,7 @@ impl Signals {
                     let _ending = requests.send(Request::Dump(Dump::Data));
                 }
                 _ = self.clear_statistics.recv() => {
-                    tracing::warn!("counters are not cleared: compare with what was written before");
+                    warn_of_clearing();
                     let _ending = requests.send(Request::Dump(Dump::Statistics));
                 }
                 _ = self.dump_json.recv() => {

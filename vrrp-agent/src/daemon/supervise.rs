@@ -18,6 +18,7 @@ use super::{Read, holdings, reload, service, status, strangers};
 use crate::config::Config;
 use crate::control;
 use crate::dataplane::Slot;
+use crate::dbus::Wish;
 use crate::host;
 use crate::net::changes::{self, Change};
 use crate::snmp;
@@ -38,6 +39,8 @@ pub(super) struct Sources<L> {
     pub(super) host: L,
     pub(super) refusals: UnboundedReceiver<(u64, usize)>,
     pub(super) requests: UnboundedReceiver<Request>,
+    /// What D-Bus clients ask for.
+    pub(super) wishes: UnboundedReceiver<Wish>,
 }
 
 /// An instance whose addresses the kernel refused tries again after this long.
@@ -61,6 +64,7 @@ pub(super) async fn supervise(
         host: changes,
         mut refusals,
         mut requests,
+        mut wishes,
     } = sources;
     let mut changes = std::pin::pin!(changes);
     let mut removals = watch_routing(&interfaces.config);
@@ -131,7 +135,13 @@ pub(super) async fn supervise(
                 }
                 continue;
             }
-            Some(request) = requests.recv() => match request {
+            Some(request) = next(&mut requests, &mut wishes) => match request {
+                Request::Announce(name, done) => {
+                    let mut instances = interfaces.config.instances.iter();
+                    if let Some(slot) = instances.position(|instance| instance.name == name) {
+                        let _ended = engineer.tell(Command::Announce { slot, done });
+                    }
+                }
                 Request::Dump(dump) => {
                     if let Some(snapshot) = ask(engineer, &trackers.page()).await {
                         service::write_dump(dump, &interfaces.config, &snapshot);
@@ -166,6 +176,17 @@ pub(super) async fn supervise(
             tracker.set_fixtures(slot, there);
         }
         tell_health(engineer, tracker, interfaces);
+    }
+}
+
+/// What a signal or a D-Bus client asks for.
+async fn next(
+    requests: &mut UnboundedReceiver<Request>,
+    wishes: &mut UnboundedReceiver<Wish>,
+) -> Option<Request> {
+    tokio::select! {
+        request = requests.recv() => request,
+        Some(wish) = wishes.recv() => Some(wish.into()),
     }
 }
 

@@ -416,6 +416,14 @@ impl Instance {
         }
     }
 
+    /// Somebody wants the addresses announced once more. False if they are not ours.
+    pub fn announce_once(&mut self) -> bool {
+        if self.installed {
+            self.announce(1);
+        }
+        self.installed
+    }
+
     /// Somebody else took an address off the interface: the next one may have it, and we after a skew time (keepalived's
     /// rule). Before the addresses are all there, it is our own doing.
     pub fn handle_addresses_lost(&mut self, now: Time) {

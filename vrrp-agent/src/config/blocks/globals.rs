@@ -15,7 +15,7 @@ use super::super::syntax::Statement;
 use super::super::value;
 use super::extra_refresh::ExtraRefresh;
 use super::outlets::Outlets;
-use super::{extra_refresh, host_settings, outlets, script, snmp, unread};
+use super::{dbus, extra_refresh, host_settings, outlets, script, snmp, unread};
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
 use crate::wire::advert::{V3Checksum, family as wire_family};
 
@@ -45,6 +45,8 @@ pub(super) struct Globals {
     pub(super) outlets: Outlets,
     /// SNMP.
     pub(super) snmp: snmp::Draft,
+    /// D-Bus.
+    pub(super) dbus: dbus::Draft,
     /// What the daemon does for itself.
     pub(super) host: HostSettings,
     /// `vrrp_garp_extra_if`.
@@ -88,6 +90,7 @@ impl Default for Globals {
             script_security: ScriptSecurity::Off,
             outlets: Outlets::default(),
             snmp: snmp::Draft::default(),
+            dbus: dbus::Draft::default(),
             host: HostSettings::default(),
             extra: None,
             owner_ignores: false,
@@ -190,6 +193,7 @@ pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics:
                 let delay = value::seconds(Block::Globals, statement, diagnostics);
                 globals.start_delay.from_boot = delay.unwrap_or(globals.start_delay.from_boot);
             }
+            _ if dbus::read(statement, &mut globals.dbus, diagnostics) => {}
             _ if snmp::read(statement, &mut globals.snmp, diagnostics) => {}
             _ if outlets::read(statement, globals, diagnostics) => {}
             _ if after_lower(Block::Globals, statement, &mut globals.lower, diagnostics) => {}

@@ -43,7 +43,7 @@ const BFD: &str = "there is no BFD; track a script that looks whether the path w
 const BUFFERS: &str = "buffers have the system's size; set the sysctl `net.core.rmem_default`";
 const LATE: &str = "not needed: with the kernel half, a master that is late loses its lease";
 const LVS: &str = "belongs to IPVS, another subsystem; run it beside this daemon";
-const NO_DBUS: &str = "there is no D-Bus interface; ask `vrrp-agent status --json`";
+const DBUS_PATHS: &str = "objects on D-Bus keep it, as keepalived 2.2's do";
 const NO_DUMP: &str = "SIGUSR1 and SIGUSR2 write to `data` and `stats.json` in /run/vrrp-agent";
 const NO_FIREWALL: &str = "not needed: no_accept is enforced in XDP, without firewall rules";
 const NO_RELOAD: &str = "a reload with a bad file changes nothing; keep copies by other means";
@@ -138,15 +138,15 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "data_use_instance", Switch, "off")
         .warned("puts the instance's name into names of dump files", NO_DUMP),
     row(Globals, "dbus_no_interface_name", Nothing, "off")
-        .warned("leaves the interface out of names on D-Bus", NO_DBUS),
-    row(Globals, "dbus_service_name", Text, "org.keepalived.Vrrp1").warned("name on D-Bus", NO_DBUS),
+        .warned("leaves the interface out of names on D-Bus", DBUS_PATHS),
+    row(Globals, "dbus_service_name", Text, "org.keepalived.Vrrp1").works("name on the system bus"),
     row(Globals, "default_interface", Text, "eth0").works("interface of static addresses"),
     row(Globals, "disable_local_igmp", Nothing, "off").warned(
         "sends no IGMP reports for local groups",
         "not needed: use_vmac makes no interface that would send any",
     ),
     row(Globals, "dynamic_interfaces", Rest("`[allow_if_changes]`"), "off").works("waits for interfaces that are not there at the start"),
-    row(Globals, "enable_dbus", Nothing, "off").warned("answers on D-Bus", NO_DBUS),
+    row(Globals, "enable_dbus", Nothing, "off").works("answers on D-Bus"),
     row(Globals, "enable_script_security", Switch, "off").works("refuses scripts run by root that others can change"),
     row(Globals, "enable_snmp_checker", Nothing, "off")
         .warned("answers for the virtual servers of KEEPALIVED-MIB", LVS),

@@ -1,0 +1,221 @@
+//! What D-Bus clients see, ask for and are told: keepalived's service, `org.keepalived.Vrrp1`. Nobody is waited for: what they see
+//! is kept here and answered from here, so that a client that asks all day costs the protocol nothing; what they are told goes
+//! into a queue.
+
+mod objects;
+mod serve;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::broadcast::{Sender, channel};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::{Config, Farewell};
+use crate::notify::Event;
+use objects::{Status, instance_path, root};
+
+/// What clients ask of the daemon.
+#[derive(Debug)]
+pub enum Wish {
+    /// The addresses of this instance are to be announced; the answer is whether they are ours.
+    Announce(String, oneshot::Sender<bool>),
+    /// The configuration is to be read again.
+    Reload,
+    /// Configuration and state are to be written.
+    PrintData,
+    /// What was counted is to be written.
+    PrintStatistics,
+    /// The same, and keepalived would begin to count anew.
+    ClearStatistics,
+}
+
+/// What waits while the bus is slow.
+const WAITING_MAX: usize = 1024;
+
+/// An instance, as clients see it.
+#[derive(Clone, Debug)]
+struct Seen {
+    name: String,
+    path: String,
+    status: Status,
+    farewell: Status,
+}
+
+/// What clients see, in the order of the file.
+type View = Arc<Mutex<Vec<Seen>>>;
+
+fn look(view: &View) -> std::sync::MutexGuard<'_, Vec<Seen>> {
+    // Nothing panics half way through a change of it.
+    view.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The service, if clients are to see anything.
+#[derive(Debug)]
+pub struct Service {
+    view: View,
+    wishes: UnboundedSender<Wish>,
+    running: Option<Running>,
+}
+
+/// A task that speaks to the bus.
+#[derive(Debug)]
+struct Running {
+    identity: Identity,
+    /// Dropped, it says that the task is to end.
+    orders: Sender<Order>,
+    task: JoinHandle<()>,
+}
+
+/// What the service is on the bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    name: String,
+    /// What the paths of all its objects begin with.
+    root: String,
+}
+
+/// What the task is told.
+#[derive(Clone, Debug)]
+enum Order {
+    /// The instance of this path has come to this.
+    Tell(String, Status),
+    /// The configuration has been read again: what there is to see is something else.
+    Look,
+}
+
+impl Service {
+    /// One that hands wishes on.
+    #[must_use]
+    pub fn new(config: &Config, wishes: UnboundedSender<Wish>) -> Self {
+        let mut service = Self { view: View::default(), wishes, running: None };
+        service.change(config, &[]);
+        service
+    }
+
+    /// Follows another configuration, of which each instance was this one before.
+    pub fn change(&mut self, config: &Config, was: &[Option<usize>]) {
+        let root = root(&config.host.place);
+        {
+            let mut view = look(&self.view);
+            let status = |slot: usize| {
+                let before = was.get(slot).copied().flatten().and_then(|before| view.get(before));
+                before.map_or(Status::Initialize, |seen| seen.status)
+            };
+            let seen = config.instances.iter().enumerate().map(|(slot, instance)| Seen {
+                name: instance.name.clone(),
+                path: instance_path(&root, &instance.interface, instance.vrid, instance.family),
+                status: status(slot),
+                farewell: match instance.notify.farewell {
+                    Farewell::Fault => Status::Fault,
+                    Farewell::Deleted(_) => Status::Deleted,
+                },
+            });
+            *view = seen.collect();
+        }
+        let identity = config.dbus.clone().map(|name| Identity { name, root });
+        match (&self.running, identity) {
+            (Some(running), Some(identity)) if running.identity == identity => running.order(Order::Look),
+            (_, identity) => {
+                let before = self.running.take();
+                self.running = identity.map(|identity| {
+                    Running::start(identity, Arc::clone(&self.view), self.wishes.clone(), before)
+                });
+            }
+        }
+    }
+
+    /// Tells clients what has become of an instance. Returns at once.
+    pub fn tell(&self, slot: usize, event: Event) {
+        let mut view = look(&self.view);
+        let Some(seen) = view.get_mut(slot) else { return };
+        let status = match event {
+            Event::Master => Status::Master,
+            Event::Backup => Status::Backup,
+            Event::Fault => Status::Fault,
+            Event::Stop => Status::Stopped,
+            Event::Deleted => seen.farewell,
+            Event::MasterRxLowerPri | Event::MasterPriority | Event::BackupPriority => return,
+        };
+        seen.status = status;
+        if let Some(running) = &self.running {
+            running.order(Order::Tell(seen.path.clone(), status));
+        }
+    }
+
+    /// Tells what is still to be told, for as long as `patience` allows, and leaves the bus.
+    pub fn finish(&mut self, patience: Duration) -> impl Future<Output = ()> + use<> {
+        let running = self.running.take();
+        async move {
+            let Some(Running { orders, mut task, .. }) = running else { return };
+            drop(orders);
+            if timeout_at(Instant::now() + patience, &mut task).await.is_err() {
+                tracing::warn!("D-Bus: the bus does not take the last signals");
+                task.abort();
+            }
+        }
+    }
+}
+
+impl Running {
+    fn start(identity: Identity, view: View, wishes: UnboundedSender<Wish>, before: Option<Self>) -> Self {
+        let (orders, queue) = channel(WAITING_MAX);
+        let of = identity.clone();
+        let task = tokio::spawn(async move {
+            if let Some(Self { orders, task, .. }) = before {
+                drop(orders);
+                let _panicked = task.await;
+            }
+            serve::run(&of, &view, &wishes, queue).await;
+        });
+        Self { identity, orders, task }
+    }
+
+    fn order(&self, order: Order) {
+        // The task only ends after the queue.
+        let _never = self.orders.send(order);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    fn config(instances: &[(&str, u8)]) -> Config {
+        let instance = |(name, vrid): &(&str, u8)| {
+            format!(
+                "vrrp_instance {name} {{\ninterface eth0.1\nvirtual_router_id {vrid}\nvirtual_ipaddress {{\n192.0.2.{vrid}\n}}\n}}\n"
+            )
+        };
+        let text: String = instances.iter().map(instance).collect();
+        parse(&text).config.expect("a valid file")
+    }
+
+    fn seen(service: &Service) -> Vec<(String, String, Status)> {
+        let view = look(&service.view);
+        view.iter().map(|seen| (seen.name.clone(), seen.path.clone(), seen.status)).collect()
+    }
+
+    #[test]
+    fn what_is_told_is_seen_and_a_reload_keeps_it() {
+        let path = |vrid: u8| format!("/org/keepalived/Vrrp1/Instance/eth0_1/{vrid}/IPv4");
+        let (wishes, _asked) = unbounded_channel();
+        let mut service = Service::new(&config(&[("A", 1), ("B", 2)]), wishes);
+        service.tell(1, Event::Master);
+        service.tell(1, Event::MasterPriority);
+        service.tell(7, Event::Master);
+        let expected =
+            [("A".to_owned(), path(1), Status::Initialize), ("B".to_owned(), path(2), Status::Master)];
+        assert_eq!(seen(&service), expected);
+        service.tell(0, Event::Deleted);
+        service.change(&config(&[("C", 3), ("D", 2)]), &[None, Some(1)]);
+        let expected =
+            [("C".to_owned(), path(3), Status::Initialize), ("D".to_owned(), path(2), Status::Master)];
+        assert_eq!(seen(&service), expected);
+    }
+}

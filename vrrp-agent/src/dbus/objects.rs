@@ -1,0 +1,179 @@
+//! The objects that clients see: one for the daemon, one for each instance; keepalived's paths, interfaces and numbers.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use vrrp_ebpf::advert::Family;
+use zbus::object_server::SignalEmitter;
+use zbus::{fdo, interface};
+
+use super::{View, Wish, look};
+use crate::config::Place;
+
+/// So long the daemon may be busy, with a reload, say.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// What an instance is, in keepalived's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Status {
+    Initialize = 0,
+    Backup = 1,
+    Master = 2,
+    Fault = 3,
+    Deleted = 97,
+    Stopped = 98,
+}
+
+impl Status {
+    pub(super) fn number(self) -> u32 {
+        self as u32
+    }
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Initialize => "Init",
+            Self::Backup => "Backup",
+            Self::Master => "Master",
+            Self::Fault => "Fault",
+            Self::Deleted | Self::Stopped => "Unknown",
+        }
+    }
+}
+
+/// What the paths of a daemon's objects begin with.
+pub(super) fn root(place: &Place) -> String {
+    let names = [&place.net_namespace, &place.instance].into_iter().flatten();
+    names.fold("/org/keepalived/Vrrp1".to_owned(), |path, name| path + "/" + &element(name))
+}
+
+/// The daemon's object.
+pub(super) fn daemon_path(root: &str) -> String {
+    format!("{root}/Vrrp")
+}
+
+/// An instance's object.
+pub(super) fn instance_path(root: &str, interface: &str, vrid: u8, family: Family) -> String {
+    let family = match family {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+    };
+    format!("{root}/Instance/{}/{vrid}/{family}", element(interface))
+}
+
+/// A name as an element of a path, which has letters, digits and `_` only.
+fn element(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+/// The daemon.
+pub(super) struct Daemon {
+    pub(super) wishes: UnboundedSender<Wish>,
+}
+
+impl Daemon {
+    fn wish(&self, wish: Wish) {
+        tracing::info!("D-Bus: asked for {wish:?}");
+        // It only goes away when the daemon ends.
+        let _ending = self.wishes.send(wish);
+    }
+}
+
+#[interface(name = "org.keepalived.Vrrp1.Vrrp")]
+impl Daemon {
+    fn print_data(&self) {
+        self.wish(Wish::PrintData);
+    }
+
+    fn print_stats(&self) {
+        self.wish(Wish::PrintStatistics);
+    }
+
+    fn print_stats_clear(&self) {
+        self.wish(Wish::ClearStatistics);
+    }
+
+    fn reload_config(&self) {
+        self.wish(Wish::Reload);
+    }
+
+    #[zbus(signal)]
+    pub(super) async fn vrrp_started(emitter: &SignalEmitter<'_>) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn vrrp_reloaded(emitter: &SignalEmitter<'_>) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn vrrp_stopped(emitter: &SignalEmitter<'_>) -> zbus::Result<()>;
+}
+
+/// An instance.
+pub(super) struct Instance {
+    pub(super) path: String,
+    pub(super) view: View,
+    pub(super) wishes: UnboundedSender<Wish>,
+}
+
+impl Instance {
+    fn seen(&self) -> fdo::Result<(String, Status)> {
+        let view = look(&self.view);
+        let seen = view.iter().find(|seen| seen.path == self.path);
+        let seen = seen.map(|seen| (seen.name.clone(), seen.status));
+        seen.ok_or_else(|| fdo::Error::UnknownObject(format!("{} has left the configuration", self.path)))
+    }
+}
+
+#[interface(name = "org.keepalived.Vrrp1.Instance")]
+impl Instance {
+    /// keepalived says that it has done it even where it has nothing to announce.
+    async fn send_garp(&self) -> fdo::Result<()> {
+        let (name, _) = self.seen()?;
+        tracing::info!("D-Bus: asked to announce the addresses of {name}");
+        let (done, is_done) = oneshot::channel();
+        let _ending = self.wishes.send(Wish::Announce(name.clone(), done));
+        match timeout(ANSWER, is_done).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => {
+                Err(fdo::Error::Failed(format!("{name} is not master: the addresses are not ours")))
+            }
+            Ok(Err(_)) => Err(fdo::Error::UnknownObject(format!("{name} has left the configuration"))),
+            Err(_) => Err(fdo::Error::TimedOut("the daemon is busy".to_owned())),
+        }
+    }
+
+    #[zbus(property)]
+    fn name(&self) -> fdo::Result<String> {
+        Ok(self.seen()?.0)
+    }
+
+    #[zbus(property)]
+    fn state(&self) -> fdo::Result<(u32, String)> {
+        let (_, status) = self.seen()?;
+        Ok((status.number(), status.word().to_owned()))
+    }
+
+    #[zbus(signal)]
+    pub(super) async fn vrrp_status_change(emitter: &SignalEmitter<'_>, status: u32) -> zbus::Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_have_what_d_bus_allows() {
+        let place = |net_namespace: Option<&str>, instance: Option<&str>| Place {
+            net_namespace: net_namespace.map(str::to_owned),
+            instance: instance.map(str::to_owned),
+        };
+        assert_eq!(root(&place(None, None)), "/org/keepalived/Vrrp1");
+        let root = root(&place(Some("red-1"), Some("lb")));
+        assert_eq!(daemon_path(&root), "/org/keepalived/Vrrp1/red_1/lb/Vrrp");
+        assert_eq!(
+            instance_path(&root, "bond0.5", 7, Family::V6),
+            "/org/keepalived/Vrrp1/red_1/lb/Instance/bond0_5/7/IPv6"
+        );
+    }
+}
