@@ -14,6 +14,7 @@ mod frr;
 mod groups;
 mod host_settings;
 mod interfaces;
+mod ipvs;
 mod keepalived;
 mod lists;
 mod living;

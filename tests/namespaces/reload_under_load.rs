@@ -131,12 +131,15 @@ fn a_check_that_failed_has_failed_under_another_interval_too() -> Result<()> {
     let priority = || h1.status().ok().map(|status| status["instances"][0]["priority"].clone());
     assert!(eventually(PATIENCE, || priority() == Some(50.into())), "{}", first.log());
     assert!(reaches(&h2, 0, "master"), "{}", first.log());
+    // On a slow machine the second comes too late for the first not to have become master.
+    let count = || first.log().matches("-> MASTER").count();
+    let before = count();
     for interval in [61, 62, 63] {
         asks(&lab, &first, &text(interval))?;
         std::thread::sleep(std::time::Duration::from_millis(400));
         assert_eq!(priority(), Some(50.into()), "{}", first.log());
     }
-    assert_eq!(first.log().matches("-> MASTER").count(), 0, "{}", first.log());
+    assert_eq!(count(), before, "{}", first.log());
     Ok(())
 }
 

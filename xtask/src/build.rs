@@ -23,9 +23,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<PathBuf> {
         command.arg("--release");
     }
     setup::run_command(&mut command)?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
-    Ok(target.join(if arguments.release { "release" } else { "debug" }).join("vrrp-agent"))
+    Ok(target().join(if arguments.release { "release" } else { "debug" }).join("vrrp-agent"))
+}
+
+/// Where what is built goes.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
 /// The root of the checkout.

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod build_and_load;
 mod demo;
+mod kernels;
 mod setup;
 mod sim;
 mod test;
@@ -30,6 +31,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Run the simulator on a range of seeds
     Sim(sim::Arguments),
+    /// Run tests on kernels of Debian's, in virtual machines (as root)
+    Kernels(kernels::Arguments),
     /// Everything that CI runs: format, lints, unit tests, simulation, and the namespace tests (as root)
     Test,
 }
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         Command::BuildAndLoad(arguments) => build_and_load::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
+        Command::Kernels(arguments) => kernels::run(&arguments),
         Command::Test => test::run(),
     }
 }

@@ -37,6 +37,16 @@ const TEST_PROGRAMS: [(&str, &str); 18] = [
     ("util-linux", "/usr/bin/setpriv"),
 ];
 
+/// For the tests on other kernels.
+const MACHINE_PROGRAMS: [(&str, &str); 6] = [
+    ("busybox-static", "/bin/busybox"),
+    ("cpio", "/usr/bin/cpio"),
+    ("ipvsadm", "/usr/sbin/ipvsadm"),
+    ("kmod", "/sbin/modprobe"),
+    ("qemu-system-x86", "/usr/bin/qemu-system-x86_64"),
+    ("xz-utils", "/usr/bin/xzcat"),
+];
+
 const LINKER_VERSION: &str = "0.13.0";
 
 /// `rustup` asks the network; where there is none it must not take for ever to say so.
@@ -52,12 +62,16 @@ pub(crate) fn run() -> Result<()> {
 pub(crate) fn ensure() -> Result<()> {
     ensure_compiler()?;
     ensure_linker()?;
-    let programs: Vec<&str> = TEST_PROGRAMS
-        .into_iter()
-        .filter(|(_, path)| !Path::new(path).exists())
-        .map(|(package, _)| package)
-        .collect();
-    install("real programs for the tests", &programs)
+    install("real programs for the tests", &missing(&TEST_PROGRAMS))
+}
+
+/// Installs what a virtual machine needs.
+pub(crate) fn ensure_machine() -> Result<()> {
+    install("a virtual machine", &missing(&MACHINE_PROGRAMS))
+}
+
+fn missing(programs: &[(&'static str, &str)]) -> Vec<&'static str> {
+    programs.iter().filter(|(_, path)| !Path::new(path).exists()).map(|(package, _)| *package).collect()
 }
 
 fn ensure_compiler() -> Result<()> {

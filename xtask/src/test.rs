@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{build, setup};
+use crate::{build, kernels, setup};
 
 const NAMESPACES: [&str; 7] = ["test", "--locked", "--package", "vrrp-tests", "--test", "namespaces", "--"];
 
@@ -45,6 +45,9 @@ pub(crate) fn run() -> Result<()> {
     part("kernel tests", &mut || {
         let test = ["test", "--locked", "--package", "vrrp-tests", "--test", "kernel", "--", "--show-output"];
         cargo(&test)
+    })?;
+    part("tests on Debian's own kernel, emulated", &mut || {
+        kernels::test_on(kernels::OLDEST, &kernels::CHOSEN)
     })?;
     part("namespace tests", &mut || {
         let alone = ["--skip", TIMING_TESTS, NAMESPACE_TESTS_AT_ONCE, "--show-output"];

@@ -16,6 +16,7 @@ mod outlets;
 mod routing;
 mod script;
 mod snmp;
+mod sync_daemon;
 mod track;
 mod track_file;
 mod track_group;
@@ -55,6 +56,7 @@ pub(super) fn build(
         mail: None,
         snmp: Snmp::default(),
         dbus: None,
+        sync_daemon: None,
         spacing: Spacing::default(),
         host: HostSettings::default(),
         paced_together: Vec::new(),
@@ -123,6 +125,7 @@ pub(super) fn build(
     config.mail = globals.outlets.mail();
     config.snmp = globals.snmp.finish();
     config.dbus = globals.dbus.finish();
+    config.sync_daemon = globals.sync_daemon.finish(&config.instances, diagnostics);
     snmp::complain(statements, &config.snmp, diagnostics);
     config.router_id = globals.router_id;
     config.spacing = globals.spacing;

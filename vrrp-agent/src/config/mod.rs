@@ -16,6 +16,7 @@ mod sequences;
 mod show;
 mod snmp;
 mod sources;
+mod sync_daemon;
 mod syntax;
 mod text;
 mod value;
@@ -37,6 +38,7 @@ pub use model::{
 pub use show::{Secrets, show};
 pub use snmp::{MasterAgent, Mib, NoMasterAgent, Snmp, Traps};
 pub use sources::{FileId, Sources, Span};
+pub use sync_daemon::SyncDaemon;
 
 /// What was read, and all that is to be said about it. `config` is there unless a complaint is an error.
 #[derive(Debug)]

@@ -24,6 +24,7 @@ pub use tracking::{
 
 use super::routing::{Route, Rule};
 use super::snmp::Snmp;
+use super::sync_daemon::SyncDaemon;
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 use crate::wire::ethernet::Mac;
@@ -53,6 +54,8 @@ pub struct Config {
     pub snmp: Snmp,
     /// The name on the system bus, if D-Bus clients are to see anything (`enable_dbus`, `dbus_service_name`).
     pub dbus: Option<String>,
+    /// The daemon of IPVS that follows an instance, if one does.
+    pub sync_daemon: Option<SyncDaemon>,
     /// How announcements are spaced out.
     pub spacing: Spacing,
     /// What the daemon does for itself.

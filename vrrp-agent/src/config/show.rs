@@ -15,7 +15,7 @@ use super::model::{
     SourceNeed, Standing, Vip, Vmac,
 };
 use super::routing::{Route, RouteLine, Rule, RuleLine};
-use host::{show_host, show_pace, show_place, show_snmp};
+use host::{show_host, show_pace, show_place, show_snmp, show_sync_daemon};
 use programs::{show_notify, show_outlets};
 use tracking::{show_file, show_process, show_script, show_tracked};
 
@@ -59,6 +59,9 @@ pub fn show(config: &Config, secrets: Secrets) -> String {
     show_host(&mut lines, &config.host);
     show_outlets(&mut lines, config);
     show_snmp(&mut lines, &config.snmp);
+    if let Some(daemon) = &config.sync_daemon {
+        show_sync_daemon(&mut lines, daemon, &config.instances[daemon.instance].name);
+    }
     if let Some(name) = &config.dbus {
         lines.add(format_args!("enable_dbus"));
         lines.add(format_args!("dbus_service_name {name}"));

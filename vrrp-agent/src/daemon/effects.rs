@@ -14,6 +14,7 @@ use super::engine::reload::Roster;
 use super::engine::{Command, Effect, Late, Notice};
 use super::holdings::Holding;
 use super::status::{explain, state_name};
+use super::synchroniser::Synchroniser;
 use crate::dataplane::Slot;
 use crate::dbus::{Service, Wish};
 use crate::notify::{Event, Groups, Notification, Notifier, Subject};
@@ -50,6 +51,7 @@ pub(super) struct Executor {
     notifier: RefCell<Notifier>,
     snmp: RefCell<Subagent>,
     dbus: RefCell<Service>,
+    synchroniser: RefCell<Synchroniser>,
     groups: RefCell<Groups>,
     pub(super) engineer: Engineer,
     /// Told of each instance whose addresses the kernel did not take, with the generation that its slot is of.
@@ -71,6 +73,7 @@ impl Executor {
             notifier: RefCell::new(Notifier::new(&roster.config)),
             snmp: RefCell::new(Subagent::new(&roster.config, questions)),
             dbus: RefCell::new(Service::new(&roster.config, wishes)),
+            synchroniser: RefCell::new(Synchroniser::new(&roster.config)),
             groups: RefCell::new(Groups::new(&roster.config)),
             roster: RefCell::new(roster),
             masters: RefCell::default(),
@@ -141,7 +144,10 @@ impl Executor {
                 self.snmp.borrow_mut().change(&roster.config);
                 self.dbus.borrow_mut().change(&roster.config, &roster.was);
                 self.groups.borrow_mut().change(&roster.config, &roster.was);
+                let config = roster.config.clone();
                 self.change_roster(*roster).await;
+                let masters = self.masters.borrow();
+                self.synchroniser.borrow_mut().change(&config, |slot| masters.contains(&slot));
             }
             Effect::LowerHeard { slot, priority } => self.notify(slot, Event::MasterRxLowerPri, priority),
             Effect::Priority { slot, state, priority } => match state {
@@ -154,6 +160,7 @@ impl Executor {
             }
             Effect::Transition { slot, from, to, cause, priority, late } => {
                 let state = to;
+                self.synchroniser.borrow_mut().note(slot, state);
                 let late = late.filter(|_| to == State::Master);
                 let late = late.map_or_else(String::new, |Late { noticed, acted }| {
                     let noticed = noticed.map(|by| format!("noticed {} µs and ", by.as_micros()));
@@ -224,9 +231,10 @@ impl Executor {
     pub(super) async fn finish(&self) {
         const PATIENCE: Duration = Duration::from_secs(5);
         let leaving = self.snmp.borrow_mut().finish(PATIENCE);
+        let stopping = self.synchroniser.borrow_mut().finish(PATIENCE);
         let parting = self.dbus.borrow_mut().finish(PATIENCE);
         let telling = self.notifier.replace(Notifier::default()).finish(PATIENCE);
-        tokio::join!(leaving, parting, telling);
+        tokio::join!(leaving, parting, stopping, telling);
     }
 }
 

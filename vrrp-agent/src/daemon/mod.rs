@@ -19,6 +19,7 @@ mod site;
 mod status;
 mod strangers;
 mod supervise;
+mod synchroniser;
 mod trackers;
 
 use std::path::PathBuf;

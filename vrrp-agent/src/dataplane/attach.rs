@@ -149,7 +149,7 @@ pub(super) fn attach(
                 fd_link.pin(&path).map_err(|e| pin_error(&path, &e))?;
                 return Ok(mode);
             }
-            Err(error) => refusals.push(format!("{}: {}", mode.name(), refusal(&error, link))),
+            Err(error) => refusals.push(format!("{}: {}", mode.name(), refusal(&error, mode, link))),
         }
     }
     Err(EbpfError::Attach { interface: link.name.clone(), why: refusals.join("; ") })
@@ -329,8 +329,13 @@ fn whose(id: u32) -> String {
     }
 }
 
-fn refusal(error: &ProgramError, link: &Link) -> String {
+fn refusal(error: &ProgramError, mode: Mode, link: &Link) -> String {
     match error {
+        ProgramError::SyscallError(error)
+            if mode == Mode::Tcx && error.io_error.raw_os_error() == Some(nix::libc::EINVAL) =>
+        {
+            "this kernel has none; it came with Linux 6.6".to_owned()
+        }
         ProgramError::SyscallError(error) if error.io_error.kind() == io::ErrorKind::ResourceBusy => {
             let whose = link.xdp.map(|xdp| whose(xdp.program)).unwrap_or_default();
             format!(

@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod changes;
+pub mod ipvs;
 pub mod links;
 pub mod processes;
 pub mod receive;

@@ -15,7 +15,7 @@ use super::super::syntax::Statement;
 use super::super::value;
 use super::extra_refresh::ExtraRefresh;
 use super::outlets::Outlets;
-use super::{dbus, extra_refresh, host_settings, outlets, script, snmp, unread};
+use super::{dbus, extra_refresh, host_settings, outlets, script, snmp, sync_daemon, unread};
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
 use crate::wire::advert::{V3Checksum, family as wire_family};
 
@@ -45,6 +45,8 @@ pub(super) struct Globals {
     pub(super) outlets: Outlets,
     /// SNMP.
     pub(super) snmp: snmp::Draft,
+    /// IPVS.
+    pub(super) sync_daemon: sync_daemon::Draft,
     /// D-Bus.
     pub(super) dbus: dbus::Draft,
     /// What the daemon does for itself.
@@ -91,6 +93,7 @@ impl Default for Globals {
             outlets: Outlets::default(),
             snmp: snmp::Draft::default(),
             dbus: dbus::Draft::default(),
+            sync_daemon: sync_daemon::Draft::default(),
             host: HostSettings::default(),
             extra: None,
             owner_ignores: false,
@@ -193,6 +196,7 @@ pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics:
                 let delay = value::seconds(Block::Globals, statement, diagnostics);
                 globals.start_delay.from_boot = delay.unwrap_or(globals.start_delay.from_boot);
             }
+            "lvs_sync_daemon" => sync_daemon::read(statement, &mut globals.sync_daemon, diagnostics),
             _ if dbus::read(statement, &mut globals.dbus, diagnostics) => {}
             _ if snmp::read(statement, &mut globals.snmp, diagnostics) => {}
             _ if outlets::read(statement, globals, diagnostics) => {}

@@ -20,7 +20,7 @@ use super::authentication::{self, Hmac};
 use super::complete::complete;
 use super::extra_refresh::ExtraRefresh;
 use super::globals::{self, AfterLower, Globals};
-use super::{block, extra_refresh, name, notify, routing, track, unread};
+use super::{block, extra_refresh, name, notify, routing, sync_daemon, track, unread};
 use crate::vrrp::{OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 
@@ -121,8 +121,14 @@ pub(super) fn read(
         lower: globals.lower,
         down_adverts: globals.down_adverts,
     };
-    for statement in block(statement, diagnostics) {
-        read_keyword(statement, &mut draft, globals, config, files, diagnostics);
+    for line in block(statement, diagnostics) {
+        if line.keyword().text == "lvs_sync_daemon_interface" {
+            if let Some(name) = statement.arguments().first() {
+                sync_daemon::read_of_instance(line, name, &mut globals.sync_daemon, diagnostics);
+            }
+            continue;
+        }
+        read_keyword(line, &mut draft, globals, config, files, diagnostics);
     }
     complete(name, statement, draft, config, diagnostics)
 }

@@ -180,7 +180,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Globals, "lvs_notify_fifo", Rest(FIFO), "").warned("FIFO that gets changes of real servers", LVS),
     row(Globals, "lvs_notify_fifo_script", CommandAs, "").warned("reader of that FIFO", LVS),
     row(Globals, "lvs_sync_daemon", Rest("`INTERFACE [[inst] INSTANCE] [OPTION N …]`"), "")
-        .warned("synchronises connections of IPVS with an instance", LVS),
+        .works("the kernel's synchronisation of IPVS tells while the instance is master, and listens while it is not"),
     row(Globals, "lvs_timeouts", Rest("`[tcp N] [tcpfin N] [udp N]`, seconds"), "")
         .warned("timeouts of connections of IPVS", LVS),
     row(Globals, "max_auto_priority", Rest("`[-1 to 99]`"), "0").accepted("highest real-time priority a late process gives itself", LATE),
@@ -352,8 +352,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Instance, "linkbeat_use_polling", Nothing, "off").warned("polls the link of its interface", POLLING),
     row(Instance, "lower_prio_no_advert", Switch, "vrrp_lower_prio_no_advert")
         .works("a master does not answer the advert of a lower one"),
-    row(Instance, "lvs_sync_daemon_interface", Text, "")
-        .warned("synchronises connections of IPVS over an interface", LVS),
+    row(Instance, "lvs_sync_daemon_interface", Text, "").works("older form of `lvs_sync_daemon`, which is said"),
     row(Instance, "mcast_dst_ip", Ip, "vrrp_mcast_group4 or vrrp_mcast_group6")
         .works("another group for its adverts"),
     row(Instance, "mcast_src_ip", Ip, "the interface's first address")

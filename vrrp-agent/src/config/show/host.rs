@@ -3,6 +3,7 @@
 use super::super::host_settings::{HostSettings, MemoryUse, Place, Scheduling, UnknownVrids};
 use super::super::model::{Config, LinkDelays};
 use super::super::snmp::{MasterAgent, Snmp, Traps};
+use super::super::sync_daemon::SyncDaemon;
 use super::programs::show_program;
 use super::{Lines, seconds};
 
@@ -76,4 +77,21 @@ pub(super) fn show_snmp(lines: &mut Lines, snmp: &Snmp) {
     if snmp.master != MasterAgent::default() {
         lines.add(format_args!("snmp_socket \"{}\"", snmp.master));
     }
+}
+
+pub(super) fn show_sync_daemon(lines: &mut Lines, daemon: &SyncDaemon, instance: &str) {
+    let SyncDaemon { interface, instance: _, id, max_length, port, ttl, group } = daemon;
+    let mut line = format!("lvs_sync_daemon {interface} {instance} id {id}");
+    let options = [
+        ("maxlen", max_length.map(|length| length.to_string())),
+        ("port", port.map(|port| port.to_string())),
+        ("ttl", ttl.map(|ttl| ttl.to_string())),
+        ("group", group.map(|group| group.to_string())),
+    ];
+    for (name, value) in options {
+        if let Some(value) = value {
+            line += &format!(" {name} {value}");
+        }
+    }
+    lines.add(format_args!("{line}"));
 }
