@@ -50,6 +50,33 @@ fn the_sync_daemon_follows_an_instance_as_keepalived_s_does() -> Result<()> {
     Ok(())
 }
 
+/// A reload without it ends it, one with it begins it; an interface that comes later is waited for.
+#[test]
+#[ignore = "needs a kernel with IPVS: `cargo xtask kernels`"]
+fn a_reload_is_followed_and_an_interface_waited_for() -> Result<()> {
+    let lab = Lab::new()?;
+    let host = lab.host("h1", 11)?;
+    let agent = host.agent(&config("lvs_sync_daemon eth7 VI_1"))?;
+    ensure!(agent.says("it is tried again", PATIENCE), "{}", agent.log());
+    host.run("ip", &["link", "add", "eth7", "type", "dummy"])?;
+    host.run("ip", &["link", "set", "eth7", "up"])?;
+    host.run("ip", &["address", "add", "192.168.7.1/24", "dev", "eth7"])?;
+    let later = || playing(&host, "master");
+    ensure!(later().or_else(|_| later())?.contains("mcast=eth7"));
+    let reload = |daemon: &str| -> Result<()> {
+        lab.write("h1.conf", &config(daemon))?;
+        agent.signal(nix::sys::signal::Signal::SIGHUP)
+    };
+    reload("")?;
+    let silent = || host.run("ipvsadm", &["--list", "--daemon"]).is_ok_and(|said| said.is_empty());
+    ensure!(eventually(PATIENCE, silent), "it still runs");
+    reload(DAEMON)?;
+    playing(&host, "master")?;
+    assert!(agent.stop()?.success());
+    ensure!(eventually(PATIENCE, silent), "it still runs");
+    Ok(())
+}
+
 /// Where there is no IPVS, or no such interface, that is said, and the addresses come all the same.
 #[test]
 fn what_cannot_be_synchronised_is_said() -> Result<()> {

@@ -163,7 +163,7 @@ pub struct DaemonArguments {
     /// Log to syslog, with this facility.
     #[arg(short = 'S', long = "log-facility", value_name = "0-7|local0-local7|user|daemon")]
     pub log_facility: Option<Facility>,
-    /// Permissions that files which it makes are not given, before the file's: a number as C writes it.
+    /// Permissions that files which it makes are not given, before the file's: a number as C writes it, or bits as in `umask`.
     #[arg(short = 'u', long, value_name = "MASK", value_parser = mask)]
     pub umask: Option<u32>,
     /// Print the number of keepalived's signal of this name: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON.
@@ -258,7 +258,7 @@ pub struct Ignored {
     /// Ignore SIGINT.
     #[arg(long)]
     ignore_sigint: bool,
-    /// What keepalived's own developers look at (use -D, and RUST_LOG).
+    /// What keepalived's own developers look at (use -D, and VRRP_AGENT_LOG).
     #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true)]
     debug: Option<Option<String>>,
     /// Have perf record it (attach `perf record -p` to it).
@@ -284,7 +284,7 @@ impl Ignored {
             (self.genhash, "-T: there is no genhash here; keepalived's own does it"),
             (self.core_dump || self.core_dump_pattern.is_some(), "-m, -M: use `LimitCORE=` in the unit"),
             (self.ignore_sigint, "--ignore-sigint: SIGINT stops the daemon"),
-            (self.debug.is_some(), "--debug: use -D, or RUST_LOG in the environment"),
+            (self.debug.is_some(), "--debug: use -D, or VRRP_AGENT_LOG in the environment"),
             (self.perf.is_some(), "--perf: attach `perf record -p` to this process"),
         ]
         .into_iter()

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Parser as _;
@@ -14,6 +15,9 @@ use vrrp_agent::control;
 use vrrp_agent::daemon::{self, AtEnd, Options};
 use vrrp_agent::dataplane::{bpffs, show_adverts};
 use vrrp_agent::log;
+
+/// For threads that still do something at the end.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -123,13 +127,16 @@ fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
         namespace: arguments.namespace.clone(),
         dump: arguments.dump_conf,
     };
-    runtime.block_on(daemon::run(Options {
+    let result = runtime.block_on(daemon::run(Options {
         read: Box::new(move || read(&source, &beside)),
         pid_file: arguments.pid_file.clone(),
         choice: arguments.dataplane.into(),
         hook: arguments.hook(),
         at_end: if arguments.keep_addresses { AtEnd::Keep } else { AtEnd::Release },
-    }))
+    }));
+    // The addresses are gone; a thread that is stuck in the kernel is not waited for.
+    runtime.shutdown_timeout(PATIENCE);
+    result
 }
 
 /// What the command line says of the configuration.

@@ -115,7 +115,7 @@ impl Executor {
         self.roster.borrow().generation
     }
 
-    /// Until the engine has ended and everything that it asked for is done. May be left off and taken up again.
+    /// Until the engine has ended and everything that it asked for is done.
     pub(super) async fn run(&self, effects: &mut UnboundedReceiver<Effect>) {
         while let Some(effect) = effects.recv().await {
             self.carry_out(effect).await;

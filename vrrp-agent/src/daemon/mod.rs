@@ -23,6 +23,7 @@ mod synchroniser;
 mod trackers;
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc;
 
@@ -189,8 +190,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     };
     let control_path = control::path();
     service::ready();
+    // One and the same from here to the end: an effect that a stop finds half done is not left so.
+    let mut carrying_out = pin!(executor.run(&mut effect_queue));
+    let mut carried_out = false;
     let outcome = tokio::select! {
-        () = executor.run(&mut effect_queue) => Ok(()),
+        () = &mut carrying_out => {
+            carried_out = true;
+            Ok(())
+        }
         () = supervise(&engineer, &mut tracker, &mut interfaces, &executor, &read, sources) => Ok(()),
         () = signals.asked_to_stop(&request) => Ok(()),
         result = control::serve(&control_path, async || ask(&engineer, &page).await) => {
@@ -211,8 +218,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     }
     let _ended = engineer.tell(Command::Stop);
     tokio::select! {
-        () = executor.run(&mut effect_queue) => {}
-        () = signals.asked_to_stop(&request) => tracing::warn!("asked to stop again: not waiting for the engine"),
+        () = &mut carrying_out, if !carried_out => {}
+        () = signals.asked_to_stop(&request), if !carried_out => {
+            tracing::warn!("asked to stop again: not waiting for the engine");
+        }
+        else => {}
     }
     executor.finish().await;
     let mut all_gone = true;

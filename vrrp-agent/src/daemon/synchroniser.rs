@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::config::{Config, SyncDaemon};
 use crate::dataplane::Slot;
 use crate::net::ipvs::{self, Part};
 use crate::vrrp::State;
+
+/// From one try to the next.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// What is to run.
 type Wanted = Option<(SyncDaemon, Option<Part>)>;
@@ -67,8 +70,10 @@ impl Synchroniser {
         }
     }
 
-    /// Lets what is still to be done be done.
+    /// Has it end, however its instance has ended.
     pub(super) fn finish(&mut self, patience: Duration) -> impl Future<Output = ()> + use<> {
+        self.part = None;
+        self.tell();
         let task = self.task.take();
         self.wanted = channel(None).0;
         async move {
@@ -81,10 +86,20 @@ impl Synchroniser {
     }
 }
 
-/// Has the kernel do what is wanted last, until nobody wants anything.
+/// Has the kernel do what is wanted last, until nobody wants anything. What it refuses it is asked again: the interface may come,
+/// and the module.
 async fn follow(mut wishes: Receiver<Wanted>) {
     let mut runs: Option<(SyncDaemon, Part)> = None;
-    while wishes.changed().await.is_ok() {
+    let mut refused = None;
+    loop {
+        tokio::select! {
+            changed = wishes.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = sleep(PAUSE), if refused.is_some() => {}
+        }
         let Some((daemon, part)) = wishes.borrow_and_update().clone() else { continue };
         // Its instance may have another number, which is nothing to the kernel.
         let same = runs.as_ref().is_some_and(|(running, playing)| {
@@ -92,14 +107,23 @@ async fn follow(mut wishes: Receiver<Wanted>) {
             SyncDaemon { instance, ..running.clone() } == daemon && Some(*playing) == part
         });
         if same {
+            refused = None;
             continue;
         }
         let settings = daemon.clone();
         match spawn_blocking(move || ipvs::set(&settings, part)).await {
-            Ok(Ok(())) => runs = part.map(|part| (daemon, part)),
+            Ok(Ok(())) => {
+                runs = part.map(|part| (daemon, part));
+                refused = None;
+            }
             Ok(Err(error)) => {
                 runs = None;
-                tracing::error!("lvs_sync_daemon on {}: {error}", daemon.interface);
+                let now = format!("lvs_sync_daemon on {}: {error}", daemon.interface);
+                // The same again and again is said once.
+                if refused.as_ref() != Some(&now) {
+                    tracing::error!("{now}; it is tried again");
+                    refused = Some(now);
+                }
             }
             Err(_panicked) => return,
         }

@@ -1,6 +1,6 @@
 //! What D-Bus clients see, ask for and are told: keepalived's service, `org.keepalived.Vrrp1`. Nobody is waited for: what they see
-//! is kept here and answered from here, so that a client that asks all day costs the protocol nothing; what they are told goes
-//! into a queue.
+//! is kept here and answered by a thread of its own, so that clients who ask all day hold up no address; what they are told goes into
+//! a queue.
 
 mod objects;
 mod serve;
@@ -8,10 +8,10 @@ mod serve;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Builder;
 use tokio::sync::broadcast::{Sender, channel};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Config, Farewell};
@@ -61,13 +61,14 @@ pub struct Service {
     running: Option<Running>,
 }
 
-/// A task that speaks to the bus.
+/// A thread that speaks to the bus.
 #[derive(Debug)]
 struct Running {
     identity: Identity,
-    /// Dropped, it says that the task is to end.
+    /// Dropped, it says that the thread is to end.
     orders: Sender<Order>,
-    task: JoinHandle<()>,
+    /// Closed when it has ended.
+    ended: oneshot::Receiver<()>,
 }
 
 /// What the service is on the bus.
@@ -78,7 +79,7 @@ struct Identity {
     root: String,
 }
 
-/// What the task is told.
+/// What the thread is told.
 #[derive(Clone, Debug)]
 enum Order {
     /// The instance of this path has come to this.
@@ -150,11 +151,10 @@ impl Service {
     pub fn finish(&mut self, patience: Duration) -> impl Future<Output = ()> + use<> {
         let running = self.running.take();
         async move {
-            let Some(Running { orders, mut task, .. }) = running else { return };
+            let Some(Running { orders, ended, .. }) = running else { return };
             drop(orders);
-            if timeout_at(Instant::now() + patience, &mut task).await.is_err() {
+            if timeout_at(Instant::now() + patience, ended).await.is_err() {
                 tracing::warn!("D-Bus: the bus does not take the last signals");
-                task.abort();
             }
         }
     }
@@ -163,19 +163,32 @@ impl Service {
 impl Running {
     fn start(identity: Identity, view: View, wishes: UnboundedSender<Wish>, before: Option<Self>) -> Self {
         let (orders, queue) = channel(WAITING_MAX);
+        let (ends, ended) = oneshot::channel::<()>();
         let of = identity.clone();
-        let task = tokio::spawn(async move {
-            if let Some(Self { orders, task, .. }) = before {
+        let serving = async move {
+            if let Some(Self { orders, ended, .. }) = before {
                 drop(orders);
-                let _panicked = task.await;
+                let _closed = ended.await;
             }
             serve::run(&of, &view, &wishes, queue).await;
-        });
-        Self { identity, orders, task }
+        };
+        let body = move || {
+            // Dropped at the end, and if there is none.
+            let _ends = ends;
+            let runtime = Builder::new_current_thread().enable_all().build();
+            match runtime {
+                Ok(runtime) => runtime.block_on(serving),
+                Err(error) => tracing::error!("D-Bus: {error}"),
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("dbus".to_owned()).spawn(body) {
+            tracing::error!("D-Bus: no thread: {error}");
+        }
+        Self { identity, orders, ended }
     }
 
     fn order(&self, order: Order) {
-        // The task only ends after the queue.
+        // The thread only ends after the queue, or was never there.
         let _never = self.orders.send(order);
     }
 }

@@ -132,13 +132,17 @@ impl Instance {
         let (name, _) = self.seen()?;
         tracing::info!("D-Bus: asked to announce the addresses of {name}");
         let (done, is_done) = oneshot::channel();
-        let _ending = self.wishes.send(Wish::Announce(name.clone(), done));
+        if self.wishes.send(Wish::Announce(name.clone(), done)).is_err() {
+            return Err(fdo::Error::Failed("the daemon ends".to_owned()));
+        }
         match timeout(ANSWER, is_done).await {
             Ok(Ok(true)) => Ok(()),
             Ok(Ok(false)) => {
                 Err(fdo::Error::Failed(format!("{name} is not master: the addresses are not ours")))
             }
-            Ok(Err(_)) => Err(fdo::Error::UnknownObject(format!("{name} has left the configuration"))),
+            Ok(Err(_)) => {
+                Err(fdo::Error::Failed(format!("{name} has left the configuration, or the daemon ends")))
+            }
             Err(_) => Err(fdo::Error::TimedOut("the daemon is busy".to_owned())),
         }
     }

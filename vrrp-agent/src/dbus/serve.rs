@@ -1,12 +1,12 @@
 //! The service's work: comes to the bus and back to it, shows objects, tells.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use zbus::connection::{Builder, Connection};
 use zbus::fdo::Properties;
 use zbus::names::InterfaceName;
@@ -41,18 +41,24 @@ pub(super) async fn run(
     mut orders: Receiver<Order>,
 ) {
     let mut pause = PAUSE_MIN;
-    let mut said = String::new();
+    let mut said = None;
     loop {
-        let began = Instant::now();
-        let Err(lost) = serve(identity, view, wishes, &mut orders).await else { return };
+        let lost = match Bus::reach(identity, view, wishes, &mut orders).await {
+            Ok(mut bus) => {
+                (pause, said) = (PAUSE_MIN, None);
+                let served = bus.serve(&mut orders).await;
+                // Whoever still waits for an answer does not keep the name.
+                let _lost_already = in_time(bus.connection.close()).await;
+                let Err(lost) = served else { return };
+                lost
+            }
+            Err(lost) => lost,
+        };
         // The same again and again is said once.
-        let now = lost.to_string();
+        let now = Some(lost.to_string());
         if now != said {
-            tracing::warn!("D-Bus: {}: {now}; it is tried again", identity.name);
+            tracing::warn!("D-Bus: {}: {lost}; it is tried again", identity.name);
             said = now;
-        }
-        if began.elapsed() > PAUSE_MAX {
-            pause = PAUSE_MIN;
         }
         tokio::select! {
             () = sleep(pause) => {}
@@ -72,53 +78,6 @@ async fn over(orders: &mut Receiver<Order>) {
     }
 }
 
-/// Comes to the bus and stays until the orders end.
-async fn serve(
-    identity: &Identity,
-    view: &View,
-    wishes: &UnboundedSender<Wish>,
-    orders: &mut Receiver<Order>,
-) -> Result<(), Lost> {
-    let daemon_path = objects::daemon_path(&identity.root);
-    let daemon = Daemon { wishes: wishes.clone() };
-    let connecting =
-        Builder::system().method_timeout(PATIENCE).serve_at(daemon_path.as_str(), daemon).build();
-    let bus = in_time(connecting).await?;
-    let mut bus = Bus { connection: bus, shown: BTreeSet::new(), view, wishes };
-    bus.show().await?;
-    // Only now, so that nobody finds half of it.
-    in_time(bus.connection.request_name(identity.name.as_str())).await?;
-    tracing::info!("D-Bus: {} answers", identity.name);
-    let daemon = SignalEmitter::new(&bus.connection, daemon_path.as_str())?.into_owned();
-    in_time(Daemon::vrrp_started(&daemon)).await?;
-    let seen: Vec<(String, Status)> =
-        look(view).iter().map(|seen| (seen.path.clone(), seen.status)).collect();
-    for (path, status) in seen {
-        bus.tell(&path, status).await?;
-    }
-    let closing = bus.connection.clone();
-    loop {
-        tokio::select! {
-            order = orders.recv() => match order {
-                Ok(Order::Tell(path, status)) => bus.tell(&path, status).await?,
-                Ok(Order::Look) => {
-                    bus.show().await?;
-                    in_time(Daemon::vrrp_reloaded(&daemon)).await?;
-                }
-                Err(RecvError::Lagged(lost)) => {
-                    tracing::warn!("D-Bus: the oldest {lost} signals are lost: they come faster than they are taken");
-                    bus.show().await?;
-                }
-                Err(RecvError::Closed) => {
-                    in_time(Daemon::vrrp_stopped(&daemon)).await?;
-                    return in_time(bus.connection.close()).await;
-                }
-            },
-            () = closing.closed() => return Err(Lost::Closed),
-        }
-    }
-}
-
 async fn in_time<T>(doing: impl Future<Output = zbus::Result<T>>) -> Result<T, Lost> {
     Ok(timeout(PATIENCE, doing).await.map_err(|_elapsed| Lost::Slow)??)
 }
@@ -126,36 +85,128 @@ async fn in_time<T>(doing: impl Future<Output = zbus::Result<T>>) -> Result<T, L
 /// A connection, and the objects on it.
 struct Bus<'b> {
     connection: Connection,
-    shown: BTreeSet<String>,
+    daemon: SignalEmitter<'static>,
+    /// What was told of each object: its name and what it is.
+    told: BTreeMap<String, (String, Status)>,
     view: &'b View,
     wishes: &'b UnboundedSender<Wish>,
 }
 
-impl Bus<'_> {
-    /// Shows what there is to see, and no more. Of two instances whose names of interfaces differ in a dot or a dash only, the
-    /// first is shown.
-    async fn show(&mut self) -> Result<(), Lost> {
-        let wanted: BTreeSet<String> = look(self.view).iter().map(|seen| seen.path.clone()).collect();
+impl<'b> Bus<'b> {
+    /// Comes to the bus, shows all that there is to see, and only then has the name: nobody finds half of it.
+    async fn reach(
+        identity: &Identity,
+        view: &'b View,
+        wishes: &'b UnboundedSender<Wish>,
+        orders: &mut Receiver<Order>,
+    ) -> Result<Self, Lost> {
+        let path = objects::daemon_path(&identity.root);
+        let daemon = Daemon { wishes: wishes.clone() };
+        let connecting = Builder::system().method_timeout(PATIENCE).serve_at(path.as_str(), daemon).build();
+        let connection = in_time(connecting).await?;
+        let daemon = SignalEmitter::new(&connection, path)?.into_owned();
+        let mut bus = Self { connection, daemon, told: BTreeMap::new(), view, wishes };
+        match bus.show_all(identity, orders).await {
+            Ok(()) => Ok(bus),
+            Err(lost) => {
+                let _lost_already = in_time(bus.connection.close()).await;
+                Err(lost)
+            }
+        }
+    }
+
+    async fn show_all(&mut self, identity: &Identity, orders: &mut Receiver<Order>) -> Result<(), Lost> {
+        // What was told before is in what is seen now.
+        *orders = orders.resubscribe();
+        let unsaid = self.show().await?;
+        in_time(self.connection.request_name(identity.name.as_str())).await?;
+        tracing::info!("D-Bus: {} answers", identity.name);
+        in_time(Daemon::vrrp_started(&self.daemon)).await?;
+        self.tell_all(unsaid).await
+    }
+
+    async fn serve(&mut self, orders: &mut Receiver<Order>) -> Result<(), Lost> {
+        let connection = self.connection.clone();
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    // What has been seen since may have been told.
+                    Ok(Order::Tell(path, status)) if self.told.get(&path).is_some_and(|(_, told)| *told == status) => {}
+                    Ok(Order::Tell(path, status)) => self.tell(&path, status).await?,
+                    Ok(Order::Look) => {
+                        let unsaid = self.show().await?;
+                        self.tell_all(unsaid).await?;
+                        in_time(Daemon::vrrp_reloaded(&self.daemon)).await?;
+                    }
+                    Err(RecvError::Lagged(lost)) => {
+                        tracing::warn!("D-Bus: {lost} signals came faster than they were taken; the last of each instance follows");
+                        let unsaid = self.show().await?;
+                        self.tell_all(unsaid).await?;
+                    }
+                    Err(RecvError::Closed) => return in_time(Daemon::vrrp_stopped(&self.daemon)).await,
+                },
+                () = connection.closed() => return Err(Lost::Closed),
+            }
+        }
+    }
+
+    /// Shows what there is to see, and no more; what it is has yet to be told where it differs from what was told. Of two instances
+    /// whose names of interfaces differ in a dot or a dash only, the first is shown.
+    async fn show(&mut self) -> Result<Vec<(String, Status)>, Lost> {
+        let mut seen: BTreeMap<String, (String, Status)> = BTreeMap::new();
+        for instance in look(self.view).iter() {
+            let entry = seen.entry(instance.path.clone());
+            entry.or_insert_with(|| (instance.name.clone(), instance.status));
+        }
         let server = self.connection.object_server();
-        for path in self.shown.difference(&wanted) {
+        for path in self.told.keys().filter(|path| !seen.contains_key(*path)) {
             in_time(server.remove::<Instance, _>(path.as_str())).await?;
         }
-        for path in wanted.difference(&self.shown) {
-            let (view, wishes) = (View::clone(self.view), self.wishes.clone());
-            let instance = Instance { path: path.clone(), view, wishes };
-            in_time(server.at(path.as_str(), instance)).await?;
+        let mut unsaid = Vec::new();
+        for (path, (name, status)) in &seen {
+            match self.told.get(path) {
+                None => {
+                    let (view, wishes) = (View::clone(self.view), self.wishes.clone());
+                    let instance = Instance { path: path.clone(), view, wishes };
+                    in_time(server.at(path.as_str(), instance)).await?;
+                    unsaid.push((path.clone(), *status));
+                }
+                Some((name_before, before)) => {
+                    if name_before != name {
+                        self.changed(path, "Name", Variant::from(name.as_str())).await?;
+                    }
+                    if before != status {
+                        unsaid.push((path.clone(), *status));
+                    }
+                }
+            }
         }
-        self.shown = wanted;
+        self.told = seen;
+        Ok(unsaid)
+    }
+
+    async fn tell_all(&mut self, unsaid: Vec<(String, Status)>) -> Result<(), Lost> {
+        for (path, status) in unsaid {
+            self.tell(&path, status).await?;
+        }
         Ok(())
     }
 
     /// What keepalived tells, and what D-Bus's own convention for properties wants told beside.
-    async fn tell(&self, path: &str, status: Status) -> Result<(), Lost> {
+    async fn tell(&mut self, path: &str, status: Status) -> Result<(), Lost> {
         let emitter = SignalEmitter::new(&self.connection, path)?;
         in_time(Instance::vrrp_status_change(&emitter, status.number())).await?;
-        let state = Variant::from((status.number(), status.word()));
-        let changed = HashMap::from([("State", state)]);
+        self.changed(path, "State", Variant::from((status.number(), status.word()))).await?;
+        if let Some((_, told)) = self.told.get_mut(path) {
+            *told = status;
+        }
+        Ok(())
+    }
+
+    async fn changed(&self, path: &str, property: &str, value: Variant<'_>) -> Result<(), Lost> {
+        let emitter = SignalEmitter::new(&self.connection, path)?;
         let interface: InterfaceName<'_> = Instance::name();
+        let changed = HashMap::from([(property, value)]);
         in_time(Properties::properties_changed(&emitter, interface, changed, Cow::Borrowed(&[]))).await
     }
 }

@@ -99,7 +99,7 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     row(Root, "namespace_with_ipsets", Nothing, "")
         .accepted("lets ipsets be used in a namespace on kernels before 3.13", NO_FIREWALL),
     row(Root, "net_namespace", Text, "the one it is started in").works("network namespace to run in; needs CAP_SYS_ADMIN"),
-    row(Root, "net_namespace_ipvs", Text, "the default namespace").warned("network namespace of IPVS", LVS),
+    row(Root, "net_namespace_ipvs", Text, "the default namespace").warned("network namespace of IPVS", "virtual servers are skipped, and `lvs_sync_daemon` uses the agent's own"),
     row(Root, "static_ipaddress", Lines(ADDRESS), "").works("addresses that are there in every state"),
     row(Root, "static_routes", Lines(ROUTE), "").works("routes that are there in every state"),
     row(Root, "static_rules", Lines(RULE), "").works("routing rules that are there in every state"),
