@@ -38,6 +38,27 @@ fn asks(lab: &Lab, process: &Process, text: &str) -> Result<()> {
     process.signal(Signal::SIGHUP)
 }
 
+/// A stop while a reload takes addresses away: none is left that neither file has in the end.
+#[test]
+fn a_stop_while_addresses_are_taken_away_leaves_none() -> Result<()> {
+    let lab = Lab::new()?;
+    let host = lab.host("h1", 11)?;
+    let all = 2 * (1500 + 1);
+    for millis in [0, 15, 40] {
+        let process = host.agent(&laden(2, 1500))?;
+        assert!(eventually(PATIENCE, || count(&host) == all), "{}", process.log());
+        asks(&lab, &process, &laden(1, 1))?;
+        // It begins to take them away.
+        assert!(eventually(PATIENCE, || count(&host) < all), "{}", process.log());
+        std::thread::sleep(std::time::Duration::from_millis(millis));
+        let before = count(&host);
+        assert!(process.stop()?.success());
+        println!("{before} were left at the stop");
+        assert_eq!(count(&host), 0, "after {millis} ms");
+    }
+    Ok(())
+}
+
 /// Three files while the addresses of the first are still being put there, and an interface that changes meanwhile.
 #[test]
 fn one_after_the_other_in_a_hurry() -> Result<()> {
