@@ -31,7 +31,7 @@ macro_rules! plain {
         const _: () = assert!(size_of::<$name>() == $size);
     )+};
 }
-plain! { InstanceKey: 12, Instance: 120, VipKey: 24, Vip: 12, VmacKey: 12, Vmac: 12, Lease: 24, Watchdog: 144, Counters: 288, Settings: 8, Event: 72 }
+plain! { InstanceKey: 12, Instance: 120, VipKey: 24, Vip: 12, VmacKey: 12, Vmac: 12, Lease: 24, Watchdog: 144, Counters: 296, Settings: 8, Event: 72 }
 
 /// Key of `instances`: a virtual router as the wire names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -308,6 +308,8 @@ counters! {
     vmac_dropped,
     /// Packets to an address that accepts none (`no_accept`), dropped.
     unaccepted,
+    /// Frames that this host was about to send from a VIP, or as a claim to one, without a lease: dropped.
+    left_dropped,
     /// Events that did not fit in the ring; the agent's sweep finds what they said.
     event_lost,
     /// Timers that could not be set; the agent's sweep finds the deadline.

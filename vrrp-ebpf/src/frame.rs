@@ -83,7 +83,7 @@ pub struct Neighbour {
     pub target: [u8; 16],
     /// Who sends it; all zero is a host that is about to take the target (RFC 4862 section 5.4).
     pub source: [u8; 16],
-    /// The hardware address of the frame's sender.
+    /// The hardware address of the frame's sender; of an advertisement, the one that it says in its option, if that stands first.
     pub mac: [u8; 6],
 }
 
@@ -123,9 +123,12 @@ impl Carrier {
     }
 }
 
-const ETHERTYPE_IPV4: u16 = EtherType::Ipv4 as u16;
-const ETHERTYPE_IPV6: u16 = EtherType::Ipv6 as u16;
-const ETHERTYPE_ARP: u16 = EtherType::Arp as u16;
+/// An EtherType, in the byte order of a header in memory.
+pub const ETHERTYPE_IPV4: u16 = EtherType::Ipv4 as u16;
+/// An EtherType, in the byte order of a header in memory.
+pub const ETHERTYPE_IPV6: u16 = EtherType::Ipv6 as u16;
+/// An EtherType, in the byte order of a header in memory.
+pub const ETHERTYPE_ARP: u16 = EtherType::Arp as u16;
 const ETHERTYPE_8021Q: u16 = EtherType::Ieee8021q as u16;
 const ETHERTYPE_8021AD: u16 = EtherType::Ieee8021ad as u16;
 /// Bytes of a tag.
@@ -304,5 +307,13 @@ pub fn neighbour<F: Frame + ?Sized>(frame: &F) -> Option<Neighbour> {
         (nd::ADVERTISEMENT, nd::HOP_LIMIT) => NeighbourKind::Advertisement,
         _ => return None,
     };
-    Some(Neighbour { kind, target: message.target, source: ip.src_addr, mac: ethernet.src_addr })
+    let mac = match (kind, frame.load::<[u8; 8]>(EthHdr::LEN + Ipv6Hdr::LEN + size_of::<nd::Message>())) {
+        (NeighbourKind::Advertisement, Some([kind, units, mac @ ..]))
+            if [kind, units] == nd::TARGET_LINK_LAYER =>
+        {
+            mac
+        }
+        (NeighbourKind::Advertisement | NeighbourKind::Solicitation, _) => ethernet.src_addr,
+    };
+    Some(Neighbour { kind, target: message.target, source: ip.src_addr, mac })
 }

@@ -21,7 +21,7 @@ const ROUTER: u8 = 0x80;
 const SOLICITED: u8 = 0x40;
 const OVERRIDE: u8 = 0x20;
 /// Option: target link-layer address, of one unit of eight bytes.
-const TARGET_LINK_LAYER: [u8; 2] = [2, 1];
+pub const TARGET_LINK_LAYER: [u8; 2] = [2, 1];
 
 /// The fixed part of a solicitation or advertisement.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,6 @@ use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use aya_log_ebpf::warn;
 use network_types::arp::ArpHdr;
 use network_types::eth::{EthHdr, EtherType};
 use network_types::ip::Ipv6Hdr;
@@ -326,12 +325,21 @@ fn event(kind: EventKind, instance: &Instance, advert: &Advert, time_ns: u64, de
 #[inline(never)]
 fn on_arp<C: Context>(ctx: &C) -> Action {
     let Some(packet) = frame::arp(&Packet(ctx)) else { return Action::Pass };
-    if let Some(claimed) = arp::claimed(&packet)
+    let claimed = arp::claimed(&packet);
+    if let Some(claimed) = claimed
         && let Some(vip) = vip(ctx, Family::V4, Address::v4(claimed))
+        && packet.sha != vip.mac
+        && leased(vip.slot)
+        && let Some(action) = on_claim(ctx, &packet, claimed, &vip)
     {
-        return on_claim(ctx, &packet, claimed, &vip);
+        return action;
     }
     let Some(asked) = arp::asked(&packet) else { return Action::Pass };
+    // A claim to an address that is not ours: the new master's announcement, say, which the stack's neighbour table wants. A question
+    // for another address of ours never gets as far as the stack, whoever asks.
+    if claimed == Some(asked) {
+        return Action::Pass;
+    }
     let Some(vip) = vip(ctx, Family::V4, Address::v4(asked)) else { return Action::Pass };
     if held(vip.slot) {
         let reply = arp::answer(&packet, vip.mac);
@@ -343,20 +351,17 @@ fn on_arp<C: Context>(ctx: &C) -> Action {
     Action::Drop
 }
 
-/// An ARP packet that says to come from an address of ours.
+/// Another host's claim to an address that we hold: answered with our own. `None` if one was answered just now and this one also asks
+/// for something; a mere claim is dropped then.
 #[inline(always)]
-fn on_claim<C: Context>(ctx: &C, packet: &ArpHdr, claimed: [u8; 4], vip: &Vip) -> Action {
-    if packet.sha == vip.mac || !leased(vip.slot) {
-        // The new master's announcement, say: the stack's neighbour table wants it.
-        return Action::Pass;
-    }
+fn on_claim<C: Context>(ctx: &C, packet: &ArpHdr, claimed: [u8; 4], vip: &Vip) -> Option<Action> {
     if !defence_due(vip, Address::v4(claimed), packet.sha) {
         maps::count(|c| &mut c.arp_defence_limited);
-        return Action::Drop;
+        let asks = arp::asked(packet).is_some_and(|asked| asked != claimed);
+        return if asks { None } else { Some(Action::Drop) };
     }
-    warn!(ctx, "{:i} is claimed by {:mac} too; answered", u32::from_be_bytes(claimed), packet.sha);
     maps::count(|c| &mut c.arp_defended);
-    send_arp(ctx, arp::BROADCAST, &arp::gratuitous(claimed, vip.mac))
+    Some(send_arp(ctx, arp::BROADCAST, &arp::gratuitous(claimed, vip.mac)))
 }
 
 #[inline(never)]
@@ -384,7 +389,6 @@ fn on_icmpv6<C: Context>(ctx: &C) -> Action {
                 maps::count(|c| &mut c.nd_defence_limited);
                 return Action::Drop;
             }
-            warn!(ctx, "{:i} is claimed by {:mac} too; answered", message.target, message.mac);
             maps::count(|c| &mut c.nd_defended);
             send_nd(ctx, &message, &vip, Reply::Unsolicited)
         }
@@ -393,14 +397,14 @@ fn on_icmpv6<C: Context>(ctx: &C) -> Action {
 }
 
 #[inline(always)]
-fn vip<C: Context>(ctx: &C, family: Family, address: Address) -> Option<Vip> {
+pub(crate) fn vip<C: Context>(ctx: &C, family: Family, address: Address) -> Option<Vip> {
     maps::vip(&VipKey { ifindex: ctx.interface(), family, address })
 }
 
 /// Whether the addresses of an instance may be answered for now: its lease lasts, and no better claim was heard in its epoch; or
 /// the kernel has seen its master lost, and the agent has yet to say what it makes of it.
 #[inline(always)]
-fn held(slot: u32) -> bool {
+pub(crate) fn held(slot: u32) -> bool {
     let Some(lease) = maps::lease(slot) else { return false };
     let Some(watchdog) = maps::watchdog(slot) else { return false };
     let now_ns = ctx::now_ns();
@@ -419,6 +423,16 @@ fn leased(slot: u32) -> bool {
 #[inline(always)]
 fn lasts(lease: &Lease, watchdog: *mut Watchdog, now_ns: u64) -> bool {
     now_ns < lease.until_ns && ctx::with(watchdog, |w| w.fenced_epoch) != lease.epoch
+}
+
+/// True if it may be said now that a frame was not let out. Nobody's claims are answered without a lease, so the time of the last
+/// defence is free to limit this.
+#[inline(always)]
+pub(crate) fn report_due(slot: u32) -> bool {
+    const INTERVAL_NS: u64 = 10_000_000_000;
+    let Some(watchdog) = maps::watchdog(slot) else { return false };
+    let now_ns = ctx::now_ns();
+    ctx::with(watchdog, |w| due(&mut w.last_defence_ns, now_ns, INTERVAL_NS))
 }
 
 /// Whether another host's claim to an address that we hold is to be answered now; if so it is reported.

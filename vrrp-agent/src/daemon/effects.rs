@@ -56,14 +56,18 @@ pub(super) struct Executor {
     pub(super) engineer: Engineer,
     /// Told of each instance whose addresses the kernel did not take, with the generation that its slot is of.
     refused: UnboundedSender<(u64, Slot)>,
+    /// Told of each interface on which the program has not seen an advert.
+    unseen: UnboundedSender<u32>,
 }
 
 impl Executor {
+    #[expect(clippy::too_many_arguments, reason = "one end of each channel")]
     pub(super) fn new(
         handle: Handle,
         roster: Roster,
         engineer: Engineer,
         refused: UnboundedSender<(u64, Slot)>,
+        unseen: UnboundedSender<u32>,
         mended: UnboundedSender<BTreeSet<String>>,
         questions: UnboundedSender<snmp::Question>,
         wishes: UnboundedSender<Wish>,
@@ -82,6 +86,7 @@ impl Executor {
             mended,
             engineer,
             refused,
+            unseen,
         }
     }
 
@@ -132,6 +137,9 @@ impl Executor {
                 } else {
                     let _ended = self.refused.send((generation, slot));
                 }
+            }
+            Effect::Unseen { ifindex } => {
+                let _ended = self.unseen.send(ifindex);
             }
             Effect::Mend => {
                 self.mend_asked.set(false);

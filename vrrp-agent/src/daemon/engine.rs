@@ -26,10 +26,9 @@ use super::announcements::Announcements;
 use super::frames::{Frames, Packet};
 use super::status::StatusPage;
 use crate::control::Snapshot;
-use crate::dataplane::{DataPlane, Desired, Signal, Slot};
+use crate::dataplane::{DataPlane, Desired, HeardBy, Hearing, Signal, Slot};
 use crate::host;
 use crate::net::NetError;
-use crate::net::receive::Receiver;
 use crate::net::transmit::{Outgoing, Transmitter};
 use crate::track::Health;
 use crate::vrrp::{Cause, Instance, Output, Params, Past, Spell, State, Time, Watch, group};
@@ -56,8 +55,8 @@ pub(super) enum Command {
     Health { slot: Slot, health: Health },
     /// An instance's interface is another, or has another hardware address.
     Moved { slot: Slot, parts: Box<Parts> },
-    /// An interface is heard by this, instead of the one of the number `gone`.
-    Listen { gone: u32, receiver: Receiver },
+    /// An interface is heard like this, instead of the one of the number `gone`.
+    Hear { gone: u32, hearing: Hearing },
     /// Where the kernel half is attached has changed.
     Attached(String),
     /// Announce the addresses of an instance once more, and say whether they are ours.
@@ -87,6 +86,8 @@ pub(super) enum Effect {
     Conflict { slot: Slot, address: std::net::IpAddr, mac: Mac },
     /// The routers do not agree about what they share.
     Notice { slot: Slot, notice: Notice, address: std::net::IpAddr },
+    /// Look after the program on an interface, which has not seen an advert there.
+    Unseen { ifindex: u32 },
     /// Put back what somebody has removed. Asked for by who watches the host.
     Mend,
     /// From here on slots mean this.
@@ -379,14 +380,7 @@ impl Engine {
                     }
                 }
                 Ok(Command::Moved { slot, parts }) => self.move_to(slot, *parts, now),
-                Ok(Command::Listen { gone, receiver }) => {
-                    let watched = self.epoll.add(receiver.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, 0));
-                    self.plane.listen(gone, receiver);
-                    if let Err(error) = watched {
-                        let error = error.to_string();
-                        self.tell(Effect::Failed { slot: 0, doing: "listen to an interface", error });
-                    }
-                }
+                Ok(Command::Hear { gone, hearing }) => self.hear(gone, hearing),
                 Ok(Command::Attached(attached)) => self.plane.set_description(attached),
                 Ok(Command::Announce { slot, done }) => {
                     // Whoever asked may have left.
@@ -410,6 +404,21 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// An interface is heard otherwise than before. What is closed leaves the epoll by itself.
+    fn hear(&mut self, gone: u32, hearing: Hearing) {
+        let canaries = match &hearing.by {
+            HeardBy::Program { canaries } => canaries.as_slice(),
+            HeardBy::Sockets => &[],
+        };
+        for receiver in canaries.iter().chain(&hearing.receiver) {
+            if let Err(error) = self.epoll.add(receiver.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, 0)) {
+                let error = error.to_string();
+                self.tell(Effect::Failed { slot: 0, doing: "listen to an interface", error });
+            }
+        }
+        self.plane.hear(gone, hearing);
     }
 
     /// The instance goes on with another interface, or the same with another hardware address.
@@ -445,6 +454,7 @@ impl Engine {
                 self.react(slot, now, Some(late));
             }
             Signal::Conflict { slot, address, mac } => self.tell(Effect::Conflict { slot, address, mac }),
+            Signal::Unseen { ifindex } => self.tell(Effect::Unseen { ifindex }),
         }
     }
 

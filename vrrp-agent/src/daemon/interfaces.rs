@@ -9,14 +9,14 @@ use rtnetlink::Handle;
 
 use super::effects::{Engineer, Executor};
 use super::engine::Command;
+use super::plane;
 use super::site::{Held, Site};
 use crate::config::{Config, InstanceConfig, SourceNeed};
 use crate::dataplane::bpffs::PinDirectory;
-use crate::dataplane::{KernelHalf, VmacEntry};
+use crate::dataplane::{KernelHalf, OnRefusal, VmacEntry};
 use crate::net::addresses;
 use crate::net::changes::Change;
 use crate::net::links::{self, Link};
-use crate::net::receive::Receiver;
 use crate::net::sysctl::Setting;
 use crate::track::debounce::Debounce;
 use crate::vrrp::Time;
@@ -38,6 +38,10 @@ struct InterfaceState {
     running: bool,
     /// Whether all has followed that follows it.
     settled: bool,
+    /// True if the engine has been told that the program hears it.
+    program_hears: bool,
+    /// How often the program has not seen an advert, in the place where it is, and since when.
+    unseen: u32,
     held: Option<Held>,
     /// What was last said to be in the way.
     complaint: Option<String>,
@@ -55,11 +59,12 @@ struct Before {
 impl Interfaces {
     /// Takes hold of all of them. The data plane is attached already.
     pub(super) fn new(config: Config, site: Site, kernel: Option<KernelHalf>) -> Result<Self> {
-        let vmacs = kernel.is_some();
         let state = |(number, link): (usize, &Link)| {
             let settled = site.is_ready(number);
-            let held = if settled { Some(site.hold(number, &config, vmacs)?) } else { None };
-            Ok(InterfaceState { running: link.running, settled, held, complaint: None })
+            let program_hears = kernel.as_ref().is_some_and(|kernel| kernel.is_attached(link));
+            let held = if settled { Some(site.hold(number, &config, program_hears)?) } else { None };
+            let running = link.running;
+            Ok(InterfaceState { running, settled, program_hears, unseen: 0, held, complaint: None })
         };
         let states = site.links.iter().enumerate().map(state).collect::<Result<_>>()?;
         let debounce = Debounce::new(&config);
@@ -74,18 +79,19 @@ impl Interfaces {
         site: Site,
         kernel: Option<KernelHalf>,
         debounce: Debounce,
+        program_hears: &[bool],
     ) {
-        let vmacs = kernel.is_some();
         self.debounce = debounce;
         let mut before: Vec<Before> = Vec::new();
         for (number, state) in std::mem::take(&mut self.states).into_iter().enumerate() {
             let link = self.site.links[number].clone();
             let vmacs_on = self.site.vmacs_on(&link, &self.config);
-            let settings = self.site.settings(number, &self.config, vmacs);
+            let settings = self.site.settings(number, &self.config, state.program_hears);
             let groups = self.site.groups_on(number, &self.config);
             before.push(Before { link, vmacs: vmacs_on, groups, settings, state });
         }
-        for (number, link) in site.links.iter().enumerate() {
+        for (number, (link, &program_hears)) in site.links.iter().zip(program_hears).enumerate() {
+            let vmacs = program_hears;
             let (settings, groups) = (site.settings(number, &config, vmacs), site.groups_on(number, &config));
             let same = |Before { link: was, vmacs, groups: joined, settings: raised, .. }: &Before| {
                 (was.index, was.mac) == (link.index, link.mac)
@@ -112,7 +118,8 @@ impl Interfaces {
                 }
             };
             let settled = held.is_some();
-            self.states.push(InterfaceState { running: link.running, settled, held, complaint });
+            let running = link.running;
+            self.states.push(InterfaceState { running, settled, program_hears, unseen: 0, held, complaint });
         }
         (self.config, self.site, self.kernel) = (config, site, kernel);
     }
@@ -122,9 +129,33 @@ impl Interfaces {
         self.kernel.as_ref().map(KernelHalf::pins)
     }
 
-    /// Whether the data plane can receive for virtual hardware addresses.
-    pub(super) fn has_vmacs(&self) -> bool {
+    /// True if there is a kernel half, whose programs have to be looked after.
+    pub(super) fn has_programs(&self) -> bool {
         self.kernel.is_some()
+    }
+
+    /// True if the program is on the interface of an instance, and so receives for its virtual hardware address.
+    pub(super) fn program_hears(&self, slot: usize) -> bool {
+        self.states[self.site.link_number(slot)].program_hears
+    }
+
+    /// The program has not seen an advert on an interface. Once or twice may be a frame that was under way when the program was
+    /// attached; after that its place counts as one in which it does not see frames.
+    pub(super) fn count_unseen(&mut self, ifindex: u32) {
+        const UNSEEN_MAX: u32 = 3;
+        let Some(number) = self.site.links.iter().position(|link| link.index == ifindex) else { return };
+        let (link, state) = (&self.site.links[number], &mut self.states[number]);
+        state.unseen += 1;
+        if state.unseen == UNSEEN_MAX
+            && let Some(kernel) = &mut self.kernel
+        {
+            tracing::error!(
+                "{}: adverts arrive that the program on it does not see; it is put elsewhere, or sockets hear the interface",
+                link.name
+            );
+            kernel.avoid_present_mode(link);
+            state.unseen = 0;
+        }
     }
 
     /// Whether all interfaces of an instance are there and can carry frames, as far as that is believed.
@@ -169,9 +200,13 @@ impl Interfaces {
     pub(super) fn note(&mut self, change: &Change) -> bool {
         self.site.tracked.note(change);
         match change {
-            Change::Link { index, name, mac, running } => {
+            Change::Link { index, name, mac, running, below, controller } => {
                 let ours = |link: &Link| link.name == *name || link.index == *index;
-                let Some(number) = self.site.links.iter().position(ours) else { return false };
+                let Some(number) = self.site.links.iter().position(ours) else {
+                    // A VLAN interface on one of ours, or a part of it: the place of the program may be wrong now.
+                    let is_ours = |other: &u32| self.site.links.iter().any(|link| link.index == *other);
+                    return self.has_programs() && below.iter().chain(controller).any(is_ours);
+                };
                 let link = &self.site.links[number];
                 if link.index != *index {
                     self.lose(number);
@@ -179,7 +214,8 @@ impl Interfaces {
                 }
                 let same = *mac == Some(link.mac);
                 self.set_running(number, *running);
-                !same || !self.states[number].settled
+                // Also told of when its features change, or when it becomes promiscuous.
+                !same || !self.states[number].settled || self.has_programs()
             }
             Change::LinkGone { index } => {
                 if let Some(number) = self.site.links.iter().position(|link| link.index == *index) {
@@ -229,63 +265,94 @@ impl Interfaces {
             Err(error) => return tracing::error!("{error}"),
         };
         for (number, found) in found.into_iter().enumerate() {
-            let (before, state) = (&self.site.links[number], &self.states[number]);
             match found {
                 Err(_) => self.lose(number),
-                Ok(link)
-                    if state.settled
-                        && (before.index, before.mac) == (link.index, link.mac)
-                        && self.site.sends_as_before(number, &link, &self.config) =>
-                {
-                    self.set_running(number, link.running);
-                }
-                Ok(link) => {
-                    let running = link.running;
-                    let result = self.follow(number, &link, executor, engineer);
-                    let (name, state) = (&self.site.links[number].name, &mut self.states[number]);
-                    state.settled = result.is_ok();
-                    let complaint = result.err().map(|error| format!("{error:#}"));
-                    if complaint.is_none() {
-                        tracing::info!(
-                            "interface {name} is there again, or has changed; its instances go on with it"
-                        );
-                    }
-                    if let Some(complaint) =
-                        complaint.as_ref().filter(|new| state.complaint.as_ref() != Some(new))
-                    {
-                        tracing::error!("interface {name} is there again, but cannot be used: {complaint}");
-                    }
-                    state.complaint = complaint;
-                    self.set_running(number, running);
-                }
+                Ok(link) if self.is_as_before(number, &link) => self.set_running(number, link.running),
+                Ok(link) => self.follow_and_say(number, &link, executor, engineer),
             }
         }
+    }
+
+    /// True if nothing of an interface has changed that anything follows. Where it has no program, that is tried again.
+    fn is_as_before(&mut self, number: usize, link: &Link) -> bool {
+        let (before, state) = (&self.site.links[number], &self.states[number]);
+        let same = state.settled
+            && (before.index, before.mac) == (link.index, link.mac)
+            && self.site.sends_as_before(number, link, &self.config);
+        match &mut self.kernel {
+            Some(kernel) if same && state.program_hears => kernel.is_in_place(link),
+            // Its adverts go through sockets meanwhile.
+            Some(kernel) if same => kernel.attach(link).is_err(),
+            Some(_) | None => same,
+        }
+    }
+
+    fn follow_and_say(&mut self, number: usize, link: &Link, executor: &Executor, engineer: &Engineer) {
+        let result = self.follow(number, link, executor, engineer);
+        let (name, state) = (&self.site.links[number].name, &mut self.states[number]);
+        state.settled = result.is_ok();
+        let complaint = result.err().map(|error| format!("{error:#}"));
+        if complaint.is_none() {
+            tracing::info!("interface {name} is there again, or has changed; its instances go on with it");
+        }
+        if let Some(complaint) = complaint.as_ref().filter(|new| state.complaint.as_ref() != Some(new)) {
+            tracing::error!("interface {name} is there again, but cannot be used: {complaint}");
+        }
+        state.complaint = complaint;
+        self.set_running(number, link.running);
     }
 
     /// All that follows an interface. May be done again if it fails on the way.
     fn follow(&mut self, number: usize, link: &Link, executor: &Executor, engineer: &Engineer) -> Result<()> {
         let gone = self.site.links[number].index;
         self.site.replace(number, link.clone(), &self.config)?;
-        let vmacs = self.has_vmacs();
-        // First let go: what is put back then is what is found next.
-        self.states[number].held = None;
-        self.states[number].held = Some(self.site.hold(number, &self.config, vmacs)?);
+        // Before the program is there, so that no address is without its fence.
         if let Some(kernel) = &mut self.kernel {
             kernel.write_vips(&self.site.vips(&self.config))?;
             kernel.write_vmacs(&self.site.vmacs(&self.config))?;
-            kernel.attach(link)?;
-            let _ended = engineer.tell(Command::Attached(kernel.describe()));
         }
-        let judged_here = self.site.links_judged_here(&self.config);
-        if !vmacs || judged_here.iter().any(|judged| judged.index == link.index) {
-            let _ended = engineer.tell(Command::Listen { gone, receiver: Receiver::open(link)? });
+        let program_hears = self.place_program(link)?;
+        self.states[number].program_hears = program_hears;
+        // The old guard goes first: it puts settings back, which the new one then finds as they were.
+        self.states[number].held = None;
+        self.states[number].held = Some(self.site.hold(number, &self.config, program_hears)?);
+        let hearing = self.site.hearing(link, &self.config, program_hears)?;
+        let _ended = engineer.tell(Command::Hear { gone, hearing });
+        if let Some(kernel) = &self.kernel {
+            let _ended = engineer.tell(Command::Attached(kernel.describe()));
         }
         executor.place(self.site.holdings(&self.config));
         for slot in (0..self.site.len()).filter(|&slot| self.site.uses(slot).any(|used| used == number)) {
-            let parts = Box::new(self.site.parts(slot, &self.config, vmacs));
+            let parts = Box::new(self.site.parts(slot, &self.config, self.program_hears(slot)));
             let _ended = engineer.tell(Command::Moved { slot, parts });
         }
         Ok(())
+    }
+}
+
+impl Interfaces {
+    /// Has the program on an interface, in the right place. False if it has none: its adverts go through sockets then, unless the
+    /// operator has asked for the kernel half, when that is an error.
+    fn place_program(&mut self, link: &Link) -> Result<bool> {
+        let Some(kernel) = &mut self.kernel else { return Ok(false) };
+        if kernel.is_in_place(link) {
+            return Ok(true);
+        }
+        let known = kernel.refusal(link).map(str::to_owned);
+        match (kernel.attach(link), kernel.on_refusal()) {
+            (Ok(()), _) => {
+                tracing::info!("{}: the program is attached", link.name);
+                Ok(true)
+            }
+            (Err(error), OnRefusal::Fail) => Err(error.into()),
+            (Err(error), OnRefusal::Sockets) => {
+                let why = error.to_string();
+                if known.as_ref() != Some(&why) {
+                    plane::warn_of_refusal(link, &why);
+                }
+                Ok(false)
+            }
+        }
     }
 }
 

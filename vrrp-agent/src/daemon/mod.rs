@@ -132,10 +132,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         was,
         carried_out: None,
     };
+    let (unseen, unseens) = unbounded_channel();
     let (mended, mends) = unbounded_channel();
     let (question, questions) = unbounded_channel();
     let (wish, wishes) = unbounded_channel();
-    let executor = Executor::new(netlink, roster, engineer.clone(), refused, mended, question, wish);
+    let executor = Executor::new(netlink, roster, engineer.clone(), refused, unseen, mended, question, wish);
     let missing = executor.set_fixtures().await;
     let plane::Opened { plane, kernel, pasts } =
         plane::open(&config, &site, &executor, choice, &hook).await?;
@@ -154,7 +155,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     for (slot, there) in needed(config, &missing) {
         tracker.set_fixtures(slot, there);
     }
-    let mut routers = site.routers(config, interfaces.has_vmacs());
+    let mut routers = site.routers(config, |slot| interfaces.program_hears(slot));
     for (router, past) in routers.iter_mut().zip(pasts) {
         router.past = Some(past);
     }
@@ -185,6 +186,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         effects: asking,
         host: host_changes,
         refusals,
+        unseen: unseens,
         requests,
         wishes,
     };

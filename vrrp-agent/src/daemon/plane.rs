@@ -6,11 +6,14 @@ use super::Choice;
 use super::effects::Executor;
 use super::site::Site;
 use crate::config::Config;
+use crate::dataplane::Hearing;
 use crate::dataplane::bpffs::PinDirectory;
 use crate::dataplane::{
-    Blueprint, DataPlane, EbpfPlane, Hook, KernelHalf, Legacy, Maps, Slot, SocketPlane, bpffs, legacy,
+    Blueprint, DataPlane, EbpfPlane, Hook, KernelHalf, Legacy, Maps, OnRefusal, Slot, SocketPlane, bpffs,
+    legacy,
 };
 use crate::host::{self, Capability};
+use crate::net::links::Link;
 use crate::vrrp::{Past, Spell};
 
 /// An open data plane.
@@ -31,11 +34,15 @@ pub(super) async fn open(
     choice: Choice,
     hook: &Hook,
 ) -> anyhow::Result<Opened> {
+    let on_refusal = match choice {
+        Choice::Auto => OnRefusal::Sockets,
+        Choice::Ebpf | Choice::Socket => OnRefusal::Fail,
+    };
     let left_behind = bpffs::left_behind();
     let earlier = left_behind.as_ref().map(legacy::addresses).unwrap_or_default();
     if let (Some(pins), Choice::Auto | Choice::Ebpf) = (&left_behind, choice) {
         match Legacy::look(pins, &site.keys(config)) {
-            Legacy::Usable(pasts) => match open_kernel(config, site, hook, Maps::Adopted) {
+            Legacy::Usable(pasts) => match open_kernel(config, site, hook, on_refusal, Maps::Adopted) {
                 Ok((plane, half)) => {
                     executor.remove_leftovers(&earlier, &holding(&pasts)).await?;
                     tracing::info!("going on with the programs and maps of an earlier run");
@@ -61,7 +68,7 @@ pub(super) async fn open(
     if choice == Choice::Socket {
         return sockets();
     }
-    match open_kernel(config, site, hook, Maps::New) {
+    match open_kernel(config, site, hook, on_refusal, Maps::New) {
         Ok((plane, half)) => {
             let plane = DataPlane::Ebpf(Box::new(plane));
             Ok(Opened { plane, kernel: Some(half), pasts: Vec::new() })
@@ -99,7 +106,8 @@ pub(super) fn open_beside(
             Ok((DataPlane::Socket(Box::new(plane)), None))
         }
         Some(kernel) => {
-            let (plane, half) = load_kernel(config, site, kernel.hook(), kernel.pins(), Maps::Beside)?;
+            let with = With { hook: kernel.hook(), on_refusal: kernel.on_refusal(), maps: Maps::Beside };
+            let (plane, half) = load_kernel(config, site, kernel.pins(), with, Some(kernel))?;
             Ok((DataPlane::Ebpf(Box::new(plane)), Some(half)))
         }
     }
@@ -116,6 +124,7 @@ fn open_kernel(
     config: &Config,
     site: &Site,
     hook: &Hook,
+    on_refusal: OnRefusal,
     maps: Maps,
 ) -> anyhow::Result<(EbpfPlane, KernelHalf)> {
     for capability in [Capability::Bpf, Capability::Perfmon] {
@@ -131,33 +140,79 @@ fn open_kernel(
             pins.path.display()
         );
     }
-    load_kernel(config, site, hook, &pins, maps)
+    load_kernel(config, site, &pins, With { hook, on_refusal, maps }, None)
 }
 
+/// How a kernel half is loaded.
+#[derive(Clone, Copy)]
+struct With<'w> {
+    hook: &'w Hook,
+    on_refusal: OnRefusal,
+    maps: Maps,
+}
+
+/// `before` is the kernel half that is to be replaced, where there is one.
 fn load_kernel(
     config: &Config,
     site: &Site,
-    hook: &Hook,
     pins: &PinDirectory,
-    maps: Maps,
+    with: With<'_>,
+    before: Option<&KernelHalf>,
 ) -> anyhow::Result<(EbpfPlane, KernelHalf)> {
-    let listener = SocketPlane::open(site.links_judged_here(config), site.judges(config))?;
+    let listener = SocketPlane::open([], site.judges(config))?;
     let (keys, links) = (site.keys(config), site.present());
     let blueprint = Blueprint {
         links: &links,
         keys: &keys,
         vips: site.vips(config),
         vmacs: site.vmacs(config),
-        hook: hook.clone(),
-        maps,
+        hook: with.hook.clone(),
+        on_refusal: with.on_refusal,
+        maps: with.maps,
     };
     let mut half = KernelHalf::load(&blueprint, pins)?;
     log_messages(&mut half);
-    let plane = EbpfPlane::new(&mut half, keys.len(), listener).inspect_err(|_| match maps {
+    let remove = |half: &KernelHalf| match with.maps {
         Maps::New | Maps::Adopted => half.pins().remove(),
         Maps::Beside => half.pins().beside().remove(),
-    })?;
+    };
+    if let Some(before) = before {
+        half.inherit_refusals(before, &links);
+        // A new interface may refuse the program; better now than half way.
+        for link in links.iter().filter(|link| !before.is_attached(link) && before.refusal(link).is_none()) {
+            match (half.attach(link), with.on_refusal) {
+                (Ok(()), _) => {}
+                (Err(error), OnRefusal::Sockets) => warn_of_refusal(link, &error.to_string()),
+                (Err(error), OnRefusal::Fail) => {
+                    remove(&half);
+                    return Err(error.into());
+                }
+            }
+        }
+    } else {
+        for link in &links {
+            if let Some(why) = half.refusal(link) {
+                warn_of_refusal(link, why);
+            }
+        }
+    }
+    let by_program =
+        |link: &Link| half.is_attached(link) || (before.is_some() && half.refusal(link).is_none());
+    let hearings: Result<Vec<Hearing>, _> =
+        links.iter().map(|link| site.hearing(link, config, by_program(link))).collect();
+    let plane = hearings.map_err(anyhow::Error::from).and_then(|hearings| {
+        EbpfPlane::new(&mut half, keys.len(), listener, hearings).map_err(anyhow::Error::from)
+    });
+    let plane = plane.inspect_err(|_| remove(&half))?;
     Ok((plane, half))
+}
+
+/// One interface costs no other its program.
+pub(super) fn warn_of_refusal(link: &Link, why: &str) {
+    tracing::warn!(
+        "{}: the program cannot be attached, so adverts on it go through sockets, and its addresses are not fenced: {why}",
+        link.name
+    );
 }
 
 /// The XDP program's own messages go to the log.

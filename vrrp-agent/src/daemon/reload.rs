@@ -41,16 +41,13 @@ pub(super) async fn reload(
     let was = identities(interfaces, &config, &site);
     let kept = || was.iter().enumerate().filter_map(|(here, there)| Some(((*there)?, here)));
     site.inherit(&interfaces.site, kept());
-    let (plane, mut kernel) = plane::open_beside(&config, &site, interfaces.kernel.as_ref())?;
-    if let Some(kernel) = &mut kernel {
-        // A new interface may refuse the program; better now than half way.
-        for link in site.present().iter().filter(|link| !is_among(link, &interfaces.site.links)) {
-            kernel.attach(link).inspect_err(|_| kernel.pins().beside().remove())?;
-        }
-    }
+    let (plane, kernel) = plane::open_beside(&config, &site, interfaces.kernel.as_ref())?;
 
     // From here on nothing fails that could be helped.
-    let vmacs = kernel.is_some();
+    let program_hears = {
+        let refused = |link: &Link| kernel.as_ref().is_none_or(|kernel| kernel.refusal(link).is_some());
+        site.links.iter().map(|link| !refused(link)).collect::<Vec<bool>>()
+    };
     let tracked = trackers.run(&config);
     let mut debounce = interfaces.debounce_for(&config);
     let sourceless = interfaces::sourceless(&executor.handle, &config).await;
@@ -75,7 +72,7 @@ pub(super) async fn reload(
     let before = interfaces.site.holdings(&interfaces.config);
     let member = |(slot, was): (Slot, &Option<Slot>)| Member {
         was: *was,
-        parts: site.parts(slot, &config, vmacs),
+        parts: site.parts(slot, &config, program_hears[site.link_number(slot)]),
         group: config.groups.iter().position(|group| group.members.contains(&slot)),
         health: health[slot].1,
         holds_other: was.is_some_and(|was| !before[was].agrees(&holdings[slot])),
@@ -113,7 +110,7 @@ pub(super) async fn reload(
     if let Some(kernel) = &kernel {
         let _ended = engineer.tell(Command::Attached(kernel.describe()));
     }
-    interfaces.change(config, site, kernel, debounce);
+    interfaces.change(config, site, kernel, debounce, &program_hears);
     // Nothing else is asked of whoever carries out effects while slots mean one thing here and another there.
     let missing = is_carried_out.await.context("the daemon is about to stop")?;
     attached.context("the configuration is in force, but the kernel half is not everywhere")?;
@@ -160,8 +157,4 @@ fn identities(before: &Interfaces, config: &Config, site: &Site) -> Vec<Option<S
             .filter(|&there| before.config.instances[there].cast() == config.instances[slot].cast())
     };
     site.keys(config).into_iter().enumerate().map(|(slot, key)| same(slot, key)).collect()
-}
-
-fn is_among(link: &Link, links: &[Link]) -> bool {
-    links.iter().any(|other| other.index == link.index)
 }

@@ -1,5 +1,6 @@
 //! The site: what the configuration meets on this host, and the routers that are made of both.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use vrrp_ebpf::abi::InstanceKey;
@@ -13,11 +14,11 @@ use super::engine::{Parts, Router};
 use super::frames::{Frames, Macs, Sealer};
 use super::holdings::{Holding, Placed, place};
 use crate::config::{Authentication, Config, InstanceConfig, Missing, Primary, Sealing, Secondaries, Vmac};
-use crate::dataplane::{Judge, Judges, Seal, Sequence, VipEntry, VmacEntry};
+use crate::dataplane::{HeardBy, Hearing, Judge, Judges, Seal, Sequence, VipEntry, VmacEntry};
 use crate::host;
 use crate::net::NetError;
 use crate::net::links::{self, Link};
-use crate::net::receive::Membership;
+use crate::net::receive::{Membership, Receiver};
 use crate::net::sysctl::{Raised, Setting};
 use crate::track::interface::Interfaces;
 use crate::vrrp::{Company, Instance, Params};
@@ -146,6 +147,37 @@ impl Site {
         self.link_of.len()
     }
 
+    /// The interface of an instance, as an index into `links`.
+    pub(super) fn link_number(&self, slot: usize) -> usize {
+        self.link_of[slot]
+    }
+
+    /// How an interface is heard: by the program if it is on it, with canaries beside it, else by a socket.
+    pub(super) fn hearing(
+        &self,
+        link: &Link,
+        config: &Config,
+        by_program: bool,
+    ) -> Result<Hearing, NetError> {
+        let ifindex = link.index;
+        if !by_program {
+            return Ok(Hearing { ifindex, by: HeardBy::Sockets, receiver: Some(Receiver::open(link)?) });
+        }
+        let judged = self.links_judged_here(config).iter().any(|judged| judged.index == ifindex);
+        let receiver = if judged { Some(Receiver::open(link)?) } else { None };
+        let mut canaries = Vec::new();
+        for family in [Family::V4, Family::V6] {
+            let on_it = config.instances.iter().enumerate().filter(|(slot, instance)| {
+                self.link(*slot).index == ifindex && instance.family == family && !judged_here(instance)
+            });
+            let vrids: BTreeSet<u8> = on_it.map(|(_, instance)| instance.vrid).collect();
+            if !vrids.is_empty() {
+                canaries.push(Receiver::open_canary(link, family, &Vec::from_iter(vrids))?);
+            }
+        }
+        Ok(Hearing { ifindex, by: HeardBy::Program { canaries }, receiver })
+    }
+
     fn link(&self, slot: usize) -> &Link {
         &self.links[self.link_of[slot]]
     }
@@ -257,9 +289,10 @@ impl Site {
         InstanceKey { ifindex: self.link(slot).index, family: instance.family, vrid: instance.vrid.into() }
     }
 
-    pub(super) fn routers(&self, config: &Config, vmacs: bool) -> Vec<Router> {
+    /// `program_hears` says of an instance whether the program is on its interface.
+    pub(super) fn routers(&self, config: &Config, program_hears: impl Fn(usize) -> bool) -> Vec<Router> {
         let router = |slot| {
-            let parts = self.parts(slot, config, vmacs);
+            let parts = self.parts(slot, config, program_hears(slot));
             let group = config.groups.iter().position(|group| group.members.contains(&slot));
             Router::new(Instance::new(parts.params.clone(), host::now()), parts, group)
         };

@@ -38,6 +38,8 @@ pub(super) struct Sources<L> {
     pub(super) effects: WeakUnboundedSender<Effect>,
     pub(super) host: L,
     pub(super) refusals: UnboundedReceiver<(u64, usize)>,
+    /// Numbers of interfaces on which the program has not seen an advert.
+    pub(super) unseen: UnboundedReceiver<u32>,
     pub(super) requests: UnboundedReceiver<Request>,
     /// What D-Bus clients ask for.
     pub(super) wishes: UnboundedReceiver<Wish>,
@@ -45,6 +47,9 @@ pub(super) struct Sources<L> {
 
 /// An instance whose addresses the kernel refused tries again after this long.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(10);
+
+/// The programs are looked after this often: somebody may have taken one off its interface, or its place may have become wrong.
+const PROGRAM_CHECK: Duration = Duration::from_secs(5);
 
 /// Turns what happens on the host into commands, for ever.
 pub(super) async fn supervise(
@@ -63,6 +68,7 @@ pub(super) async fn supervise(
         effects,
         host: changes,
         mut refusals,
+        mut unseen,
         mut requests,
         mut wishes,
     } = sources;
@@ -74,6 +80,8 @@ pub(super) async fn supervise(
     // Not once for each time that there was nothing to try.
     retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (over, mut pauses_over) = unbounded_channel();
+    let mut check = tokio::time::interval(PROGRAM_CHECK);
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             news = trackers.changed() => tracker.hear(news),
@@ -108,6 +116,11 @@ pub(super) async fn supervise(
                 if interfaces.are_unsettled() {
                     interfaces.look_again(executor, engineer).await;
                 }
+            }
+            _ = check.tick(), if interfaces.has_programs() => interfaces.look_again(executor, engineer).await,
+            Some(ifindex) = unseen.recv() => {
+                interfaces.count_unseen(ifindex);
+                interfaces.look_again(executor, engineer).await;
             }
             Some(groups) = mends.recv() => missing = groups,
             () = until(interfaces.next_belief()) => {}

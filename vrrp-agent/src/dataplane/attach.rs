@@ -1,5 +1,8 @@
-//! Where frames meet the program: in the driver, in the stack before anything else, in tc, or in a program array of somebody
-//! else's program that calls it.
+//! Attaching the programs to interfaces: the one for what arrives, where [`super::placement`] says, and the one for what leaves, in
+//! tc.
+//!
+//! An attachment is held by its descriptor and by its pin. The pin keeps it when the agent is killed, the descriptor when
+//! somebody removes the pin.
 
 use std::fs;
 use std::io;
@@ -8,77 +11,24 @@ use std::path::{Path, PathBuf};
 use aya::Ebpf;
 use aya::maps::{Map, MapData, ProgramArray};
 use aya::programs::links::{FdLink, LinkOrder, LinkType, PinnedLink};
-use aya::programs::tc::{SchedClassifierLink, TcAttachOptions};
+use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, ProgramInfo, SchedClassifier, TcAttachType, Xdp};
 
+use super::bpffs::{pin_name, unpin_name};
 use super::ebpf::EbpfError;
 use super::load::brief;
+use super::placement::{ArrayEntry, Hook, Mode, cost, modes, objection};
 use crate::net::links::Link;
 
-/// What the pins of attachments begin with; the interface's name follows.
-pub(super) const LINK: &str = "link-";
+/// The beginning of the pins of attachments for what arrives; the interface's name follows, as [`pin_name`] writes it.
+const LINK: &str = "link-";
+/// The beginning of the pins of attachments for what leaves.
+const OUT: &str = "out-";
+/// The beginning of the pins that say on which interfaces filters of tc are.
+const FILTERS: &str = "filters-";
 /// What the pin of a foreign program array begins with; the index of our entry follows.
 pub(super) const ARRAY: &str = "array-";
-
-/// Where the program is to be put.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hook {
-    /// On each interface where it works.
-    Auto,
-    /// Nowhere but there.
-    Only(Mode),
-    /// Into an array that another program calls from.
-    Array(ArrayEntry),
-}
-
-/// An entry of an operator's own pinned program array.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArrayEntry {
-    /// Where the array is pinned.
-    pub path: PathBuf,
-    /// The entry.
-    pub index: u32,
-}
-
-/// `PATH[:INDEX]`; without an index it is the first entry.
-impl std::str::FromStr for ArrayEntry {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (path, index) = match text.rsplit_once(':') {
-            Some((path, index)) => (path, index.parse().map_err(|_| format!("`{index}` is no index"))?),
-            None => (text, 0),
-        };
-        Ok(Self { path: path.into(), index })
-    }
-}
-
-/// Where the program is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// In the driver.
-    Native,
-    /// In the stack, before anything else there.
-    Generic,
-    /// In tc, behind XDP: beside other programs, and seeing the tags of VLANs.
-    Tcx,
-    /// In another program's array.
-    Array,
-}
-
-impl Mode {
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Generic => "generic",
-            Self::Tcx => "tcx",
-            Self::Array => "array",
-        }
-    }
-}
 
 /// The two programs for XDP. They cannot call each other, nor stand in one program array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,43 +61,113 @@ impl Buffers {
     }
 }
 
+/// The programs of an interface, as long as this lives and as long as they are pinned.
+#[derive(Debug)]
+pub(super) struct Attachment {
+    /// The interface's name.
+    pub(super) name: String,
+    /// Its number.
+    pub(super) ifindex: u32,
+    /// Where the program is that sees what arrives.
+    pub(super) mode: Mode,
+    /// None in an operator's array, which holds the program itself.
+    arriving: Option<Holder>,
+    /// None where the kernel has refused it.
+    leaving: Option<Holder>,
+}
+
+/// The kernel's word that a program is attached.
+#[derive(Debug)]
+enum Holder {
+    /// A link, which is pinned.
+    Link(FdLink),
+    /// A filter of tc, which is held by nothing and stays until it is removed. A pin of its program says that it is there.
+    Filter,
+}
+
+impl Attachment {
+    /// True if the kernel still has the programs on this interface, whatever has become of the pins.
+    pub(super) fn is_in_force(&self, link: &Link) -> bool {
+        let Some(Holder::Link(fd_link)) = &self.arriving else { return self.ifindex == link.index };
+        let Ok(info) = fd_link.info() else { return false };
+        let there = match self.mode {
+            Mode::Native | Mode::Generic => link.xdp.is_some_and(|xdp| xdp.program == info.program_id()),
+            Mode::Tcx => SchedClassifier::query_tcx(&link.name, TcAttachType::Ingress)
+                .is_ok_and(|(_, programs)| programs.iter().any(|program| program.id() == info.program_id())),
+            Mode::Clsact | Mode::Array => true,
+        };
+        there && self.ifindex == link.index
+    }
+
+    /// True if it is where it would be put today.
+    pub(super) fn is_right(&self, link: &Link, hook: &Hook) -> bool {
+        modes(link, hook).contains(&self.mode) && objection(link, self.mode).is_none()
+    }
+
+    /// Pins again what somebody has taken the pins of.
+    pub(super) fn keep_pinned(&mut self, pins: &Path) -> Result<(), EbpfError> {
+        for (prefix, holder) in [(LINK, &mut self.arriving), (OUT, &mut self.leaving)] {
+            let path = pin_of(pins, prefix, &self.name);
+            if path.exists() {
+                continue;
+            }
+            *holder = match holder.take() {
+                Some(Holder::Link(link)) => Some(pin(link, &path)?),
+                other => other,
+            };
+        }
+        Ok(())
+    }
+}
+
 /// Attaches to an interface: where the program is already, in its place and without a gap.
 pub(super) fn attach(
     ebpf: &mut Ebpf,
     pins: &Path,
     link: &Link,
     hook: &Hook,
+    avoided: &[Mode],
     buffers: Buffers,
-) -> Result<Mode, EbpfError> {
-    if let (true, Hook::Only(Mode::Native | Mode::Generic) | Hook::Array(_)) = (link.has_vlans, hook) {
-        let why = "VLAN interfaces stand on it, and their frames reach XDP without their tag: it could not tell their \
-                   virtual routers from its own; --xdp-mode tcx can";
-        return Err(EbpfError::Attach { interface: link.name.clone(), why: why.to_owned() });
-    }
-    let path = pin_of(pins, link);
-    // A veth hands what XDP sends back to its peer only if that listens in a special way (GRO or a program of its own), which
-    // cannot be seen from here: there the program runs in the stack, from where it always arrives.
-    let modes = match hook {
-        Hook::Array(entry) => {
-            unpin(&path)?;
-            return enter_array(ebpf, pins, entry, buffers).map(|()| Mode::Array);
-        }
-        Hook::Only(mode) => std::slice::from_ref(mode),
-        Hook::Auto if link.has_vlans => &[Mode::Tcx],
-        Hook::Auto if link.is_veth => &[Mode::Generic],
-        Hook::Auto => &[Mode::Native, Mode::Generic],
-    };
-    if let Some(mode) = replace(ebpf, pins, link, modes, buffers)? {
-        return Ok(mode);
-    }
-    // Of an interface that had the name before, or attached otherwise than is wanted now.
-    unpin(&path)?;
+) -> Result<Attachment, EbpfError> {
     let mut refusals = Vec::new();
-    for &mode in modes {
-        match attach_anew(ebpf, link, mode, buffers, pins)? {
-            Ok(fd_link) => {
-                fd_link.pin(&path).map_err(|e| pin_error(&path, &e))?;
-                return Ok(mode);
+    for mode in modes(link, hook) {
+        if avoided.contains(&mode) {
+            refusals.push(format!("{}: the program does not see the frames there", mode.name()));
+            continue;
+        }
+        if let Some(why) = objection(link, mode) {
+            refusals.push(why);
+            continue;
+        }
+        let arriving = match (mode, hook) {
+            (Mode::Array, Hook::Array(entry)) => {
+                unpin(&pin_of(pins, LINK, &link.name))?;
+                enter_array(ebpf, pins, entry, buffers).map(|()| Ok(None))?
+            }
+            (Mode::Native | Mode::Generic, _) => attach_xdp(ebpf, pins, link, mode, buffers)?,
+            (Mode::Tcx, _) => attach_tcx(ebpf, pins, link, Direction::Arriving)?,
+            (Mode::Clsact, _) => attach_filter(ebpf, pins, link, Direction::Arriving)?,
+            (Mode::Array, _) => continue,
+        };
+        match arriving {
+            Ok(arriving) => {
+                if let Some(cost) = cost(link, mode) {
+                    tracing::info!("{cost}");
+                }
+                let leaving = attach_leaving(ebpf, pins, link)?;
+                if !matches!((&arriving, &leaving), (Some(Holder::Filter), _) | (_, Some(Holder::Filter))) {
+                    // An earlier run had none but filters.
+                    let filters = pin_of(pins, FILTERS, &link.name);
+                    remove_filters(&filters);
+                    unpin(&filters)?;
+                }
+                return Ok(Attachment {
+                    name: link.name.clone(),
+                    ifindex: link.index,
+                    mode,
+                    arriving,
+                    leaving,
+                });
             }
             Err(error) => refusals.push(format!("{}: {}", mode.name(), refusal(&error, mode, link))),
         }
@@ -155,73 +175,200 @@ pub(super) fn attach(
     Err(EbpfError::Attach { interface: link.name.clone(), why: refusals.join("; ") })
 }
 
-/// Puts the program in the place of an earlier run's, if that is attached to this very interface and as is wanted.
-fn replace(
-    ebpf: &mut Ebpf,
-    pins: &Path,
-    link: &Link,
-    modes: &[Mode],
-    buffers: Buffers,
-) -> Result<Option<Mode>, EbpfError> {
-    let Ok(pinned) = PinnedLink::from_pin(pin_of(pins, link)).map(FdLink::from) else { return Ok(None) };
-    let Ok(info) = pinned.info() else { return Ok(None) };
-    match info.link_type() {
-        Ok(LinkType::Xdp) => {
-            // Of an interface that is gone the number of its program would be another, or none.
-            let Some(there) = link.xdp.filter(|there| there.program == info.program_id()) else {
-                return Ok(None);
-            };
-            let mode = if there.native { Mode::Native } else { Mode::Generic };
-            let Some(earlier) = XdpLink::try_from(pinned).ok().filter(|_| modes.contains(&mode)) else {
-                return Ok(None);
-            };
-            let program = xdp(ebpf, buffers)?;
-            let replaced = program.attach_to_link(earlier).and_then(|id| program.take_link(id));
-            // It is pinned; what goes here is a descriptor.
-            Ok(replaced.map(|_pinned| mode).ok())
+/// The side of an interface on which a program of tc sees frames.
+#[derive(Clone, Copy)]
+enum Direction {
+    Arriving,
+    Leaving,
+}
+
+impl Direction {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Arriving => "vrrp_tc",
+            Self::Leaving => "vrrp_out",
         }
-        Ok(LinkType::Tcx) if modes.contains(&Mode::Tcx) => {
-            let Ok(earlier) = SchedClassifierLink::try_from(pinned) else { return Ok(None) };
-            let program = classifier(ebpf)?;
-            // The kernel refuses it for an interface that is gone.
-            let replaced = program.attach_to_link(earlier).and_then(|id| program.take_link(id));
-            Ok(replaced.map(|_pinned| Mode::Tcx).ok())
+    }
+
+    fn pin(self) -> &'static str {
+        match self {
+            Self::Arriving => LINK,
+            Self::Leaving => OUT,
         }
-        Ok(_) | Err(_) => Ok(None),
+    }
+
+    fn attach_type(self) -> TcAttachType {
+        match self {
+            Self::Arriving => TcAttachType::Ingress,
+            Self::Leaving => TcAttachType::Egress,
+        }
     }
 }
 
-/// The outer error is ours, the inner one the interface's, which may be tried otherwise.
-fn attach_anew(
-    ebpf: &mut Ebpf,
-    link: &Link,
-    mode: Mode,
-    buffers: Buffers,
-    pins: &Path,
-) -> Result<Result<FdLink, ProgramError>, EbpfError> {
-    let fd_link = match mode {
-        Mode::Native | Mode::Generic => {
-            let flags = if mode == Mode::Native { XdpMode::Driver } else { XdpMode::Skb };
-            let program = xdp(ebpf, buffers)?;
-            let attached = program.attach_to_if_index(link.index, flags).and_then(|id| program.take_link(id));
-            attached.map(FdLink::try_from)
-        }
-        Mode::Tcx => {
-            let program = classifier(ebpf)?;
-            // Before others: they get what we leave.
-            let options = TcAttachOptions::TcxOrder(LinkOrder::first());
-            let attached = program
-                .attach_with_options(&link.name, TcAttachType::Ingress, options)
-                .and_then(|id| program.take_link(id));
-            attached.map(FdLink::try_from)
-        }
-        Mode::Array => unreachable!("an array is no interface's"),
+/// The inner error is the interface's, which may be tried otherwise; the outer one is ours.
+type Attached = Result<Result<Option<Holder>, ProgramError>, EbpfError>;
+
+/// The program that lets nothing of a virtual address leave without a lease. Where the kernel refuses it, frames that arrive are
+/// still fenced, which is said.
+fn attach_leaving(ebpf: &mut Ebpf, pins: &Path, link: &Link) -> Result<Option<Holder>, EbpfError> {
+    let by_link = attach_tcx(ebpf, pins, link, Direction::Leaving)?;
+    let attached = match by_link {
+        Ok(holder) => Ok(holder),
+        Err(_before_linux_6_6) => attach_filter(ebpf, pins, link, Direction::Leaving)?,
     };
-    match fd_link {
-        Ok(Ok(fd_link)) => Ok(Ok(fd_link)),
-        Ok(Err(error)) => Err(pin_error(pins, &error)),
+    match attached {
+        Ok(holder) => Ok(holder),
+        Err(error) => {
+            tracing::warn!(
+                "{}: what leaves is not fenced, so a stalled agent's host may still claim its addresses by what it sends: {}",
+                link.name,
+                brief(&error)
+            );
+            Ok(None)
+        }
+    }
+}
+
+fn attach_xdp(ebpf: &mut Ebpf, pins: &Path, link: &Link, mode: Mode, buffers: Buffers) -> Attached {
+    let path = pin_of(pins, LINK, &link.name);
+    let earlier = PinnedLink::from_pin(&path).map(FdLink::from).ok();
+    // Of an interface that is gone the number of its program would be another, or none.
+    let is_ours = |earlier: &FdLink| {
+        let info = earlier.info().ok();
+        let program = info.filter(|info| matches!(info.link_type(), Ok(LinkType::Xdp)));
+        let there = link.xdp.filter(|there| there.native == (mode == Mode::Native));
+        program.zip(there).is_some_and(|(info, there)| info.program_id() == there.program)
+    };
+    let program = xdp(ebpf, buffers)?;
+    if let Some(earlier) = earlier.filter(is_ours).and_then(|earlier| XdpLink::try_from(earlier).ok())
+        && let Ok(id) = program.attach_to_link(earlier)
+    {
+        let replaced = program.take_link(id).map_err(EbpfError::Program)?;
+        let replaced = FdLink::try_from(replaced).map_err(|error| pin_error(&path, &error))?;
+        return Ok(Ok(Some(Holder::Link(replaced))));
+    }
+    let flags = if mode == Mode::Native { XdpMode::Driver } else { XdpMode::Skb };
+    let attach = |program: &mut Xdp| {
+        program.attach_to_if_index(link.index, flags).and_then(|id| program.take_link(id))
+    };
+    let mut attached = attach(program);
+    if attached.is_err() && path.exists() {
+        // An earlier run's in another mode stands in the way.
+        unpin(&path)?;
+        attached = attach(program);
+    }
+    match attached {
+        Ok(attached) => {
+            let fd_link = FdLink::try_from(attached).map_err(|error| pin_error(&path, &error))?;
+            unpin(&path)?;
+            Ok(Ok(Some(pin(fd_link, &path)?)))
+        }
         Err(error) => Ok(Err(error)),
     }
+}
+
+fn attach_tcx(ebpf: &mut Ebpf, pins: &Path, link: &Link, direction: Direction) -> Attached {
+    let path = pin_of(pins, direction.pin(), &link.name);
+    let program = classifier(ebpf, direction.program())?;
+    let earlier = PinnedLink::from_pin(&path).map(FdLink::from).ok();
+    // The kernel also lets a program take the place of one on an interface that has gone.
+    let is_here = |earlier: &FdLink| {
+        let programs = SchedClassifier::query_tcx(&link.name, direction.attach_type());
+        let info = earlier.info().ok();
+        info.zip(programs.ok()).is_some_and(|(info, (_, programs))| {
+            programs.iter().any(|program| program.id() == info.program_id())
+        })
+    };
+    if let Some(earlier) =
+        earlier.filter(is_here).and_then(|earlier| SchedClassifierLink::try_from(earlier).ok())
+        && let Ok(id) = program.attach_to_link(earlier)
+    {
+        let replaced = program.take_link(id).map_err(EbpfError::Program)?;
+        let replaced = FdLink::try_from(replaced).map_err(|error| pin_error(&path, &error))?;
+        return Ok(Ok(Some(Holder::Link(replaced))));
+    }
+    // Before others: they get what we leave.
+    let options = TcAttachOptions::TcxOrder(LinkOrder::first());
+    let attached = program
+        .attach_with_options(&link.name, direction.attach_type(), options)
+        .and_then(|id| program.take_link(id));
+    match attached {
+        Ok(attached) => {
+            let fd_link = FdLink::try_from(attached).map_err(|error| pin_error(&path, &error))?;
+            // What was there is let go when the new one is in its place: no frame passes between them.
+            unpin(&path)?;
+            Ok(Ok(Some(pin(fd_link, &path)?)))
+        }
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// The priority of our filters of tc: first of all.
+const FILTER_PRIORITY: u16 = 1;
+/// Their handle, by which a later run finds them.
+const FILTER_HANDLE: TcHandle = TcHandle::new(0x7672, 0x7270);
+
+/// On kernels without tcx. A filter cannot be pinned; it stays on the interface until it is removed, and is replaced in its place.
+fn attach_filter(ebpf: &mut Ebpf, pins: &Path, link: &Link, direction: Direction) -> Attached {
+    let path = pin_of(pins, FILTERS, &link.name);
+    let program = classifier(ebpf, direction.program())?;
+    // It may be there already.
+    let _already = qdisc_add_clsact(&link.name);
+    let replaced = match earlier_filter(&link.name, direction.attach_type()) {
+        Ok(earlier) => program.attach_to_link(earlier),
+        Err(error) => return Ok(Err(aya::programs::tc::TcError::from(error).into())),
+    };
+    let options = NlOptions { priority: FILTER_PRIORITY, handle: FILTER_HANDLE, classid: None };
+    let attached = replaced.or_else(|_none| {
+        program.attach_with_options(&link.name, direction.attach_type(), TcAttachOptions::Netlink(options))
+    });
+    match attached.and_then(|id| program.take_link(id)) {
+        Ok(filter) => {
+            // Dropped, it would remove the filter.
+            std::mem::forget(filter);
+            unpin(&path)?;
+            program.pin(&path).map_err(|error| pin_error(&path, &error))?;
+            Ok(Ok(Some(Holder::Filter)))
+        }
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// The filter of an earlier run, if there is one.
+fn earlier_filter(interface: &str, direction: TcAttachType) -> io::Result<SchedClassifierLink> {
+    SchedClassifierLink::attached(interface, direction, FILTER_PRIORITY, FILTER_HANDLE, None)
+}
+
+/// Removes the filters of tc from an interface if `path` is the pin that says that they are there.
+pub(super) fn remove_filters(path: &Path) {
+    let name = path.file_name().and_then(|name| name.to_str()?.strip_prefix(FILTERS));
+    let Some(interface) = name.map(unpin_name) else { return };
+    for direction in [TcAttachType::Ingress, TcAttachType::Egress] {
+        if let Ok(filter) = earlier_filter(&interface, direction) {
+            // There may be none on one of the sides.
+            let _none = aya::programs::links::Link::detach(filter);
+        }
+    }
+}
+
+/// Takes the programs off an interface.
+pub(super) fn detach(pins: &Path, interface: &str) {
+    for prefix in [LINK, OUT, FILTERS] {
+        let path = pin_of(pins, prefix, interface);
+        remove_filters(&path);
+        let _none = fs::remove_file(path);
+    }
+}
+
+/// The interface that a pin is of, as [`pin_name`] writes it; `None` if it is another pin.
+pub(super) fn interface_of(pin: &str) -> Option<&str> {
+    [LINK, OUT, FILTERS].into_iter().find_map(|prefix| pin.strip_prefix(prefix))
+}
+
+/// Pins a link, and holds it.
+fn pin(link: FdLink, path: &Path) -> Result<Holder, EbpfError> {
+    let pinned = link.pin(path).map_err(|error| pin_error(path, &error))?;
+    Ok(Holder::Link(pinned.into()))
 }
 
 /// Puts the program into an array of the operator's. The array is pinned beside our maps too, so that whoever cleans up knows
@@ -259,18 +406,14 @@ pub(super) fn leave_array(path: &Path) {
 
 /// Loads the programs that the interfaces will need, so that attaching takes no time.
 pub(super) fn load(ebpf: &mut Ebpf, links: &[Link], hook: &Hook, buffers: Buffers) -> Result<(), EbpfError> {
-    let in_tc = |link: &Link| match hook {
-        Hook::Auto => link.has_vlans,
-        Hook::Only(mode) => *mode == Mode::Tcx,
-        Hook::Array(_) => false,
-    };
-    if links.iter().any(in_tc) {
-        classifier(ebpf)?;
+    let first = |link: &Link| modes(link, hook).first().copied();
+    if links.iter().filter_map(first).any(Mode::is_tc) {
+        classifier(ebpf, Direction::Arriving.program())?;
     }
-    if !links.iter().all(in_tc) {
+    if links.iter().filter_map(first).any(|mode| !mode.is_tc()) {
         xdp(ebpf, buffers)?;
     }
-    Ok(())
+    classifier(ebpf, Direction::Leaving.program()).map(drop)
 }
 
 /// One of the programs for XDP, loaded.
@@ -283,9 +426,9 @@ fn xdp(ebpf: &mut Ebpf, buffers: Buffers) -> Result<&mut Xdp, EbpfError> {
     Ok(program)
 }
 
-/// The program for tc, loaded.
-fn classifier(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, EbpfError> {
-    let program = ebpf.program_mut("vrrp_tc").ok_or(EbpfError::Missing("program for tc"))?;
+/// One of the programs for tc, loaded.
+fn classifier<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut SchedClassifier, EbpfError> {
+    let program = ebpf.program_mut(name).ok_or(EbpfError::Missing("program for tc"))?;
     let program: &mut SchedClassifier = program.try_into().map_err(EbpfError::Program)?;
     if program.fd().is_err() {
         program.load().map_err(EbpfError::Program)?;
@@ -295,7 +438,9 @@ fn classifier(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, EbpfError> {
 
 /// Pins what is loaded, for people.
 pub(super) fn pin_programs(ebpf: &mut Ebpf, pins: &Path) -> Result<(), EbpfError> {
-    for (name, pin) in [("vrrp", "prog"), ("vrrp_frags", "prog"), ("vrrp_tc", "prog_tc")] {
+    for (name, pin) in
+        [("vrrp", "prog"), ("vrrp_frags", "prog"), ("vrrp_tc", "prog_tc"), ("vrrp_out", "prog_out")]
+    {
         let path = pins.join(pin);
         let program = ebpf.program_mut(name).filter(|program| program.fd().is_ok());
         if let Some(program) = program {
@@ -306,9 +451,9 @@ pub(super) fn pin_programs(ebpf: &mut Ebpf, pins: &Path) -> Result<(), EbpfError
     Ok(())
 }
 
-/// Where the attachment to an interface is pinned.
-fn pin_of(pins: &Path, link: &Link) -> PathBuf {
-    pins.join(format!("{LINK}{}", link.name))
+/// Where an attachment to an interface is pinned.
+fn pin_of(pins: &Path, prefix: &str, interface: &str) -> PathBuf {
+    pins.join(format!("{prefix}{}", pin_name(interface)))
 }
 
 /// Nothing is there afterwards.

@@ -15,6 +15,26 @@ const THROUGH_INIT: &str = "/proc/1/root/sys/fs/bpf";
 /// One that the host has mounted for us where `ip netns exec` leaves it alone.
 const OURS: &str = "/run/vrrp-agent/bpf";
 
+/// A name of the host's as a bpffs takes it, which refuses dots: each is written `%2e`, and `%` is written `%25`. Interfaces of VLANs
+/// are named like `eth0.100`.
+#[must_use]
+pub fn pin_name(name: &str) -> String {
+    name.replace('%', "%25").replace('.', "%2e")
+}
+
+/// The name that [`pin_name`] has written.
+#[must_use]
+pub fn unpin_name(name: &str) -> String {
+    name.replace("%2e", ".").replace("%25", "%")
+}
+
+/// The directory below the root of a bpffs that belongs to this agent.
+fn own_directory() -> PathBuf {
+    let suffix = host::suffix();
+    let names = suffix.components().map(|name| pin_name(&name.as_os_str().to_string_lossy()));
+    Path::new("vrrp-agent").join(names.collect::<PathBuf>())
+}
+
 /// A directory of pins.
 #[derive(Clone, Debug)]
 pub struct PinDirectory {
@@ -27,7 +47,7 @@ pub struct PinDirectory {
 /// The directory of this network namespace's agent, if an earlier run left one that lasts.
 #[must_use]
 pub fn left_behind() -> Option<PinDirectory> {
-    let path = lasting_root()?.join("vrrp-agent").join(host::suffix());
+    let path = lasting_root()?.join(own_directory());
     // Not by the directory, which may have been made for an agent that has yet to start. Every layout has had this map.
     path.join("settings").exists().then_some(PinDirectory { path, lasting: true })
 }
@@ -38,7 +58,7 @@ pub fn left_behind() -> Option<PinDirectory> {
 /// If there is no bpffs and none can be mounted.
 pub fn directory() -> io::Result<PinDirectory> {
     let (root, lasting) = root()?;
-    let path = root.join("vrrp-agent").join(host::suffix());
+    let path = root.join(own_directory());
     fs::create_dir_all(&path)?;
     Ok(PinDirectory { path, lasting })
 }
@@ -78,6 +98,7 @@ impl PinDirectory {
                 }
             } else {
                 super::attach::leave_array(&entry.path());
+                super::attach::remove_filters(&entry.path());
                 fs::remove_file(entry.path())?;
             }
         }
@@ -91,5 +112,20 @@ impl PinDirectory {
         }
         // Not empty when another namespace's agent is in it.
         let _not_empty = fs::remove_dir(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{pin_name, unpin_name};
+
+    #[test]
+    fn r1_a_name_with_a_dot_is_written_so_that_a_bpffs_takes_it() {
+        assert_eq!(pin_name("eth0"), "eth0");
+        assert_eq!(pin_name("eth0.100"), "eth0%2e100");
+        assert_eq!(pin_name("a%2e.b"), "a%252e%2eb");
+        for name in ["eth0.100", "a%2e.b", "a%252e"] {
+            assert_eq!(unpin_name(&pin_name(name)), name);
+        }
     }
 }

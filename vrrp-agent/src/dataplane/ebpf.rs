@@ -1,7 +1,8 @@
 //! The data plane in the kernel, while it works: keeps the maps as wanted, renews leases, reads events.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
@@ -12,10 +13,11 @@ use vrrp_ebpf::abi::{
 use vrrp_ebpf::advert::{Advert, Judge, List};
 
 use super::bpffs::PinDirectory;
+use super::canary::{Canaries, Hearing, Unseen};
 use super::kernel::KernelHalf;
 use super::load::brief;
 use super::{Desired, KernelWatch, Signal, Slot, SocketPlane};
-use crate::net::receive::Receiver;
+use crate::host;
 use crate::vrrp::{Time, Watch};
 use crate::wire::advert::ip;
 
@@ -78,8 +80,14 @@ pub struct EbpfPlane {
     watchdogs: Array<MapData, Cell<Watchdog>>,
     counters: PerCpuArray<MapData, Cell<Counters>>,
     events: RingBuf<MapData>,
-    /// Hears what the kernel passes because only the agent can judge it.
+    settings: Array<MapData, Cell<Settings>>,
+    /// Hears what the kernel passes because only the agent can judge it, and interfaces that have no program.
     listener: SocketPlane,
+    /// Hear what the program should have dropped.
+    canaries: Canaries,
+    /// By slot: when a socket has last heard an advert that the kernel's watch does not know of.
+    heard_here: Vec<Option<Time>>,
+    waiting: VecDeque<Signal>,
     attached: String,
     desired: Vec<Option<Desired>>,
 }
@@ -91,23 +99,36 @@ impl fmt::Debug for EbpfPlane {
 }
 
 impl EbpfPlane {
-    /// The moving parts of the kernel half. `listener` hears what only the agent can judge.
+    /// The moving parts of the kernel half. `listener` hears what only the agent can judge; `hearings` say how each interface is heard.
     ///
     /// # Errors
     /// If the kernel half has other maps than this agent's.
-    pub fn new(half: &mut KernelHalf, slots: usize, listener: SocketPlane) -> Result<Self, EbpfError> {
+    pub fn new(
+        half: &mut KernelHalf,
+        slots: usize,
+        listener: SocketPlane,
+        hearings: Vec<Hearing>,
+    ) -> Result<Self, EbpfError> {
         let attached = half.describe();
         let ebpf = &mut half.ebpf;
-        Ok(Self {
+        let mut plane = Self {
             instances: HashMap::try_from(take(ebpf, "instances")?).map_err(map_error("instances"))?,
             leases: Array::try_from(take(ebpf, "leases")?).map_err(map_error("leases"))?,
             watchdogs: Array::try_from(take(ebpf, "watchdogs")?).map_err(map_error("watchdogs"))?,
             counters: PerCpuArray::try_from(take(ebpf, "counters")?).map_err(map_error("counters"))?,
             events: RingBuf::try_from(take(ebpf, "events")?).map_err(map_error("events"))?,
+            settings: Array::try_from(take(ebpf, "settings")?).map_err(map_error("settings"))?,
             listener,
+            canaries: Canaries::default(),
+            heard_here: vec![None; slots],
+            waiting: VecDeque::new(),
             attached,
             desired: vec![None; slots],
-        })
+        };
+        for hearing in hearings {
+            plane.hear(hearing.ifindex, hearing);
+        }
+        Ok(plane)
     }
 
     pub(super) fn apply(&mut self, desired: &Desired) -> Result<(), EbpfError> {
@@ -135,16 +156,39 @@ impl EbpfPlane {
             takeover: desired.takeover,
         };
         self.instances.insert(Cell(desired.key), Cell(instance), 0).map_err(map_error("instances"))?;
-        match desired.rules.judge {
-            Judge::Kernel => {}
-            Judge::Agent => self.listener.apply(desired),
+        if self.is_heard_here(desired) {
+            self.listener.apply(desired);
+        }
+        if before.is_none_or(|before| before.epoch != desired.epoch) {
+            self.heard_here[desired.slot] = None;
         }
         self.desired[desired.slot] = Some(*desired);
         Ok(())
     }
 
-    pub(super) fn listen(&mut self, gone: u32, receiver: Receiver) {
-        self.listener.listen(gone, receiver);
+    /// True if sockets hear an instance, not the program.
+    fn is_heard_here(&self, desired: &Desired) -> bool {
+        match desired.rules.judge {
+            Judge::Agent => true,
+            Judge::Kernel => self.canaries.is_by_sockets(desired.key.ifindex),
+        }
+    }
+
+    pub(super) fn hear(&mut self, gone: u32, hearing: Hearing) {
+        let Hearing { ifindex, by, receiver } = hearing;
+        self.canaries.set(gone, ifindex, by);
+        match receiver {
+            Some(receiver) => self.listener.listen(gone, receiver),
+            None => self.listener.stop_listening(ifindex),
+        }
+        let on_it = self.desired.iter().flatten().filter(|desired| desired.key.ifindex == ifindex);
+        for desired in on_it.copied().collect::<Vec<_>>() {
+            if self.is_heard_here(&desired) {
+                self.listener.apply(&desired);
+            } else {
+                self.listener.forget(&desired.key);
+            }
+        }
     }
 
     pub(super) fn rename(
@@ -195,7 +239,45 @@ impl EbpfPlane {
                 return Some(signal);
             }
         }
-        self.listener.next_signal()
+        if let Some(waiting) = self.waiting.pop_front() {
+            return Some(waiting);
+        }
+        if let Some(signal) = self.unseen() {
+            return Some(signal);
+        }
+        let signal = self.listener.next_signal();
+        if let Some(Signal::Advert { slot, .. }) = signal {
+            self.heard_here[slot] = Some(host::now());
+        }
+        signal
+    }
+
+    /// The next advert that the program should have dropped: the state machine hears of it, and then the daemon.
+    fn unseen(&mut self) -> Option<Signal> {
+        while let Some(Unseen { ifindex, slot, advert }) = self.canaries.next(&self.desired) {
+            // Then the program lets them through once it has judged them.
+            if self.shows_adverts() {
+                continue;
+            }
+            let now = host::now();
+            let told = self.canaries.is_to_be_told(now).then_some(Signal::Unseen { ifindex });
+            let is_idle = self.desired[slot].is_some_and(|desired| desired.role == Role::Idle);
+            match advert.filter(|_| !is_idle) {
+                Some(advert) => {
+                    self.heard_here[slot] = Some(now);
+                    self.waiting.extend(told);
+                    return Some(Signal::Advert { slot, advert, watch: Watch::Here });
+                }
+                None if told.is_some() => return told,
+                None => {}
+            }
+        }
+        None
+    }
+
+    /// True if adverts go on to the stack once the program has judged them.
+    fn shows_adverts(&self) -> bool {
+        self.settings.get(&0, 0).is_ok_and(|Cell(settings)| settings.show_adverts != 0)
     }
 
     /// What an event means now; `None` if the instance has moved on since.
@@ -225,6 +307,8 @@ impl EbpfPlane {
             EventKind::MasterLost if self.kernel_watch(slot).is_some_and(|watch| watch.deadline > time) => {
                 None
             }
+            // A socket has heard the master since; the state machine's own timer watches it.
+            EventKind::MasterLost if self.watchdog(slot).is_none() => None,
             EventKind::MasterLost => Some(Signal::MasterDown {
                 slot,
                 deadline: Time::from_nanos(event.deadline_ns),
@@ -241,13 +325,16 @@ impl EbpfPlane {
     pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         // SAFETY: the ring owns the descriptor and is borrowed for as long as it is used.
         let events = unsafe { BorrowedFd::borrow_raw(self.events.as_raw_fd()) };
-        [events].into_iter().chain(self.listener.descriptors()).collect()
+        let canaries = self.canaries.receivers().iter().map(|receiver| receiver.as_fd());
+        [events].into_iter().chain(canaries).chain(self.listener.descriptors()).collect()
     }
 
     fn watchdog(&self, slot: Slot) -> Option<Watchdog> {
         let Cell(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
         let desired = self.desired.get(slot).copied().flatten()?;
-        (watchdog.epoch == desired.epoch && desired.role == Role::Backup).then_some(watchdog)
+        let last_advert = Time::from_nanos(watchdog.last_advert_ns);
+        let knows = self.heard_here[slot].is_none_or(|heard| last_advert > heard);
+        (watchdog.epoch == desired.epoch && desired.role == Role::Backup && knows).then_some(watchdog)
     }
 
     pub(super) fn kernel_watch(&self, slot: Slot) -> Option<KernelWatch> {

@@ -1,6 +1,7 @@
 //! The kernel half as it is loaded: programs, the maps that the configuration fills, where it is attached, what is pinned. Its
 //! moving parts are [`super::EbpfPlane`]'s.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -10,10 +11,10 @@ use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use aya::{Ebpf, EbpfLoader};
 use vrrp_ebpf::abi::{InstanceKey, LAYOUT, Plain, Settings, Vip, VipKey, Vmac, VmacKey, Watchdog};
 
-use super::attach::{self, ARRAY, Buffers, LINK, pin_error};
-use super::bpffs::PinDirectory;
+use super::attach::{self, ARRAY, Attachment, Buffers, pin_error};
+use super::bpffs::{PinDirectory, pin_name};
 use super::ebpf::{Cell, EbpfError, OBJECT, map_error, slot_u32};
-use super::load::{Blueprint, Maps, prepare_timers};
+use super::load::{Blueprint, Maps, OnRefusal, prepare_timers};
 use super::{Hook, Mode, VipEntry, VmacEntry};
 use crate::net::links::Link;
 use crate::wire::advert::{address, family};
@@ -29,7 +30,12 @@ pub struct KernelHalf {
     pub(super) ebpf: Ebpf,
     hook: Hook,
     buffers: Buffers,
-    attached: Vec<(String, Mode)>,
+    on_refusal: OnRefusal,
+    attached: Vec<Attachment>,
+    /// The interfaces without a program, by name, and why: their adverts go through sockets.
+    refused: BTreeMap<String, String>,
+    /// The places in which the program was found not to see the frames of an interface (name, number).
+    avoided: Vec<(String, u32, Mode)>,
     pins: PinDirectory,
     /// Logs the programs' messages.
     logger: Option<tokio::task::JoinHandle<()>>,
@@ -66,7 +72,7 @@ impl KernelHalf {
     }
 
     fn load_and_attach(blueprint: &Blueprint<'_>, pins: &PinDirectory) -> Result<Self, EbpfError> {
-        let &Blueprint { links, keys, ref vips, ref vmacs, ref hook, maps } = blueprint;
+        let &Blueprint { links, keys, ref vips, ref vmacs, ref hook, on_refusal, maps } = blueprint;
         let of_configuration = match maps {
             Maps::New => {
                 pins.clear().map_err(|e| pin_error(&pins.path, &e))?;
@@ -97,7 +103,17 @@ impl KernelHalf {
         }
         let ebpf = loader.load(OBJECT)?;
         let (hook, buffers) = (hook.clone(), Buffers::of(links));
-        let mut half = Self { ebpf, hook, buffers, attached: Vec::new(), pins: pins.clone(), logger: None };
+        let mut half = Self {
+            ebpf,
+            hook,
+            buffers,
+            on_refusal,
+            attached: Vec::new(),
+            refused: BTreeMap::new(),
+            avoided: Vec::new(),
+            pins: pins.clone(),
+            logger: None,
+        };
         match maps {
             Maps::New => half.begin(keys)?,
             Maps::Beside => half.begin_watchdogs(keys)?,
@@ -130,13 +146,82 @@ impl KernelHalf {
         }
         let _none = fs::remove_dir(&beside.path);
         // The first that fails is told, but the others are attached.
-        let here = |half: &Self, link: &Link| half.attached.iter().any(|(name, _)| *name == link.name);
-        let missing: Vec<&Link> = links.iter().filter(|link| !here(self, link)).collect();
+        let missing: Vec<&Link> = links
+            .iter()
+            .filter(|link| !self.is_attached(link) && !self.refused.contains_key(&link.name))
+            .collect();
         let attached: Vec<Result<(), EbpfError>> =
             missing.into_iter().map(|link| self.attach(link)).collect();
         self.detach_others(links).map_err(|e| pinned(&self.pins.path, &e))?;
         attach::pin_programs(&mut self.ebpf, &self.pins.path)?;
-        attached.into_iter().collect()
+        let failures = attached.into_iter().filter_map(Result::err).collect::<Vec<_>>();
+        match (self.on_refusal, self.attached.is_empty()) {
+            // One interface costs no other its program; if there is none at all, there is no kernel half.
+            (OnRefusal::Sockets, false) => Ok(()),
+            (OnRefusal::Fail, _) | (OnRefusal::Sockets, true) => {
+                failures.into_iter().next().map_or(Ok(()), Err)
+            }
+        }
+    }
+
+    /// True if the program sees what arrives on an interface.
+    #[must_use]
+    pub fn is_attached(&self, link: &Link) -> bool {
+        self.attached
+            .iter()
+            .any(|attachment| attachment.name == link.name && attachment.ifindex == link.index)
+    }
+
+    /// True if the program is attached to an interface, as the kernel says and not as we remember, in a place that is right today. A
+    /// pin that somebody has removed is made again.
+    pub fn is_in_place(&mut self, link: &Link) -> bool {
+        let avoided = self.avoided_on(link);
+        let Some(attachment) = self.attached.iter_mut().find(|attachment| attachment.name == link.name)
+        else {
+            return false;
+        };
+        let right = attachment.is_right(link, &self.hook) && !avoided.contains(&attachment.mode);
+        if !right || !attachment.is_in_force(link) {
+            return false;
+        }
+        if let Err(error) = attachment.keep_pinned(&self.pins.path) {
+            tracing::error!("{error}: if the agent is killed, the fence on {} goes with it", link.name);
+        }
+        true
+    }
+
+    /// Takes the program off an interface, whose adverts go through sockets from here on.
+    pub fn give_up(&mut self, link: &Link, why: String) {
+        self.attached.retain(|attachment| attachment.name != link.name);
+        attach::detach(&self.pins.path, &link.name);
+        self.refused.insert(link.name.clone(), why);
+    }
+
+    /// Another kernel half takes this one's place: where that had to go without a program, it does too.
+    pub(crate) fn inherit_refusals(&mut self, earlier: &Self, links: &[Link]) {
+        let there =
+            links.iter().filter_map(|link| Some((link.name.clone(), earlier.refusal(link)?.to_owned())));
+        self.refused.extend(there);
+        self.avoided = earlier.avoided.clone();
+    }
+
+    /// The place of the program on an interface is one in which it does not see frames: another is tried from here on.
+    pub fn avoid_present_mode(&mut self, link: &Link) {
+        if let Some(attachment) = self.attached.iter().find(|attachment| attachment.name == link.name) {
+            self.avoided.push((link.name.clone(), link.index, attachment.mode));
+        }
+    }
+
+    /// The places not to be tried on an interface.
+    fn avoided_on(&self, link: &Link) -> Vec<Mode> {
+        let on_it = self.avoided.iter().filter(|(name, index, _)| *name == link.name && *index == link.index);
+        on_it.map(|(_, _, mode)| *mode).collect()
+    }
+
+    /// Why an interface has no program, if that was tried.
+    #[must_use]
+    pub fn refusal(&self, link: &Link) -> Option<&str> {
+        self.refused.get(&link.name).map(String::as_str)
     }
 
     /// The first words in new maps. Before there are timers: whoever writes a watchdog frees its timer.
@@ -184,8 +269,8 @@ impl KernelHalf {
         for entry in fs::read_dir(&self.pins.path)? {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let elsewhere = match (name.strip_prefix(LINK), &self.hook) {
-                (Some(interface), _) => links.iter().all(|link| link.name != interface),
+            let elsewhere = match (attach::interface_of(name), &self.hook) {
+                (Some(interface), _) => links.iter().all(|link| pin_name(&link.name) != interface),
                 (None, Hook::Array(entry)) => {
                     name.starts_with(ARRAY) && name != format!("{ARRAY}{}", entry.index)
                 }
@@ -193,6 +278,7 @@ impl KernelHalf {
             };
             if elsewhere {
                 attach::leave_array(&path);
+                attach::remove_filters(&path);
                 fs::remove_file(path)?;
             }
         }
@@ -204,10 +290,25 @@ impl KernelHalf {
     /// # Errors
     /// [`EbpfError`], with what is in the way.
     pub fn attach(&mut self, link: &Link) -> Result<(), EbpfError> {
-        let mode = attach::attach(&mut self.ebpf, &self.pins.path, link, &self.hook, self.buffers)?;
-        self.attached.retain(|(name, _)| *name != link.name);
-        self.attached.push((link.name.clone(), mode));
-        Ok(())
+        let avoided = self.avoided_on(link);
+        match attach::attach(&mut self.ebpf, &self.pins.path, link, &self.hook, &avoided, self.buffers) {
+            Ok(attachment) => {
+                self.attached.retain(|other| other.name != link.name);
+                self.attached.push(attachment);
+                self.refused.remove(&link.name);
+                Ok(())
+            }
+            Err(error) => {
+                self.give_up(link, error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    /// What is done about an interface that takes the program nowhere.
+    #[must_use]
+    pub fn on_refusal(&self) -> OnRefusal {
+        self.on_refusal
     }
 
     /// Where the programs are put.
@@ -234,15 +335,16 @@ impl KernelHalf {
             Buffers::One => "",
             Buffers::Many => " with frags",
         };
-        let place = |(name, mode): &(String, Mode)| match (mode, &self.hook) {
+        let place = |Attachment { name, mode, .. }: &Attachment| match (mode, &self.hook) {
             (Mode::Native | Mode::Generic, _) => format!("{name}: {}{frags}", mode.name()),
             (Mode::Array, Hook::Array(entry)) => {
                 format!("{name}: entry {} of {}", entry.index, entry.path.display())
             }
-            (Mode::Tcx | Mode::Array, _) => format!("{name}: {}", mode.name()),
+            (Mode::Tcx | Mode::Clsact | Mode::Array, _) => format!("{name}: {}", mode.name()),
         };
-        let attached: Vec<String> = self.attached.iter().map(place).collect();
-        format!("ebpf ({})", attached.join(", "))
+        let attached = self.attached.iter().map(place);
+        let refused = self.refused.keys().map(|name| format!("{name}: sockets"));
+        format!("ebpf ({})", attached.chain(refused).collect::<Vec<_>>().join(", "))
     }
 
     /// The program's messages, for a task that waits for them and logs.

@@ -22,8 +22,19 @@ pub struct Blueprint<'b> {
     pub vmacs: Vec<VmacEntry>,
     /// Where to put the program.
     pub hook: Hook,
+    /// What to do about an interface that takes the program nowhere.
+    pub on_refusal: OnRefusal,
     /// In which maps.
     pub maps: Maps,
+}
+
+/// What to do about an interface that takes the program nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRefusal {
+    /// It has its adverts through sockets; the others keep their programs.
+    Sockets,
+    /// It is an error: the operator has asked for the kernel half (`--dataplane ebpf`).
+    Fail,
 }
 
 /// The maps of a kernel half.

@@ -3,11 +3,13 @@
 
 mod attach;
 pub mod bpffs;
+mod canary;
 mod ebpf;
 mod judge;
 mod kernel;
 pub mod legacy;
 mod load;
+mod placement;
 mod socket;
 
 use std::net::IpAddr;
@@ -17,15 +19,15 @@ use vrrp_ebpf::abi::{Counters, InstanceKey, Role};
 use vrrp_ebpf::advert::{Advert, Rules};
 use vrrp_ebpf::election::{Candidate, Takeover};
 
-pub use attach::{ArrayEntry, Hook, Mode};
+pub use canary::{HeardBy, Hearing};
 pub use ebpf::{Cell, EbpfError, EbpfPlane, OBJECT, show_adverts};
 pub use judge::{Judge, Seal, Sequence};
 pub use kernel::KernelHalf;
 pub use legacy::Legacy;
-pub use load::{Blueprint, Maps};
+pub use load::{Blueprint, Maps, OnRefusal};
+pub use placement::{ArrayEntry, Hook, Mode};
 pub use socket::{Judges, SocketPlane};
 
-use crate::net::receive::Receiver;
 use crate::vrrp::{Time, Watch};
 use crate::wire::ethernet::Mac;
 
@@ -109,6 +111,11 @@ pub enum Signal {
         /// Who claims it.
         mac: Mac,
     },
+    /// The program has not seen an advert that it should have seen on this interface.
+    Unseen {
+        /// The interface's number.
+        ifindex: u32,
+    },
 }
 
 /// What the kernel knows about a master that it watches.
@@ -159,11 +166,15 @@ impl DataPlane {
         }
     }
 
-    /// An interface came back, perhaps as another: it is heard by this.
-    pub fn listen(&mut self, gone: u32, receiver: Receiver) {
+    /// An interface came back, perhaps under another number than `gone`, or is heard otherwise than before.
+    pub fn hear(&mut self, gone: u32, hearing: Hearing) {
         match self {
-            Self::Ebpf(plane) => plane.listen(gone, receiver),
-            Self::Socket(plane) => plane.listen(gone, receiver),
+            Self::Ebpf(plane) => plane.hear(gone, hearing),
+            Self::Socket(plane) => {
+                if let Some(receiver) = hearing.receiver {
+                    plane.listen(gone, receiver);
+                }
+            }
         }
     }
 

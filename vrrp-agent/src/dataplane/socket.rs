@@ -51,6 +51,16 @@ impl SocketPlane {
         }
     }
 
+    /// The program hears an instance from here on.
+    pub(super) fn forget(&mut self, key: &InstanceKey) {
+        self.instances.remove(key);
+    }
+
+    /// No socket hears an interface any more.
+    pub(super) fn stop_listening(&mut self, ifindex: u32) {
+        self.receivers.retain(|receiver| receiver.ifindex() != ifindex);
+    }
+
     pub(super) fn apply(&mut self, desired: &Desired) {
         self.instances.insert(desired.key, *desired);
     }

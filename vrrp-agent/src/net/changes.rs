@@ -25,6 +25,10 @@ pub enum Change {
         mac: Option<Mac>,
         /// Whether it can carry frames now.
         running: bool,
+        /// The interface that it stands on, as a VLAN interface does.
+        below: Option<u32>,
+        /// The interface that it is part of.
+        controller: Option<u32>,
     },
     /// An interface is gone.
     LinkGone {
@@ -62,6 +66,8 @@ pub fn stream() -> Result<impl Stream<Item = Change>, NetError> {
             name: links::name_of(&link)?.to_owned(),
             mac: links::mac_of(&link),
             running: links::running(&link),
+            below: links::below(&link),
+            controller: links::controller(&link),
         }),
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => {
             Some(Change::LinkGone { index: link.header.index })

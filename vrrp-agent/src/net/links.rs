@@ -10,6 +10,8 @@ use netlink_packet_route::link::{
 use rtnetlink::Handle;
 use vrrp_ebpf::advert::Family;
 
+use super::addresses::Installed;
+use super::features::{self, Tags};
 use super::{NetError, addresses};
 use crate::wire::ethernet::Mac;
 
@@ -30,10 +32,30 @@ pub struct Link {
     pub running: bool,
     /// The XDP program on it, whosever it is.
     pub xdp: Option<AttachedXdp>,
-    /// Whether it is one end of a veth pair.
-    pub is_veth: bool,
-    /// Whether VLAN interfaces stand on it: their frames pass through it, most often without their tag.
+    /// Its place among other interfaces.
+    pub device: Device,
+}
+
+/// The place of an interface among others, which decides where a program on it sees each frame once, whole, and under the
+/// interface's own number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// The kind of an interface that is made of software (`veth`, `bond`, `bridge`, `vlan` …); `None` for a card.
+    pub software: Option<String>,
+    /// Other interfaces are parts of it (bond, team, bridge, failover), and a program in their drivers would see their numbers.
+    pub has_parts: bool,
+    /// VLAN interfaces stand on it: their frames pass through it, most often without their tag.
     pub has_vlans: bool,
+    /// Where tags are when a program in the driver sees a frame.
+    pub tags: Tags,
+}
+
+impl Device {
+    /// One of which nothing is known.
+    #[must_use]
+    pub const fn unknown() -> Self {
+        Self { software: None, has_parts: false, has_vlans: false, tags: Tags::MayBeHidden }
+    }
 }
 
 /// An XDP program on an interface.
@@ -60,8 +82,7 @@ impl Link {
             mtu: u32::MAX,
             running: false,
             xdp: None,
-            is_veth: false,
-            has_vlans: false,
+            device: Device::unknown(),
         }
     }
 
@@ -105,26 +126,43 @@ pub async fn look(handle: &Handle, names: &[String]) -> Result<Vec<Result<Link, 
     let netlink = |source| NetError::Netlink { doing: "list the interfaces".to_owned(), source };
     let messages: Vec<LinkMessage> = handle.link().get().execute().try_collect().await.map_err(netlink)?;
     let addresses = addresses::list(handle).await?;
-    let link = |name: &String| {
-        let Some(message) = messages.iter().find(|m| name_of(m) == Some(name)) else {
-            let present: Vec<&str> = messages.iter().filter_map(name_of).collect();
-            return Err(NetError::NoInterface { name: name.clone(), present: present.join(", ") });
-        };
-        let index = message.header.index;
-        let not_ethernet = || NetError::NotEthernet { name: name.clone() };
-        Ok(Link {
-            index,
-            name: name.clone(),
-            mac: mac_of(message).ok_or_else(not_ethernet)?,
-            addresses: addresses.iter().filter(|a| a.index == index).map(|a| a.address).collect(),
-            mtu: mtu_of(message).unwrap_or(u32::MAX),
-            running: running(message),
-            xdp: xdp_of(message),
-            is_veth: kind_of(message) == Some(&InfoKind::Veth),
-            has_vlans: messages.iter().any(|other| is_vlan_on(other, index)),
-        })
+    let mut links = Vec::new();
+    for name in names {
+        let mut link = describe(name, &messages, &addresses);
+        if let Ok(link) = &mut link
+            && link.device.software.is_none()
+        {
+            let message = messages.iter().find(|message| message.header.index == link.index);
+            link.device.tags = features::tags(name, message.is_none_or(is_promiscuous)).await;
+        }
+        links.push(link);
+    }
+    Ok(links)
+}
+
+/// An interface as the kernel lists it, but for the features of its card.
+fn describe(name: &str, messages: &[LinkMessage], addresses: &[Installed]) -> Result<Link, NetError> {
+    let Some(message) = messages.iter().find(|m| name_of(m) == Some(name)) else {
+        let present: Vec<&str> = messages.iter().filter_map(name_of).collect();
+        return Err(NetError::NoInterface { name: name.to_owned(), present: present.join(", ") });
     };
-    Ok(names.iter().map(link).collect())
+    let index = message.header.index;
+    let not_ethernet = || NetError::NotEthernet { name: name.to_owned() };
+    Ok(Link {
+        index,
+        name: name.to_owned(),
+        mac: mac_of(message).ok_or_else(not_ethernet)?,
+        addresses: addresses.iter().filter(|a| a.index == index).map(|a| a.address).collect(),
+        mtu: mtu_of(message).unwrap_or(u32::MAX),
+        running: running(message),
+        xdp: xdp_of(message),
+        device: Device {
+            software: kind_of(message).map(ToString::to_string),
+            has_parts: messages.iter().any(|other| is_part_of(other, index)),
+            has_vlans: messages.iter().any(|other| is_vlan_on(other, index)),
+            tags: Tags::MayBeHidden,
+        },
+    })
 }
 
 /// An interface of any kind as it is now.
@@ -197,6 +235,37 @@ fn kind_of(message: &LinkMessage) -> Option<&InfoKind> {
 
 fn is_vlan_on(message: &LinkMessage, index: u32) -> bool {
     kind_of(message) == Some(&InfoKind::Vlan) && message.attributes.contains(&LinkAttribute::Link(index))
+}
+
+/// True if one interface is part of another (of a bond, a team, a bridge), or is a port of the switch behind it (DSA).
+fn is_part_of(message: &LinkMessage, index: u32) -> bool {
+    let is_port = kind_of(message) == Some(&InfoKind::Dsa) && below(message) == Some(index);
+    is_port || controller(message) == Some(index)
+}
+
+/// The interface that one stands on, as a VLAN interface does.
+pub(super) fn below(message: &LinkMessage) -> Option<u32> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Link(index) => Some(*index),
+        _ => None,
+    })
+}
+
+/// The interface that one is part of.
+pub(super) fn controller(message: &LinkMessage) -> Option<u32> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Controller(index) => Some(*index),
+        _ => None,
+    })
+}
+
+/// True if an interface takes in what is not for it, which a filter of VLANs then does too.
+fn is_promiscuous(message: &LinkMessage) -> bool {
+    let asked = message.attributes.iter().any(|attribute| match attribute {
+        LinkAttribute::Promiscuity(count) => *count > 0,
+        _ => false,
+    });
+    asked || message.header.flags.contains(LinkFlags::Promisc)
 }
 
 /// Whether an interface can carry frames.

@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod changes;
+pub mod features;
 pub mod ipvs;
 pub mod links;
 pub mod processes;

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use nix::libc;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
-use vrrp_ebpf::advert::{Datagram, MESSAGE_MAX, PROTOCOL};
+use vrrp_ebpf::advert::{Datagram, Family, MESSAGE_MAX, PROTOCOL};
 use vrrp_ebpf::frame::{Class, classify};
 
 use super::NetError;
@@ -95,7 +95,28 @@ impl Receiver {
             socket.set_nonblocking(true)?;
             socket.attach_filter(&only_adverts())?;
             set_option::<libc::c_int>(&socket, libc::PACKET_IGNORE_OUTGOING, &1)?;
-            bind(&socket, link.index)?;
+            bind(&socket, link.index, libc::ETH_P_ALL)?;
+            Ok(Self { socket, ifindex: link.index, buffer: Box::new([0; BUFFER]) })
+        };
+        let doing = || format!("open a packet socket on {} (needs CAP_NET_RAW)", link.name);
+        open().map_err(|e: io::Error| NetError::system(doing(), e))
+    }
+
+    /// Opens a canary on an interface: a socket that hears an advert of these VRIDs only if no program has dropped it, in XDP or in
+    /// tc. It is bound to one protocol, so the kernel asks it last, behind tc; a socket for all protocols is asked before tc.
+    ///
+    /// # Errors
+    /// Without `CAP_NET_RAW`, or if the kernel refuses.
+    pub fn open_canary(link: &Link, family: Family, vrids: &[u8]) -> Result<Self, NetError> {
+        let open = || {
+            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
+            socket.set_nonblocking(true)?;
+            socket.attach_filter(&only_adverts_of(family, vrids))?;
+            let protocol = match family {
+                Family::V4 => libc::ETH_P_IP,
+                Family::V6 => libc::ETH_P_IPV6,
+            };
+            bind(&socket, link.index, protocol)?;
             Ok(Self { socket, ifindex: link.index, buffer: Box::new([0; BUFFER]) })
         };
         let doing = || format!("open a packet socket on {} (needs CAP_NET_RAW)", link.name);
@@ -200,6 +221,46 @@ fn only_adverts() -> [SockFilter; 12] {
     ]
 }
 
+/// A classic BPF program: adverts of a family and of these VRIDs that are for this host. The kernel marks a frame of a VLAN that has
+/// no interface here as another host's and forgets its tag.
+fn only_adverts_of(family: Family, vrids: &[u8]) -> Vec<SockFilter> {
+    /// `SKF_AD_OFF + SKF_AD_PKTTYPE`.
+    const PACKET_TYPE: u32 = (-0x1000_i32 + 4).cast_unsigned();
+    const OTHER_HOST: u32 = 3;
+    const FRAGMENT_OFFSET: u32 = 0x1fff;
+    let load_word = |at| SockFilter::new(0x20, 0, 0, at);
+    let load_half = |at| SockFilter::new(0x28, 0, 0, at);
+    let load_byte = |at| SockFilter::new(0x30, 0, 0, at);
+    let load_byte_behind_header = |at| SockFilter::new(0x50, 0, 0, at);
+    let load_header_length = SockFilter::new(0xb1, 0, 0, 14);
+    let jump_equal = |value, yes, no| SockFilter::new(0x15, yes, no, value);
+    let jump_any_bit = |mask, yes, no| SockFilter::new(0x45, yes, no, mask);
+    let accept = || SockFilter::new(0x06, 0, 0, u32::MAX);
+    let reject = || SockFilter::new(0x06, 0, 0, 0);
+    let protocol = u32::from(PROTOCOL);
+    let mut filter = vec![load_word(PACKET_TYPE), jump_equal(OTHER_HOST, 0, 1), reject()];
+    match family {
+        Family::V4 => filter.extend([
+            load_byte(23),
+            jump_equal(protocol, 1, 0),
+            reject(),
+            load_half(20),
+            jump_any_bit(FRAGMENT_OFFSET, 0, 1),
+            reject(),
+            load_header_length,
+            load_byte_behind_header(14 + 1),
+        ]),
+        Family::V6 => {
+            filter.extend([load_byte(20), jump_equal(protocol, 1, 0), reject(), load_byte(14 + 40 + 1)]);
+        }
+    }
+    for vrid in vrids {
+        filter.extend([jump_equal(u32::from(*vrid), 0, 1), accept()]);
+    }
+    filter.push(reject());
+    filter
+}
+
 /// Sets an option of packet sockets, which takes a `T`.
 fn set_option<T>(socket: &Socket, option: libc::c_int, value: &T) -> io::Result<()> {
     // SAFETY: the kernel reads as many bytes as said, of a value that lives through the call.
@@ -215,9 +276,9 @@ fn set_option<T>(socket: &Socket, option: libc::c_int, value: &T) -> io::Result<
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-fn bind(socket: &Socket, ifindex: u32) -> io::Result<()> {
+fn bind(socket: &Socket, ifindex: u32, protocol: libc::c_int) -> io::Result<()> {
     let mut address = super::transmit::link_address(ifindex);
-    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+    address.sll_protocol = (protocol as u16).to_be();
     // SAFETY: the address is a sockaddr_ll, which lives through the call.
     let result = unsafe {
         libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of::<libc::sockaddr_ll>() as u32)

@@ -160,6 +160,21 @@ pub(crate) fn pull_headers(ctx: &TcContext) {
     }
 }
 
+/// The headers can be read at once afterwards, for a program that changes nothing: only where they are not yet, since the memory
+/// of a packet that is sent is shared, and pulling would copy it.
+#[inline(always)]
+pub(crate) fn pull_for_reading(ctx: &TcContext) {
+    /// Ethernet, IPv6, and the fixed part of a neighbour advertisement.
+    const HEADERS: usize = 14 + 40 + 24;
+    let there = ctx.end() - ctx.start();
+    let length = ctx.length();
+    if there < HEADERS && there < length {
+        let length = if length < HEADERS { length } else { HEADERS };
+        // SAFETY: the context is this program's; its pointers are read anew after this.
+        unsafe { bpf_skb_pull_data(ctx.skb.skb, length as u32) };
+    }
+}
+
 /// Sends a frame back where it came from; the action for that.
 #[inline(always)]
 pub(crate) fn send_back(ctx: &TcContext) -> i32 {
