@@ -31,6 +31,7 @@ pub(super) fn params(priority: u8) -> Params {
         },
         company: Company::Alone,
         takeover: Takeover::Kernel,
+        install_time: Duration::from_secs(3),
     }
 }
 

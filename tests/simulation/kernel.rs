@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vrrp_agent::vrrp::{Heard, Past, Spell, Time, Watch};
 use vrrp_ebpf::abi::{EventKind, Role};
-use vrrp_ebpf::advert::{Advert, Datagram, Rules, accept};
+use vrrp_ebpf::advert::{Address, Advert, Datagram, Rules, accept};
 use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, Takeover};
 
 /// As in the program: news of a rival or a changed master at most this often.
@@ -35,7 +35,12 @@ struct Watchdog {
     fenced_epoch: u64,
     /// Until when it answers by itself.
     taken_until: Time,
+    /// Who has set the deadline.
+    watched: Option<Address>,
+    /// The last advert that counted, told or not.
+    last_at: Time,
     outranked_epoch: u64,
+    outranked: Option<Heard>,
     last_rival: Time,
     untold: bool,
 }
@@ -129,16 +134,24 @@ impl Kernel {
     }
 
     fn at_backup(&mut self, slot: usize, now: Time, desired: &Desired, advert: Advert) {
-        let (kind, after) = match desired.candidate.at_backup(&advert) {
+        let watching = self.watchdogs[slot].epoch == desired.epoch;
+        let watched = self.watchdogs[slot].watched.filter(|_| watching);
+        let (kind, after) = match desired.candidate.at_backup(&advert, watched.as_ref()) {
             AtBackup::Alive { down_ns } => (EventKind::MasterSeen, down_ns),
-            AtBackup::Resigned { skew_ns } => (EventKind::Resigned, skew_ns),
+            AtBackup::Resigned { skew_ns } if watching => (EventKind::Resigned, skew_ns),
+            AtBackup::Resigned { .. } => {
+                return self.report_rival(EventKind::Unwatched, slot, now, desired, advert);
+            }
+            AtBackup::Unrelated => return,
             AtBackup::Outranked => {
                 let watchdog = &mut self.watchdogs[slot];
                 (watchdog.outranked_epoch, watchdog.taken_until) = (desired.epoch, Time::default());
+                watchdog.outranked = Some(Heard { advert, at: now });
                 return self.report_rival(EventKind::Outranked, slot, now, desired, advert);
             }
         };
         let watchdog = &mut self.watchdogs[slot];
+        (watchdog.watched, watchdog.last_at) = (Some(advert.source), now);
         watchdog.taken_until = Time::default();
         watchdog.deadline = now + Duration::from_nanos(after);
         // Lazily: a timer that runs is only moved forward.
@@ -158,7 +171,7 @@ impl Kernel {
 
     fn at_master(&mut self, slot: usize, now: Time, desired: &Desired, advert: Advert) {
         match desired.candidate.at_master(&advert) {
-            AtMaster::Echo => {}
+            AtMaster::Echo => self.report_rival(EventKind::Rival, slot, now, desired, advert),
             AtMaster::Superior { .. } => {
                 let watchdog = &mut self.watchdogs[slot];
                 let first = watchdog.fenced_epoch != desired.epoch;
@@ -254,6 +267,15 @@ impl Kernel {
         live.then_some((watchdog.deadline, watchdog.last?))
     }
 
+    /// The last advert of anybody in this epoch.
+    pub(crate) fn last_heard(&self, slot: usize) -> Option<Heard> {
+        let (watchdog, desired) = (&self.watchdogs[slot], self.desired[slot]?);
+        let counted = watchdog.last.filter(|_| watchdog.epoch == desired.epoch);
+        let counted = counted.map(|advert| Heard { advert, at: watchdog.last_at });
+        let outranked = watchdog.outranked.filter(|_| watchdog.outranked_epoch == desired.epoch);
+        [counted, outranked].into_iter().flatten().max_by_key(|heard| heard.at)
+    }
+
     /// What a new agent finds of an instance.
     pub(crate) fn past(&self, slot: usize) -> Past {
         let Some(Desired { epoch, role, .. }) = self.desired[slot] else {
@@ -266,8 +288,9 @@ impl Kernel {
             }
             Role::Backup if watchdog.epoch == epoch => match watchdog.last {
                 Some(advert) => {
-                    let heard = Heard { advert, at: watchdog.last_rival };
-                    Spell::Watch { heard, deadline: watchdog.deadline }
+                    let heard = Heard { advert, at: watchdog.last_at };
+                    let outranked = watchdog.outranked.filter(|_| watchdog.outranked_epoch == epoch);
+                    Spell::Watch { heard, deadline: watchdog.deadline, outranked }
                 }
                 None => Spell::Over,
             },

@@ -201,8 +201,16 @@ impl Node {
         what: impl FnOnce(&mut Instance, Time),
     ) -> Vec<Did> {
         let clock = self.clock(now);
+        self.catch_up(slot);
         what(&mut self.slots[slot].machine, clock);
         self.react(clock)
+    }
+
+    /// What the kernel has heard and not told counts too.
+    fn catch_up(&mut self, slot: usize) {
+        if let Some(heard) = self.kernel.as_ref().and_then(|kernel| kernel.last_heard(slot)) {
+            self.slots[slot].machine.catch_up(heard);
+        }
     }
 
     /// The file was read again, with other parameters; those of a group change together.
@@ -212,6 +220,9 @@ impl Node {
         let together = self.slots[slot].params.company == Company::Group;
         for (number, slot_of) in self.slots.iter_mut().enumerate() {
             if together || number == slot {
+                if let Some(heard) = self.kernel.as_ref().and_then(|kernel| kernel.last_heard(number)) {
+                    slot_of.machine.catch_up(heard);
+                }
                 slot_of.params = fresh.clone();
                 slot_of.machine.reconfigure(clock, fresh.clone());
             }
@@ -391,6 +402,7 @@ impl Slot {
             },
             company: shared.company,
             takeover: if random.chance(70) { Takeover::Kernel } else { Takeover::Agent },
+            install_time: Duration::ZERO,
         };
         let machine = Instance::new(params.clone(), Time::default());
         let shared = shared.clone();

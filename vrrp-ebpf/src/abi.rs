@@ -9,7 +9,7 @@ use crate::election::{Candidate, Takeover};
 
 /// The version of the layout of all below. An agent goes on with the maps of an earlier run only if they say the same; a test
 /// knows when it must change.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// How many instances one agent may run: 255 VRIDs on two interfaces in both families, rounded up.
 pub const INSTANCES_MAX: usize = 1024;
@@ -31,7 +31,7 @@ macro_rules! plain {
         const _: () = assert!(size_of::<$name>() == $size);
     )+};
 }
-plain! { InstanceKey: 12, Instance: 120, VipKey: 24, Vip: 12, VmacKey: 12, Vmac: 12, Lease: 24, Watchdog: 144, Counters: 296, Settings: 8, Event: 72 }
+plain! { InstanceKey: 12, Instance: 120, VipKey: 24, Vip: 12, VmacKey: 12, Vmac: 12, Lease: 24, Watchdog: 208, Counters: 304, Settings: 8, Event: 72 }
 
 /// Key of `instances`: a virtual router as the wire names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -192,6 +192,20 @@ pub struct Watchdog {
     pub master_list: u32,
     /// 1 if the ring had no room for the event that told of this master: the next advert tells again.
     pub untold: u32,
+    /// The sender of the advert that has set the deadline: only its resignation shortens it. `master` may be older, since a
+    /// change that comes too soon after another is not told.
+    pub watched: Address,
+    /// The lower router that advertised last in `outranked_epoch`. Its adverts do not move the deadline; should our priority
+    /// fall below its own, they would have.
+    pub outranked_by: Address,
+    /// When it did.
+    pub outranked_ns: u64,
+    /// Its interval.
+    pub outranked_interval_ns: u64,
+    /// Its priority.
+    pub outranked_priority: u64,
+    /// When the last event about an advert that was refused went out; they are limited.
+    pub last_refusal_ns: u64,
 }
 
 impl Watchdog {
@@ -216,6 +230,12 @@ impl Watchdog {
             key,
             master_list: 0,
             untold: 0,
+            watched: Address::NONE,
+            outranked_by: Address::NONE,
+            outranked_ns: 0,
+            outranked_interval_ns: 0,
+            outranked_priority: 0,
+            last_refusal_ns: 0,
         }
     }
 }
@@ -286,6 +306,8 @@ counters! {
     advert_to_agent,
     /// Of the adverts believed: those whose list of addresses is not ours.
     other_addresses,
+    /// Of the adverts believed: those that were sent from our own address, by another router or by a loop in the network.
+    own_address,
     /// ARP requests for a VIP, answered.
     arp_answered,
     /// ARP requests for a VIP that we do not hold, swallowed.
@@ -375,8 +397,11 @@ pub enum EventKind {
     Conflict = 6,
     /// As master: a router that ranks higher advertises; the epoch is fenced.
     Superior = 7,
-    /// As backup: an advert, for which no timer could be set; the agent watches.
+    /// As backup: an advert for which no timer could be set, or a resignation before anybody is watched in this epoch; the
+    /// agent watches.
     Unwatched = 8,
+    /// An advert of this virtual router was refused: `refusal` says why, `address` who sent it.
+    Refused = 9,
 }
 
 /// What goes through the ring `events`.
@@ -403,8 +428,8 @@ pub struct Event {
     pub list: List,
     /// The hardware address that claims ours.
     pub mac: [u8; 6],
-    /// Zero.
-    pub reserved: u16,
+    /// Why an advert was refused, as [`Reject::code`] writes it; zero in all other events.
+    pub refusal: u16,
 }
 
 #[cfg(test)]
@@ -432,6 +457,6 @@ mod tests {
     /// If this fails, the layout has changed: increase `LAYOUT`, and write down the new pair.
     #[test]
     fn another_layout_has_another_number() {
-        assert_eq!((LAYOUT, fingerprint()), (3, 0x7b7f_8af8_9376_9657));
+        assert_eq!((LAYOUT, fingerprint()), (4, 0xd431_501c_867c_524f));
     }
 }

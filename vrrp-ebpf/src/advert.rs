@@ -248,6 +248,7 @@ pub enum List {
 
 /// Why an advert is not believed. The names are those of the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
 pub enum Reject {
     /// Shorter or longer than its address count says.
     Length,
@@ -281,6 +282,41 @@ pub enum Reject {
     Replay,
     /// Not from one of the peers (`check_unicast_src`).
     Source,
+}
+
+impl Reject {
+    /// All of them.
+    const ALL: [Self; 16] = [
+        Self::Length,
+        Self::Ttl,
+        Self::Destination,
+        Self::Version,
+        Self::Type,
+        Self::Checksum,
+        Self::AuthType,
+        Self::Password,
+        Self::Interval,
+        Self::NoAddress,
+        Self::Unsealed,
+        Self::Seal,
+        Self::SealKey,
+        Self::Stale,
+        Self::Replay,
+        Self::Source,
+    ];
+
+    /// A number for an event; never zero.
+    #[inline(always)]
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        self as u16 + 1
+    }
+
+    /// The reason with this number.
+    #[must_use]
+    pub fn from_code(code: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|reject| reject.code() == code)
+    }
 }
 
 /// Nanoseconds in version 2's unit of time.

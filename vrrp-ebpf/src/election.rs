@@ -58,6 +58,8 @@ pub enum AtBackup {
     },
     /// A lower priority, which does not hold us back.
     Outranked,
+    /// The resignation of a router that is not the master watched. It ends nothing, so nothing changes.
+    Unrelated,
 }
 
 /// What an advert means to a master (RFC 9568 section 6.4.3).
@@ -77,12 +79,17 @@ pub enum AtMaster {
 }
 
 impl Candidate {
-    /// What to do as backup.
+    /// What to do as backup. `watched` is the sender of the last advert that counted, which is the master as far as we know;
+    /// none before there was one. Only its resignation shortens the wait: one that was on its way while the next master's first
+    /// advert overtook it must not make us take over from that next master.
     #[inline(always)]
     #[must_use]
-    pub const fn at_backup(&self, advert: &Advert) -> AtBackup {
+    pub const fn at_backup(&self, advert: &Advert, watched: Option<&Address>) -> AtBackup {
         if advert.priority == PRIORITY_RESIGN {
-            AtBackup::Resigned { skew_ns: self.skew_ns(advert.interval_ns) }
+            match watched {
+                Some(master) if !master.same(&advert.source) => AtBackup::Unrelated,
+                Some(_) | None => AtBackup::Resigned { skew_ns: self.skew_ns(advert.interval_ns) },
+            }
         } else if matches!(self.preempt, Preempt::No) || advert.priority as u32 >= self.priority {
             AtBackup::Alive { down_ns: self.down_ns(advert.interval_ns) }
         } else {
@@ -175,12 +182,23 @@ mod tests {
     #[test]
     fn a_backup_follows_equal_and_higher_and_ignores_lower() {
         let c = candidate(Version::V3, 100);
-        assert_eq!(c.at_backup(&advert(99, 9)), AtBackup::Outranked);
-        assert_eq!(c.at_backup(&advert(100, 1)), AtBackup::Alive { down_ns: 3_609_375_000 });
-        assert_eq!(c.at_backup(&advert(101, 1)), AtBackup::Alive { down_ns: 3_609_375_000 });
-        assert_eq!(c.at_backup(&advert(0, 1)), AtBackup::Resigned { skew_ns: 609_375_000 });
+        assert_eq!(c.at_backup(&advert(99, 9), None), AtBackup::Outranked);
+        assert_eq!(c.at_backup(&advert(100, 1), None), AtBackup::Alive { down_ns: 3_609_375_000 });
+        assert_eq!(c.at_backup(&advert(101, 1), None), AtBackup::Alive { down_ns: 3_609_375_000 });
+        assert_eq!(c.at_backup(&advert(0, 1), None), AtBackup::Resigned { skew_ns: 609_375_000 });
         let hold = Candidate { preempt: Preempt::No, ..c };
-        assert_eq!(hold.at_backup(&advert(1, 1)), AtBackup::Alive { down_ns: 3_609_375_000 });
+        assert_eq!(hold.at_backup(&advert(1, 1), None), AtBackup::Alive { down_ns: 3_609_375_000 });
+    }
+
+    /// The resignation of one master may arrive after the next one's first advert.
+    #[test]
+    fn c3_only_the_resignation_of_the_master_watched_shortens_the_wait() {
+        let c = candidate(Version::V3, 100);
+        let (master, other) = (Address::v4([10, 0, 0, 9]), Address::v4([10, 0, 0, 8]));
+        assert_eq!(c.at_backup(&advert(0, 9), Some(&master)), AtBackup::Resigned { skew_ns: 609_375_000 });
+        assert_eq!(c.at_backup(&advert(0, 9), Some(&other)), AtBackup::Unrelated);
+        assert_eq!(c.at_backup(&advert(100, 9), Some(&other)), AtBackup::Alive { down_ns: 3_609_375_000 });
+        assert_eq!(c.at_backup(&advert(99, 9), Some(&other)), AtBackup::Outranked);
     }
 
     #[test]

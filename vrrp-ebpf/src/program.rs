@@ -190,15 +190,16 @@ fn on_vrrp<C: Context>(ctx: &C, kind: Kind) -> Action {
             if matches!(reject, Reject::Destination) {
                 return Action::Pass;
             }
+            report_refusal(instance, watchdog, carrier.source, reject);
         }
         Ok(advert) => match instance.role {
             Role::Idle => maps::count(|c| &mut c.advert_idle),
             Role::Backup => {
-                count_believed(&advert);
+                count_believed(instance, &advert);
                 at_backup(&key, instance, watchdog, &advert);
             }
             Role::Master => {
-                count_believed(&advert);
+                count_believed(instance, &advert);
                 at_master(instance, watchdog, &advert);
             }
         },
@@ -207,8 +208,11 @@ fn on_vrrp<C: Context>(ctx: &C, kind: Kind) -> Action {
 }
 
 #[inline(always)]
-fn count_believed(advert: &Advert) {
+fn count_believed(instance: &Instance, advert: &Advert) {
     maps::count(|c| &mut c.advert_accepted);
+    if advert.source.same(&instance.candidate.address) {
+        maps::count(|c| &mut c.own_address);
+    }
     match advert.list {
         List::Same => {}
         List::Other => maps::count(|c| &mut c.other_addresses),
@@ -218,11 +222,24 @@ fn count_believed(advert: &Advert) {
 #[inline(always)]
 fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, advert: &Advert) {
     let now_ns = ctx::now_ns();
-    let (kind, deadline_ns) = match instance.candidate.at_backup(advert) {
+    let (watching, watched) = ctx::with(watchdog, |w| (w.epoch == instance.epoch, w.watched));
+    let (kind, deadline_ns) = match instance.candidate.at_backup(advert, watching.then_some(&watched)) {
         AtBackup::Alive { down_ns } => (EventKind::MasterSeen, now_ns + down_ns),
-        AtBackup::Resigned { skew_ns } => (EventKind::Resigned, now_ns + skew_ns),
+        AtBackup::Resigned { skew_ns } if watching => (EventKind::Resigned, now_ns + skew_ns),
+        AtBackup::Resigned { .. } => {
+            // Nobody is watched in this epoch yet. The agent knows whom it has heard before it, and its own timer runs.
+            report_rival(EventKind::Unwatched, instance, watchdog, advert, now_ns);
+            return;
+        }
+        AtBackup::Unrelated => return,
         AtBackup::Outranked => {
-            ctx::with(watchdog, |w| w.outranked_epoch = instance.epoch);
+            ctx::with(watchdog, |w| {
+                w.outranked_by = advert.source;
+                w.outranked_ns = now_ns;
+                w.outranked_interval_ns = advert.interval_ns;
+                w.outranked_priority = advert.priority.into();
+                w.outranked_epoch = instance.epoch;
+            });
             watchdog::yield_to_advert(watchdog);
             report_rival(EventKind::Outranked, instance, watchdog, advert, now_ns);
             return;
@@ -236,6 +253,7 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
             || w.master_priority != u32::from(advert.priority)
             || w.master_interval_ns != advert.interval_ns;
         w.last_advert_ns = now_ns;
+        w.watched = advert.source;
         w.adverts += 1;
         // The first of an epoch is always told: it hands the watch over. A change that comes too soon after another is not
         // noted either, so that the next advert still is news.
@@ -264,7 +282,8 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
 fn at_master(instance: &Instance, watchdog: *mut Watchdog, advert: &Advert) {
     let now_ns = ctx::now_ns();
     match instance.candidate.at_master(advert) {
-        AtMaster::Echo => {}
+        // Another router with our address, or a loop: no election, but the operator is told.
+        AtMaster::Echo => report_rival(EventKind::Rival, instance, watchdog, advert, now_ns),
         AtMaster::Superior { .. } => {
             // No more answers in this epoch, before the agent has woken. Told once whatever the limit: it ends a mastership.
             let first = ctx::with(watchdog, |w| {
@@ -295,6 +314,30 @@ fn report_rival(kind: EventKind, instance: &Instance, watchdog: *mut Watchdog, a
     }
 }
 
+/// The agent says who sends adverts of this virtual router that are not believed, and why: two routers that refuse each other are
+/// two masters.
+#[inline(always)]
+fn report_refusal(instance: &Instance, watchdog: *mut Watchdog, source: Address, reject: Reject) {
+    /// A flood of them costs the agent no more than this.
+    const INTERVAL_NS: u64 = 1_000_000_000;
+    let now_ns = ctx::now_ns();
+    if ctx::with(watchdog, |w| due(&mut w.last_refusal_ns, now_ns, INTERVAL_NS)) {
+        maps::send(Event {
+            kind: EventKind::Refused,
+            slot: instance.slot,
+            epoch: instance.epoch,
+            time_ns: now_ns,
+            deadline_ns: 0,
+            interval_ns: 0,
+            address: source,
+            priority: 0,
+            list: List::Same,
+            mac: [0; 6],
+            refusal: reject.code(),
+        });
+    }
+}
+
 /// Whether something that is limited may be done again; if so it counts as done now.
 #[inline(always)]
 fn due(last_ns: &mut u64, now_ns: u64, interval_ns: u64) -> bool {
@@ -318,7 +361,7 @@ fn event(kind: EventKind, instance: &Instance, advert: &Advert, time_ns: u64, de
         priority: advert.priority.into(),
         list: advert.list,
         mac: [0; 6],
-        reserved: 0,
+        refusal: 0,
     }
 }
 
@@ -454,7 +497,7 @@ fn defence_due(vip: &Vip, address: Address, mac: [u8; 6]) -> bool {
             priority: 0,
             list: List::Same,
             mac,
-            reserved: 0,
+            refusal: 0,
         });
     }
     due

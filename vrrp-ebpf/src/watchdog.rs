@@ -110,7 +110,7 @@ extern "C" fn fired(_map: *mut c_void, slot: *mut u32, watchdog: *mut Watchdog) 
                 priority,
                 list: List::Same,
                 mac: [0; 6],
-                reserved: 0,
+                refusal: 0,
             });
         }
         Some(_) | None => {}

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender}
 use super::engine::reload::Roster;
 use super::engine::{Command, Effect, Late, Notice};
 use super::holdings::Holding;
+use super::refusals::explain_refusal;
 use super::status::{explain, state_name};
 use super::synchroniser::Synchroniser;
 use crate::dataplane::Slot;
@@ -138,6 +139,10 @@ impl Executor {
                     let _ended = self.refused.send((generation, slot));
                 }
             }
+            Effect::Refused { slot, source, reject } => {
+                let (name, why) = (self.name(slot), explain_refusal(reject));
+                tracing::warn!("{name}: adverts of {source} for our virtual router are refused: {why}");
+            }
             Effect::Unseen { ifindex } => {
                 let _ended = self.unseen.send(ifindex);
             }
@@ -203,6 +208,15 @@ impl Executor {
                         "advertises other addresses than we do: compare virtual_ipaddress"
                     }
                     Notice::TwoOwners => "has priority 255 like us: only one router owns the addresses",
+                    Notice::OwnAddress => {
+                        "is our own address, and an advert came in from it: another router uses it as its source (compare \
+                         the interfaces' addresses and mcast_src_ip or unicast_src_ip of all routers), or the network \
+                         sends our own frames back (look for a loop)"
+                    }
+                    Notice::JoinedAsBackup => {
+                        "is the master of this instance, which has joined a sync group that is master here: the group \
+                         resigns, since it can only be master together"
+                    }
                 };
                 tracing::warn!("{name}: {address} {what}");
             }

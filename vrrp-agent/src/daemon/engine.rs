@@ -18,7 +18,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use vrrp_ebpf::abi::{InstanceKey, Role};
-use vrrp_ebpf::advert::{Address, Advert, List, PRIORITY_OWNER, Rules};
+use vrrp_ebpf::advert::{Address, Advert, List, PRIORITY_OWNER, Reject, Rules};
 
 use reload::{Reload, Roster};
 
@@ -31,7 +31,7 @@ use crate::host;
 use crate::net::NetError;
 use crate::net::transmit::{Outgoing, Transmitter};
 use crate::track::Health;
-use crate::vrrp::{Cause, Instance, Output, Params, Past, Spell, State, Time, Watch, group};
+use crate::vrrp::{Cause, Instance, Output, Params, Past, State, Time, Watch, group};
 use crate::wire::advert::ip;
 use crate::wire::ethernet::Mac;
 
@@ -41,6 +41,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const ROUND_MAX: usize = 256;
 /// Adverts that leave together, at least, when there are many.
 const ADVERTS_AT_ONCE: usize = 16;
+/// So many things are said of the other routers of an instance, and then no more: their addresses may be anybody's invention.
+const NOTICES_MAX: usize = 64;
 /// A failure to send is told at most this often for each instance.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -86,6 +88,8 @@ pub(super) enum Effect {
     Conflict { slot: Slot, address: std::net::IpAddr, mac: Mac },
     /// The routers do not agree about what they share.
     Notice { slot: Slot, notice: Notice, address: std::net::IpAddr },
+    /// Adverts of another router for the same virtual router are not believed.
+    Refused { slot: Slot, source: std::net::IpAddr, reject: Reject },
     /// Look after the program on an interface, which has not seen an advert there.
     Unseen { ifindex: u32 },
     /// Put back what somebody has removed. Asked for by who watches the host.
@@ -112,6 +116,10 @@ pub(super) enum Notice {
     OtherAddresses,
     /// Both own the addresses (erratum 8298, RFC 9568 section 8.3.2).
     TwoOwners,
+    /// It advertises from the address that we advertise from: two routers have the same, or our own frames come back.
+    OwnAddress,
+    /// It is the master of an instance whose sync group was master here: the instance has joined the group in a reload.
+    JoinedAsBackup,
 }
 
 /// What an instance is on this host, which changes with its interface.
@@ -139,8 +147,8 @@ pub(super) struct Router {
     /// Until when the addresses are ours if no further advert leaves.
     pub(super) lease_until: Option<Time>,
     complained: Option<Time>,
-    /// What was last said of which router.
-    noticed: Option<(Notice, Address)>,
+    /// What was said of which router.
+    noticed: Vec<(Notice, Address)>,
 }
 
 impl Router {
@@ -156,7 +164,7 @@ impl Router {
             past: None,
             lease_until: None,
             complained: None,
-            noticed: None,
+            noticed: Vec::new(),
         }
     }
 
@@ -256,13 +264,12 @@ impl Engine {
             self.start_at = Some(now + delay);
         }
         for router in &mut self.routers {
-            match router.past.take() {
-                // Who goes on waits for nothing.
-                Some(past) if delay.is_zero() || past.spell != Spell::Over => {
-                    router.machine.resume(now, past);
-                }
-                Some(_) | None if !delay.is_zero() => {}
-                Some(_) | None => router.machine.start(now),
+            // Who goes on waits for nothing. Who does not has at least an epoch of its own: the maps speak of earlier ones.
+            if let Some(past) = router.past.take() {
+                router.machine.resume(now, past);
+            }
+            if delay.is_zero() {
+                router.machine.start(now);
             }
         }
         for slot in 0..self.routers.len() {
@@ -369,6 +376,7 @@ impl Engine {
                     }
                 }
                 Ok(Command::Health { slot, health }) => {
+                    self.catch_up(slot);
                     let machine = &mut self.routers[slot].machine;
                     let before = (machine.state(), machine.priority());
                     machine.set_contributions(now, health.contributions);
@@ -424,6 +432,10 @@ impl Engine {
     /// The instance goes on with another interface, or the same with another hardware address.
     fn move_to(&mut self, slot: Slot, parts: Parts, now: Time) {
         let Parts { params, key, rules, frames, source } = parts;
+        self.catch_up(slot);
+        if self.routers[slot].key != key {
+            self.watch_here(slot, now);
+        }
         let router = &mut self.routers[slot];
         let before = std::mem::replace(&mut router.key, key);
         (router.rules, router.frames) = (rules, frames);
@@ -454,21 +466,53 @@ impl Engine {
                 self.react(slot, now, Some(late));
             }
             Signal::Conflict { slot, address, mac } => self.tell(Effect::Conflict { slot, address, mac }),
+            Signal::Refused { slot, source, reject } => self.refuse(slot, source, reject, now),
             Signal::Unseen { ifindex } => self.tell(Effect::Unseen { ifindex }),
+        }
+    }
+
+    /// What the kernel has heard and not told, before the priority may change: by it an advert counts that did not.
+    fn catch_up(&mut self, slot: Slot) {
+        if let Some(heard) = self.plane.last_heard(slot) {
+            self.routers[slot].machine.catch_up(heard);
+        }
+    }
+
+    /// What the kernel watches is watched here, until somebody is heard under the next key or by the next program.
+    fn watch_here(&mut self, slot: Slot, now: Time) {
+        if let Some(watch) = self.plane.kernel_watch(slot) {
+            self.routers[slot].machine.watch_here(now, watch.deadline);
+        }
+    }
+
+    /// An advert of our own virtual router was refused: said once for each sender and reason, and again after an hour.
+    fn refuse(&mut self, slot: Slot, source: std::net::IpAddr, reject: Reject, now: Time) {
+        const AGAIN: Duration = Duration::from_secs(3600);
+        let router = &mut self.routers[slot];
+        let said = router.refused.filter(|(at, ..)| now - *at < AGAIN);
+        if said.map(|(_, source, reject)| (source, reject)) != Some((source, reject)) {
+            router.refused = Some((now, source, reject));
+            self.tell(Effect::Refused { slot, source, reject });
         }
     }
 
     /// What is wrong with the routers of an instance rather than with one of them: said once for each that differs.
     fn notice(&mut self, slot: Slot, advert: &Advert) {
-        let router = &mut self.routers[slot];
+        let router = &self.routers[slot];
         let notice = match (advert.priority, advert.list) {
+            _ if advert.source == router.machine.candidate().address => Notice::OwnAddress,
             (PRIORITY_OWNER, _) if router.machine.priority() == PRIORITY_OWNER => Notice::TwoOwners,
             (_, List::Other) => Notice::OtherAddresses,
             (_, List::Same) => return,
         };
-        let said = Some((notice, advert.source));
-        if std::mem::replace(&mut router.noticed, said) != said {
-            let address = ip(router.key.family, &advert.source);
+        self.say(slot, notice, advert.source);
+    }
+
+    fn say(&mut self, slot: Slot, notice: Notice, of: Address) {
+        let router = &mut self.routers[slot];
+        if router.noticed.len() < NOTICES_MAX && !router.noticed.contains(&(notice, of)) {
+            router.noticed.push((notice, of));
+            let address = ip(router.key.family, &of);
             self.tell(Effect::Notice { slot, notice, address });
         }
     }
@@ -569,10 +613,12 @@ impl Engine {
         let outgoing: Vec<Outgoing<'_>> = adverts.iter().map(|queued| queued.packet.outgoing()).collect();
         let mut failures = vec![None; adverts.len()];
         self.transmitter.send(&outgoing, |index, error| failures[index] = Some(error.to_string()));
-        for (queued, failure) in adverts.iter().zip(failures) {
+        let mut failed = Vec::new();
+        for (queued, failure) in adverts.iter().zip(&failures) {
             let slot = queued.slot;
             match failure {
                 None if queued.priority != 0 && self.routers[slot].machine.state() == State::Master => {
+                    self.routers[slot].machine.handle_sent(heartbeat);
                     let until = heartbeat + self.routers[slot].machine.lease();
                     self.routers[slot].lease_until = Some(until);
                     if let Err(error) = self.plane.renew(slot, heartbeat, until) {
@@ -580,8 +626,28 @@ impl Engine {
                     }
                 }
                 None => {}
-                Some(error) => self.complain(slot, heartbeat, "send an advert", error),
+                Some(error) => {
+                    failed.push(slot);
+                    self.complain(slot, heartbeat, "send an advert", error.clone());
+                }
             }
+        }
+        // To some peers it may go, and to others not.
+        let left = |slot| adverts.iter().zip(&failures).any(|(queued, f)| queued.slot == slot && f.is_none());
+        failed.retain(|&slot| !left(slot));
+        failed.sort_unstable();
+        failed.dedup();
+        self.tell_of_failures(&failed, heartbeat);
+    }
+
+    /// No advert of these could be sent. One that gives up its mastership for it resigns, should that leave.
+    fn tell_of_failures(&mut self, failed: &[Slot], heartbeat: Time) {
+        for &slot in failed {
+            self.routers[slot].machine.handle_send_failed(heartbeat);
+            self.react(slot, heartbeat, None);
+        }
+        if !self.adverts.is_empty() {
+            self.send_adverts();
         }
     }
 

@@ -11,6 +11,7 @@ mod holdings;
 mod interfaces;
 mod locks;
 mod plane;
+mod refusals;
 mod reload;
 mod scheduling;
 mod service;

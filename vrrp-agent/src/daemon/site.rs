@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use vrrp_ebpf::abi::InstanceKey;
 use vrrp_ebpf::advert::{
@@ -25,6 +26,11 @@ use crate::vrrp::{Company, Instance, Params};
 use crate::wire::advert::address;
 use crate::wire::ethernet::IPV4_HEADER;
 use crate::wire::{ah, trailer};
+
+/// However little is held, so long it may take.
+const INSTALL_TIME_MIN: Duration = Duration::from_secs(3);
+/// And so much longer for each address, route and rule of the configuration.
+const INSTALL_TIME_EACH: Duration = Duration::from_millis(10);
 
 /// What the configuration meets on this host.
 pub(super) struct Site {
@@ -312,7 +318,7 @@ impl Site {
         let macs = Macs { adverts, addresses };
         let sealer = self.sealer(slot, instance);
         Parts {
-            params: params(instance, source, company),
+            params: params(instance, source, company, install_time(config)),
             key: self.key(slot, instance),
             rules: rules(instance, source),
             frames: Frames::new(
@@ -443,7 +449,15 @@ fn fit(instance: &mut InstanceConfig, link: &Link) {
     }
 }
 
-fn params(instance: &InstanceConfig, source: IpAddr, company: Company) -> Params {
+/// How long the host may take to put a master's addresses on the interface. All instances may become master at once, and one
+/// task serves them in turn: a millisecond for each thing is what it takes, ten are allowed.
+fn install_time(config: &Config) -> Duration {
+    let held = |i: &InstanceConfig| i.vips.len() + i.excluded.len() + i.routes.len() + i.rules.len();
+    let held: usize = config.instances.iter().map(held).sum();
+    INSTALL_TIME_MIN + INSTALL_TIME_EACH * u32::try_from(held).unwrap_or(u32::MAX)
+}
+
+fn params(instance: &InstanceConfig, source: IpAddr, company: Company, install_time: Duration) -> Params {
     Params {
         version: instance.version,
         priority: instance.priority,
@@ -457,6 +471,7 @@ fn params(instance: &InstanceConfig, source: IpAddr, company: Company) -> Params
         garp: instance.garp,
         company,
         takeover: if instance.tracked.is_empty() { Takeover::Kernel } else { Takeover::Agent },
+        install_time,
     }
 }
 

@@ -109,6 +109,8 @@ fn won_by(cause: Cause) -> WonBy {
         | Cause::HigherPriority
         | Cause::Overtaken { .. }
         | Cause::AddressesLost
+        | Cause::NotInstalled { .. }
+        | Cause::CannotSend { .. }
         | Cause::WithGroup
         | Cause::Faulted
         | Cause::Undecided
@@ -153,6 +155,14 @@ pub(super) fn explain(cause: Cause) -> String {
             format!("stalled for {:.3} s, and another router took over", stalled.as_secs_f64())
         }
         Cause::AddressesLost => "somebody took its addresses off the interface".to_owned(),
+        Cause::NotInstalled { waited } => format!(
+            "its addresses were not on the interface {:.1} s after it was to hold them",
+            waited.as_secs_f64()
+        ),
+        Cause::CannotSend { silent } => format!(
+            "no advert of its own could be sent for {:.3} s, so the other routers take it for lost",
+            silent.as_secs_f64()
+        ),
         Cause::WithGroup => "another member of its sync group has moved".to_owned(),
         Cause::Faulted => "something that it needs is gone".to_owned(),
         Cause::Undecided => "what it tracks has yet to be seen".to_owned(),

@@ -10,7 +10,7 @@ use aya::programs::ProgramError;
 use vrrp_ebpf::abi::{
     Counters, Event, EventKind, Instance, InstanceKey, Lease, Plain, Role, Settings, Watchdog,
 };
-use vrrp_ebpf::advert::{Advert, Judge, List};
+use vrrp_ebpf::advert::{Advert, Judge, List, Reject};
 
 use super::bpffs::PinDirectory;
 use super::canary::{Canaries, Hearing, Unseen};
@@ -18,7 +18,7 @@ use super::kernel::KernelHalf;
 use super::load::brief;
 use super::{Desired, KernelWatch, Signal, Slot, SocketPlane};
 use crate::host;
-use crate::vrrp::{Time, Watch};
+use crate::vrrp::{Heard, Time, Watch};
 use crate::wire::advert::ip;
 
 /// How late the kernel's report of a lost master may be before the sweep takes it for lost too.
@@ -314,6 +314,11 @@ impl EbpfPlane {
                 deadline: Time::from_nanos(event.deadline_ns),
                 noticed: Some(time),
             }),
+            EventKind::Refused => Some(Signal::Refused {
+                slot,
+                source: ip(desired.key.family, &event.address),
+                reject: Reject::from_code(event.refusal)?,
+            }),
             EventKind::Conflict => Some(Signal::Conflict {
                 slot,
                 address: ip(desired.key.family, &event.address),
@@ -345,6 +350,15 @@ impl EbpfPlane {
             heard: Time::from_nanos(watchdog.last_advert_ns),
             adverts: watchdog.adverts,
         })
+    }
+
+    pub(super) fn last_heard(&self, slot: Slot) -> Option<Heard> {
+        let Cell(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
+        let desired = self.desired.get(slot).copied().flatten()?;
+        let counted = (watchdog.epoch == desired.epoch).then(|| heard_by(&watchdog)).flatten();
+        let at = Time::from_nanos(watchdog.last_advert_ns);
+        let counted = counted.map(|advert| Heard { advert, at });
+        [counted, outranked_by(&watchdog, desired.epoch)].into_iter().flatten().max_by_key(|heard| heard.at)
     }
 
     pub(super) fn sweep(&self, now: Time) -> Vec<Signal> {
@@ -403,6 +417,18 @@ pub(super) fn heard_by(watchdog: &Watchdog) -> Option<Advert> {
         interval_ns: watchdog.master_interval_ns,
         list: if watchdog.master_list == List::Other as u32 { List::Other } else { List::Same },
     })
+}
+
+/// The lower router that a backup heard last in an epoch.
+pub(super) fn outranked_by(watchdog: &Watchdog, epoch: u64) -> Option<Heard> {
+    let advert = Advert {
+        source: watchdog.outranked_by,
+        priority: watchdog.outranked_priority.try_into().ok()?,
+        interval_ns: watchdog.outranked_interval_ns,
+        list: List::Same,
+    };
+    let heard = Heard { advert, at: Time::from_nanos(watchdog.outranked_ns) };
+    (watchdog.outranked_epoch == epoch).then_some(heard)
 }
 
 /// An event from the ring. One of another size than ours cannot come from our program.

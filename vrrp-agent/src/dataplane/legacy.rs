@@ -7,7 +7,7 @@ use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use vrrp_ebpf::abi::{Instance, InstanceKey, LAYOUT, Lease, Role, Settings, Vip, VipKey, Watchdog};
 
 use super::bpffs::PinDirectory;
-use super::ebpf::{Cell, heard_by};
+use super::ebpf::{Cell, heard_by, outranked_by};
 use crate::vrrp::{Heard, Past, Spell, Time};
 use crate::wire::advert::ip;
 
@@ -53,7 +53,10 @@ fn read(pins: &PinDirectory, keys: &[InstanceKey]) -> Result<Legacy, MapError> {
         }
         let (Cell(lease), Cell(watchdog)) =
             (leases.get(&instance.slot, 0)?, watchdogs.get(&instance.slot, 0)?);
-        pasts[slot] = Past { epoch: instance.epoch, spell: spell(&instance, &lease, &watchdog) };
+        // Cut off between two writes, the agent may have begun an epoch with its lease.
+        let epoch = instance.epoch.max(lease.epoch);
+        let spell = if epoch == instance.epoch { spell(&instance, &lease, &watchdog) } else { Spell::Over };
+        pasts[slot] = Past { epoch, spell };
         known += 1;
     }
     if known != keys.len() || leases.len() as usize != keys.len() || watchdogs.len() as usize != keys.len() {
@@ -76,6 +79,7 @@ fn spell(instance: &Instance, lease: &Lease, watchdog: &Watchdog) -> Spell {
             Some(advert) => Spell::Watch {
                 heard: Heard { advert, at: Time::from_nanos(watchdog.last_advert_ns) },
                 deadline: Time::from_nanos(watchdog.deadline_ns),
+                outranked: outranked_by(watchdog, instance.epoch),
             },
             None => Spell::Over,
         },

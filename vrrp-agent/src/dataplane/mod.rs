@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use vrrp_ebpf::abi::{Counters, InstanceKey, Role};
-use vrrp_ebpf::advert::{Advert, Rules};
+use vrrp_ebpf::advert::{Advert, Reject, Rules};
 use vrrp_ebpf::election::{Candidate, Takeover};
 
 pub use canary::{HeardBy, Hearing};
@@ -28,7 +28,7 @@ pub use load::{Blueprint, Maps, OnRefusal};
 pub use placement::{ArrayEntry, Hook, Mode};
 pub use socket::{Judges, SocketPlane};
 
-use crate::vrrp::{Time, Watch};
+use crate::vrrp::{Heard, Time, Watch};
 use crate::wire::ethernet::Mac;
 
 /// An instance's number, in the order of the file; also its slot in the kernel's arrays.
@@ -110,6 +110,15 @@ pub enum Signal {
         address: IpAddr,
         /// Who claims it.
         mac: Mac,
+    },
+    /// An advert of this virtual router was not believed.
+    Refused {
+        /// Of which instance.
+        slot: Slot,
+        /// Who sent it.
+        source: IpAddr,
+        /// Why.
+        reject: Reject,
     },
     /// The program has not seen an advert that it should have seen on this interface.
     Unseen {
@@ -221,6 +230,15 @@ impl DataPlane {
     pub fn kernel_watch(&self, slot: Slot) -> Option<KernelWatch> {
         match self {
             Self::Ebpf(plane) => plane.kernel_watch(slot),
+            Self::Socket(_) => None,
+        }
+    }
+
+    /// The last advert of anybody that the kernel has heard for a backup in its present epoch, told or not.
+    #[must_use]
+    pub fn last_heard(&self, slot: Slot) -> Option<Heard> {
+        match self {
+            Self::Ebpf(plane) => plane.last_heard(slot),
             Self::Socket(_) => None,
         }
     }

@@ -3,17 +3,19 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Duration;
 
 use vrrp_ebpf::abi::{Counters, InstanceKey, Role};
-use vrrp_ebpf::advert::{self, List};
+use vrrp_ebpf::advert::{self, List, Reject};
 
 use super::judge::Judge;
-use super::{Desired, Signal};
+use super::{Desired, Signal, Slot};
 use crate::host;
 use crate::net::NetError;
 use crate::net::links::Link;
 use crate::net::receive::Receiver;
-use crate::vrrp::Watch;
+use crate::vrrp::{Time, Watch};
+use crate::wire::advert::ip;
 
 /// Who judges for which instance; the shared rule alone for those that are not in it.
 pub type Judges = HashMap<InstanceKey, Judge>;
@@ -25,7 +27,12 @@ pub struct SocketPlane {
     judges: Judges,
     instances: HashMap<InstanceKey, Desired>,
     counters: Counters,
+    /// When a refused advert of an instance was last told of.
+    refusals: HashMap<Slot, Time>,
 }
+
+/// A refused advert of an instance is told of at most this often, as by the program.
+const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
 
 impl SocketPlane {
     /// Opens the sockets.
@@ -34,7 +41,13 @@ impl SocketPlane {
     /// Without `CAP_NET_RAW`, or if the kernel refuses.
     pub fn open<'l>(links: impl IntoIterator<Item = &'l Link>, judges: Judges) -> Result<Self, NetError> {
         let receivers = links.into_iter().map(Receiver::open).collect::<Result<_, _>>()?;
-        Ok(Self { receivers, judges, instances: HashMap::new(), counters: Counters::default() })
+        Ok(Self {
+            receivers,
+            judges,
+            instances: HashMap::new(),
+            counters: Counters::default(),
+            refusals: HashMap::new(),
+        })
     }
 
     /// Hears an interface anew, instead of the one that it was before.
@@ -66,7 +79,7 @@ impl SocketPlane {
     }
 
     pub(super) fn next_signal(&mut self) -> Option<Signal> {
-        let Self { receivers, judges, instances, counters } = self;
+        let Self { receivers, judges, instances, counters, refusals } = self;
         for receiver in receivers {
             let ifindex = receiver.ifindex();
             while let Some(heard) = receiver.next_advert() {
@@ -82,11 +95,22 @@ impl SocketPlane {
                 };
                 let judge = judges.entry(desired.key).or_default();
                 match judge.judge(&heard, &desired.rules, host::utc()) {
-                    Err(reject) => *counters.rejected(reject) += 1,
+                    Err(reject) => {
+                        *counters.rejected(reject) += 1;
+                        let now = host::now();
+                        let told = refusals.get(&desired.slot);
+                        let due = told.is_none_or(|&told| now - told >= REFUSAL_INTERVAL);
+                        if due && reject != Reject::Destination {
+                            refusals.insert(desired.slot, now);
+                            let source = ip(datagram.family, &datagram.source);
+                            return Some(Signal::Refused { slot: desired.slot, source, reject });
+                        }
+                    }
                     Ok(_) if desired.role == Role::Idle => counters.advert_idle += 1,
                     Ok(advert) => {
                         counters.advert_accepted += 1;
                         counters.other_addresses += u64::from(advert.list == List::Other);
+                        counters.own_address += u64::from(advert.source == desired.candidate.address);
                         return Some(Signal::Advert { slot: desired.slot, advert, watch: Watch::Here });
                     }
                 }

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     fn link(index: u32, name: &str, running: bool) -> Change {
-        Change::Link { index, name: name.to_owned(), mac: None, running }
+        Change::Link { index, name: name.to_owned(), mac: None, running, below: None, controller: None }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //!
 //! Each member watches its own master. One that would become master claims it, and waits; when all of the group do, all of
 //! them are. When one is master no more, for whatever reason, the others resign. When one lacks something, all are in fault.
-//! Backup is preferred: a group that hears a better master anywhere stays backup everywhere.
+//! Backup is preferred: a group that hears a better master anywhere stays backup everywhere. A member that is new in a group
+//! that is master ([`Instance::join_masters`]) does not end that while it listens.
 
 use super::terms::{Fault, State};
 use super::{Instance, Time};
@@ -16,8 +17,9 @@ pub fn settle<'m>(now: Time, members: impl Iterator<Item = &'m mut Instance>) {
     for member in &mut members {
         member.set_group_fault(now, fault);
     }
-    if members.iter().any(|member| member.state() != State::Master) {
+    if members.iter().any(|member| member.holds_back()) {
         for member in &mut members {
+            member.end_joining();
             member.yield_with_group(now);
         }
     }
@@ -28,7 +30,7 @@ pub fn settle<'m>(now: Time, members: impl Iterator<Item = &'m mut Instance>) {
             member.announce_after_lower(now);
         }
     }
-    if members.iter().all(|member| member.claims()) {
+    if members.iter().all(|member| member.claims() || member.state() == State::Master) {
         for member in &mut members {
             member.confirm(now);
         }

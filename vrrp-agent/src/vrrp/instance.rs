@@ -11,7 +11,8 @@
 //!       +-------------------------------------------------------------------------------------+
 //!                                       start, priority 255
 //!
-//!  Any of them goes to Fault when something it needs is gone, and from there to Backup when it is back.
+//!  Any of them goes to Fault when something it needs is gone, and from there to Backup when it is back. A master that cannot
+//!  do its work (no advert leaves, the addresses do not come) goes there too, for a while.
 //! ```
 //!
 //! The caller hands in one input (`start`, `handle_*`, `set_*`, `stop`), drains [`Instance::poll_output`], and comes back
@@ -20,19 +21,23 @@
 
 mod change;
 mod company;
+mod listen;
 mod resume;
+mod surrender;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::{Advert, PRIORITY_OWNER, PRIORITY_RESIGN};
-use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, DOWN_ADVERTS, Preempt, Takeover};
+use vrrp_ebpf::advert::{Advert, PRIORITY_OWNER};
+use vrrp_ebpf::election::{AtMaster, Candidate, DOWN_ADVERTS, Preempt, Takeover};
 
 use super::terms::{
     Cause, Company, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, State, Statistics, Watch,
 };
 use super::timers::{Timer, Timers};
 use super::{Time, effective_priority};
+use company::Joining;
+use surrender::Sending;
 
 /// How far a preemption that waits has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +65,8 @@ pub struct Instance {
     /// The interval of the master heard; version 3 learns it (RFC 9568 section 6.4.2).
     master_interval: Duration,
     heard: Option<Heard>,
+    /// As backup: the last advert of anybody, whether it counted or not, unless its sender has resigned since.
+    last: Option<Heard>,
     patience: Patience,
     /// Whether the addresses of this mastership are on the interface.
     installed: bool,
@@ -67,6 +74,14 @@ pub struct Instance {
     outranked: Option<Time>,
     /// When the last advert of ours was due to leave; the lease counts from here.
     advertised: Option<Time>,
+    /// Whether adverts leave.
+    sending: Sending,
+    /// When the host was asked to put the addresses on the interface, until it has.
+    install_asked: Option<Time>,
+    /// Whether it holds still for a while, having failed as master.
+    paused: bool,
+    /// Whether it is new in a sync group that is master.
+    joining: Joining,
     /// When a lower advert was last answered with an announcement.
     answered: Option<Time>,
     /// Whether the sync group has yet to hear of that.
@@ -91,10 +106,15 @@ impl Instance {
             since: now,
             timers: Timers::default(),
             heard: None,
+            last: None,
             patience: Patience::Waiting,
             installed: false,
             outranked: None,
             advertised: None,
+            sending: Sending::default(),
+            install_asked: None,
+            paused: false,
+            joining: Joining::No,
             answered: None,
             poisoned: false,
             outputs: VecDeque::new(),
@@ -236,36 +256,6 @@ impl Instance {
         }
     }
 
-    /// RFC 9568 section 6.4.2.
-    fn handle_advert_as_backup(&mut self, now: Time, advert: &Advert, watch: Watch) {
-        let after = match self.candidate().at_backup(advert) {
-            AtBackup::Alive { down_ns } => Duration::from_nanos(down_ns),
-            AtBackup::Resigned { skew_ns } => Duration::from_nanos(skew_ns),
-            AtBackup::Outranked => {
-                self.outranked = Some(now);
-                return;
-            }
-        };
-        self.heard = Some(Heard { advert: *advert, at: now });
-        self.claim = None;
-        self.start_patience(now);
-        self.master_interval = Duration::from_nanos(advert.interval_ns);
-        match watch {
-            Watch::Here | Watch::Fenced => self.timers.set(Timer::MasterDown, now + after),
-            Watch::Kernel => self.timers.stop(Timer::MasterDown),
-        }
-    }
-
-    /// The delay before a preemption begins when the master is found to rank lower: by its advert, or by our own priority.
-    fn start_patience(&mut self, now: Time) {
-        let lower = self.heard.is_some_and(|heard| {
-            heard.advert.priority != PRIORITY_RESIGN && heard.advert.priority < self.priority()
-        });
-        if lower && self.waits_to_preempt() && self.timers.get(Timer::PreemptDelay).is_none() {
-            self.timers.set(Timer::PreemptDelay, now + self.params.preempt_delay);
-        }
-    }
-
     /// RFC 9568 section 6.4.3.
     fn handle_advert_as_master(&mut self, now: Time, advert: &Advert, watch: Watch) {
         match watch {
@@ -312,16 +302,15 @@ impl Instance {
 
     /// How long no advert of ours has left, if longer than the lease and longer than lateness explains.
     fn stalled_for(&self, now: Time) -> Option<Duration> {
-        let silent = now - self.advertised?;
+        let silent = now - self.sending.failing_since().or(self.advertised)?;
         let late = self.params.interval + self.params.interval / 2;
         (silent > self.lease().max(late)).then_some(silent)
     }
 
     fn step_down(&mut self, now: Time, advert: &Advert, down: Duration, cause: Cause) {
         self.leave_master();
-        self.heard = Some(Heard { advert: *advert, at: now });
-        self.master_interval = Duration::from_nanos(advert.interval_ns);
         self.transition(now, State::Backup, cause);
+        self.follow(Heard { advert: *advert, at: now });
         self.timers.set(Timer::MasterDown, now + down);
     }
 
@@ -363,6 +352,8 @@ impl Instance {
                 Timer::SecondBurst => self.announce(self.params.garp.repeat),
                 Timer::SecondAfterLower => self.announce(self.params.garp.lower_repeat),
                 Timer::PreemptDelay => self.patience = Patience::Over,
+                Timer::Install => self.handle_install_late(now, due),
+                Timer::Pause => self.end_pause(now),
                 Timer::Refresh => {
                     let GarpSchedule { refresh, refresh_repeat, .. } = self.params.garp;
                     self.announce(refresh_repeat);
@@ -379,6 +370,8 @@ impl Instance {
         match self.state {
             State::Master => {
                 self.installed = true;
+                self.install_asked = None;
+                self.timers.stop(Timer::Install);
                 self.announce(self.params.garp.repeat);
                 let GarpSchedule { delay, refresh, .. } = self.params.garp;
                 if let Some(delay) = delay {
@@ -402,9 +395,9 @@ impl Instance {
     }
 
     /// The addresses are others than before, or it is not known whether they are there: a master's are put on the interface.
-    pub fn install_again(&mut self) {
+    pub fn install_again(&mut self, now: Time) {
         match self.state {
-            State::Master => self.outputs.push_back(Output::Install),
+            State::Master => self.ask_to_install(now),
             State::Initialize | State::Backup | State::Fault => {}
         }
     }
@@ -463,8 +456,9 @@ impl Instance {
     fn become_master(&mut self, now: Time, cause: Cause) {
         self.statistics.became_master += 1;
         self.transition(now, State::Master, cause);
+        self.heard = None;
         self.advertise(now);
-        self.outputs.push_back(Output::Install);
+        self.ask_to_install(now);
     }
 
     /// Master no more, by its own will: the next one may take over, and this one again after a skew time.
@@ -479,6 +473,7 @@ impl Instance {
     fn leave_master(&mut self) {
         self.statistics.released_master += 1;
         self.advertised = None;
+        self.sending = Sending::default();
         self.outputs.push_back(Output::Withdraw);
     }
 
@@ -498,17 +493,27 @@ impl Instance {
         self.outputs.push_back(Output::Announce { repeat });
     }
 
-    /// Every state starts with no timer set.
+    /// Every state starts with no timer set, but for a pause that goes on in fault.
     fn transition(&mut self, now: Time, to: State, cause: Cause) {
         let from = std::mem::replace(&mut self.state, to);
         self.epoch += 1;
         self.since = now;
         self.patience = Patience::Waiting;
         self.installed = false;
+        self.install_asked = None;
+        self.last = None;
         self.outranked = None;
         self.answered = None;
         self.claim = None;
+        let pause = self.timers.get(Timer::Pause);
         self.timers.stop_all();
+        match to {
+            State::Fault => self.keep_pause(pause),
+            State::Initialize | State::Backup | State::Master => self.paused = false,
+        }
+        if to == State::Master {
+            self.joining = Joining::No;
+        }
         self.outputs.push_back(Output::Transition { from, to, cause });
     }
 }

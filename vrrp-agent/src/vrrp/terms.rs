@@ -35,6 +35,9 @@ pub struct Params {
     pub company: Company,
     /// Who may answer first for the addresses of a master that is lost, as far as its trackers are concerned.
     pub takeover: Takeover,
+    /// How long the host may take to put a new master's addresses on the interface, at least; a master-down interval that is
+    /// longer counts instead.
+    pub install_time: Duration,
 }
 
 /// Whether an instance moves alone.
@@ -120,6 +123,16 @@ pub enum Cause {
     },
     /// Somebody else took the addresses off the interface.
     AddressesLost,
+    /// The addresses were not on the interface in time.
+    NotInstalled {
+        /// How long ago they were asked for.
+        waited: Duration,
+    },
+    /// Adverts could not be sent until the lease was over: the other routers have taken this one for lost.
+    CannotSend {
+        /// How long no advert of ours has left.
+        silent: Duration,
+    },
     /// Another member of its sync group has moved.
     WithGroup,
     /// Something that the instance needs is gone.
@@ -152,6 +165,8 @@ pub enum Spell {
         heard: Heard,
         /// When the master counts as lost.
         deadline: Time,
+        /// The lower router that it heard last. Its adverts have not moved the deadline.
+        outranked: Option<Heard>,
     },
     /// The addresses are held.
     Lease {

@@ -17,15 +17,22 @@ pub(super) enum Timer {
     Refresh,
     /// Backup: a lower master has been let be for long enough (`preempt_delay`).
     PreemptDelay,
+    /// Master: the addresses should be on the interface by now.
+    Install,
+    /// Fault: the pause after a mastership that was given up is over.
+    Pause,
 }
 
-const ALL: [Timer; 6] = [
+/// In the order in which they are served when several are due: a mastership that ends sends no advert first.
+const ALL: [Timer; 8] = [
+    Timer::Install,
     Timer::MasterDown,
     Timer::Advert,
     Timer::SecondBurst,
     Timer::SecondAfterLower,
     Timer::Refresh,
     Timer::PreemptDelay,
+    Timer::Pause,
 ];
 
 /// Which timers are set, and for when.

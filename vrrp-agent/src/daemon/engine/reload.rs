@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 use tokio::sync::oneshot;
 
-use super::{Effect, Engine, Parts, Queued, Router};
+use super::{Effect, Engine, Notice, Parts, Queued, Router};
 use crate::config::Config;
 use crate::daemon::holdings::Holding;
 use crate::daemon::status::StatusPage;
@@ -72,10 +72,13 @@ impl Engine {
         let Reload { members, plane, attach, status, roster, done } = reload;
         self.finish_with_the_present(&members, now);
         // What the kernel watches is watched here until the new program has heard the master: not less patiently.
-        let watches: Vec<_> = (0..self.routers.len()).map(|slot| self.plane.kernel_watch(slot)).collect();
-        for (router, watch) in self.routers.iter_mut().zip(watches) {
-            if let (State::Backup, Some(watch)) = (router.machine.state(), watch) {
-                router.machine.handle_advert(now, &watch.advert, Watch::Here);
+        for slot in 0..self.routers.len() {
+            self.catch_up(slot);
+            self.watch_here(slot, now);
+            if let (State::Backup, Some(watch)) =
+                (self.routers[slot].machine.state(), self.plane.kernel_watch(slot))
+            {
+                self.routers[slot].machine.handle_advert(now, &watch.advert, Watch::Here);
             }
         }
 
@@ -96,6 +99,7 @@ impl Engine {
         }
         self.status = status;
         self.generation = roster.generation;
+        self.join_groups();
         self.hand_over();
         let (kernel, attached) = attach.map_or((None, Ok(())), |attach| {
             let (kernel, attached) = attach();
@@ -109,7 +113,7 @@ impl Engine {
                 machine.start(now);
             }
             if holds_other || !machine.is_installed() {
-                machine.install_again();
+                machine.install_again(now);
             }
             self.react(slot, now, None);
         }
@@ -133,6 +137,25 @@ impl Engine {
         }
         self.send_adverts();
         debug_assert!(self.adverts.iter().all(|Queued { slot, .. }| *slot < self.routers.len()));
+    }
+
+    /// New members of a sync group that is master do not end that while they listen. One that has a master elsewhere does, and
+    /// the operator is told why.
+    fn join_groups(&mut self) {
+        for slot in 0..self.routers.len() {
+            let Router { group, ref machine, .. } = self.routers[slot];
+            let others = || {
+                let others = (0..self.routers.len()).filter(|&other| other != slot && group.is_some());
+                let others = others.filter(|&other| self.routers[other].group == group);
+                others.map(|other| &self.routers[other].machine).filter(|m| m.state() != State::Initialize)
+            };
+            let joins = others().any(|m| m.state() == State::Master) && others().all(|m| !m.holds_back());
+            match (machine.state(), machine.heard().map(|heard| heard.advert.source)) {
+                (State::Initialize, _) if joins => self.routers[slot].machine.join_masters(),
+                (State::Backup, Some(master)) if joins => self.say(slot, Notice::JoinedAsBackup, master),
+                (State::Initialize | State::Backup | State::Master | State::Fault, _) => {}
+            }
+        }
     }
 
     /// The new data plane learns what stands: roles, rules, and leases as long as they were.
@@ -161,7 +184,7 @@ impl Router {
     /// The same virtual router with other parts.
     fn go_on(self, parts: Parts, group: Option<usize>, now: Time) -> Self {
         let Parts { params, key, rules, frames, .. } = parts;
-        let mut router = Self { key, rules, frames, group, noticed: None, ..self };
+        let mut router = Self { key, rules, frames, group, noticed: Vec::new(), ..self };
         router.machine.reconfigure(now, params);
         router
     }

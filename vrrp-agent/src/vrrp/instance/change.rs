@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use vrrp_ebpf::advert::{PRIORITY_OWNER, Version};
+use vrrp_ebpf::election::Candidate;
 
 use super::super::terms::{Cause, Fault, Params, State};
 use super::super::timers::Timer;
@@ -12,7 +13,7 @@ impl Instance {
     /// The file was read again: the same virtual router with other parameters. The state stays, and a master misses no advert;
     /// deadlines that depend on what has changed move with it.
     pub fn reconfigure(&mut self, now: Time, params: Params) {
-        let skew = self.skew();
+        let (skew, candidate) = (self.skew(), self.candidate());
         let interval = std::mem::replace(&mut self.params, params).interval;
         // Version 3 has learned the master's interval; version 2 must share it.
         if self.params.version == Version::V2 || self.heard.is_none() {
@@ -27,7 +28,7 @@ impl Instance {
             }
             // An owner waits for nobody.
             State::Backup if self.priority() == PRIORITY_OWNER => self.claim(now, Cause::Preempts),
-            State::Backup => self.start_patience(now),
+            State::Backup => self.rank_anew(now, &candidate),
             State::Initialize | State::Master | State::Fault => {}
         }
     }
@@ -35,14 +36,19 @@ impl Instance {
     /// What all trackers together add to the priority. A running master-down timer of ours shifts with the skew; the
     /// kernel's deadlines follow with the next advert.
     pub fn set_contributions(&mut self, now: Time, contributions: i32) {
-        let skew = self.skew();
+        let (skew, candidate) = (self.skew(), self.candidate());
         self.contributions = contributions;
         self.shift_master_down(now, skew);
         match self.state {
             // The kernel tells of no advert that says what the last one said.
-            State::Backup => self.start_patience(now),
+            State::Backup => self.rank_anew(now, &candidate),
             State::Initialize | State::Master | State::Fault => {}
         }
+    }
+
+    fn rank_anew(&mut self, now: Time, before: &Candidate) {
+        self.follow_preempt_delay(now);
+        self.heed_last_advert(now, before);
     }
 
     fn skew(&self) -> Duration {
@@ -66,11 +72,11 @@ impl Instance {
 
     /// Its own fault or its group's, whichever is worse.
     pub(super) fn lacking(&self) -> Fault {
-        self.fault.max(self.group_fault)
+        self.own_fault().max(self.group_fault)
     }
 
     pub(super) fn follow_fault(&mut self, now: Time, before: Fault) {
-        let faulted = match self.fault {
+        let faulted = match self.own_fault() {
             Fault::Present => Cause::Faulted,
             Fault::None | Fault::Undecided => Cause::WithGroup,
         };

@@ -4,7 +4,42 @@ use super::super::terms::{Cause, Company, Fault, GarpSchedule, State};
 use super::super::timers::Timer;
 use super::{Instance, Time};
 
+/// Whether an instance is new in a sync group whose other members are master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joining {
+    /// It is not, or not any more.
+    No,
+    /// It is: the others stay master while it waits for its own turn.
+    Yes,
+}
+
 impl Instance {
+    /// It is new in a sync group whose other members are all master, as after a reload. They stay master while it listens for a
+    /// master of its own, for a master-down interval like any instance that starts. If it hears none, it becomes master too. If it
+    /// hears one that it must obey, the whole group resigns. No address gets a second holder by this: the others won their
+    /// elections before, and this one goes through its own.
+    pub fn join_masters(&mut self) {
+        match self.state {
+            State::Initialize => self.joining = Joining::Yes,
+            State::Backup | State::Master | State::Fault => {}
+        }
+    }
+
+    /// Whether its sync group cannot be master because of it.
+    #[must_use]
+    pub fn holds_back(&self) -> bool {
+        match (self.state, self.joining) {
+            (State::Master, Joining::No | Joining::Yes)
+            | (State::Initialize | State::Backup | State::Fault, Joining::Yes) => false,
+            (State::Initialize | State::Backup | State::Fault, Joining::No) => true,
+        }
+    }
+
+    /// It is a member like any other from now on.
+    pub(in crate::vrrp) fn end_joining(&mut self) {
+        self.joining = Joining::No;
+    }
+
     /// Whether it would be master, but for its sync group.
     #[must_use]
     pub fn claims(&self) -> bool {
@@ -14,7 +49,7 @@ impl Instance {
     /// Whether something that it needs is gone, whatever its group says.
     #[must_use]
     pub fn fault(&self) -> Fault {
-        self.fault
+        self.own_fault()
     }
 
     /// It is to be master: at once, or when its whole sync group is to be.

@@ -1,0 +1,118 @@
+//! A member that a reload adds to a sync group which is master.
+
+use super::*;
+
+fn grouped(priority: u8) -> Params {
+    Params { company: Company::Group, ..params(priority) }
+}
+
+/// A group of one that is master since second 4, and the new member, not started yet.
+fn group() -> [Instance; 2] {
+    let mut old = started(grouped(100));
+    old.handle_timeout(at(4.0));
+    group::settle(at(4.0), [&mut old].into_iter());
+    old.handle_installed(at(4.0));
+    assert_eq!(old.state(), State::Master);
+    outputs(&mut old);
+    [old, Instance::new(grouped(100), at(10.0))]
+}
+
+fn settle(members: &mut [Instance; 2], seconds: f64) -> [State; 2] {
+    group::settle(at(seconds), members.iter_mut());
+    members.each_ref().map(Instance::state)
+}
+
+fn tell(
+    members: &mut [Instance; 2],
+    seconds: f64,
+    of: usize,
+    what: impl FnOnce(&mut Instance, Time),
+) -> [State; 2] {
+    what(&mut members[of], at(seconds));
+    settle(members, seconds)
+}
+
+fn timeouts(members: &mut [Instance; 2], seconds: f64) -> [State; 2] {
+    tell(members, seconds, 0, Instance::handle_timeout);
+    tell(members, seconds, 1, Instance::handle_timeout)
+}
+
+fn joined() -> [Instance; 2] {
+    let mut members = group();
+    members[1].join_masters();
+    assert_eq!(
+        settle(&mut members, 10.0),
+        [State::Master, State::Initialize],
+        "it may have to wait to start"
+    );
+    assert_eq!(tell(&mut members, 10.0, 1, Instance::start), [State::Master, State::Backup]);
+    members
+}
+
+#[test]
+fn c8_the_others_stay_master_while_a_new_member_listens() {
+    let mut members = joined();
+    assert_eq!(timeouts(&mut members, 13.6), [State::Master, State::Backup]);
+    assert!(!outputs(&mut members[0]).contains(&Output::Withdraw));
+    assert_eq!(timeouts(&mut members, 13.61), [State::Master, State::Master], "nobody else was heard");
+    // From here on it is a member like any other.
+    let hears = |member: &mut Instance, now| member.handle_advert(now, &advert(200, 9), Watch::Here);
+    assert_eq!(tell(&mut members, 14.0, 1, hears), [State::Backup, State::Backup]);
+}
+
+/// Two masters there must not be: of the new virtual router another one is.
+#[test]
+fn c8_a_new_member_that_has_a_master_elsewhere_ends_the_groups_mastership() {
+    let mut members = joined();
+    let hears = |member: &mut Instance, now| member.handle_advert(now, &advert(200, 9), Watch::Here);
+    assert_eq!(tell(&mut members, 11.0, 1, hears), [State::Backup, State::Backup]);
+    let with_group = transition(State::Master, State::Backup, Cause::WithGroup);
+    assert!(outputs(&mut members[0]).contains(&with_group));
+}
+
+/// One that it does not obey it preempts, like anybody.
+#[test]
+fn c8_a_new_member_preempts_a_lower_master() {
+    let mut members = joined();
+    for second in [11.0, 12.0, 13.0] {
+        let hears = |member: &mut Instance, now| member.handle_advert(now, &advert(50, 9), Watch::Here);
+        assert_eq!(tell(&mut members, second, 1, hears), [State::Master, State::Backup]);
+    }
+    assert_eq!(timeouts(&mut members, 13.61), [State::Master, State::Master]);
+}
+
+#[test]
+fn c8_a_fault_of_the_new_member_is_everybody_s() {
+    let mut members = joined();
+    let faults = |member: &mut Instance, now| member.set_fault(now, Fault::Present);
+    assert_eq!(tell(&mut members, 11.0, 1, faults), [State::Fault, State::Fault]);
+    let recovers = |member: &mut Instance, now| member.set_fault(now, Fault::None);
+    assert_eq!(tell(&mut members, 12.0, 1, recovers), [State::Backup, State::Backup]);
+}
+
+/// What the new member tracks has not been seen: that holds nobody back who runs.
+#[test]
+fn c8_a_new_member_whose_tracker_is_not_known_yet_is_waited_for() {
+    let mut members = group();
+    members[1].set_fault(at(10.0), Fault::Undecided);
+    members[1].join_masters();
+    assert_eq!(tell(&mut members, 10.0, 1, Instance::start), [State::Master, State::Fault]);
+    let decided = |member: &mut Instance, now| member.set_fault(now, Fault::None);
+    assert_eq!(tell(&mut members, 11.0, 1, decided), [State::Master, State::Backup]);
+    assert_eq!(timeouts(&mut members, 14.7), [State::Master, State::Master]);
+}
+
+/// The old members lose their mastership for a reason of their own: the group is one again.
+#[test]
+fn c8_when_the_masters_step_down_nobody_joins_masters_any_more() {
+    let mut members = joined();
+    let hears = |member: &mut Instance, now| member.handle_advert(now, &advert(200, 9), Watch::Here);
+    assert_eq!(tell(&mut members, 11.0, 0, hears), [State::Backup, State::Backup]);
+    assert_eq!(
+        timeouts(&mut members, 13.7),
+        [State::Backup, State::Backup],
+        "it claims, and waits for the other"
+    );
+    assert!(members[1].claims());
+    assert_eq!(timeouts(&mut members, 14.61), [State::Master, State::Master]);
+}

@@ -1,0 +1,73 @@
+//! `preempt_delay`, with keepalived as the measure: an advert that ranks as high as we do calls the delay off, and the next lower
+//! one begins it anew.
+
+use super::*;
+
+fn delayed(seconds: u32) -> Instance {
+    started(Params { preempt_delay: seconds * SECOND, ..params(100) })
+}
+
+fn hears(instance: &mut Instance, seconds: f64, priority: u8) {
+    instance.handle_timeout(at(seconds));
+    instance.handle_advert(at(seconds), &advert(priority, 9), Watch::Here);
+}
+
+/// The master is lower for one advert, is not for 14 seconds, and is lower again: ten seconds begin then.
+#[test]
+fn c1_an_advert_that_ranks_as_high_calls_the_delay_off() {
+    let mut instance = delayed(10);
+    hears(&mut instance, 1.0, 90);
+    for second in 2..16 {
+        hears(&mut instance, f64::from(second), 100);
+        assert_eq!(instance.candidate().preempt, Preempt::No, "second {second}");
+    }
+    for second in 16..26 {
+        hears(&mut instance, f64::from(second), 90);
+        assert_eq!(instance.candidate().preempt, Preempt::No, "second {second}");
+    }
+    hears(&mut instance, 26.5, 90);
+    assert_eq!(instance.candidate().preempt, Preempt::Yes);
+}
+
+/// A delay that is over is not over for good: it was over for the dip that began it.
+#[test]
+fn c1_the_delay_is_served_again_after_the_master_ranked_as_high() {
+    let mut instance = delayed(2);
+    hears(&mut instance, 1.0, 90);
+    hears(&mut instance, 3.1, 90);
+    assert_eq!(instance.candidate().preempt, Preempt::Yes);
+    hears(&mut instance, 3.2, 200);
+    assert_eq!((instance.state(), instance.candidate().preempt), (State::Backup, Preempt::No));
+    hears(&mut instance, 4.0, 90);
+    hears(&mut instance, 5.0, 90);
+    assert_eq!(instance.candidate().preempt, Preempt::No);
+    instance.handle_timeout(at(6.0));
+    assert_eq!(instance.candidate().preempt, Preempt::Yes);
+}
+
+#[test]
+fn c1_our_own_priority_falling_calls_the_delay_off() {
+    let mut instance = delayed(2);
+    hears(&mut instance, 1.0, 90);
+    instance.set_contributions(at(2.0), -20);
+    instance.handle_timeout(at(3.1));
+    assert_eq!(instance.candidate().preempt, Preempt::No);
+    // And it begins when the priority is back.
+    hears(&mut instance, 3.5, 90);
+    instance.set_contributions(at(4.0), 0);
+    hears(&mut instance, 5.9, 90);
+    assert_eq!(instance.candidate().preempt, Preempt::No);
+    instance.handle_timeout(at(6.0));
+    assert_eq!(instance.candidate().preempt, Preempt::Yes);
+}
+
+/// In keepalived a resignation takes another way, and says nothing about ranks.
+#[test]
+fn c1_a_resignation_leaves_the_delay_alone() {
+    let mut instance = delayed(2);
+    hears(&mut instance, 1.0, 90);
+    instance.handle_advert(at(2.9), &advert(0, 9), Watch::Here);
+    assert_eq!(instance.candidate().preempt, Preempt::No);
+    instance.handle_timeout(at(3.0));
+    assert_eq!(instance.candidate().preempt, Preempt::Yes);
+}
