@@ -39,7 +39,7 @@ impl Sender {
     /// Sends a frame, once.
     pub(crate) fn send(self, frame: &[u8]) -> Result<()> {
         let send = || {
-            let (transmitter, ifindex) = self.enter()?;
+            let (mut transmitter, ifindex) = self.enter()?;
             let mut failed = None;
             transmitter.send(&[Outgoing::Frame { ifindex, bytes: frame }], |_, error| failed = Some(error));
             failed.map_or(Ok(()), |error| Err(error.into()))
@@ -59,7 +59,7 @@ impl Flood {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, host) = (Arc::clone(&stop), Sender::of(host)?);
         let thread = std::thread::spawn(move || {
-            let (transmitter, ifindex) = host.enter()?;
+            let (mut transmitter, ifindex) = host.enter()?;
             let all: Vec<Outgoing<'_>> =
                 frames.iter().cycle().take(256).map(|bytes| Outgoing::Frame { ifindex, bytes }).collect();
             let mut sent = 0;

@@ -6,12 +6,14 @@
 
 pub(super) mod reload;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, TryRecvError};
 use std::time::Duration;
 
+use nix::libc;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
@@ -43,6 +45,8 @@ const ROUND_MAX: usize = 256;
 const ADVERTS_AT_ONCE: usize = 16;
 /// So many things are said of the other routers of an instance, and then no more: their addresses may be anybody's invention.
 const NOTICES_MAX: usize = 64;
+/// How long announcements rest when a socket has refused some.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(10);
 /// A failure to send is told at most this often for each instance.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -149,6 +153,8 @@ pub(super) struct Router {
     complained: Option<Time>,
     /// What was said of which router.
     noticed: Vec<(Notice, Address)>,
+    /// The refused advert that was last told of: when, from whom, why.
+    refused: Option<(Time, std::net::IpAddr, Reject)>,
 }
 
 impl Router {
@@ -165,6 +171,7 @@ impl Router {
             lease_until: None,
             complained: None,
             noticed: Vec::new(),
+            refused: None,
         }
     }
 
@@ -192,7 +199,10 @@ struct Queued {
 pub(super) struct Engine {
     routers: Vec<Router>,
     plane: DataPlane,
+    /// Sends adverts.
     transmitter: Transmitter,
+    /// Sends announcements, whose number must not fill the buffers that adverts need.
+    announcer: Transmitter,
     commands: mpsc::Receiver<Command>,
     effects: UnboundedSender<Effect>,
     wake: Arc<EventFd>,
@@ -200,6 +210,8 @@ pub(super) struct Engine {
     epoll: Epoll,
     adverts: Vec<Queued>,
     announcements: Announcements,
+    /// Until then none are sent.
+    announce_at: Time,
     next_sweep: Time,
     /// When those begin that have yet to begin.
     start_at: Option<Time>,
@@ -236,12 +248,13 @@ impl Engine {
         for fd in plane.descriptors() {
             watch(fd).map_err(system("watch the data plane"))?;
         }
-        let transmitter = Transmitter::open()?;
+        let (transmitter, announcer) = (Transmitter::open()?, Transmitter::open()?);
         let next_sweep = host::now() + SWEEP_INTERVAL;
         Ok(Self {
             routers,
             plane,
             transmitter,
+            announcer,
             commands,
             effects,
             wake,
@@ -249,6 +262,7 @@ impl Engine {
             epoll,
             adverts: Vec::new(),
             announcements: Announcements::default(),
+            announce_at: Time::default(),
             next_sweep,
             start_at: None,
             status,
@@ -289,7 +303,7 @@ impl Engine {
     fn sleep(&mut self) -> io::Result<()> {
         let deadline = self.routers.iter().filter_map(|router| router.machine.next_deadline()).min();
         let sweep = self.kernel_watches().then_some(self.next_sweep);
-        let more = self.announcements.next();
+        let more = self.announcements.next().map(|at| at.max(self.announce_at));
         match [deadline, sweep, more, self.start_at].into_iter().flatten().min() {
             // A time of zero would stop the timer instead.
             Some(at) => {
@@ -442,6 +456,7 @@ impl Engine {
         router.machine.reconfigure(now, params);
         self.status.sources[slot] = source;
         self.announcements.forget(slot);
+        self.close_unused_sockets();
         if before != key
             && let Err(error) = self.plane.rename(slot, &before, key)
         {
@@ -651,18 +666,35 @@ impl Engine {
         }
     }
 
+    /// Sends a few announcements. Those that a full buffer or queue refuses are offered again after a pause.
     fn send_announcements(&mut self) {
         let now = host::now();
+        if now < self.announce_at {
+            return;
+        }
         let announcements = self.announcements.take(now, ROUND_MAX);
         let outgoing: Vec<Outgoing<'_>> = announcements
             .iter()
             .map(|(_, a)| Outgoing::Frame { ifindex: a.ifindex, bytes: &a.bytes })
             .collect();
         let mut failed = Vec::new();
-        self.transmitter.send(&outgoing, |index, error| failed.push((announcements[index].0, error)));
-        for (slot, error) in failed {
-            self.complain(slot, now, "announce an address", error.to_string());
+        self.announcer.send(&outgoing, |index, error| failed.push((index, error)));
+        for (index, error) in failed {
+            let (slot, announcement) = &announcements[index];
+            if is_full(&error) {
+                self.announcements.push(*slot, announcement.clone());
+                self.announce_at = now + REFUSAL_PAUSE;
+            } else {
+                self.complain(*slot, now, "announce an address", error.to_string());
+            }
         }
+    }
+
+    /// Closes the sockets of interfaces that nothing is sent by any more.
+    fn close_unused_sockets(&mut self) {
+        let used: BTreeSet<u32> = self.routers.iter().flat_map(|router| router.frames.interfaces()).collect();
+        self.transmitter.keep(|ifindex| used.contains(&ifindex));
+        self.announcer.keep(|ifindex| used.contains(&ifindex));
     }
 
     fn complain(&mut self, slot: Slot, now: Time, doing: &'static str, error: String) {
@@ -677,4 +709,9 @@ impl Engine {
         // The other side only goes away when the daemon ends.
         let _gone = self.effects.send(effect);
     }
+}
+
+/// Whether what was refused may be taken a moment later: the socket's buffer or the interface's queue is full.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS))
 }

@@ -22,9 +22,9 @@ use crate::wire::{ah, trailer};
 pub(super) enum Packet {
     /// To the group, or to everybody.
     Frame { ifindex: u32, bytes: Arc<[u8]> },
-    /// To a peer.
-    Ipv4 { peer: std::net::Ipv4Addr, bytes: Arc<[u8]> },
-    /// To a peer; the kernel makes the header.
+    /// To a peer, or to the group where there are no Ethernet frames.
+    Ipv4 { peer: std::net::Ipv4Addr, ifindex: u32, bytes: Arc<[u8]> },
+    /// The same; the kernel makes the header.
     Ipv6 { source: std::net::Ipv6Addr, peer: std::net::Ipv6Addr, ttl: u8, ifindex: u32, bytes: Arc<[u8]> },
 }
 
@@ -32,7 +32,7 @@ impl Packet {
     pub(super) fn outgoing(&self) -> Outgoing<'_> {
         match self {
             Self::Frame { ifindex, bytes } => Outgoing::Frame { ifindex: *ifindex, bytes },
-            Self::Ipv4 { peer, bytes } => Outgoing::Ipv4 { peer: *peer, bytes },
+            Self::Ipv4 { peer, ifindex, bytes } => Outgoing::Ipv4 { peer: *peer, ifindex: *ifindex, bytes },
             Self::Ipv6 { source, peer, ttl, ifindex, bytes } => {
                 Outgoing::Ipv6 { source: *source, peer: *peer, ttl: *ttl, ifindex: *ifindex, bytes }
             }
@@ -226,6 +226,12 @@ impl Frames {
         &self.adverts
     }
 
+    /// The interfaces that anything is sent by; one may come more than once.
+    pub(super) fn interfaces(&self) -> impl Iterator<Item = u32> {
+        let announced = self.announcements.iter().map(|announcement| announcement.ifindex);
+        std::iter::once(self.builder.ifindex).chain(announced)
+    }
+
     /// A gratuitous ARP or neighbour advertisement for each address.
     pub(super) fn announcements(&self) -> &[Announcement] {
         &self.announcements
@@ -261,7 +267,8 @@ impl Builder {
         let message = message(repr, stamp, source, peer);
         match (source, peer) {
             (IpAddr::V4(source), IpAddr::V4(peer)) => {
-                Some(Packet::Ipv4 { peer, bytes: packet(stamp, source, peer, ttl, &message).into() })
+                let bytes = packet(stamp, source, peer, ttl, &message).into();
+                Some(Packet::Ipv4 { peer, ifindex, bytes })
             }
             (IpAddr::V6(source), IpAddr::V6(peer)) => {
                 Some(Packet::Ipv6 { source, peer, ttl, ifindex, bytes: message.into() })

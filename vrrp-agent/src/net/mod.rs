@@ -9,6 +9,7 @@ pub mod processes;
 pub mod receive;
 pub mod routes;
 pub mod rules;
+mod sockets;
 pub mod sysctl;
 pub mod transmit;
 

@@ -12,6 +12,7 @@ use vrrp_ebpf::frame::{Class, classify};
 
 use super::NetError;
 use super::links::Link;
+use super::sockets::{hear, set_option};
 use crate::wire::ah::{self, AH_PROTOCOL};
 use crate::wire::ethernet::Mac;
 
@@ -67,7 +68,7 @@ impl Membership {
                 mr_alen: mac.len() as u16,
                 mr_address: address,
             };
-            set_option(&socket, libc::PACKET_ADD_MEMBERSHIP, &request)?;
+            set_option(&socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)?;
             Ok(Self(vec![socket]))
         };
         let doing = || format!("have {} receive for a virtual router's hardware address", link.name);
@@ -94,8 +95,8 @@ impl Receiver {
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
             socket.set_nonblocking(true)?;
             socket.attach_filter(&only_adverts())?;
-            set_option::<libc::c_int>(&socket, libc::PACKET_IGNORE_OUTGOING, &1)?;
-            bind(&socket, link.index, libc::ETH_P_ALL)?;
+            set_option::<libc::c_int>(&socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &1)?;
+            hear(&socket, link.index, libc::ETH_P_ALL)?;
             Ok(Self { socket, ifindex: link.index, buffer: Box::new([0; BUFFER]) })
         };
         let doing = || format!("open a packet socket on {} (needs CAP_NET_RAW)", link.name);
@@ -116,7 +117,7 @@ impl Receiver {
                 Family::V4 => libc::ETH_P_IP,
                 Family::V6 => libc::ETH_P_IPV6,
             };
-            bind(&socket, link.index, protocol)?;
+            hear(&socket, link.index, protocol)?;
             Ok(Self { socket, ifindex: link.index, buffer: Box::new([0; BUFFER]) })
         };
         let doing = || format!("open a packet socket on {} (needs CAP_NET_RAW)", link.name);
@@ -259,29 +260,4 @@ fn only_adverts_of(family: Family, vrids: &[u8]) -> Vec<SockFilter> {
     }
     filter.push(reject());
     filter
-}
-
-/// Sets an option of packet sockets, which takes a `T`.
-fn set_option<T>(socket: &Socket, option: libc::c_int, value: &T) -> io::Result<()> {
-    // SAFETY: the kernel reads as many bytes as said, of a value that lives through the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_PACKET,
-            option,
-            std::ptr::from_ref(value).cast(),
-            size_of::<T>() as u32,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-fn bind(socket: &Socket, ifindex: u32, protocol: libc::c_int) -> io::Result<()> {
-    let mut address = super::transmit::link_address(ifindex);
-    address.sll_protocol = (protocol as u16).to_be();
-    // SAFETY: the address is a sockaddr_ll, which lives through the call.
-    let result = unsafe {
-        libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of::<libc::sockaddr_ll>() as u32)
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -1,7 +1,9 @@
-//! Sending prebuilt frames, many in one system call.
+//! Sending prebuilt messages, many in one system call. Each interface has sockets of its own, so that a card whose queue stands
+//! still fills no buffer that others need.
 
+use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::libc;
@@ -12,12 +14,17 @@ use socket2::{Domain, Protocol, Socket, Type};
 use vrrp_ebpf::advert::PROTOCOL;
 
 use super::NetError;
+use super::sockets::{bind_to_interface, host_address, link_address, send_batch, set_option};
 use crate::wire::ethernet::TOS_INTERNETWORK_CONTROL;
 
-/// Most frames that one system call takes; the kernel's own limit is 1024.
+/// Most messages that one system call takes; the kernel's own limit is 1024.
 const BATCH_MAX: usize = 256;
 
-/// What is to be sent.
+/// Send buffer of a raw socket, in bytes. What is sent to a peer that does not answer ARP waits for it in the kernel, up to some
+/// 208 KiB for each peer: several such peers must not fill the buffer for those that live.
+const RAW_BUFFER: libc::c_int = 1 << 20;
+
+/// What is to be sent, and by which interface.
 #[derive(Clone, Copy, Debug)]
 pub enum Outgoing<'a> {
     /// A whole Ethernet frame.
@@ -27,163 +34,217 @@ pub enum Outgoing<'a> {
         /// The frame.
         bytes: &'a [u8],
     },
-    /// A whole IPv4 packet to one peer: the kernel finds the way and the neighbour.
+    /// A whole IPv4 packet: the kernel finds the neighbour.
     Ipv4 {
-        /// The peer.
+        /// The peer, or a multicast group.
         peer: Ipv4Addr,
+        /// The interface that it leaves by, whatever the routing table says of others.
+        ifindex: u32,
         /// The packet.
         bytes: &'a [u8],
     },
-    /// A VRRP message to one peer over IPv6: the kernel finds the way and the neighbour, and makes the header.
+    /// A VRRP message over IPv6: the kernel finds the neighbour, and makes the header.
     Ipv6 {
         /// Our address.
         source: Ipv6Addr,
-        /// The peer.
+        /// The peer, or a multicast group.
         peer: Ipv6Addr,
         /// Hop limit.
         ttl: u8,
-        /// The interface of the instance, for link-local peers.
+        /// The interface that it leaves by, whatever the routing table says of others.
         ifindex: u32,
         /// The VRRP message.
         bytes: &'a [u8],
     },
 }
 
-/// Sockets that only send.
+impl Outgoing<'_> {
+    fn way(&self) -> (u32, Carrier) {
+        match *self {
+            Self::Frame { ifindex, .. } => (ifindex, Carrier::Frame),
+            Self::Ipv4 { ifindex, .. } => (ifindex, Carrier::Ipv4),
+            Self::Ipv6 { ifindex, .. } => (ifindex, Carrier::Ipv6),
+        }
+    }
+}
+
+/// The kind of socket that a message leaves through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Carrier {
+    /// A packet socket.
+    Frame,
+    /// A raw socket that takes whole packets.
+    Ipv4,
+    /// A raw socket that makes the header.
+    Ipv6,
+}
+
+/// Sockets that only send, one for each interface and kind, opened when they are first used.
 #[derive(Debug)]
 pub struct Transmitter {
-    frames: OwnedFd,
-    v4: Socket,
-    /// None on a host without IPv6.
-    v6: Option<Socket>,
+    sockets: HashMap<(u32, Carrier), OwnedFd>,
 }
 
 impl Transmitter {
-    /// Opens the socket.
+    /// A transmitter without sockets, once it is certain that this process may open them.
     ///
     /// # Errors
     /// Without `CAP_NET_RAW`.
     pub fn open() -> Result<Self, NetError> {
-        // Protocol 0: nothing is received.
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let frames = socket(AddressFamily::Packet, SockType::Raw, flags, None)
-            .map_err(|e| NetError::system("open a packet socket (needs CAP_NET_RAW)", e))?;
-        let raw = |domain| {
-            let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(i32::from(PROTOCOL))))?;
-            socket.set_nonblocking(true)?;
-            // It must not fill with what others send.
-            socket.attach_filter(&[socket2::SockFilter::new(0x06, 0, 0, 0)])?;
-            Ok(socket)
-        };
-        let refused = |e: io::Error| NetError::system("open a raw socket (needs CAP_NET_RAW)", e);
-        let v4 = raw(Domain::IPV4).map_err(refused)?;
-        v4.set_header_included_v4(true).map_err(refused)?;
-        Ok(Self { frames, v4, v6: raw(Domain::IPV6).ok() })
+        let refused = |e: io::Error| NetError::system("open a packet socket (needs CAP_NET_RAW)", e);
+        drop(open_frames().map_err(refused)?);
+        Ok(Self { sockets: HashMap::new() })
     }
 
-    /// Sends in order. `failed` is told the index of each that did not leave, and why; the others are not held up.
-    pub fn send(&self, outgoing: &[Outgoing<'_>], mut failed: impl FnMut(usize, io::Error)) {
-        let mut done = 0;
-        while done < outgoing.len() {
-            let sent = match outgoing[done] {
-                Outgoing::Frame { .. } => self.send_frames(&outgoing[done..]),
-                Outgoing::Ipv4 { peer, bytes } => {
-                    self.v4.send_to(bytes, &SocketAddrV4::new(peer, 0).into()).map(|_all| 1)
-                }
-                Outgoing::Ipv6 { source, peer, ttl, ifindex, bytes } => {
-                    self.send_ipv6(source, peer, ttl, ifindex, bytes).map(|()| 1)
-                }
-            };
-            match sent {
-                Ok(sent) => done += sent,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+    /// Closes the sockets of all other interfaces than those that are used.
+    pub fn keep(&mut self, is_used: impl Fn(u32) -> bool) {
+        self.sockets.retain(|&(ifindex, _), _| is_used(ifindex));
+    }
+
+    /// Sends, by each socket in the order given. `failed` is told the index of each message that did not leave, and why; the others
+    /// are not held up.
+    pub fn send(&mut self, outgoing: &[Outgoing<'_>], mut failed: impl FnMut(usize, io::Error)) {
+        let mut ways: BTreeMap<(u32, Carrier), Vec<usize>> = BTreeMap::new();
+        for (index, message) in outgoing.iter().enumerate() {
+            ways.entry(message.way()).or_default().push(index);
+        }
+        for (way, indexes) in ways {
+            match self.socket(way) {
+                Ok(socket) => send_all(socket, outgoing, &indexes, &mut failed),
                 Err(error) => {
-                    failed(done, error);
-                    done += 1;
+                    for index in indexes {
+                        failed(index, copy(&error));
+                    }
                 }
             }
         }
     }
 
-    /// The frames that stand first, as many as one call takes; how many left.
-    fn send_frames(&self, outgoing: &[Outgoing<'_>]) -> io::Result<usize> {
-        let frame = |outgoing: &Outgoing<'_>| match *outgoing {
-            Outgoing::Frame { ifindex, bytes } => Some((ifindex, bytes.as_ptr(), bytes.len())),
-            Outgoing::Ipv4 { .. } | Outgoing::Ipv6 { .. } => None,
-        };
-        let frames: Vec<_> = outgoing.iter().map_while(frame).take(BATCH_MAX).collect();
-        send_batch(&self.frames, &frames)
+    fn socket(&mut self, way: (u32, Carrier)) -> io::Result<&OwnedFd> {
+        use std::collections::hash_map::Entry;
+        match self.sockets.entry(way) {
+            Entry::Occupied(there) => Ok(there.into_mut()),
+            Entry::Vacant(vacant) => {
+                let (ifindex, carrier) = way;
+                let socket = match carrier {
+                    Carrier::Frame => open_frames(),
+                    Carrier::Ipv4 => open_ipv4(ifindex),
+                    Carrier::Ipv6 => open_ipv6(ifindex),
+                };
+                Ok(vacant.insert(socket?))
+            }
+        }
     }
+}
 
-    fn send_ipv6(
-        &self,
-        source: Ipv6Addr,
-        peer: Ipv6Addr,
-        ttl: u8,
-        ifindex: u32,
-        message: &[u8],
-    ) -> io::Result<()> {
-        let socket = self.v6.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        // One socket for all: its source and hop limit are set for each message, which only this thread sends.
-        let scope = if peer.is_unicast_link_local() { ifindex } else { 0 };
-        socket.set_unicast_hops_v6(ttl.into())?;
-        socket.set_tclass_v6(TOS_INTERNETWORK_CONTROL.into())?;
-        send_from(socket, source, SocketAddrV6::new(peer, 0, 0, scope), message)
+/// Protocol 0: it receives nothing.
+fn open_frames() -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    Ok(socket(AddressFamily::Packet, SockType::Raw, flags, None)?)
+}
+
+fn open_ipv4(ifindex: u32) -> io::Result<OwnedFd> {
+    let socket = open_raw(Domain::IPV4, ifindex)?;
+    socket.set_header_included_v4(true)?;
+    socket.set_multicast_loop_v4(false)?;
+    Ok(socket.into())
+}
+
+fn open_ipv6(ifindex: u32) -> io::Result<OwnedFd> {
+    let socket = open_raw(Domain::IPV6, ifindex)?;
+    socket.set_tclass_v6(TOS_INTERNETWORK_CONTROL.into())?;
+    socket.set_multicast_loop_v6(false)?;
+    Ok(socket.into())
+}
+
+/// A raw socket that sends by one interface. As keepalived binds it: in a VRF that is what makes the kernel look for the way in the
+/// VRF's table, and on a host in several networks adverts leave where the peers listen.
+fn open_raw(domain: Domain, ifindex: u32) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(i32::from(PROTOCOL))))?;
+    // It must not fill with what others send.
+    socket.attach_filter(&[socket2::SockFilter::new(0x06, 0, 0, 0)])?;
+    socket.set_nonblocking(true)?;
+    bind_to_interface(&socket, ifindex)?;
+    // Without CAP_NET_ADMIN the buffer stays as it is, which is enough for intervals above 50 ms.
+    let _smaller = set_option(&socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &RAW_BUFFER);
+    Ok(socket)
+}
+
+/// Sends those messages by one socket. When its buffer is full, the rest would be refused too.
+fn send_all(
+    socket: &OwnedFd,
+    outgoing: &[Outgoing<'_>],
+    indexes: &[usize],
+    failed: &mut impl FnMut(usize, io::Error),
+) {
+    let mut left = indexes;
+    while let [first, rest @ ..] = left {
+        match send_some(socket, outgoing, left) {
+            Ok(sent) => left = &left[sent..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                for &index in left {
+                    failed(index, copy(&error));
+                }
+                return;
+            }
+            Err(error) => {
+                failed(*first, error);
+                left = rest;
+            }
+        }
+    }
+}
+
+/// Sends the first of those messages, and as many more as one call takes; returns how many left.
+fn send_some(socket: &OwnedFd, outgoing: &[Outgoing<'_>], indexes: &[usize]) -> io::Result<usize> {
+    let messages = indexes.iter().take(BATCH_MAX).map(|&index| outgoing[index]);
+    let (mut links, mut hosts, mut bytes_of) = (Vec::new(), Vec::new(), Vec::new());
+    for message in messages {
+        match message {
+            Outgoing::Frame { ifindex, bytes } => {
+                links.push(link_address(ifindex));
+                bytes_of.push(bytes);
+            }
+            Outgoing::Ipv4 { peer, bytes, .. } => {
+                hosts.push(host_address(peer));
+                bytes_of.push(bytes);
+            }
+            Outgoing::Ipv6 { source, peer, ttl, ifindex, bytes } => {
+                return send_ipv6(socket, source, (peer, ifindex), ttl, bytes).map(|()| 1);
+            }
+        }
+    }
+    if links.is_empty() {
+        send_batch(socket, &mut hosts, &bytes_of)
+    } else {
+        send_batch(socket, &mut links, &bytes_of)
     }
 }
 
 /// Sends from an address of ours that need not be the one the kernel would choose.
-fn send_from(socket: &Socket, source: Ipv6Addr, peer: SocketAddrV6, message: &[u8]) -> io::Result<()> {
+fn send_ipv6(
+    socket: &OwnedFd,
+    source: Ipv6Addr,
+    (peer, ifindex): (Ipv6Addr, u32),
+    ttl: u8,
+    message: &[u8],
+) -> io::Result<()> {
+    // A link-local address means nothing without its interface.
+    let scope = if peer.is_unicast_link_local() || peer.is_multicast() { ifindex } else { 0 };
     let info = libc::in6_pktinfo {
         ipi6_addr: libc::in6_addr { s6_addr: source.octets() },
-        ipi6_ifindex: peer.scope_id(),
+        ipi6_ifindex: scope,
     };
-    let control = [ControlMessage::Ipv6PacketInfo(&info)];
-    let address = SockaddrIn6::from(peer);
+    let hops = libc::c_int::from(ttl);
+    let control = [ControlMessage::Ipv6PacketInfo(&info), ControlMessage::Ipv6HopLimit(&hops)];
+    let address = SockaddrIn6::from(SocketAddrV6::new(peer, 0, 0, scope));
     let message = [io::IoSlice::new(message)];
     sendmsg(socket.as_raw_fd(), &message, &control, MsgFlags::empty(), Some(&address))?;
     Ok(())
 }
 
-/// `sendmmsg`; how many left, at least one. By hand: nix's wrapper reads addresses that it has not written.
-fn send_batch(socket: &OwnedFd, frames: &[(u32, *const u8, usize)]) -> io::Result<usize> {
-    let mut links: Vec<libc::sockaddr_ll> =
-        frames.iter().map(|&(ifindex, ..)| link_address(ifindex)).collect();
-    let mut slices: Vec<libc::iovec> = frames
-        .iter()
-        .map(|&(_, bytes, length)| libc::iovec { iov_base: bytes.cast_mut().cast(), iov_len: length })
-        .collect();
-    let mut headers: Vec<libc::mmsghdr> = links
-        .iter_mut()
-        .zip(&mut slices)
-        .map(|(link, slice)| libc::mmsghdr {
-            msg_hdr: libc::msghdr {
-                msg_name: (&raw mut *link).cast(),
-                msg_namelen: size_of::<libc::sockaddr_ll>() as u32,
-                msg_iov: slice,
-                msg_iovlen: 1,
-                msg_control: std::ptr::null_mut(),
-                msg_controllen: 0,
-                msg_flags: 0,
-            },
-            msg_len: 0,
-        })
-        .collect();
-    // SAFETY: as many headers as said, whose pointers lead into `links`, `slices` and `frames`, which outlive the call; the
-    // kernel only reads the frames.
-    let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), headers.len() as u32, 0) };
-    usize::try_from(sent).map_err(|_negative| io::Error::last_os_error())
-}
-
-/// The address of an interface, for a packet socket.
-pub(super) fn link_address(ifindex: u32) -> libc::sockaddr_ll {
-    libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as u16,
-        sll_protocol: 0,
-        sll_ifindex: ifindex.cast_signed(),
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 0,
-        sll_addr: [0; 8],
-    }
+/// The same error once more.
+fn copy(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }

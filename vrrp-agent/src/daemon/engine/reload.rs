@@ -97,6 +97,7 @@ impl Engine {
             self.routers.push(router);
             holds_other.push(other);
         }
+        self.close_unused_sockets();
         self.status = status;
         self.generation = roster.generation;
         self.join_groups();
