@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
+use vrrp_tests::lab::{Lab, eventually, ip};
 
-use crate::common::{Config, HIGH, PATIENCE, Pair, VIP, reaches};
+use crate::common::{Config, HIGH, LOW, PATIENCE, Pair, VIP, reaches};
 use crate::sender::{Sender, forged_advert};
 
 /// 3 adverts of 1 s, and room for a busy machine.
@@ -197,5 +198,59 @@ fn who_answers_and_who_receives_in_each_state() -> Result<()> {
     h2.wait_for_address(VIP, true, PATIENCE)?;
     assert_eq!(client.arping(VIP)?, [VMAC]);
     assert!(ping());
+    Ok(())
+}
+
+/// FAULTS.md B1: a stalled host asks for its neighbours with the address as sender, by the stack's own ARP, and the neighbour believes
+/// it. The address is in a network in which the router has no other.
+#[test]
+fn b1_nothing_leaves_from_an_address_whose_lease_is_over() -> Result<()> {
+    const PUBLIC: &str = "203.0.113.10";
+    let lab = Lab::new()?;
+    let (h1, h2, client) = (lab.host("h1", 11)?, lab.host("h2", 12)?, lab.host("client", 13)?);
+    ip(&["-n", client.namespace(), "address", "add", "203.0.113.1/24", "dev", "eth0"])?;
+    let config = |priority| Config { vip: "203.0.113.10/24", ..Config::priority(priority) }.text();
+    let master = h1.agent(&config(HIGH))?;
+    h1.wait_for_address(PUBLIC, true, PATIENCE)?;
+    let _backup = h2.agent(&config(LOW))?;
+    assert!(reaches(&h2, 0, "backup"));
+    let ping = |host: &vrrp_tests::lab::Host| {
+        host.run("ping", &["-c", "5", "-i", "0.2", "-W", "1", "-I", PUBLIC, "203.0.113.1"])
+    };
+    ping(&h1)?;
+    master.signal(Signal::SIGSTOP)?;
+    h2.wait_for_address(PUBLIC, true, PATIENCE)?;
+    let (ours, neighbour) = (h2.mac()?, ["neigh", "show", PUBLIC, "dev", "eth0"]);
+    let known = || -> Result<String> { client.run("ip", &neighbour) };
+    assert!(eventually(PATIENCE, || known().is_ok_and(|known| known.contains(&ours))), "{}", known()?);
+    // Forgotten, so that the stalled host's stack asks again.
+    h1.run("ip", &["neigh", "flush", "dev", "eth0"])?;
+    assert!(ping(&h1).is_err(), "the stalled host still speaks as {PUBLIC}");
+    assert!(known()?.contains(&ours), "{}", known()?);
+    ping(&h2)?;
+    master.signal(Signal::SIGCONT)?;
+    assert!(reaches(&h1, 0, "master"), "{}", master.log());
+    ping(&h1)?;
+    Ok(())
+}
+
+/// FAULTS.md B3: a question from an address that is a virtual one too.
+#[test]
+fn b3_a_question_from_a_virtual_address_is_not_answered_without_a_lease() -> Result<()> {
+    const SECOND: &str = "192.168.1.110";
+    let lab = Lab::new()?;
+    let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
+    let config = Config { vip: "192.168.1.10\n192.168.1.110", ..Config::priority(HIGH) };
+    let master = h1.agent(&config.text())?;
+    h1.wait_for_address(SECOND, true, PATIENCE)?;
+    master.signal(Signal::SIGSTOP)?;
+    // Longer than the lease.
+    std::thread::sleep(Duration::from_secs(4));
+    ip(&["-n", h2.namespace(), "address", "add", "192.168.1.10/32", "dev", "eth0"])?;
+    let ask = ["-b", "-c", "2", "-w", "3", "-I", "eth0", "-s", VIP, SECOND];
+    let output = h2.command("arping").args(ask).output()?;
+    let said = String::from_utf8_lossy(&output.stdout).to_lowercase();
+    assert!(said.contains("received 0 response"), "{said}");
+    master.signal(Signal::SIGCONT)?;
     Ok(())
 }

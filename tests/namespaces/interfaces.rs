@@ -7,7 +7,8 @@ use crate::common::{Config, HIGH, PATIENCE, Pair, VIP, reaches};
 
 /// Whether the program is attached to `eth0`, as an operator looks.
 fn attached(pair: &Pair) -> Result<bool> {
-    Ok(pair.h1.run("bpftool", &["net", "show"])?.contains("eth0"))
+    let dataplane = pair.h1.status()?["dataplane"].as_str().unwrap_or_default().to_owned();
+    Ok(dataplane.contains("eth0: tcx") && pair.h1.pin("link-eth0")?.exists())
 }
 
 fn loses_its_interface_and_gets_another(options: &[&str]) -> Result<()> {

@@ -64,7 +64,10 @@ fn in_tc_it_holds_and_fences_and_tells_vlans_apart() -> Result<()> {
         .is_ok_and(|macs| macs == [pair.h2.mac().unwrap()])));
     again.signal(Signal::SIGCONT)?;
     assert!(again.stop()?.success());
-    assert!(!pair.h1.run("bpftool", &["net", "show"])?.contains("vrrp"), "nothing is attached");
+    assert!(
+        !pair.h1.pin("link-eth0")?.exists(),
+        "nothing is attached: no pin and no process holds a program"
+    );
     Ok(())
 }
 

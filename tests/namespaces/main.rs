@@ -22,6 +22,7 @@ mod manager;
 mod many;
 mod notify;
 mod operator;
+mod placed;
 mod quiet;
 mod reference;
 mod reload;

@@ -253,7 +253,7 @@ impl Kernel {
                     }
                     Signal::MasterDown
                 }
-                EventKind::Conflict => continue,
+                EventKind::Conflict | EventKind::Refused => continue,
             };
             return Some((event.slot, signal));
         }

@@ -92,6 +92,8 @@ pub(super) struct Macs {
 #[derive(Clone, Debug)]
 struct Builder {
     ifindex: u32,
+    /// Whether the interface takes Ethernet frames.
+    takes_frames: bool,
     mac: Mac,
     source: IpAddr,
     group: IpAddr,
@@ -187,6 +189,9 @@ impl Frames {
                     None => (link, macs.addresses),
                     Some(dev) => link_of(dev).map(|link| (link, link.mac))?,
                 };
+                if !link.needs_arp() {
+                    return None;
+                }
                 let (group, pace) = pace_of(&link.name);
                 let lane = group.map_or(Lane::Interface(link.index), Lane::Group);
                 let (kind, spacing, bytes) = match vip.address {
@@ -200,6 +205,7 @@ impl Frames {
             .collect();
         let builder = Builder {
             ifindex: link.index,
+            takes_frames: link.is_ethernet(),
             mac: macs.adverts,
             source,
             group: config.group,
@@ -232,7 +238,7 @@ impl Frames {
         std::iter::once(self.builder.ifindex).chain(announced)
     }
 
-    /// A gratuitous ARP or neighbour advertisement for each address.
+    /// A gratuitous ARP or neighbour advertisement for each address that neighbours have to be told of.
     pub(super) fn announcements(&self) -> &[Announcement] {
         &self.announcements
     }
@@ -247,18 +253,28 @@ impl Builder {
     }
 
     fn to_group(&self, repr: &Repr, stamp: Option<&Stamp<'_>>) -> Packet {
-        let Self { ifindex, mac, source, group, .. } = *self;
+        let Self { ifindex, takes_frames, mac, source, group, .. } = *self;
         let message = message(repr, stamp, source, group);
-        let bytes = match (source, group) {
+        match (source, group) {
             (IpAddr::V4(source), IpAddr::V4(group)) => {
-                to_group_v4(mac, group, &packet(stamp, source, group, TTL, &message))
+                let packet = packet(stamp, source, group, TTL, &message);
+                if takes_frames {
+                    Packet::Frame { ifindex, bytes: to_group_v4(mac, group, &packet).into() }
+                } else {
+                    Packet::Ipv4 { peer: group, ifindex, bytes: packet.into() }
+                }
             }
-            (IpAddr::V6(source), IpAddr::V6(group)) => to_group_v6(mac, source, group, &message),
+            (IpAddr::V6(source), IpAddr::V6(group)) => {
+                if takes_frames {
+                    Packet::Frame { ifindex, bytes: to_group_v6(mac, source, group, &message).into() }
+                } else {
+                    Packet::Ipv6 { source, peer: group, ttl: TTL, ifindex, bytes: message.into() }
+                }
+            }
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
                 unreachable!("the group is of the instance's family")
             }
-        };
-        Packet::Frame { ifindex, bytes: bytes.into() }
+        }
     }
 
     /// None if the peer is of the other family, which the configuration excludes.

@@ -40,6 +40,8 @@ struct InterfaceState {
     settled: bool,
     /// True if the engine has been told that the program hears it.
     program_hears: bool,
+    /// True if the program was attached after `site.links` were looked up, which do not tell of it yet.
+    just_attached: bool,
     /// How often the program has not seen an advert, in the place where it is, and since when.
     unseen: u32,
     held: Option<Held>,
@@ -64,7 +66,15 @@ impl Interfaces {
             let program_hears = kernel.as_ref().is_some_and(|kernel| kernel.is_attached(link));
             let held = if settled { Some(site.hold(number, &config, program_hears)?) } else { None };
             let running = link.running;
-            Ok(InterfaceState { running, settled, program_hears, unseen: 0, held, complaint: None })
+            Ok(InterfaceState {
+                running,
+                settled,
+                program_hears,
+                just_attached: false,
+                unseen: 0,
+                held,
+                complaint: None,
+            })
         };
         let states = site.links.iter().enumerate().map(state).collect::<Result<_>>()?;
         let debounce = Debounce::new(&config);
@@ -119,7 +129,15 @@ impl Interfaces {
             };
             let settled = held.is_some();
             let running = link.running;
-            self.states.push(InterfaceState { running, settled, program_hears, unseen: 0, held, complaint });
+            self.states.push(InterfaceState {
+                running,
+                settled,
+                program_hears,
+                just_attached: false,
+                unseen: 0,
+                held,
+                complaint,
+            });
         }
         (self.config, self.site, self.kernel) = (config, site, kernel);
     }
@@ -212,7 +230,7 @@ impl Interfaces {
                     self.lose(number);
                     return true;
                 }
-                let same = *mac == Some(link.mac);
+                let same = mac.unwrap_or_default() == link.mac;
                 self.set_running(number, *running);
                 // Also told of when its features change, or when it becomes promiscuous.
                 !same || !self.states[number].settled || self.has_programs()
@@ -282,7 +300,11 @@ impl Interfaces {
         match &mut self.kernel {
             Some(kernel) if same && state.program_hears => kernel.is_in_place(link),
             // Its adverts go through sockets meanwhile.
-            Some(kernel) if same => kernel.attach(link).is_err(),
+            Some(kernel) if same && link.can_have_program() => {
+                let attached = kernel.attach(link).is_ok();
+                self.states[number].just_attached = attached;
+                !attached
+            }
             Some(_) | None => same,
         }
     }
@@ -311,7 +333,8 @@ impl Interfaces {
             kernel.write_vips(&self.site.vips(&self.config))?;
             kernel.write_vmacs(&self.site.vmacs(&self.config))?;
         }
-        let program_hears = self.place_program(link)?;
+        let just_attached = std::mem::take(&mut self.states[number].just_attached);
+        let program_hears = just_attached || self.place_program(link)?;
         self.states[number].program_hears = program_hears;
         // The old guard goes first: it puts settings back, which the new one then finds as they were.
         self.states[number].held = None;
@@ -334,7 +357,7 @@ impl Interfaces {
     /// Has the program on an interface, in the right place. False if it has none: its adverts go through sockets then, unless the
     /// operator has asked for the kernel half, when that is an error.
     fn place_program(&mut self, link: &Link) -> Result<bool> {
-        let Some(kernel) = &mut self.kernel else { return Ok(false) };
+        let Some(kernel) = self.kernel.as_mut().filter(|_| link.can_have_program()) else { return Ok(false) };
         if kernel.is_in_place(link) {
             return Ok(true);
         }

@@ -160,7 +160,7 @@ fn load_kernel(
     before: Option<&KernelHalf>,
 ) -> anyhow::Result<(EbpfPlane, KernelHalf)> {
     let listener = SocketPlane::open([], site.judges(config))?;
-    let (keys, links) = (site.keys(config), site.present());
+    let (keys, links) = (site.keys(config), site.programmable());
     let blueprint = Blueprint {
         links: &links,
         keys: &keys,

@@ -46,7 +46,7 @@ pub(super) async fn reload(
     // From here on nothing fails that could be helped.
     let program_hears = {
         let refused = |link: &Link| kernel.as_ref().is_none_or(|kernel| kernel.refusal(link).is_some());
-        site.links.iter().map(|link| !refused(link)).collect::<Vec<bool>>()
+        site.links.iter().map(|link| link.can_have_program() && !refused(link)).collect::<Vec<bool>>()
     };
     let tracked = trackers.run(&config);
     let mut debounce = interfaces.debounce_for(&config);
@@ -79,7 +79,7 @@ pub(super) async fn reload(
     };
     let members: Vec<Member> = was.iter().enumerate().map(member).collect();
     let pins = kernel.as_ref().map(|kernel| kernel.pins().path.display().to_string());
-    let links = site.present();
+    let links = site.programmable();
     let attach = kernel.map(|mut kernel| -> Attach {
         Box::new(move || {
             let published = kernel.publish(&links);

@@ -98,6 +98,9 @@ impl Site {
                 unspecified(instance.family)
             }));
         }
+        for (instance, &link) in config.instances.iter().zip(&link_of) {
+            warn_of_vmac(instance, &links[link]);
+        }
         let first = first_sequence();
         let sequences = config.instances.iter().map(|_| Sequence::new(first)).collect();
         let mut tracked = Interfaces::new(config.tracked_interfaces());
@@ -141,6 +144,13 @@ impl Site {
     pub(super) fn is_ready(&self, number: usize) -> bool {
         let mut sources = self.sources.iter().zip(&self.link_of).filter(|(_, link)| **link == number);
         self.links[number].is_there() && sources.all(|(source, _)| !source.is_unspecified())
+    }
+
+    /// The interfaces that the kernel half is to be on.
+    pub(super) fn programmable(&self) -> Vec<Link> {
+        let mut links = self.present();
+        links.retain(Link::can_have_program);
+        links
     }
 
     /// The interfaces that are there.
@@ -211,12 +221,15 @@ impl Site {
 
     /// The groups that adverts come to on an interface.
     pub(super) fn groups_on(&self, number: usize, config: &Config) -> Vec<IpAddr> {
-        let mut groups = vec![GROUP_V4.into(), GROUP_V6.into()];
-        for (instance, _) in config.instances.iter().zip(&self.link_of).filter(|(_, link)| **link == number) {
-            if !groups.contains(&instance.group) {
+        let mut groups =
+            if self.links[number].needs_arp() { vec![GROUP_V4.into(), GROUP_V6.into()] } else { Vec::new() };
+        let mut join = |instance: &InstanceConfig| {
+            if instance.cast() == Cast::Multicast && !groups.contains(&instance.group) {
                 groups.push(instance.group);
             }
-        }
+        };
+        let here = config.instances.iter().zip(&self.link_of).filter(|(_, link)| **link == number);
+        here.for_each(|(instance, _)| join(instance));
         groups
     }
 
@@ -264,7 +277,7 @@ impl Site {
                 let own =
                     self.links.iter().find(|link| link.index == ifindex).map_or([0; 6], |link| link.mac);
                 // On another interface an address is held with that interface's own.
-                let is_virtual = instance.vmac.is_some() && ifindex == self.link(slot).index;
+                let is_virtual = self.vmac(slot, instance).is_some() && ifindex == self.link(slot).index;
                 let mac = if is_virtual { instance.virtual_mac() } else { own };
                 entries.push(VipEntry { slot, ifindex, address: vip.address, mac, accept: instance.accept });
             }
@@ -273,12 +286,18 @@ impl Site {
     }
 
     pub(super) fn vmacs(&self, config: &Config) -> Vec<VmacEntry> {
-        let with = config.instances.iter().enumerate().filter(|(_, instance)| instance.vmac.is_some());
+        let with = config.instances.iter().enumerate().filter(|(slot, i)| self.vmac(*slot, i).is_some());
         let entry = |(slot, instance): (usize, &InstanceConfig)| {
             let link = self.link(slot);
             VmacEntry { slot, ifindex: link.index, mac: instance.virtual_mac(), own: link.mac }
         };
         with.map(entry).collect()
+    }
+
+    /// How an instance uses the virtual router's hardware address, if its interface can receive for it.
+    fn vmac(&self, slot: usize, instance: &InstanceConfig) -> Option<Vmac> {
+        let link = self.link(slot);
+        instance.vmac.filter(|_| link.needs_arp() && link.takes_other_macs)
     }
 
     /// The virtual routers' hardware addresses on one interface.
@@ -310,7 +329,7 @@ impl Site {
         let (instance, link, source) = (&config.instances[slot], self.link(slot), self.sources[slot]);
         let in_group = config.groups.iter().any(|group| group.members.contains(&slot));
         let company = if in_group { Company::Group } else { Company::Alone };
-        let (adverts, addresses) = match instance.vmac.filter(|_| vmacs) {
+        let (adverts, addresses) = match self.vmac(slot, instance).filter(|_| vmacs) {
             None => (link.mac, link.mac),
             Some(Vmac::All) => (instance.virtual_mac(), instance.virtual_mac()),
             Some(Vmac::AddressesOnly) => (link.mac, instance.virtual_mac()),
@@ -320,7 +339,7 @@ impl Site {
         Parts {
             params: params(instance, source, company, install_time(config)),
             key: self.key(slot, instance),
-            rules: rules(instance, source),
+            rules: rules(instance, source, self.judged_by(slot, instance)),
             frames: Frames::new(
                 instance,
                 link,
@@ -344,9 +363,22 @@ impl Site {
         }
     }
 
+    /// Who judges an instance's adverts.
+    fn judged_by(&self, slot: usize, instance: &InstanceConfig) -> JudgedBy {
+        if judged_here(instance) || !self.link(slot).can_have_program() {
+            JudgedBy::Agent
+        } else {
+            JudgedBy::Kernel
+        }
+    }
+
     /// The judges of those instances whose adverts the kernel cannot judge.
     pub(super) fn judges(&self, config: &Config) -> Judges {
-        let judged = config.instances.iter().enumerate().filter(|(_, instance)| judged_here(instance));
+        let judged = config
+            .instances
+            .iter()
+            .enumerate()
+            .filter(|(slot, i)| self.judged_by(*slot, i) == JudgedBy::Agent);
         let judge = |(slot, instance): (usize, &InstanceConfig)| {
             let seal = instance.sealing().map(|sealing| match sealing {
                 Sealing::Ah(key) => Seal::Ah { key, sequence: self.sequences[slot].clone() },
@@ -361,9 +393,11 @@ impl Site {
     /// The interfaces of those instances.
     pub(super) fn links_judged_here(&self, config: &Config) -> Vec<&Link> {
         let used = |index: &usize| {
-            let mut instances = config.instances.iter().zip(&self.link_of);
-            instances.any(|(instance, link)| link == index && judged_here(instance))
-                && self.links[*index].is_there()
+            let mut instances = config.instances.iter().enumerate();
+            let judged = |(slot, instance)| {
+                self.link_of[slot] == *index && self.judged_by(slot, instance) == JudgedBy::Agent
+            };
+            self.links[*index].is_there() && instances.any(judged)
         };
         (0..self.links.len()).filter(used).map(|index| &self.links[index]).collect()
     }
@@ -411,6 +445,23 @@ fn source(instance: &InstanceConfig, link: &Link, virtual_addresses: &[IpAddr]) 
 fn judged_here(instance: &InstanceConfig) -> bool {
     let told_apart = instance.only_peers || instance.peers.iter().any(|peer| peer.ttl != (0..=u8::MAX));
     instance.sealing().is_some() || told_apart
+}
+
+/// An operator who asks for the hardware address of the virtual router is told where it would leave the address unreachable.
+fn warn_of_vmac(instance: &InstanceConfig, link: &Link) {
+    if instance.vmac.is_none() || !link.is_there() {
+        return;
+    }
+    let (name, interface) = (&instance.name, &link.name);
+    if !link.needs_arp() {
+        tracing::warn!("{name}: use_vmac has no effect on {interface}, which has no ARP");
+    } else if !link.takes_other_macs {
+        tracing::warn!(
+            "{name}: use_vmac has no effect on {interface}: the interface below it hands it nothing that is sent to another \
+             hardware address than its own, with which the addresses are announced instead; name the interface below it, or make \
+             {interface} a macvlan of the mode passthru"
+        );
+    }
 }
 
 /// Where the numbers of AH begin: seconds since 2020, more than an earlier run has used, so that the peers of a router that
@@ -475,7 +526,7 @@ fn params(instance: &InstanceConfig, source: IpAddr, company: Company, install_t
     }
 }
 
-fn rules(instance: &InstanceConfig, source: IpAddr) -> Rules {
+fn rules(instance: &InstanceConfig, source: IpAddr, judge: JudgedBy) -> Rules {
     let (auth, password) = match instance.authentication {
         Some(Authentication::Pass(password)) => (Auth::Pass, password),
         Some(Authentication::Ah(_)) => (Auth::Ah, [0; AUTH_DATA]),
@@ -497,7 +548,7 @@ fn rules(instance: &InstanceConfig, source: IpAddr) -> Rules {
             // Of each peer its own, if any: the judge's affair.
             Cast::Unicast => 0,
         },
-        judge: if judged_here(instance) { JudgedBy::Agent } else { JudgedBy::Kernel },
+        judge,
         list_sum: list_sum(instance.vips.iter().map(|vip| address(vip.address))),
     }
 }

@@ -83,16 +83,16 @@ impl Mode {
 
 /// Why the driver of an interface is not the right place; `None` if it is.
 fn wrong_in_driver(link: &Link) -> Option<&'static str> {
-    let device = &link.device;
-    if device.has_parts {
+    let place = &link.place;
+    if place.has_parts {
         return Some("frames arrive by the interfaces that are parts of it");
     }
-    if device.software.is_some() {
+    if place.software.is_some() {
         return Some("it is an interface of software, which keeps VLAN tags beside the frame");
     }
-    match device.tags {
+    match place.tags {
         Tags::InFrame => None,
-        Tags::Absent if !device.has_vlans => None,
+        Tags::Absent if !place.has_vlans => None,
         Tags::Absent | Tags::MayBeHidden => Some("its card takes VLAN tags off the frames (rx-vlan-offload)"),
     }
 }
@@ -111,15 +111,15 @@ pub(super) fn modes(link: &Link, hook: &Hook) -> Vec<Mode> {
 
 /// What is wrong with a place that the operator has asked for; `None` if nothing is.
 pub(super) fn objection(link: &Link, mode: Mode) -> Option<String> {
-    let device = &link.device;
+    let place = &link.place;
     match mode {
         Mode::Tcx | Mode::Clsact => None,
-        Mode::Native if device.has_parts => Some(
+        Mode::Native if place.has_parts => Some(
             "other interfaces are parts of it, and XDP in their drivers sees their numbers instead of its own; \
              --xdp-mode tcx is right here"
                 .to_owned(),
         ),
-        Mode::Native | Mode::Generic | Mode::Array if device.has_vlans => Some(
+        Mode::Native | Mode::Generic | Mode::Array if place.has_vlans => Some(
             "VLAN interfaces stand on it, and their frames reach XDP without their tag: it could not tell their virtual routers \
              from its own; --xdp-mode tcx can"
                 .to_owned(),
@@ -132,7 +132,7 @@ pub(super) fn objection(link: &Link, mode: Mode) -> Option<String> {
 pub(super) fn cost(link: &Link, mode: Mode) -> Option<String> {
     let name = &link.name;
     match mode {
-        Mode::Native if link.device.software.as_deref() == Some("veth") => Some(format!(
+        Mode::Native if link.place.software.as_deref() == Some("veth") => Some(format!(
             "{name}: native XDP on a veth: answers arrive only if the other end has GRO or an XDP program (ethtool -K PEER gro on)"
         )),
         Mode::Native => Some(format!(
@@ -150,45 +150,45 @@ pub(super) fn cost(link: &Link, mode: Mode) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::links::Device;
+    use crate::net::links::Place;
 
-    fn link(device: Device) -> Link {
-        Link { device, index: 2, mac: [2; 6], ..Link::absent("eth0", 0) }
+    fn link(place: Place) -> Link {
+        Link { place, index: 2, mac: [2; 6], ..Link::absent("eth0", 0) }
     }
 
-    fn device(software: Option<&str>, tags: Tags) -> Device {
-        Device { software: software.map(str::to_owned), tags, ..Device::unknown() }
+    fn place(software: Option<&str>, tags: Tags) -> Place {
+        Place { software: software.map(str::to_owned), tags, ..Place::unknown() }
     }
 
     #[test]
     fn a1_a2_the_driver_is_chosen_only_where_it_is_right() {
         let tc = vec![Mode::Tcx, Mode::Clsact];
         let driver = vec![Mode::Native, Mode::Tcx, Mode::Clsact];
-        let card = device(None, Tags::InFrame);
-        for (device, expected) in [
+        let card = place(None, Tags::InFrame);
+        for (place, expected) in [
             (card.clone(), &driver),
-            (device(None, Tags::Absent), &driver),
-            (device(None, Tags::MayBeHidden), &tc),
-            (Device { has_vlans: true, ..device(None, Tags::Absent) }, &tc),
+            (place(None, Tags::Absent), &driver),
+            (place(None, Tags::MayBeHidden), &tc),
+            (Place { has_vlans: true, ..place(None, Tags::Absent) }, &tc),
             // The tag is in the frame, where the program sees it.
-            (Device { has_vlans: true, ..card.clone() }, &driver),
+            (Place { has_vlans: true, ..card.clone() }, &driver),
             // A netvsc or failover device looks like a card; its virtual function is part of it.
-            (Device { has_parts: true, ..card }, &tc),
-            (device(Some("bond"), Tags::InFrame), &tc),
-            (device(Some("veth"), Tags::InFrame), &tc),
-            (device(Some("bridge"), Tags::MayBeHidden), &tc),
-            (device(Some("vlan"), Tags::MayBeHidden), &tc),
+            (Place { has_parts: true, ..card }, &tc),
+            (place(Some("bond"), Tags::InFrame), &tc),
+            (place(Some("veth"), Tags::InFrame), &tc),
+            (place(Some("bridge"), Tags::MayBeHidden), &tc),
+            (place(Some("vlan"), Tags::MayBeHidden), &tc),
         ] {
-            assert_eq!(&modes(&link(device.clone()), &Hook::Auto), expected, "{device:?}");
+            assert_eq!(&modes(&link(place.clone()), &Hook::Auto), expected, "{place:?}");
         }
     }
 
     #[test]
     fn what_the_operator_asks_for_is_refused_where_it_would_be_wrong() {
-        let bond = link(Device { has_parts: true, ..device(Some("bond"), Tags::MayBeHidden) });
+        let bond = link(Place { has_parts: true, ..place(Some("bond"), Tags::MayBeHidden) });
         assert!(objection(&bond, Mode::Native).is_some());
         assert!(objection(&bond, Mode::Generic).is_none());
-        let trunk = link(Device { has_vlans: true, ..device(None, Tags::InFrame) });
+        let trunk = link(Place { has_vlans: true, ..place(None, Tags::InFrame) });
         assert!(objection(&trunk, Mode::Generic).is_some());
         assert!(objection(&trunk, Mode::Tcx).is_none());
     }

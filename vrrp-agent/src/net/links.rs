@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use futures_util::TryStreamExt as _;
 use netlink_packet_route::link::{
-    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, XdpAttached,
+    InfoData, InfoKind, InfoMacVlan, InfoMacVtap, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType,
+    LinkMessage, LinkXdp, MacVlanMode, XdpAttached,
 };
 use rtnetlink::Handle;
 use vrrp_ebpf::advert::Family;
@@ -15,15 +16,19 @@ use super::features::{self, Tags};
 use super::{NetError, addresses};
 use crate::wire::ethernet::Mac;
 
-/// An Ethernet interface that adverts are sent and heard on.
+/// An interface that adverts are sent and heard on, or that addresses go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// Kernel index.
     pub index: u32,
     /// Name.
     pub name: String,
-    /// Hardware address.
+    /// Its Ethernet address; zero where it has none.
     pub mac: Mac,
+    /// Which frames it carries.
+    pub device: Device,
+    /// Whether it delivers what is sent to another hardware address than its own, once it is asked to.
+    pub takes_other_macs: bool,
     /// Its addresses, in the kernel's order.
     pub addresses: Vec<IpAddr>,
     /// Bytes of the longest IP packet that it carries.
@@ -33,13 +38,13 @@ pub struct Link {
     /// The XDP program on it, whosever it is.
     pub xdp: Option<AttachedXdp>,
     /// Its place among other interfaces.
-    pub device: Device,
+    pub place: Place,
 }
 
 /// The place of an interface among others, which decides where a program on it sees each frame once, whole, and under the
 /// interface's own number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
+pub struct Place {
     /// The kind of an interface that is made of software (`veth`, `bond`, `bridge`, `vlan` …); `None` for a card.
     pub software: Option<String>,
     /// Other interfaces are parts of it (bond, team, bridge, failover), and a program in their drivers would see their numbers.
@@ -50,12 +55,25 @@ pub struct Device {
     pub tags: Tags,
 }
 
-impl Device {
+impl Place {
     /// One of which nothing is known.
     #[must_use]
     pub const fn unknown() -> Self {
         Self { software: None, has_parts: false, has_vlans: false, tags: Tags::MayBeHidden }
     }
+}
+
+/// Which frames an interface carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// Ethernet, with ARP and neighbour discovery.
+    Ethernet,
+    /// Ethernet frames without ARP and neighbour discovery: a dummy, or `ip link set … arp off`.
+    WithoutArp,
+    /// The loopback.
+    Loopback,
+    /// IP packets without Ethernet headers: tun, WireGuard, GRE and other tunnels, PPP, InfiniBand.
+    Other,
 }
 
 /// An XDP program on an interface.
@@ -78,11 +96,13 @@ impl Link {
             index: ABSENT | u32::try_from(number).unwrap_or(0),
             name: name.to_owned(),
             mac: [0; 6],
+            device: Device::Ethernet,
+            takes_other_macs: true,
             addresses: Vec::new(),
             mtu: u32::MAX,
             running: false,
             xdp: None,
-            device: Device::unknown(),
+            place: Place::unknown(),
         }
     }
 
@@ -90,6 +110,31 @@ impl Link {
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.index < ABSENT
+    }
+
+    /// Whether frames of our own making can be sent by it.
+    #[must_use]
+    pub fn is_ethernet(&self) -> bool {
+        match self.device {
+            Device::Ethernet | Device::WithoutArp => true,
+            Device::Loopback | Device::Other => false,
+        }
+    }
+
+    /// Whether neighbours on it ask for addresses, and are told of them.
+    #[must_use]
+    pub fn needs_arp(&self) -> bool {
+        match self.device {
+            Device::Ethernet => true,
+            Device::WithoutArp | Device::Loopback | Device::Other => false,
+        }
+    }
+
+    /// Whether the kernel half has something to do on it: it reads Ethernet frames, and is there for ARP. Adverts on any other
+    /// interface are heard by a packet socket.
+    #[must_use]
+    pub fn can_have_program(&self) -> bool {
+        self.needs_arp()
     }
 
     /// The address that adverts of a family are sent from: the first, for IPv6 the first link-local one. A virtual address
@@ -130,10 +175,10 @@ pub async fn look(handle: &Handle, names: &[String]) -> Result<Vec<Result<Link, 
     for name in names {
         let mut link = describe(name, &messages, &addresses);
         if let Ok(link) = &mut link
-            && link.device.software.is_none()
+            && link.place.software.is_none()
         {
             let message = messages.iter().find(|message| message.header.index == link.index);
-            link.device.tags = features::tags(name, message.is_none_or(is_promiscuous)).await;
+            link.place.tags = features::tags(name, message.is_none_or(is_promiscuous)).await;
         }
         links.push(link);
     }
@@ -147,16 +192,17 @@ fn describe(name: &str, messages: &[LinkMessage], addresses: &[Installed]) -> Re
         return Err(NetError::NoInterface { name: name.to_owned(), present: present.join(", ") });
     };
     let index = message.header.index;
-    let not_ethernet = || NetError::NotEthernet { name: name.to_owned() };
     Ok(Link {
         index,
         name: name.to_owned(),
-        mac: mac_of(message).ok_or_else(not_ethernet)?,
+        mac: mac_of(message).unwrap_or_default(),
+        device: device_of(message),
+        takes_other_macs: takes_other_macs(message),
         addresses: addresses.iter().filter(|a| a.index == index).map(|a| a.address).collect(),
         mtu: mtu_of(message).unwrap_or(u32::MAX),
         running: running(message),
         xdp: xdp_of(message),
-        device: Device {
+        place: Place {
             software: kind_of(message).map(ToString::to_string),
             has_parts: messages.iter().any(|other| is_part_of(other, index)),
             has_vlans: messages.iter().any(|other| is_vlan_on(other, index)),
@@ -223,14 +269,53 @@ fn xdp_of(message: &LinkMessage) -> Option<AttachedXdp> {
 }
 
 fn kind_of(message: &LinkMessage) -> Option<&InfoKind> {
-    let infos = message.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::LinkInfo(infos) => Some(infos),
-        _ => None,
-    })?;
-    infos.iter().find_map(|info| match info {
+    infos_of(message).iter().find_map(|info| match info {
         LinkInfo::Kind(kind) => Some(kind),
         _ => None,
     })
+}
+
+fn infos_of(message: &LinkMessage) -> &[LinkInfo] {
+    let infos = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => Some(infos.as_slice()),
+        _ => None,
+    });
+    infos.unwrap_or_default()
+}
+
+fn device_of(message: &LinkMessage) -> Device {
+    let (flags, layer) = (message.header.flags, message.header.link_layer_type);
+    if flags.contains(LinkFlags::Loopback) || layer == LinkLayerType::Loopback {
+        return Device::Loopback;
+    }
+    // An Ethernet device whose address is not one could not be spoken from.
+    match mac_of(message).filter(|_| layer == LinkLayerType::Ether) {
+        None => Device::Other,
+        Some(_) if flags.contains(LinkFlags::Noarp) => Device::WithoutArp,
+        Some(_) => Device::Ethernet,
+    }
+}
+
+/// A macvlan is handed only what is sent to its own hardware address: its parent chooses by that one, and knows nothing of others
+/// that the macvlan has asked for. Only in the mode `passthru`, which leaves its parent no choice, is it handed all. An ipvlan
+/// shares the hardware address of its parent and is chosen by IP address.
+fn takes_other_macs(message: &LinkMessage) -> bool {
+    let mode = infos_of(message).iter().find_map(|info| match info {
+        LinkInfo::Data(InfoData::MacVlan(data)) => data.iter().find_map(|data| match data {
+            InfoMacVlan::Mode(mode) => Some(*mode),
+            _ => None,
+        }),
+        LinkInfo::Data(InfoData::MacVtap(data)) => data.iter().find_map(|data| match data {
+            InfoMacVtap::Mode(mode) => Some(*mode),
+            _ => None,
+        }),
+        _ => None,
+    });
+    match kind_of(message) {
+        Some(InfoKind::MacVlan | InfoKind::MacVtap) => mode == Some(MacVlanMode::Passthrough),
+        Some(InfoKind::IpVlan | InfoKind::IpVtap) => false,
+        Some(_) | None => true,
+    }
 }
 
 fn is_vlan_on(message: &LinkMessage, index: u32) -> bool {

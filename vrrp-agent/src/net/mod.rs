@@ -50,12 +50,6 @@ pub enum NetError {
         /// What kind of address is missing.
         kind: &'static str,
     },
-    /// An interface that is not Ethernet.
-    #[error("interface `{name}` has no Ethernet address, which adverts and ARP need")]
-    NotEthernet {
-        /// The interface.
-        name: String,
-    },
 }
 
 impl NetError {

@@ -16,8 +16,12 @@ use super::sockets::{hear, set_option};
 use crate::wire::ah::{self, AH_PROTOCOL};
 use crate::wire::ethernet::Mac;
 
+/// Bytes of an Ethernet header.
+const ETHERNET_HEADER: usize = 14;
+/// The type of the payload in it.
+const ETHERTYPE: std::ops::Range<usize> = 12..14;
 /// Ethernet, the longest IPv4 header, the longest advert.
-const BUFFER: usize = 14 + 60 + MESSAGE_MAX;
+const BUFFER: usize = ETHERNET_HEADER + 60 + MESSAGE_MAX;
 
 /// A member of the VRRP groups on an interface, as long as it lives, so that network cards and snooping switches let
 /// adverts through. It hears nothing.
@@ -81,6 +85,8 @@ impl Membership {
 pub struct Receiver {
     socket: Socket,
     ifindex: u32,
+    /// Bytes of the Ethernet header that the kernel does not hand over, because the interface has none.
+    missing: usize,
     buffer: Box<[u8; BUFFER]>,
 }
 
@@ -91,13 +97,19 @@ impl Receiver {
     /// Without `CAP_NET_RAW`, or if the kernel refuses.
     pub fn open(link: &Link) -> Result<Self, NetError> {
         let open = || {
-            // Nothing is received before it is bound, and the filter is there by then.
-            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
+            // Nothing is received before it is bound, and the filter is there by then. A socket of datagrams begins at the IP
+            // header, whatever the interface has before it.
+            let kind = if link.is_ethernet() { Type::RAW } else { Type::DGRAM };
+            let missing = if link.is_ethernet() { 0 } else { ETHERNET_HEADER };
+            let socket = Socket::new(Domain::PACKET, kind, Some(Protocol::from(0)))?;
             socket.set_nonblocking(true)?;
-            socket.attach_filter(&only_adverts())?;
+            match missing {
+                0 => socket.attach_filter(&only_adverts())?,
+                _ => socket.attach_filter(&only_adverts_without_ethernet())?,
+            }
             set_option::<libc::c_int>(&socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &1)?;
             hear(&socket, link.index, libc::ETH_P_ALL)?;
-            Ok(Self { socket, ifindex: link.index, buffer: Box::new([0; BUFFER]) })
+            Ok(Self { socket, ifindex: link.index, missing, buffer: Box::new([0; BUFFER]) })
         };
         let doing = || format!("open a packet socket on {} (needs CAP_NET_RAW)", link.name);
         open().map_err(|e: io::Error| NetError::system(doing(), e))
@@ -118,7 +130,7 @@ impl Receiver {
                 Family::V6 => libc::ETH_P_IPV6,
             };
             hear(&socket, link.index, protocol)?;
-            Ok(Self { socket, ifindex: link.index, buffer: Box::new([0; BUFFER]) })
+            Ok(Self { socket, ifindex: link.index, missing: 0, buffer: Box::new([0; BUFFER]) })
         };
         let doing = || format!("open a packet socket on {} (needs CAP_NET_RAW)", link.name);
         open().map_err(|e: io::Error| NetError::system(doing(), e))
@@ -133,8 +145,13 @@ impl Receiver {
     /// The next advert that waits; `None` when there is none.
     pub fn next_advert(&mut self) -> Option<Heard<'_>> {
         loop {
-            match self.socket.read(&mut self.buffer[..]) {
+            match self.socket.read(&mut self.buffer[self.missing..]) {
                 Ok(length) => {
+                    let length = self.missing + length;
+                    if self.missing > 0 {
+                        let ethertype = ethertype_of(self.buffer[self.missing]);
+                        self.buffer[ETHERTYPE].copy_from_slice(&ethertype);
+                    }
                     if advert_in(&self.buffer[..length]).is_some() {
                         return advert_in(&self.buffer[..length]);
                     }
@@ -191,6 +208,14 @@ pub fn advert_in(frame: &[u8]) -> Option<Heard<'_>> {
             ah::Sealed::parse(&frame[14..]).map(Heard::Sealed)
         }
         Class::Other | Class::Arp(_) | Class::Nd(_) => None,
+    }
+}
+
+/// The type that an Ethernet header would name, by the first byte of an IP packet.
+fn ethertype_of(first: u8) -> [u8; 2] {
+    match first >> 4 {
+        6 => [0x86, 0xdd],
+        _ => [0x08, 0x00],
     }
 }
 
@@ -260,4 +285,25 @@ fn only_adverts_of(family: Family, vrids: &[u8]) -> Vec<SockFilter> {
     }
     filter.push(reject());
     filter
+}
+
+/// The same for packets that begin with their IP header.
+fn only_adverts_without_ethernet() -> [SockFilter; 9] {
+    /// `SKF_AD_OFF + SKF_AD_PROTOCOL`: the type of the payload.
+    const PROTOCOL_TYPE: u32 = (-0x1000_i32).cast_unsigned();
+    let load_word = |at| SockFilter::new(0x20, 0, 0, at);
+    let load_byte = |at| SockFilter::new(0x30, 0, 0, at);
+    let jump_equal = |value, yes, no| SockFilter::new(0x15, yes, no, value);
+    let accept = |bytes| SockFilter::new(0x06, 0, 0, bytes);
+    [
+        load_word(PROTOCOL_TYPE),
+        jump_equal(0x0800, 0, 2),
+        load_byte(9),
+        jump_equal(u32::from(AH_PROTOCOL), 3, 2),
+        jump_equal(0x86dd, 0, 3),
+        load_byte(6),
+        jump_equal(u32::from(PROTOCOL), 0, 1),
+        accept(u32::MAX),
+        accept(0),
+    ]
 }

@@ -232,10 +232,8 @@ fn send_ipv6(
 ) -> io::Result<()> {
     // A link-local address means nothing without its interface.
     let scope = if peer.is_unicast_link_local() || peer.is_multicast() { ifindex } else { 0 };
-    let info = libc::in6_pktinfo {
-        ipi6_addr: libc::in6_addr { s6_addr: source.octets() },
-        ipi6_ifindex: scope,
-    };
+    let info =
+        libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: source.octets() }, ipi6_ifindex: scope };
     let hops = libc::c_int::from(ttl);
     let control = [ControlMessage::Ipv6PacketInfo(&info), ControlMessage::Ipv6HopLimit(&hops)];
     let address = SockaddrIn6::from(SocketAddrV6::new(peer, 0, 0, scope));
