@@ -126,7 +126,8 @@ fn a_second_agent_is_told_of_the_first() -> Result<()> {
 fn an_interface_with_another_program_is_left_alone() -> Result<()> {
     let lab = Lab::new()?;
     let host = lab.host("h1", 11)?;
-    let first = host.agent(&Config::default().text())?;
+    let generic = ["--xdp-mode", "generic"];
+    let first = host.agent_with(&Config::default().text(), &generic)?;
     let program = host.pin("prog")?;
     let borrowed = host.pin("")?.with_file_name(format!("test-{}", std::process::id()));
     vrrp_tests::lab::run(
@@ -145,12 +146,14 @@ fn an_interface_with_another_program_is_left_alone() -> Result<()> {
         &borrowed.display().to_string(),
     ])?;
     let file = lab.write("again.conf", &Config::default().text())?;
-    let output = host.command(agent()?).arg("-f").arg(file).args(["--dataplane", "ebpf"]).output()?;
+    let output =
+        host.command(agent()?).arg("-f").arg(file).args(["--dataplane", "ebpf"]).args(generic).output()?;
     std::fs::remove_file(&borrowed)?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("another XDP program is there already"), "{said}");
     assert!(said.contains("(`vrrp`, number "), "its name is known: {said}");
-    let _sockets = host.agent_with(&Config::default().text(), &["--dataplane", "auto"])?;
+    let _sockets =
+        host.agent_with(&Config::default().text(), &["--dataplane", "auto", "--xdp-mode", "generic"])?;
     assert_eq!(host.status()?["dataplane"], "socket");
     Ok(())
 }

@@ -113,7 +113,6 @@ pub(super) fn modes(link: &Link, hook: &Hook) -> Vec<Mode> {
 pub(super) fn objection(link: &Link, mode: Mode) -> Option<String> {
     let place = &link.place;
     match mode {
-        Mode::Tcx | Mode::Clsact => None,
         Mode::Native if place.has_parts => Some(
             "other interfaces are parts of it, and XDP in their drivers sees their numbers instead of its own; \
              --xdp-mode tcx is right here"
@@ -124,7 +123,7 @@ pub(super) fn objection(link: &Link, mode: Mode) -> Option<String> {
              from its own; --xdp-mode tcx can"
                 .to_owned(),
         ),
-        Mode::Native | Mode::Generic | Mode::Array => None,
+        Mode::Native | Mode::Generic | Mode::Array | Mode::Tcx | Mode::Clsact => None,
     }
 }
 
