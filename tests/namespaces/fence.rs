@@ -89,7 +89,7 @@ fn the_kernel_answers_for_a_lost_master_before_its_agent_has_woken() -> Result<(
     let answered = |host: &vrrp_tests::lab::Host| {
         pair.client.arping(VIP).is_ok_and(|answers| host.mac().is_ok_and(|mac| answers == [mac]))
     };
-    assert!(vrrp_tests::lab::eventually(PATIENCE, || answered(&pair.h2)), "within the master-down interval");
+    assert!(eventually(PATIENCE, || answered(&pair.h2)), "within the master-down interval");
     assert!(!pair.h2.has_address(VIP)?, "the agent sleeps");
     std::thread::sleep(Duration::from_millis(1500));
     assert!(pair.client.arping(VIP)?.is_empty(), "nobody has confirmed it");
@@ -123,7 +123,7 @@ fn a_stalled_master_without_a_rival_goes_on() -> Result<()> {
     std::thread::sleep(LEASE);
     assert!(pair.client.arping(VIP)?.is_empty());
     pair.master.signal(Signal::SIGCONT)?;
-    assert!(vrrp_tests::lab::eventually(PATIENCE, || {
+    assert!(eventually(PATIENCE, || {
         pair.client.arping(VIP).is_ok_and(|answers| pair.h1.mac().is_ok_and(|mac| answers == [mac]))
     }));
     assert_eq!(pair.h1.status()?["instances"][0]["became_master"], 1);
@@ -163,7 +163,7 @@ fn who_answers_and_who_receives_in_each_state() -> Result<()> {
     assert!(!ping());
     assert_eq!((received(h1)?, received(h2)?), (before, 0));
     assert!(reaches(h1, 0, "master"), "nobody heard it again");
-    assert!(vrrp_tests::lab::eventually(PATIENCE, ping));
+    assert!(eventually(PATIENCE, ping));
     assert_eq!(client.arping(VIP)?, [VMAC]);
 
     // Stopped: the lease ends, then the successor has it.

@@ -44,15 +44,24 @@ pub(crate) static NEXT: ProgramArray<1> = ProgramArray::new();
 #[btf_map(name = "scratch")]
 static SCRATCH: PerCpuArray<[u8; SCRATCH_BYTES], 1> = PerCpuArray::new();
 #[btf_map(name = "current")]
-static CURRENT: PerCpuArray<Instance, 1> = PerCpuArray::new();
+static CURRENT: PerCpuArray<Instance, 2> = PerCpuArray::new();
 #[btf_map(name = "events")]
 static EVENTS: RingBuf<Event, EVENTS_BYTES> = RingBuf::new();
 
+/// Who reads an instance. Each has a copy of its own: where a packet's program runs outside a softirq, as in a test run before Linux
+/// 6.2, a timer may go off in the middle of it.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Reader {
+    Packet = 0,
+    Timer = 1,
+}
+
 #[inline(always)]
-pub(crate) fn instance(key: &InstanceKey) -> Option<&'static Instance> {
+pub(crate) fn instance(key: &InstanceKey, reader: Reader) -> Option<&'static Instance> {
     // A copy, off the stack: the memory of a replaced element may serve another key a moment later, and what was copied is
     // only ours if it says so.
-    let instance = crate::ctx::copy_to(INSTANCES.get_ptr(key)?, CURRENT.get_ptr_mut(0)?);
+    let instance = crate::ctx::copy_to(INSTANCES.get_ptr(key)?, CURRENT.get_ptr_mut(reader as u32)?);
     instance.key.same(key).then_some(instance)
 }
 

@@ -16,7 +16,7 @@ use vrrp_ebpf::nd::{self, Reply};
 
 use crate::ctx;
 use crate::ctx::packet::{Context, Packet, go_on, pull_headers, send_back};
-use crate::maps;
+use crate::maps::{self, Reader};
 use crate::watchdog;
 
 /// As master, events about rivals are at least this far apart: what a flood of adverts costs the agent is bounded.
@@ -170,7 +170,7 @@ fn on_vrrp<C: Context>(ctx: &C, kind: Kind) -> Action {
     let whole = carrier.length >= 2 && carrier.offset + carrier.length <= ctx.length();
     let Some([_, vrid]) = Packet(ctx).pair(carrier.offset).filter(|_| whole) else { return Action::Pass };
     let key = InstanceKey { ifindex: ctx.interface(), family: carrier.family, vrid: vrid.into() };
-    let Some(instance) = maps::instance(&key) else {
+    let Some(instance) = maps::instance(&key, Reader::Packet) else {
         maps::count(|c| &mut c.advert_not_ours);
         return Action::Pass;
     };

@@ -17,7 +17,7 @@ use vrrp_ebpf::advert::List;
 use vrrp_ebpf::election::Takeover;
 
 use crate::ctx;
-use crate::maps;
+use crate::maps::{self, Reader};
 
 /// Makes the timer, ahead of time. False if it must be tried again.
 #[inline(always)]
@@ -93,7 +93,7 @@ extern "C" fn fired(_map: *mut c_void, slot: *mut u32, watchdog: *mut Watchdog) 
     let (key, epoch, master, priority, interval_ns) =
         ctx::with(watchdog, |w| (w.key, w.epoch, w.master, w.master_priority, w.master_interval_ns));
     // The instance may have changed its role, or be gone, since the timer was set: then nobody waits for this.
-    match maps::instance(&key) {
+    match maps::instance(&key, Reader::Timer) {
         Some(instance) if instance.epoch == epoch && matches!(instance.role, Role::Backup) => {
             match instance.takeover {
                 Takeover::Kernel => take_over(watchdog, now_ns, epoch, instance.rules.interval_ns),

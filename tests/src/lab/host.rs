@@ -255,7 +255,15 @@ impl Host {
     /// # Errors
     /// If tcpdump does not start.
     pub fn record(&self, filter: &str) -> Result<Recording> {
-        Recording::start(self, filter, self.directory.join(format!("{}.pcap", self.name)))
+        self.record_on("eth0", filter)
+    }
+
+    /// The same on another interface.
+    ///
+    /// # Errors
+    /// If tcpdump does not start.
+    pub fn record_on(&self, interface: &str, filter: &str) -> Result<Recording> {
+        Recording::start(self, interface, filter, self.directory.join(format!("{}.pcap", self.name)))
     }
 
     /// Shows a map of the agent here, as an operator would.

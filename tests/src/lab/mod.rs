@@ -7,6 +7,7 @@ mod host;
 mod nginx;
 mod process;
 mod record;
+mod tunnel;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +23,7 @@ pub use host::Host;
 pub use nginx::Nginx;
 pub use process::Process;
 pub use record::{Recorded, Recording};
+pub use tunnel::{TUNNEL_NETWORK, tunnel};
 
 /// The network of every lab, which no other network sees.
 pub const NETWORK: &str = "192.168.1";

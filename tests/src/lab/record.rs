@@ -26,11 +26,11 @@ pub struct Recorded {
 }
 
 impl Recording {
-    pub(super) fn start(host: &Host, filter: &str, file: PathBuf) -> Result<Self> {
+    pub(super) fn start(host: &Host, interface: &str, filter: &str, file: PathBuf) -> Result<Self> {
         let mut command = host.command("tcpdump");
         command.args([
             "-i",
-            "eth0",
+            interface,
             "-n",
             "-U",
             "-B",

@@ -196,10 +196,12 @@ fn load_kernel(
             }
         }
     }
+    // On a reload the program takes the place of the one before when all else is done.
+    let will_be_attached = |link: &Link| before.is_some() && half.refusal(link).is_none();
     let by_program =
-        |link: &Link| half.is_attached(link) || (before.is_some() && half.refusal(link).is_none());
+        |link: &Link| half.is_attached(link) || (link.can_have_program() && will_be_attached(link));
     let hearings: Result<Vec<Hearing>, _> =
-        links.iter().map(|link| site.hearing(link, config, by_program(link))).collect();
+        site.present().iter().map(|link| site.hearing(link, config, by_program(link))).collect();
     let plane = hearings.map_err(anyhow::Error::from).and_then(|hearings| {
         EbpfPlane::new(&mut half, keys.len(), listener, hearings).map_err(anyhow::Error::from)
     });
