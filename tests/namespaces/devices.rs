@@ -80,8 +80,8 @@ fn d2_addresses_where_there_is_no_arp_need_no_program() -> Result<()> {
     }
     let plane = h1.status()?["dataplane"].as_str().unwrap_or_default().to_owned();
     assert!(plane.contains("eth0") && !plane.contains("lo:") && !plane.contains("frags"), "{plane}");
-    let attached = h1.run("bpftool", &["net", "show"])?;
-    assert!(attached.contains("eth0") && !attached.contains("lo("), "{attached}");
+    let pinned = |interface: &str| h1.pin(&format!("link-{interface}")).map(|pin| pin.exists());
+    assert!(pinned("eth0")? && !pinned("lo")? && !pinned("tun0")?, "{plane}");
     assert!(agent.stop()?.success());
     assert!(!h1.has_address("192.168.9.10")?);
     Ok(())
