@@ -35,7 +35,7 @@ struct Watchdog {
     fenced_epoch: u64,
     /// Until when it answers by itself.
     taken_until: Time,
-    /// Who has set the deadline.
+    /// The sender of the advert that set the deadline.
     watched: Option<Address>,
     /// The last advert that counted, told or not.
     last_at: Time,

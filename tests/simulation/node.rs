@@ -206,7 +206,7 @@ impl Node {
         self.react(clock)
     }
 
-    /// What the kernel has heard and not told counts too.
+    /// Hands the state machine the last advert that the kernel half heard without an event.
     fn catch_up(&mut self, slot: usize) {
         if let Some(heard) = self.kernel.as_ref().and_then(|kernel| kernel.last_heard(slot)) {
             self.slots[slot].machine.catch_up(heard);

@@ -79,7 +79,7 @@ pub enum AtMaster {
 }
 
 impl Candidate {
-    /// What to do as backup. `watched` is the sender of the last advert that counted, which is the master as far as we know;
+    /// The meaning of an advert to a backup. `watched` is the sender of the last advert that counted, which is the master as far as we know;
     /// none before there was one. Only its resignation shortens the wait: one that was on its way while the next master's first
     /// advert overtook it must not make us take over from that next master.
     #[inline(always)]

@@ -48,7 +48,7 @@ static CURRENT: PerCpuArray<Instance, 2> = PerCpuArray::new();
 #[btf_map(name = "events")]
 static EVENTS: RingBuf<Event, EVENTS_BYTES> = RingBuf::new();
 
-/// Who reads an instance. Each has a copy of its own: where a packet's program runs outside a softirq, as in a test run before Linux
+/// The reader of an instance. Each has a copy of its own: where a packet's program runs outside a softirq, as in a test run before Linux
 /// 6.2, a timer may go off in the middle of it.
 #[derive(Clone, Copy)]
 #[repr(u32)]

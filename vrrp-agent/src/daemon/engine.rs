@@ -151,7 +151,7 @@ pub(super) struct Router {
     /// Until when the addresses are ours if no further advert leaves.
     pub(super) lease_until: Option<Time>,
     complained: Option<Time>,
-    /// What was said of which router.
+    /// The notices that were logged, each with the router that it is about.
     noticed: Vec<(Notice, Address)>,
     /// The refused advert that was last told of: when, from whom, why.
     refused: Option<(Time, std::net::IpAddr, Reject)>,
@@ -486,14 +486,16 @@ impl Engine {
         }
     }
 
-    /// What the kernel has heard and not told, before the priority may change: by it an advert counts that did not.
+    /// Hands the state machine the last advert that the kernel half heard without an event. Done before the priority may change, since an
+    /// advert that did not count before may count after it.
     fn catch_up(&mut self, slot: Slot) {
         if let Some(heard) = self.plane.last_heard(slot) {
             self.routers[slot].machine.catch_up(heard);
         }
     }
 
-    /// What the kernel watches is watched here, until somebody is heard under the next key or by the next program.
+    /// Starts the state machine's own master-down timer with the kernel's deadline. It runs until the next advert hands the watch to the
+    /// kernel again, under another key or in another program.
     fn watch_here(&mut self, slot: Slot, now: Time) {
         if let Some(watch) = self.plane.kernel_watch(slot) {
             self.routers[slot].machine.watch_here(now, watch.deadline);
@@ -711,7 +713,7 @@ impl Engine {
     }
 }
 
-/// Whether what was refused may be taken a moment later: the socket's buffer or the interface's queue is full.
+/// True if a refused packet may be accepted a moment later, because the socket's buffer or the interface's queue was full.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS))
 }

@@ -92,7 +92,7 @@ pub(super) struct Macs {
 #[derive(Clone, Debug)]
 struct Builder {
     ifindex: u32,
-    /// Whether the interface takes Ethernet frames.
+    /// True if the interface takes Ethernet frames.
     takes_frames: bool,
     mac: Mac,
     source: IpAddr,

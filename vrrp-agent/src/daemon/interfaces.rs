@@ -327,13 +327,14 @@ impl Interfaces {
     /// All that follows an interface. May be done again if it fails on the way.
     fn follow(&mut self, number: usize, link: &Link, executor: &Executor, engineer: &Engineer) -> Result<()> {
         let gone = self.site.links[number].index;
+        // Taken first: should a step fail, it must not count for another interface of this name.
+        let just_attached = std::mem::take(&mut self.states[number].just_attached);
         self.site.replace(number, link.clone(), &self.config)?;
         // Before the program is there, so that no address is without its fence.
         if let Some(kernel) = &mut self.kernel {
             kernel.write_vips(&self.site.vips(&self.config))?;
             kernel.write_vmacs(&self.site.vmacs(&self.config))?;
         }
-        let just_attached = std::mem::take(&mut self.states[number].just_attached);
         let program_hears = just_attached || self.place_program(link)?;
         self.states[number].program_hears = program_hears;
         // The old guard goes first: it puts settings back, which the new one then finds as they were.

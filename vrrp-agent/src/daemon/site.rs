@@ -363,7 +363,7 @@ impl Site {
         }
     }
 
-    /// Who judges an instance's adverts.
+    /// The side that verifies an instance's adverts: the kernel half, or the agent.
     fn judged_by(&self, slot: usize, instance: &InstanceConfig) -> JudgedBy {
         if judged_here(instance) || !self.link(slot).can_have_program() {
             JudgedBy::Agent

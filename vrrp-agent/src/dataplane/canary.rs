@@ -24,7 +24,7 @@ pub struct Hearing {
     pub receiver: Option<Receiver>,
 }
 
-/// What hears an interface.
+/// The side that hears the adverts of an interface.
 #[derive(Debug)]
 pub enum HeardBy {
     /// The program. These sockets hear what it should have dropped.

@@ -305,7 +305,7 @@ impl KernelHalf {
         }
     }
 
-    /// What is done about an interface that takes the program nowhere.
+    /// The policy for an interface on which the program cannot be attached.
     #[must_use]
     pub fn on_refusal(&self) -> OnRefusal {
         self.on_refusal

@@ -22,13 +22,13 @@ pub struct Blueprint<'b> {
     pub vmacs: Vec<VmacEntry>,
     /// Where to put the program.
     pub hook: Hook,
-    /// What to do about an interface that takes the program nowhere.
+    /// The policy for an interface on which the program cannot be attached.
     pub on_refusal: OnRefusal,
     /// In which maps.
     pub maps: Maps,
 }
 
-/// What to do about an interface that takes the program nowhere.
+/// The policy for an interface on which the program cannot be attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnRefusal {
     /// It has its adverts through sockets; the others keep their programs.

@@ -115,7 +115,7 @@ pub enum Signal {
     Refused {
         /// Of which instance.
         slot: Slot,
-        /// Who sent it.
+        /// The sender's address.
         source: IpAddr,
         /// Why.
         reject: Reject,

@@ -109,7 +109,7 @@ pub(super) fn modes(link: &Link, hook: &Hook) -> Vec<Mode> {
     }
 }
 
-/// What is wrong with a place that the operator has asked for; `None` if nothing is.
+/// The reason to refuse a place that the operator has asked for; `None` if it is right.
 pub(super) fn objection(link: &Link, mode: Mode) -> Option<String> {
     let place = &link.place;
     match mode {
@@ -127,7 +127,7 @@ pub(super) fn objection(link: &Link, mode: Mode) -> Option<String> {
     }
 }
 
-/// What attaching in a place does to an interface, for the operator.
+/// The side effects of attaching in a place, as a sentence for the operator.
 pub(super) fn cost(link: &Link, mode: Mode) -> Option<String> {
     let name = &link.name;
     match mode {

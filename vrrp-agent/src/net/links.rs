@@ -27,7 +27,7 @@ pub struct Link {
     pub mac: Mac,
     /// Which frames it carries.
     pub device: Device,
-    /// Whether it delivers what is sent to another hardware address than its own, once it is asked to.
+    /// True if it can be asked to receive frames for another hardware address than its own.
     pub takes_other_macs: bool,
     /// Its addresses, in the kernel's order.
     pub addresses: Vec<IpAddr>,
@@ -112,7 +112,7 @@ impl Link {
         self.index < ABSENT
     }
 
-    /// Whether frames of our own making can be sent by it.
+    /// True if whole Ethernet frames can be sent by it.
     #[must_use]
     pub fn is_ethernet(&self) -> bool {
         match self.device {
@@ -121,7 +121,7 @@ impl Link {
         }
     }
 
-    /// Whether neighbours on it ask for addresses, and are told of them.
+    /// True if neighbours on it use ARP or neighbour discovery.
     #[must_use]
     pub fn needs_arp(&self) -> bool {
         match self.device {
@@ -130,7 +130,7 @@ impl Link {
         }
     }
 
-    /// Whether the kernel half has something to do on it: it reads Ethernet frames, and is there for ARP. Adverts on any other
+    /// True if the kernel half has something to do on it: it reads Ethernet frames, and is there for ARP. Adverts on any other
     /// interface are heard by a packet socket.
     #[must_use]
     pub fn can_have_program(&self) -> bool {

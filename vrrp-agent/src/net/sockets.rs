@@ -1,4 +1,4 @@
-//! What packet and raw sockets need of libc that no crate wraps.
+//! Calls of libc for packet and raw sockets that no crate wraps.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

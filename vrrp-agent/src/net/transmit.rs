@@ -24,7 +24,7 @@ const BATCH_MAX: usize = 256;
 /// 208 KiB for each peer: several such peers must not fill the buffer for those that live.
 const RAW_BUFFER: libc::c_int = 1 << 20;
 
-/// What is to be sent, and by which interface.
+/// A packet to send, and the interface that it leaves by.
 #[derive(Clone, Copy, Debug)]
 pub enum Outgoing<'a> {
     /// A whole Ethernet frame.

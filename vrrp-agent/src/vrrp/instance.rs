@@ -74,13 +74,13 @@ pub struct Instance {
     outranked: Option<Time>,
     /// When the last advert of ours was due to leave; the lease counts from here.
     advertised: Option<Time>,
-    /// Whether adverts leave.
+    /// The record of adverts that left or failed to.
     sending: Sending,
     /// When the host was asked to put the addresses on the interface, until it has.
     install_asked: Option<Time>,
-    /// Whether it holds still for a while, having failed as master.
+    /// True during the pause after it failed as master.
     paused: bool,
-    /// Whether it is new in a sync group that is master.
+    /// [`Joining::Yes`] if it is new in a sync group that is master.
     joining: Joining,
     /// When a lower advert was last answered with an announcement.
     answered: Option<Time>,

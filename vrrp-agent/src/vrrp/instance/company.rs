@@ -4,7 +4,7 @@ use super::super::terms::{Cause, Company, Fault, GarpSchedule, State};
 use super::super::timers::Timer;
 use super::{Instance, Time};
 
-/// Whether an instance is new in a sync group whose other members are master.
+/// Says of an instance if it is new in a sync group whose other members are master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Joining {
     /// It is not, or not any more.
@@ -25,7 +25,7 @@ impl Instance {
         }
     }
 
-    /// Whether its sync group cannot be master because of it.
+    /// True if its sync group cannot be master because of it.
     #[must_use]
     pub fn holds_back(&self) -> bool {
         match (self.state, self.joining) {

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// with it.
 const STALL: Duration = Duration::from_millis(250);
 
-/// Whether the adverts of a master leave.
+/// A record of a master's adverts: when the last one left, and since when none has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct Sending {
     /// When the last one left, as far as the caller has said.
@@ -104,7 +104,7 @@ impl Instance {
         self.follow_fault(now, before);
     }
 
-    /// What it lacks by itself, whatever its group says: a pause counts.
+    /// Its own fault, without its sync group's. A pause counts as a fault.
     pub(super) fn own_fault(&self) -> Fault {
         if self.paused { Fault::Present } else { self.fault }
     }

@@ -90,7 +90,7 @@ fn c8_a_fault_of_the_new_member_is_everybody_s() {
     assert_eq!(tell(&mut members, 12.0, 1, recovers), [State::Backup, State::Backup]);
 }
 
-/// What the new member tracks has not been seen: that holds nobody back who runs.
+/// A new member whose trackers have no result yet does not end the mastership of the others.
 #[test]
 fn c8_a_new_member_whose_tracker_is_not_known_yet_is_waited_for() {
     let mut members = group();
