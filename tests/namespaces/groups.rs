@@ -8,18 +8,31 @@ use vrrp_tests::lab::{Host, Lab, Process};
 
 use crate::common::{Daemon, HIGH, LOW, PATIENCE};
 
-const INSIDE: &str = "192.168.1.10";
-const OUTSIDE: &str = "192.168.2.10";
+pub(crate) const INSIDE: &str = "192.168.1.10";
+pub(crate) const OUTSIDE: &str = "192.168.2.10";
+pub(crate) const GROUP: &str = "vrrp_sync_group VG {\ngroup {\nINSIDE\nOUTSIDE\n}\n}\n";
+
+fn instance(name: &str, priority: u8) -> String {
+    let (interface, vrid, vip) = if name == "INSIDE" { ("eth0", 51, INSIDE) } else { ("eth1", 52, OUTSIDE) };
+    format!(
+        "vrrp_instance {name} {{\ninterface {interface}\nvirtual_router_id {vrid}\npriority {priority}\nadvert_int 1\n\
+         authentication {{\nauth_type PASS\nauth_pass 1111\n}}\nvirtual_ipaddress {{\n{vip}/24\n}}\n}}\n"
+    )
+}
+
+/// Both instances, inside and outside, in no group.
+pub(crate) fn instances([inside, outside]: [u8; 2]) -> String {
+    instance("INSIDE", inside) + &instance("OUTSIDE", outside)
+}
+
+/// A group of these.
+pub(crate) fn config_of(priority: u8, members: &[&str]) -> String {
+    let instances: String = members.iter().map(|name| instance(name, priority)).collect();
+    instances + &format!("vrrp_sync_group VG {{\ngroup {{\n{}\n}}\n}}\n", members.join("\n"))
+}
 
 fn config(priority: u8) -> String {
-    let instance = |name: &str, interface: &str, vrid: u8, vip: &str| {
-        format!(
-            "vrrp_instance {name} {{\ninterface {interface}\nvirtual_router_id {vrid}\npriority {priority}\nadvert_int 1\n\
-             authentication {{\nauth_type PASS\nauth_pass 1111\n}}\nvirtual_ipaddress {{\n{vip}/24\n}}\n}}\n"
-        )
-    };
-    let group = "vrrp_sync_group VG {\ngroup {\nINSIDE\nOUTSIDE\n}\n}\n";
-    instance("INSIDE", "eth0", 51, INSIDE) + &instance("OUTSIDE", "eth1", 52, OUTSIDE) + group
+    instances([priority, priority]) + GROUP
 }
 
 struct Routers {

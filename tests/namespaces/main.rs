@@ -21,6 +21,7 @@ mod lists;
 mod living;
 mod manager;
 mod many;
+mod mastership;
 mod notify;
 mod operator;
 mod placed;

@@ -124,7 +124,12 @@ pub(crate) fn bad_adverts(vrid: u8, vip: Ipv4Addr, master: Ipv4Addr, nobodys: Op
 
 /// An advert of the virtual router of the tests' usual configuration by a stranger.
 pub(crate) fn forged_advert(priority: u8) -> Vec<u8> {
-    let (source, vip) = (Ipv4Addr::new(192, 168, 1, 66), Ipv4Addr::new(192, 168, 1, 10));
+    advert_from(Ipv4Addr::new(192, 168, 1, 66), priority)
+}
+
+/// The same in somebody's name.
+pub(crate) fn advert_from(source: Ipv4Addr, priority: u8) -> Vec<u8> {
+    let vip = Ipv4Addr::new(192, 168, 1, 10);
     let body = Body::V2 { seconds: 1, auth: V2Auth::Pass(*b"1111\0\0\0\0") };
     let repr = Repr { vrid: 51, priority, addresses: vec![vip.into()], body };
     advert_ipv4(MAC, source, &repr.encode(source.into(), GROUP_V4.into()))

@@ -31,12 +31,54 @@ pub(crate) enum Mishap {
     Reload(usize, usize),
     /// The clock of a node leaps ahead by so many hundredths of an interval.
     Leap(usize, u32),
+    /// For so many intervals nothing that a node sends leaves it.
+    Mute(usize, u32),
+    /// For so many intervals the kernel half of a node sees none of what arrives, as where its interface has another number than
+    /// we think. A packet socket hears it.
+    Blind(usize, u32),
+    /// The host does so with the addresses of a virtual router, for so many intervals.
+    Host(usize, usize, HostDoes, u32),
+    /// The file of a node that is dead is changed: it comes back with other parameters.
+    Edit(usize, usize),
+    /// In a reload a virtual router leaves its sync group and is gone, or joins it again.
+    LeaveOrJoin(usize, usize),
+    /// A router in a VLAN of its own advertises the same number, with the highest priority.
+    Stranger(usize),
+}
+
+/// What becomes of addresses that are to be put on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostDoes {
+    /// They get there.
+    Install,
+    /// They are refused.
+    Refuse,
+    /// Nothing is ever heard of them.
+    Hang,
 }
 
 impl Mishap {
     /// Whether it is the network's.
     pub(crate) fn of_network(&self) -> bool {
         matches!(self, Self::Split(_) | Self::BreakOneWay(..) | Self::Weather { .. })
+    }
+
+    /// Also what happens to hosts rather than to the protocol.
+    pub(crate) fn wide(nodes: usize, slots: usize, random: &mut Random) -> Self {
+        if random.chance(65) {
+            return Self::any(nodes, slots, random);
+        }
+        let (node, slot) = (random.index(nodes), random.index(slots));
+        let intervals = u32::try_from(random.below(15)).expect("small");
+        match random.below(8) {
+            0 | 1 => Self::Mute(node, intervals),
+            2 => Self::Blind(node, intervals),
+            3 => Self::Host(node, slot, HostDoes::Refuse, intervals),
+            4 => Self::Host(node, slot, HostDoes::Hang, intervals),
+            5 => Self::Edit(node, slot),
+            6 => Self::LeaveOrJoin(node, slot),
+            _ => Self::Stranger(slot),
+        }
     }
 
     pub(crate) fn any(nodes: usize, slots: usize, random: &mut Random) -> Self {

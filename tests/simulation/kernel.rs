@@ -97,6 +97,13 @@ impl Kernel {
         self.desired[slot] = Some(desired);
     }
 
+    /// A reload puts maps in the place of these that know nothing of an instance.
+    pub(crate) fn forget(&mut self, slot: usize) {
+        self.desired[slot] = None;
+        (self.watchdogs[slot], self.leases[slot]) = (Watchdog::default(), Lease::default());
+        self.ring.retain(|event| event.slot != slot);
+    }
+
     pub(crate) fn renew(&mut self, slot: usize, until: Time) {
         if let Some(Desired { role: Role::Master, epoch, .. }) = self.desired[slot] {
             self.leases[slot] = Lease { until, epoch };

@@ -17,6 +17,8 @@ pub(crate) struct Network {
     pub(crate) calm_since: Option<Time>,
     /// When the last frame of a arrives at b.
     last: Vec<Vec<Time>>,
+    /// Which part of it each node is in.
+    part_of: Vec<usize>,
 }
 
 impl Network {
@@ -29,6 +31,7 @@ impl Network {
             delay_max: Duration::from_micros(200),
             calm_since: Some(now),
             last: vec![vec![now; nodes]; nodes],
+            part_of: vec![0; nodes],
         }
     }
 
@@ -51,11 +54,26 @@ impl Network {
     /// Splits the segment into parts that do not hear each other at all.
     pub(crate) fn split(&mut self, part_of: &[usize]) {
         self.calm_since = None;
+        self.part_of = part_of.to_vec();
         for (a, row) in self.reaches.iter_mut().enumerate() {
             for (b, reaches) in row.iter_mut().enumerate() {
                 *reaches = part_of[a] == part_of[b];
             }
         }
+    }
+
+    /// The part that a node is in.
+    pub(crate) fn part_of(&self, node: usize) -> usize {
+        self.part_of[node]
+    }
+
+    /// How many parts there are.
+    pub(crate) fn parts(&self) -> usize {
+        self.part_of.iter().max().map_or(0, |last| last + 1)
+    }
+
+    pub(crate) fn are_together(&self, a: usize, b: usize) -> bool {
+        self.part_of[a] == self.part_of[b]
     }
 
     /// Breaks one direction of one pair.

@@ -5,45 +5,18 @@ use std::net::IpAddr;
 use std::time::Duration;
 use vrrp_tests::random::Random;
 
-use vrrp_agent::vrrp::{
-    Cause, Company, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, Spell, State, Time, Watch,
-    group,
-};
-use vrrp_agent::wire::advert::{Body, Repr, V2Auth, V3Checksum, address};
-use vrrp_ebpf::abi::Role;
-use vrrp_ebpf::advert::{
-    Address, Auth, Cast, Datagram, Family, GROUP_V4, Judge, Rules, Version, accept, list_sum,
-};
-use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt, Takeover};
+use vrrp_agent::net::receive::{self, advert_in};
+use vrrp_agent::vrrp::{Cause, Company, Instance, Output, Spell, State, Time, Watch, group};
+use vrrp_agent::wire::advert::address;
+use vrrp_ebpf::advert::{Address, Datagram, Family, GROUP_V4, accept};
+use vrrp_ebpf::frame::{Class, classify};
 
-use super::kernel::{Desired, Kernel, Signal};
+use super::chaos::HostDoes;
+use super::kernel::{Kernel, Signal};
+use super::slot::{Shared, Slot};
 
 /// How often the agent looks over the kernel's watches.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The virtual router of one VRID, as all its routers have it.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared {
-    pub(crate) vrid: u8,
-    pub(crate) version: Version,
-    pub(crate) interval: Duration,
-    pub(crate) password: Option<[u8; 8]>,
-    pub(crate) company: Company,
-}
-
-/// One virtual router on one node.
-#[derive(Clone, Debug)]
-pub(crate) struct Slot {
-    pub(crate) shared: Shared,
-    pub(crate) params: Params,
-    pub(crate) machine: Instance,
-    /// Whether the addresses are on the interface: they stay there when the process dies.
-    pub(crate) installed: bool,
-    /// As its transitions say, in the order in which it puts things out.
-    mastering: bool,
-    /// Resignations sent since it was last master; a fault sends two.
-    pub(crate) resignations: u32,
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
@@ -53,8 +26,11 @@ pub(crate) struct Node {
     pub(crate) kernel: Option<Kernel>,
     pub(crate) alive: bool,
     pub(crate) stalled_until: Option<Time>,
-    /// Frames that arrived during a stall, for who hears by sockets.
+    /// Frames that arrived during a stall, for who hears by sockets, or whose kernel half is blind.
     waiting: Vec<(IpAddr, Vec<u8>)>,
+    /// Until when nothing leaves it, and its kernel half sees nothing.
+    muted: Time,
+    blind: Time,
     next_sweep: Time,
     /// The node's clock: ahead by this, and too fast by so many millionths.
     offset: Duration,
@@ -65,7 +41,7 @@ pub(crate) struct Node {
 #[derive(Clone, Debug)]
 pub(crate) enum Did {
     Sent { slot: usize, priority: u8, message: Vec<u8>, mastering: bool },
-    Installed { slot: usize },
+    Installed { slot: usize, mastership: u64, host: HostDoes },
     Withdrawn { slot: usize },
     Moved { slot: usize, from: State, to: State, cause: Cause },
 }
@@ -90,6 +66,8 @@ impl Node {
             alive: true,
             stalled_until: None,
             waiting: Vec::new(),
+            muted: Time::default(),
+            blind: Time::default(),
             next_sweep: Time::default(),
             offset: random.duration(Duration::from_secs(1_000_000)),
             drift_ppm: u32::try_from(random.below(200)).expect("small"),
@@ -103,8 +81,35 @@ impl Node {
     }
 
     /// The clock leaps ahead, as that of a machine that was suspended may. This clock never goes back.
-    pub(crate) fn leap(&mut self, ahead: Duration) {
+    pub(crate) fn leap(&mut self, now: Time, ahead: Duration) {
         self.offset += ahead;
+        self.excuse_silence(now);
+    }
+
+    /// It could not have sent anything before this.
+    fn excuse_silence(&mut self, now: Time) {
+        let clock = self.clock(now);
+        for slot in &mut self.slots {
+            slot.silent_since = slot.silent_since.max(clock);
+        }
+    }
+
+    pub(crate) fn mute(&mut self, now: Time, until: Time) {
+        self.excuse_silence(now);
+        self.muted = self.clock(until);
+    }
+
+    pub(crate) fn is_mute(&self, now: Time) -> bool {
+        self.clock(now) < self.muted
+    }
+
+    pub(crate) fn blindfold(&mut self, until: Time) {
+        self.blind = self.clock(until);
+    }
+
+    /// Whether what its kernel half believes may be wrong, or may have been `within` ago.
+    pub(crate) fn is_blind(&self, now: Time, within: Duration) -> bool {
+        self.kernel.is_some() && self.clock(now) < self.blind + within
     }
 
     /// The time of the world at which the node's clock shows this, or a little later.
@@ -141,10 +146,29 @@ impl Node {
         self.kernel.as_ref().is_some_and(|kernel| kernel.has_taken(slot, self.clock(now)))
     }
 
+    /// Nothing is wrong with the host any more.
+    pub(crate) fn recover(&mut self, now: Time) {
+        let clock = self.clock(now);
+        (self.muted, self.blind) = (self.muted.min(clock), self.blind.min(clock));
+        for slot in &mut self.slots {
+            slot.host = (HostDoes::Install, clock);
+        }
+    }
+
+    /// When the last of its virtual routers that hold still, or whose addresses were refused, is a candidate again.
+    pub(crate) fn last_recovery(&self, now: Time, refused: Duration) -> Option<Time> {
+        let recovery = |slot: &Slot| match slot.machine.state() {
+            State::Fault if slot.refused => Some(now + refused),
+            State::Fault => slot.machine.next_deadline().map(|at| self.world(at)),
+            State::Initialize | State::Backup | State::Master => None,
+        };
+        self.slots.iter().filter(|_| self.alive).filter_map(recovery).max()
+    }
+
     pub(crate) fn start(&mut self, now: Time) -> Vec<Did> {
         let clock = self.clock(now);
         self.next_sweep = clock + SWEEP_INTERVAL;
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().filter(|slot| slot.there) {
             slot.machine.start(clock);
         }
         self.react(clock)
@@ -158,14 +182,11 @@ impl Node {
         self.stalled_until = None;
         let clock = self.clock(now);
         for slot in &mut self.slots {
-            slot.machine = Instance::new(slot.params.clone(), clock);
-            slot.installed = false;
-            slot.mastering = false;
-            slot.resignations = 0;
+            slot.begin_anew(clock);
         }
         if let Some(kernel) = &mut self.kernel {
             if random.chance(70) {
-                for (number, slot) in self.slots.iter_mut().enumerate() {
+                for (number, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.there) {
                     let past = kernel.past(number);
                     slot.installed = matches!(past.spell, Spell::Lease { .. });
                     slot.machine.resume(clock, past);
@@ -230,46 +251,109 @@ impl Node {
         self.react(clock)
     }
 
+    /// The file of a node that is dead is changed.
+    pub(crate) fn edit(&mut self, slot: usize, random: &mut Random) {
+        let fresh = Slot::new(&self.slots[slot].shared, self.source, random).params;
+        let together = self.slots[slot].params.company == Company::Group;
+        for (number, slot_of) in self.slots.iter_mut().enumerate() {
+            if together || number == slot {
+                slot_of.params = fresh.clone();
+            }
+        }
+    }
+
+    /// The file was read again, and a virtual router is not in it any more, or is again.
+    pub(crate) fn leave_or_join(&mut self, now: Time, number: usize) -> Vec<Did> {
+        let clock = self.clock(now);
+        let slot = &mut self.slots[number];
+        slot.there = !slot.there;
+        if !slot.there {
+            slot.machine.remove(clock);
+            let did = self.react(clock);
+            if let Some(kernel) = &mut self.kernel {
+                kernel.forget(number);
+            }
+            return did;
+        }
+        slot.begin_anew(clock);
+        let others = || {
+            let others =
+                self.slots.iter().enumerate().filter(|(other, slot)| *other != number && slot.is_grouped());
+            others.map(|(_, slot)| &slot.machine)
+        };
+        let joins =
+            others().any(|other| other.state() == State::Master) && others().all(|other| !other.holds_back());
+        let machine = &mut self.slots[number].machine;
+        if joins {
+            machine.join_masters();
+        }
+        machine.start(clock);
+        self.react(clock)
+    }
+
+    /// A whole frame, with a tag of a VLAN in it or beside it.
+    pub(crate) fn receive_tagged(&mut self, now: Time, frame: &[u8], beside: bool) -> Vec<Did> {
+        // What the card has taken off, sockets and program are told of.
+        if beside {
+            return Vec::new();
+        }
+        let (source, message) = match &self.kernel {
+            Some(_) => match classify(frame) {
+                Class::Vrrp(carrier) => (carrier.source, frame[carrier.offset..][..carrier.length].to_vec()),
+                Class::Other | Class::Arp(_) | Class::Nd(_) => return Vec::new(),
+            },
+            None => match advert_in(frame) {
+                Some(receive::Heard::Plain(datagram)) => (datagram.source, datagram.payload.to_vec()),
+                Some(receive::Heard::Sealed(_)) | None => return Vec::new(),
+            },
+        };
+        let [a, b, c, d, ..] = source.octets;
+        self.receive(now, IpAddr::from([a, b, c, d]), &message)
+    }
+
     pub(crate) fn receive(&mut self, now: Time, source: IpAddr, message: &[u8]) -> Vec<Did> {
         let clock = self.clock(now);
-        if self.kernel.is_none() && !self.runs() {
+        let sees = self.kernel.is_some() && clock >= self.blind;
+        if !sees && !self.runs() {
             if self.alive {
                 self.waiting.push((source, message.to_vec()));
             }
             return Vec::new();
         }
-        let datagram = Datagram {
-            family: Family::V4,
-            source: address(source),
-            destination: Address::v4(GROUP_V4),
-            ttl: 255,
-            payload: message,
-            trailer: &[],
-        };
-        let vrid = vrrp_ebpf::advert::vrid(message);
-        let Some(slot) = self.slots.iter().position(|slot| vrid == Some(slot.shared.vrid)) else {
-            return Vec::new();
-        };
+        let Some(slot) = self.slot_of(message) else { return Vec::new() };
         match &mut self.kernel {
-            Some(kernel) => {
-                kernel.receive(slot, clock, &datagram);
+            Some(kernel) if sees => {
+                kernel.receive(slot, clock, &datagram(source, message));
                 if self.runs() { self.drain_ring(clock) } else { Vec::new() }
             }
-            None => {
-                let Ok(advert) = accept(&datagram, &self.slots[slot].rules()) else { return Vec::new() };
-                self.slots[slot].machine.handle_advert(clock, &advert, Watch::Here);
-                self.react(clock)
-            }
+            Some(_) | None => self.hear(clock, slot, source, message),
         }
+    }
+
+    fn slot_of(&self, message: &[u8]) -> Option<usize> {
+        let vrid = vrrp_ebpf::advert::vrid(message);
+        self.slots.iter().position(|slot| vrid == Some(slot.shared.vrid))
+    }
+
+    /// By a packet socket: all of it, or what the kernel half should have kept.
+    fn hear(&mut self, clock: Time, slot: usize, source: IpAddr, message: &[u8]) -> Vec<Did> {
+        let Ok(advert) = accept(&datagram(source, message), &self.slots[slot].rules()) else {
+            return Vec::new();
+        };
+        self.slots[slot].machine.handle_advert(clock, &advert, Watch::Here);
+        self.react(clock)
     }
 
     /// After a stall, what has arrived is heard before a deadline that has passed.
     pub(crate) fn wake_up(&mut self, now: Time) -> Vec<Did> {
         self.stalled_until = None;
-        let waiting = std::mem::take(&mut self.waiting);
+        self.excuse_silence(now);
+        let (clock, waiting) = (self.clock(now), std::mem::take(&mut self.waiting));
         let mut did = Vec::new();
         for (source, message) in waiting {
-            did.extend(self.receive(now, source, &message));
+            if let Some(slot) = self.slot_of(&message) {
+                did.extend(self.hear(clock, slot, source, &message));
+            }
         }
         did.extend(self.handle_deadlines(now));
         did
@@ -335,12 +419,13 @@ impl Node {
 
     /// The group agrees, the kernel is told, and what the state machines have put out is done.
     fn react(&mut self, clock: Time) -> Vec<Did> {
-        let grouped = self.slots.iter_mut().filter(|slot| slot.params.company == Company::Group);
+        let grouped = self.slots.iter_mut().filter(|slot| slot.is_grouped());
         let mut members: Vec<&mut Instance> = grouped.map(|slot| &mut slot.machine).collect();
         if !members.is_empty() {
             group::settle(clock, members.drain(..));
         }
         let mut did = Vec::new();
+        let mut failed = false;
         for (number, slot) in self.slots.iter_mut().enumerate() {
             if let Some(kernel) = &mut self.kernel {
                 kernel.apply(number, slot.desired());
@@ -351,17 +436,25 @@ impl Node {
                         let message = slot.repr(priority).encode(self.source, GROUP_V4.into());
                         slot.resignations = if priority == 0 { slot.resignations + 1 } else { 0 };
                         let mastering = slot.mastering;
-                        if let Some(kernel) = &mut self.kernel
-                            && priority != 0
-                            && slot.machine.state() == State::Master
-                        {
-                            kernel.renew(number, clock + slot.machine.lease());
+                        let is_master = priority != 0 && slot.machine.state() == State::Master;
+                        if clock < self.muted {
+                            failed |= is_master;
+                            slot.machine.handle_send_failed(clock);
+                            continue;
+                        }
+                        if is_master {
+                            slot.machine.handle_sent(clock);
+                            slot.silent_since = clock;
+                            if let Some(kernel) = &mut self.kernel {
+                                kernel.renew(number, clock + slot.machine.lease());
+                            }
                         }
                         did.push(Did::Sent { slot: number, priority, message, mastering });
                     }
                     Output::Install => {
                         slot.installed = true;
-                        did.push(Did::Installed { slot: number });
+                        let mastership = slot.machine.statistics().became_master;
+                        did.push(Did::Installed { slot: number, mastership, host: slot.host_does(clock) });
                     }
                     Output::Withdraw => {
                         slot.installed = false;
@@ -369,86 +462,28 @@ impl Node {
                     }
                     Output::Transition { from, to, cause } => {
                         slot.mastering = to == State::Master;
+                        slot.silent_since = slot.silent_since.max(clock);
                         did.push(Did::Moved { slot: number, from, to, cause });
                     }
                     Output::Announce { .. } | Output::LowerHeard => {}
                 }
             }
         }
+        if failed {
+            // Who has given up for it takes its group along.
+            did.extend(self.react(clock));
+        }
         did
     }
 }
 
-impl Slot {
-    fn new(shared: &Shared, source: IpAddr, random: &mut Random) -> Self {
-        let params = Params {
-            version: shared.version,
-            // Few, so that ties happen.
-            priority: *random.pick(&[1, 90, 100, 100, 101, 150, 254]),
-            interval: shared.interval,
-            preempt: if random.chance(20) { Preempt::No } else { Preempt::Yes },
-            preempt_delay: if random.chance(20) { shared.interval * 4 } else { Duration::ZERO },
-            on_lower: *random.pick(&[OnLower::Advertise, OnLower::Advertise, OnLower::Ignore]),
-            on_higher: *random.pick(&[OnHigher::Yield, OnHigher::AdvertiseAndYield]),
-            down_adverts: DOWN_ADVERTS,
-            address: address(source),
-            garp: GarpSchedule {
-                repeat: 5,
-                delay: Some(5 * shared.interval),
-                refresh: None,
-                refresh_repeat: 1,
-                lower_repeat: 5,
-                lower_delay: None,
-            },
-            company: shared.company,
-            takeover: if random.chance(70) { Takeover::Kernel } else { Takeover::Agent },
-            install_time: Duration::ZERO,
-        };
-        let machine = Instance::new(params.clone(), Time::default());
-        let shared = shared.clone();
-        Self { shared, params, machine, installed: false, mastering: false, resignations: 0 }
-    }
-
-    fn with(self, shared: &Shared) -> Self {
-        Self { shared: shared.clone(), ..self }
-    }
-
-    fn desired(&self) -> Desired {
-        let role = match self.machine.state() {
-            State::Initialize | State::Fault => Role::Idle,
-            State::Backup => Role::Backup,
-            State::Master => Role::Master,
-        };
-        let Self { machine, .. } = self;
-        let (epoch, candidate, takeover) = (machine.epoch(), machine.candidate(), machine.takeover());
-        Desired { epoch, role, candidate, rules: self.rules(), takeover }
-    }
-
-    fn repr(&self, priority: u8) -> Repr {
-        let body = match self.shared.version {
-            Version::V2 => Body::V2 {
-                seconds: u8::try_from(self.shared.interval.as_secs()).expect("small"),
-                auth: self.shared.password.map_or(V2Auth::None, V2Auth::Pass),
-            },
-            Version::V3 => Body::V3 {
-                centiseconds: u16::try_from(self.shared.interval.as_millis() / 10).expect("small"),
-                checksum: V3Checksum::PseudoHeader,
-            },
-        };
-        Repr { vrid: self.shared.vrid, priority, addresses: vec![IpAddr::from([10, 0, 0, 100])], body }
-    }
-
-    fn rules(&self) -> Rules {
-        Rules {
-            destination: Family::V4.group(),
-            cast: Cast::Multicast,
-            ttl_min: 255,
-            judge: Judge::Kernel,
-            list_sum: list_sum([Address::v4([10, 0, 0, 100])].into_iter()),
-            version: self.shared.version,
-            auth: if self.shared.password.is_some() { Auth::Pass } else { Auth::None },
-            password: self.shared.password.unwrap_or_default(),
-            interval_ns: u64::try_from(self.shared.interval.as_nanos()).expect("short"),
-        }
+fn datagram(source: IpAddr, message: &[u8]) -> Datagram<'_> {
+    Datagram {
+        family: Family::V4,
+        source: address(source),
+        destination: Address::v4(GROUP_V4),
+        ttl: 255,
+        payload: message,
+        trailer: &[],
     }
 }

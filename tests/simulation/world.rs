@@ -1,4 +1,4 @@
-//! The world: events in order of time, and what must hold after each.
+//! The world: events in order of time. What must hold after each is in [`super::checks`].
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,11 +7,11 @@ use vrrp_tests::random::Random;
 
 use vrrp_agent::vrrp::{Cause, Company, Instance, State, Time};
 use vrrp_ebpf::advert::Version;
-use vrrp_ebpf::election::Preempt;
 
-use super::chaos::Mishap;
+use super::chaos::{HostDoes, Mishap};
 use super::network::Network;
-use super::node::{Did, Node, Shared};
+use super::node::{Did, Node};
+use super::slot::Shared;
 
 /// How many intervals of mishaps.
 const CHAOS_INTERVALS: u32 = 60;
@@ -23,6 +23,18 @@ const BOUND_INTERVALS: u32 = 14;
 const SWEEP: Duration = Duration::from_millis(1100);
 /// And so long it must last.
 const PEACE_INTERVALS: u32 = 6;
+
+/// An instance whose addresses were refused is in fault for so many intervals.
+const REFUSED_INTERVALS: u32 = 10;
+
+/// What may happen in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// What happened from the first simulator on: a seed gives the same run as ever.
+    Protocol,
+    /// Also what hosts do: refuse, hang, send nothing, see nothing; and a segment for each virtual router.
+    Hosts,
+}
 
 /// A run that went well.
 #[derive(Debug)]
@@ -40,7 +52,7 @@ pub(crate) struct Violation {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
+pub(super) enum Event {
     Deadline(usize),
     Frame {
         from: usize,
@@ -50,6 +62,19 @@ enum Event {
     Installed {
         node: usize,
         slot: usize,
+        mastership: u64,
+    },
+    /// The addresses were refused, or may be tried again.
+    Refused {
+        node: usize,
+        slot: usize,
+        refused: bool,
+    },
+    /// A frame of another VLAN, whose tag may stand beside it.
+    Tagged {
+        to: usize,
+        frame: Vec<u8>,
+        beside: bool,
     },
     WakeUp(usize),
     Restart(usize),
@@ -62,22 +87,23 @@ enum Event {
 }
 
 pub(crate) struct World {
-    random: Random,
-    now: Time,
+    scope: Scope,
+    pub(super) random: Random,
+    pub(super) now: Time,
     sequence: u64,
     events: BinaryHeap<Reverse<(Time, u64, Event)>>,
-    nodes: Vec<Node>,
-    part_of: Vec<usize>,
-    network: Network,
+    pub(super) nodes: Vec<Node>,
+    /// The segments: one for all virtual routers, or one for each.
+    networks: Vec<Network>,
     /// Nothing happens to the network, so that what hosts do is seen by itself.
     fair: bool,
-    interval: Duration,
+    pub(super) interval: Duration,
     steps: u64,
     transcript: Vec<String>,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, scope: Scope) -> Self {
         let mut random = Random::new(seed);
         let version = *random.pick(&[Version::V2, Version::V3, Version::V3]);
         let interval = match version {
@@ -91,17 +117,24 @@ impl World {
         let shared: Vec<Shared> = vrids.map(shared).collect();
         let count = if random.chance(20) { 6 + random.index(15) } else { 2 + random.index(4) };
         let nodes: Vec<Node> = (0..count).map(|number| Node::new(number, &shared, &mut random)).collect();
+        let fair = random.chance(30);
+        let segments = match scope {
+            Scope::Hosts if random.chance(40) => shared.len(),
+            Scope::Hosts | Scope::Protocol => 1,
+        };
         Self {
-            network: Network::new(count, Time::default()),
-            fair: random.chance(30),
-            part_of: vec![0; count],
+            scope,
+            networks: vec![Network::new(count, Time::default()); segments],
+            fair,
             now: Time::default(),
             sequence: 0,
             events: BinaryHeap::new(),
             nodes,
             interval,
             steps: 0,
-            transcript: vec![format!("{count} nodes, {version:?}, interval {interval:?}, {company:?}")],
+            transcript: vec![format!(
+                "{count} nodes, {segments} segments, {version:?}, interval {interval:?}, {company:?}"
+            )],
             random,
         }
     }
@@ -128,7 +161,13 @@ impl World {
         self.run_until(Time::default() + self.interval * CHAOS_INTERVALS)?;
         self.make_peace()?;
         let bound = self.now + self.interval * BOUND_INTERVALS + SWEEP;
-        self.run_until(bound)?;
+        // Until who has asked the host for something in vain has noticed.
+        self.run_until(self.now + self.interval * 6)?;
+        let refused = self.interval * (REFUSED_INTERVALS + 1);
+        let recovered = self.nodes.iter().filter_map(|node| node.last_recovery(self.now, refused)).max();
+        // Whoever is a candidate again has as much time to get its due.
+        let recovered = recovered.map(|at| at + self.interval * BOUND_INTERVALS + SWEEP);
+        self.run_until(recovered.map_or(bound, |at| at.max(bound)))?;
         self.check_one_master()?;
         let end = self.now + self.interval * PEACE_INTERVALS;
         while self.now < end {
@@ -155,7 +194,11 @@ impl World {
     fn handle(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Mishap => {
-                let mut any = || Mishap::any(self.nodes.len(), self.nodes[0].slots.len(), &mut self.random);
+                let (nodes, slots) = (self.nodes.len(), self.nodes[0].slots.len());
+                let mut any = || match self.scope {
+                    Scope::Protocol => Mishap::any(nodes, slots, &mut self.random),
+                    Scope::Hosts => Mishap::wide(nodes, slots, &mut self.random),
+                };
                 let mut mishap = any();
                 while self.fair && mishap.of_network() {
                     mishap = any();
@@ -178,7 +221,27 @@ impl World {
                 self.record(to, did)
             }
             Event::Heard { node, slot } => self.check_heard(node, slot),
-            Event::Installed { node, slot } => self.tell(node, slot, Instance::handle_installed),
+            Event::Installed { node, slot, mastership } => {
+                if let Some(until) = self.nodes[node].stalled_until {
+                    // Who sets addresses stands still with all else.
+                    self.schedule(until + self.interval / 20, Event::Installed { node, slot, mastership });
+                } else if self.nodes[node].slots[slot].machine.statistics().became_master == mastership {
+                    self.tell(node, slot, Instance::handle_installed)?;
+                }
+                Ok(())
+            }
+            Event::Refused { node, slot, refused } => {
+                self.nodes[node].slots[slot].refused = refused;
+                let fault = self.nodes[node].slots[slot].fault();
+                if let Some(until) = self.nodes[node].stalled_until {
+                    self.schedule(until + self.interval / 20, Event::Refused { node, slot, refused });
+                }
+                self.tell(node, slot, |machine, now| machine.set_fault(now, fault))
+            }
+            Event::Tagged { to, frame, beside } => {
+                let did = self.nodes[to].receive_tagged(self.now, &frame, beside);
+                self.record(to, did)
+            }
         }
     }
 
@@ -217,7 +280,7 @@ impl World {
         self.schedule(self.now + after, Event::Mishap);
     }
 
-    fn schedule(&mut self, at: Time, event: Event) {
+    pub(super) fn schedule(&mut self, at: Time, event: Event) {
         self.sequence += 1;
         self.events.push(Reverse((at, self.sequence, event)));
     }
@@ -244,17 +307,16 @@ impl World {
                     self.schedule(until, Event::WakeUp(node));
                 }
             }
-            Mishap::Split(part_of) => {
-                self.network.split(&part_of);
-                self.part_of = part_of;
-            }
-            Mishap::BreakOneWay(from, to) => self.network.break_one_way(from, to),
+            Mishap::Split(part_of) => self.any_network().split(&part_of),
+            Mishap::BreakOneWay(from, to) => self.any_network().break_one_way(from, to),
             Mishap::Heal => self.heal(),
             Mishap::Weather { loss, duplicates, delay } => {
-                self.network.loss_percent = loss;
-                self.network.duplicate_percent = duplicates;
-                self.network.delay_max = self.interval * delay / 1000;
-                self.network.calm_since = None;
+                let interval = self.interval;
+                let network = self.any_network();
+                network.loss_percent = loss;
+                network.duplicate_percent = duplicates;
+                network.delay_max = interval * delay / 1000;
+                network.calm_since = None;
             }
             Mishap::Contributions(node, slot, contributions) => {
                 // As a member of a group its priority does not move.
@@ -264,6 +326,8 @@ impl World {
             }
             Mishap::Stolen(node, slot) => self.tell(node, slot, Instance::handle_addresses_lost)?,
             Mishap::Faulted(node, slot, fault) => {
+                self.nodes[node].slots[slot].tracked = fault;
+                let fault = self.nodes[node].slots[slot].fault();
                 self.tell(node, slot, |machine, now| machine.set_fault(now, fault))?;
             }
             Mishap::Reload(node, slot) => {
@@ -273,19 +337,37 @@ impl World {
                 }
             }
             Mishap::Leap(node, hundredths) => {
-                self.nodes[node].leap(self.interval * hundredths / 100);
+                self.nodes[node].leap(self.now, self.interval * hundredths / 100);
                 // What is calm is also that clocks agree.
-                self.network.calm_since = self.network.calm_since.map(|_| self.now);
+                for network in &mut self.networks {
+                    network.calm_since = network.calm_since.map(|_| self.now);
+                }
                 let did = self.nodes[node].handle_deadlines(self.now);
                 self.record(node, did)?;
             }
+            Mishap::Mute(..)
+            | Mishap::Blind(..)
+            | Mishap::Host(..)
+            | Mishap::Edit(..)
+            | Mishap::LeaveOrJoin(..)
+            | Mishap::Stranger(_) => self.strike_host(mishap)?,
         }
         Ok(())
     }
 
+    /// The segment of a virtual router.
+    pub(super) fn network(&self, slot: usize) -> &Network {
+        &self.networks[slot % self.networks.len()]
+    }
+
+    /// One of them, for something to happen to.
+    fn any_network(&mut self) -> &mut Network {
+        let number = if self.networks.len() > 1 { self.random.index(self.networks.len()) } else { 0 };
+        &mut self.networks[number]
+    }
+
     fn heal(&mut self) {
-        self.part_of = vec![0; self.nodes.len()];
-        self.network = Network::new(self.nodes.len(), self.now);
+        self.networks.fill(Network::new(self.nodes.len(), self.now));
     }
 
     /// The last mishaps: everybody runs, in parts that are whole in themselves.
@@ -294,9 +376,12 @@ impl World {
         self.events.retain(|Reverse((_, _, event))| *event != Event::Mishap);
         self.heal();
         let parts = 1 + self.random.index(3);
-        self.part_of = (0..self.nodes.len()).map(|_| self.random.index(parts)).collect();
-        self.network.split(&self.part_of);
+        let part_of: Vec<usize> = (0..self.nodes.len()).map(|_| self.random.index(parts)).collect();
+        for network in &mut self.networks {
+            network.split(&part_of);
+        }
         for node in 0..self.nodes.len() {
+            self.nodes[node].recover(self.now);
             if self.nodes[node].stalled_until.is_some() {
                 self.nodes[node].stalled_until = Some(self.now);
                 self.wake_up(node)?;
@@ -304,12 +389,20 @@ impl World {
             if self.random.chance(70) {
                 self.restart(node)?;
             }
+            for slot in 0..self.nodes[node].slots.len() {
+                if self.nodes[node].alive && !self.nodes[node].slots[slot].there {
+                    let did = self.nodes[node].leave_or_join(self.now, slot);
+                    self.record(node, did)?;
+                }
+                // Who is started again later finds it in the file.
+                self.nodes[node].slots[slot].there = true;
+            }
         }
         Ok(())
     }
 
     /// Carries out what a node did, and checks what must hold after it.
-    fn record(&mut self, node: usize, did: Vec<Did>) -> Result<(), String> {
+    pub(super) fn record(&mut self, node: usize, did: Vec<Did>) -> Result<(), String> {
         for did in did {
             match did {
                 Did::Sent { slot, priority, message, mastering } => {
@@ -318,9 +411,17 @@ impl World {
                     }
                     self.check_and_send(node, slot, priority, &message)?;
                 }
-                Did::Installed { slot } => {
-                    let after = self.random.duration(self.interval / 10);
-                    self.schedule(self.now + after, Event::Installed { node, slot });
+                Did::Installed { slot, mastership, host } => {
+                    let at = self.now + self.random.duration(self.interval / 10);
+                    match host {
+                        HostDoes::Install => self.schedule(at, Event::Installed { node, slot, mastership }),
+                        HostDoes::Hang => {}
+                        HostDoes::Refuse => {
+                            self.schedule(at, Event::Refused { node, slot, refused: true });
+                            let again = at + self.interval * REFUSED_INTERVALS;
+                            self.schedule(again, Event::Refused { node, slot, refused: false });
+                        }
+                    }
                 }
                 Did::Withdrawn { slot } => self.note(format!("node {node} slot {slot} withdraws")),
                 Did::Moved { slot, from, to, cause } => {
@@ -332,7 +433,7 @@ impl World {
                         self.check_resumed(node, slot)?;
                     }
                     if to == State::Master {
-                        let heard = self.now + self.network.delay_max * 2;
+                        let heard = self.now + self.network(slot).delay_max * 2;
                         self.schedule(heard, Event::Heard { node, slot });
                     }
                 }
@@ -361,134 +462,13 @@ impl World {
             return Err(format!("node {node} slot {slot} sent {resignations} resignations, now {state:?}"));
         }
         for to in (0..self.nodes.len()).filter(|&to| to != node) {
-            for at in self.network.deliveries(node, to, self.now, &mut self.random) {
+            let segment = slot % self.networks.len();
+            for at in self.networks[segment].deliveries(node, to, self.now, &mut self.random) {
                 let message = message.to_vec();
                 self.schedule(at, Event::Frame { from: node, to, message });
             }
         }
         Ok(())
-    }
-
-    fn check_node(&self, number: usize) -> Result<(), String> {
-        let node = &self.nodes[number];
-        for (index, slot) in node.slots.iter().enumerate() {
-            let state = slot.machine.state();
-            if node.alive && slot.installed != (state == State::Master) {
-                return Err(format!("node {number} slot {index}: {state:?}, installed: {}", slot.installed));
-            }
-            if node.alive && state == State::Master && slot.machine.next_deadline().is_none() {
-                return Err(format!("node {number} slot {index}: a master that will not advertise again"));
-            }
-            let answers = node.answers(index, self.now) && !node.has_taken(index, self.now);
-            if state != State::Master && node.kernel.is_some() && node.alive && answers {
-                return Err(format!("node {number} slot {index}: {state:?}, and its kernel answers"));
-            }
-        }
-        let grouped = || node.slots.iter().filter(|slot| slot.shared.company == Company::Group);
-        if grouped().any(|slot| slot.machine.state() != node.slots[0].machine.state()) {
-            let states: Vec<State> = grouped().map(|slot| slot.machine.state()).collect();
-            return Err(format!("node {number}: a sync group apart: {states:?}"));
-        }
-        Ok(())
-    }
-
-    /// On a network that has lost and held up nothing for long, whoever takes over from a silent master finds
-    /// that nobody is answered any more by its kernel half: the lease is over first.
-    fn check_takeover(&self, number: usize, slot: usize) -> Result<(), String> {
-        let calm = self.network.calm_since.is_some_and(|since| self.now - since > self.interval * 12);
-        if !calm {
-            return Ok(());
-        }
-        for (other, node) in self.nodes.iter().enumerate().filter(|&(other, _)| other != number) {
-            let silent = node.kernel.is_some() && !node.runs();
-            let master_since = node.slots[slot].machine.since();
-            let settled = node.clock(self.now) - master_since > self.interval * 6;
-            // Who outranks it need not wait for its silence: its kernel half is fenced by the first advert.
-            let (new, old) = (&self.nodes[number].slots[slot].machine, &node.slots[slot].machine);
-            let outranked = new.priority() > old.priority();
-            // Nor need it wait for one that took over just before, and has yet to be heard.
-            let holds = node.answers(slot, self.now) && !node.has_taken(slot, self.now);
-            if silent && settled && !outranked && holds {
-                return Err(format!(
-                    "slot {slot}: node {number} takes over while silent node {other} answers"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Who goes on as master where an earlier run was cut off finds that nobody has taken over.
-    fn check_resumed(&self, number: usize, slot: usize) -> Result<(), String> {
-        let heard = self.network.delay_max * 2;
-        if self.network.calm_since.is_none_or(|since| self.now - since <= self.interval * 5) {
-            return Ok(());
-        }
-        let took_over = |&other: &usize| {
-            let (node, machine) = (&self.nodes[other], &self.nodes[other].slots[slot].machine);
-            let since = node.clock(self.now) - machine.since();
-            node.runs() && machine.state() == State::Master && since > heard
-        };
-        let others = (0..self.nodes.len()).filter(|&other| other != number);
-        match others.filter(|&other| self.part_of[other] == self.part_of[number]).find(took_over) {
-            Some(other) => Err(format!("slot {slot}: node {number} goes on as master, but node {other} is")),
-            None => Ok(()),
-        }
-    }
-
-    /// Nobody who runs sleeps past a deadline; the clocks' rounding is less than this.
-    fn check_deadlines(&self) -> Result<(), String> {
-        for number in (0..self.nodes.len()).filter(|&number| self.nodes[number].runs()) {
-            let node = &self.nodes[number];
-            let late = |at: Time| at + Duration::from_micros(10) < node.clock(self.now);
-            if node.slots.iter().any(|slot| slot.machine.next_deadline().is_some_and(late)) {
-                return Err(format!("node {number} has a deadline in the past"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Each part has exactly one master for each virtual router, if anybody in it can be; and the right one.
-    fn check_one_master(&mut self) -> Result<(), String> {
-        let parts = self.part_of.iter().max().map_or(0, |last| last + 1);
-        for part in 0..parts {
-            for slot in 0..self.nodes[0].slots.len() {
-                self.check_part(part, slot)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn check_part(&self, part: usize, slot: usize) -> Result<(), String> {
-        let members = (0..self.nodes.len()).filter(|&node| self.part_of[node] == part);
-        let able: Vec<usize> = members
-            .filter(|&node| {
-                self.nodes[node].alive && self.nodes[node].slots[slot].machine.state() != State::Fault
-            })
-            .collect();
-        let state = |node: usize| self.nodes[node].slots[slot].machine.state();
-        let masters: Vec<usize> = able.iter().copied().filter(|&node| state(node) == State::Master).collect();
-        match (&able[..], &masters[..]) {
-            ([], []) => Ok(()),
-            (_, [master]) => {
-                let answers = |node: &usize| self.nodes[*node].answers(slot, self.now);
-                let answering: Vec<usize> = (0..self.nodes.len())
-                    .filter(|&node| self.part_of[node] == part && self.nodes[node].alive)
-                    .filter(|node| answers(node))
-                    .collect();
-                if answering != [*master] {
-                    return Err(format!("slot {slot}: node {master} is master, and {answering:?} answer"));
-                }
-                let priority = |node: usize| self.nodes[node].slots[slot].machine.priority();
-                let better = able.iter().copied().find(|&node| {
-                    self.nodes[node].slots[slot].params.preempt == Preempt::Yes
-                        && priority(node) > priority(*master)
-                });
-                better.map_or(Ok(()), |better| {
-                    Err(format!("slot {slot}: node {master} is master although node {better} outranks it"))
-                })
-            }
-            _ => Err(format!("part {part} {able:?} slot {slot}: masters {masters:?}")),
-        }
     }
 
     /// Who everybody is at the end of a run that failed.
@@ -512,24 +492,6 @@ impl World {
                 ));
             }
         }
-    }
-
-    /// A silent master whose kernel half has heard a better one answers no more, whatever its lease says.
-    fn check_heard(&self, number: usize, slot: usize) -> Result<(), String> {
-        let calm = self.network.calm_since.is_some_and(|since| self.now - since > self.interval * 2);
-        let master = &self.nodes[number].slots[slot].machine;
-        if !calm || master.state() != State::Master || !self.nodes[number].runs() {
-            return Ok(());
-        }
-        for (other, node) in self.nodes.iter().enumerate().filter(|&(other, _)| other != number) {
-            let outranked = master.priority() > node.slots[slot].machine.priority();
-            let silent = node.kernel.is_some() && !node.runs();
-            // What the kernel has taken over it gives to whoever advertises, whatever the rank.
-            if silent && (outranked || node.has_taken(slot, self.now)) && node.answers(slot, self.now) {
-                return Err(format!("slot {slot}: silent node {other} answers against node {number}"));
-            }
-        }
-        Ok(())
     }
 
     fn note(&mut self, what: impl std::fmt::Display) {

@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::run_command(
         Command::new("cargo")
             .args(["test", "--release", "--package", "vrrp-tests", "--test", "simulation"])
-            .args(["every_connected_part_has_one_master", "--", "--nocapture"])
+            .args(["every_connected_part_has_one_master", "--", "--exact", "--nocapture"])
             .env("SIM_SEEDS", arguments.seeds.to_string())
             .env("SIM_FROM", arguments.from.to_string()),
     )

@@ -1,0 +1,179 @@
+//! What must hold: after each event, and in the end.
+
+use std::time::Duration;
+
+use vrrp_agent::vrrp::{Fault, State, Time};
+use vrrp_ebpf::election::Preempt;
+
+use super::slot::Slot;
+use super::world::World;
+
+impl World {
+    pub(super) fn check_node(&self, number: usize) -> Result<(), String> {
+        let node = &self.nodes[number];
+        for (index, slot) in node.slots.iter().enumerate() {
+            let state = slot.machine.state();
+            if node.alive && slot.installed != (state == State::Master) {
+                return Err(format!("node {number} slot {index}: {state:?}, installed: {}", slot.installed));
+            }
+            // Two attempts after the lease; what is less could not be known.
+            let silence_max = slot.machine.lease() + self.interval * 2 + self.interval / 10;
+            let silent = node.clock(self.now) - slot.silent_since;
+            if node.runs() && state == State::Master && node.is_mute(self.now) && silent > silence_max {
+                return Err(format!("node {number} slot {index}: master, and silent for {silent:?}"));
+            }
+            if node.alive && state == State::Master && slot.machine.next_deadline().is_none() {
+                return Err(format!("node {number} slot {index}: a master that will not advertise again"));
+            }
+            let answers = node.answers(index, self.now) && !node.has_taken(index, self.now);
+            if state != State::Master && node.kernel.is_some() && node.alive && answers {
+                return Err(format!("node {number} slot {index}: {state:?}, and its kernel answers"));
+            }
+        }
+        // Who joins masters listens first.
+        let joins = |slot: &Slot| slot.machine.state() != State::Master && !slot.machine.holds_back();
+        let grouped = || node.slots.iter().filter(|slot| slot.is_grouped() && !joins(slot));
+        // A first result that is waited for holds back who starts, and nobody who runs.
+        let undecided = grouped().any(|slot| slot.machine.fault() == Fault::Undecided);
+        let apart = |a: &Slot, b: &Slot| match (a.machine.state(), b.machine.state()) {
+            (State::Backup, State::Fault) | (State::Fault, State::Backup) => !undecided,
+            (a, b) => a != b,
+        };
+        if node.alive && grouped().zip(grouped().skip(1)).any(|(a, b)| apart(a, b)) {
+            let states: Vec<State> = grouped().map(|slot| slot.machine.state()).collect();
+            return Err(format!("node {number}: a sync group apart: {states:?}"));
+        }
+        Ok(())
+    }
+
+    /// On a network that has lost and held up nothing for long, whoever takes over from a silent master finds
+    /// that nobody is answered any more by its kernel half: the lease is over first.
+    pub(super) fn check_takeover(&self, number: usize, slot: usize) -> Result<(), String> {
+        let calm_since = self.network(slot).calm_since;
+        if !calm_since.is_some_and(|since| self.now - since > self.interval * 12) {
+            return Ok(());
+        }
+        for (other, node) in self.nodes.iter().enumerate().filter(|&(other, _)| other != number) {
+            let silent = node.kernel.is_some() && (!node.runs() || node.is_mute(self.now));
+            if self.is_excused(other) {
+                continue;
+            }
+            let master_since = node.slots[slot].machine.since();
+            let settled = node.clock(self.now) - master_since > self.interval * 6;
+            // Who outranks it need not wait for its silence: its kernel half is fenced by the first advert.
+            let (new, old) = (&self.nodes[number].slots[slot].machine, &node.slots[slot].machine);
+            let outranked = new.priority() > old.priority();
+            // Nor need it wait for one that took over just before, and has yet to be heard.
+            let holds = node.answers(slot, self.now) && !node.has_taken(slot, self.now);
+            if silent && settled && !outranked && holds {
+                return Err(format!(
+                    "slot {slot}: node {number} takes over while silent node {other} answers"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Its kernel half has seen nothing of what happened, and its agent may not have run to say so.
+    fn is_excused(&self, node: usize) -> bool {
+        self.nodes[node].is_blind(self.now, self.interval * 8)
+    }
+
+    /// Who goes on as master where an earlier run was cut off finds that nobody has taken over.
+    pub(super) fn check_resumed(&self, number: usize, slot: usize) -> Result<(), String> {
+        let heard = self.network(slot).delay_max * 2;
+        if self.is_excused(number) {
+            return Ok(());
+        }
+        if self.network(slot).calm_since.is_none_or(|since| self.now - since <= self.interval * 5) {
+            return Ok(());
+        }
+        let took_over = |&other: &usize| {
+            let (node, machine) = (&self.nodes[other], &self.nodes[other].slots[slot].machine);
+            let since = node.clock(self.now) - machine.since();
+            node.runs() && machine.state() == State::Master && since > heard
+        };
+        let others = (0..self.nodes.len()).filter(|&other| other != number);
+        match others.filter(|&other| self.network(slot).are_together(other, number)).find(took_over) {
+            Some(other) => Err(format!("slot {slot}: node {number} goes on as master, but node {other} is")),
+            None => Ok(()),
+        }
+    }
+
+    /// Nobody who runs sleeps past a deadline; the clocks' rounding is less than this.
+    pub(super) fn check_deadlines(&self) -> Result<(), String> {
+        for number in (0..self.nodes.len()).filter(|&number| self.nodes[number].runs()) {
+            let node = &self.nodes[number];
+            let late = |at: Time| at + Duration::from_micros(10) < node.clock(self.now);
+            if node.slots.iter().any(|slot| slot.machine.next_deadline().is_some_and(late)) {
+                return Err(format!("node {number} has a deadline in the past"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each part has exactly one master for each virtual router, if anybody in it can be; and the right one.
+    pub(super) fn check_one_master(&mut self) -> Result<(), String> {
+        for slot in 0..self.nodes[0].slots.len() {
+            for part in 0..self.network(slot).parts() {
+                self.check_part(part, slot)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_part(&self, part: usize, slot: usize) -> Result<(), String> {
+        let members = (0..self.nodes.len()).filter(|&node| self.network(slot).part_of(node) == part);
+        let able: Vec<usize> = members
+            .filter(|&node| {
+                self.nodes[node].alive && self.nodes[node].slots[slot].machine.state() != State::Fault
+            })
+            .collect();
+        let state = |node: usize| self.nodes[node].slots[slot].machine.state();
+        let masters: Vec<usize> = able.iter().copied().filter(|&node| state(node) == State::Master).collect();
+        match (&able[..], &masters[..]) {
+            ([], []) => Ok(()),
+            (_, [master]) => {
+                let answers = |node: &usize| self.nodes[*node].answers(slot, self.now);
+                let answering: Vec<usize> = (0..self.nodes.len())
+                    .filter(|&node| self.network(slot).part_of(node) == part && self.nodes[node].alive)
+                    .filter(|node| answers(node))
+                    .collect();
+                if answering != [*master] {
+                    return Err(format!("slot {slot}: node {master} is master, and {answering:?} answer"));
+                }
+                let priority = |node: usize| self.nodes[node].slots[slot].machine.priority();
+                let better = able.iter().copied().find(|&node| {
+                    self.nodes[node].slots[slot].params.preempt == Preempt::Yes
+                        && priority(node) > priority(*master)
+                });
+                better.map_or(Ok(()), |better| {
+                    Err(format!("slot {slot}: node {master} is master although node {better} outranks it"))
+                })
+            }
+            _ => Err(format!("part {part} {able:?} slot {slot}: masters {masters:?}")),
+        }
+    }
+
+    /// A silent master whose kernel half has heard a better one answers no more, whatever its lease says.
+    pub(super) fn check_heard(&self, number: usize, slot: usize) -> Result<(), String> {
+        let calm_since = self.network(slot).calm_since;
+        let calm = calm_since.is_some_and(|since| self.now - since > self.interval * 2);
+        let master = &self.nodes[number].slots[slot].machine;
+        if !calm || master.state() != State::Master || !self.nodes[number].runs() {
+            return Ok(());
+        }
+        if self.nodes[number].is_mute(self.now) {
+            return Ok(());
+        }
+        for (other, node) in self.nodes.iter().enumerate().filter(|&(other, _)| other != number) {
+            let outranked = master.priority() > node.slots[slot].machine.priority();
+            let silent = node.kernel.is_some() && !node.runs() && !self.is_excused(other);
+            // What the kernel has taken over it gives to whoever advertises, whatever the rank.
+            if silent && (outranked || node.has_taken(slot, self.now)) && node.answers(slot, self.now) {
+                return Err(format!("slot {slot}: silent node {other} answers against node {number}"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! One virtual router on one node: what its file says, its state machine, and what the wire and the kernel half know of it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use vrrp_agent::vrrp::{Company, Fault, GarpSchedule, Instance, OnHigher, OnLower, Params, State, Time};
+use vrrp_agent::wire::advert::{Body, Repr, V2Auth, V3Checksum, address};
+use vrrp_ebpf::abi::Role;
+use vrrp_ebpf::advert::{Address, Auth, Cast, Family, Judge, Rules, Version, list_sum};
+use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt, Takeover};
+use vrrp_tests::random::Random;
+
+use super::chaos::HostDoes;
+use super::kernel::Desired;
+
+/// The virtual router of one VRID, as all its routers have it.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) vrid: u8,
+    pub(crate) version: Version,
+    pub(crate) interval: Duration,
+    pub(crate) password: Option<[u8; 8]>,
+    pub(crate) company: Company,
+}
+
+/// One virtual router on one node.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    pub(crate) shared: Shared,
+    pub(crate) params: Params,
+    pub(crate) machine: Instance,
+    /// Whether the addresses are on the interface: they stay there when the process dies.
+    pub(crate) installed: bool,
+    /// As its transitions say, in the order in which it puts things out.
+    pub(crate) mastering: bool,
+    /// Resignations sent since it was last master; a fault sends two.
+    pub(crate) resignations: u32,
+    /// Whether the file has it.
+    pub(crate) there: bool,
+    /// What the host does with its addresses, and until when.
+    pub(crate) host: (HostDoes, Time),
+    /// What its trackers say, and whether its addresses were refused a while ago.
+    pub(crate) tracked: Fault,
+    pub(crate) refused: bool,
+    /// Since when no advert of its mastership has left, by the node's clock.
+    pub(crate) silent_since: Time,
+}
+
+impl Slot {
+    pub(crate) fn new(shared: &Shared, source: IpAddr, random: &mut Random) -> Self {
+        let params = Params {
+            version: shared.version,
+            // Few, so that ties happen.
+            priority: *random.pick(&[1, 90, 100, 100, 101, 150, 254]),
+            interval: shared.interval,
+            preempt: if random.chance(20) { Preempt::No } else { Preempt::Yes },
+            preempt_delay: if random.chance(20) { shared.interval * 4 } else { Duration::ZERO },
+            on_lower: *random.pick(&[OnLower::Advertise, OnLower::Advertise, OnLower::Ignore]),
+            on_higher: *random.pick(&[OnHigher::Yield, OnHigher::AdvertiseAndYield]),
+            down_adverts: DOWN_ADVERTS,
+            address: address(source),
+            garp: GarpSchedule {
+                repeat: 5,
+                delay: Some(5 * shared.interval),
+                refresh: None,
+                refresh_repeat: 1,
+                lower_repeat: 5,
+                lower_delay: None,
+            },
+            company: shared.company,
+            takeover: if random.chance(70) { Takeover::Kernel } else { Takeover::Agent },
+            install_time: shared.interval * 4,
+        };
+        let machine = Instance::new(params.clone(), Time::default());
+        let shared = shared.clone();
+        Self {
+            shared,
+            params,
+            machine,
+            installed: false,
+            mastering: false,
+            resignations: 0,
+            there: true,
+            host: (HostDoes::Install, Time::default()),
+            tracked: Fault::None,
+            refused: false,
+            silent_since: Time::default(),
+        }
+    }
+
+    /// A new process has a new state machine, and has seen nothing of what it tracks.
+    pub(crate) fn begin_anew(&mut self, clock: Time) {
+        self.machine = Instance::new(self.params.clone(), clock);
+        (self.installed, self.mastering, self.resignations) = (false, false, 0);
+        (self.tracked, self.refused) = (Fault::None, false);
+    }
+
+    pub(crate) fn is_grouped(&self) -> bool {
+        self.there && self.params.company == Company::Group
+    }
+
+    pub(crate) fn fault(&self) -> Fault {
+        if self.refused { Fault::Present } else { self.tracked }
+    }
+
+    /// What the host does with its addresses now.
+    pub(crate) fn host_does(&self, clock: Time) -> HostDoes {
+        if clock < self.host.1 { self.host.0 } else { HostDoes::Install }
+    }
+
+    pub(crate) fn with(self, shared: &Shared) -> Self {
+        Self { shared: shared.clone(), ..self }
+    }
+
+    pub(crate) fn desired(&self) -> Desired {
+        let role = match self.machine.state() {
+            State::Initialize | State::Fault => Role::Idle,
+            State::Backup => Role::Backup,
+            State::Master => Role::Master,
+        };
+        let Self { machine, .. } = self;
+        let (epoch, candidate, takeover) = (machine.epoch(), machine.candidate(), machine.takeover());
+        Desired { epoch, role, candidate, rules: self.rules(), takeover }
+    }
+
+    pub(crate) fn repr(&self, priority: u8) -> Repr {
+        let body = match self.shared.version {
+            Version::V2 => Body::V2 {
+                seconds: u8::try_from(self.shared.interval.as_secs()).expect("small"),
+                auth: self.shared.password.map_or(V2Auth::None, V2Auth::Pass),
+            },
+            Version::V3 => Body::V3 {
+                centiseconds: u16::try_from(self.shared.interval.as_millis() / 10).expect("small"),
+                checksum: V3Checksum::PseudoHeader,
+            },
+        };
+        Repr { vrid: self.shared.vrid, priority, addresses: vec![IpAddr::from([10, 0, 0, 100])], body }
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            destination: Family::V4.group(),
+            cast: Cast::Multicast,
+            ttl_min: 255,
+            judge: Judge::Kernel,
+            list_sum: list_sum([Address::v4([10, 0, 0, 100])].into_iter()),
+            version: self.shared.version,
+            auth: if self.shared.password.is_some() { Auth::Pass } else { Auth::None },
+            password: self.shared.password.unwrap_or_default(),
+            interval_ns: u64::try_from(self.shared.interval.as_nanos()).expect("short"),
+        }
+    }
+}
