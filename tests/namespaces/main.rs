@@ -2,6 +2,7 @@
 //! missing fails with its name.
 
 mod bad_input;
+mod bonds;
 mod checks;
 mod common;
 mod conflict;
@@ -31,6 +32,7 @@ mod reload;
 mod reload_under_load;
 mod restart;
 mod routing;
+mod scene;
 mod scripts;
 mod sealed;
 mod sender;
@@ -38,7 +40,10 @@ mod servers;
 mod service;
 mod shown;
 mod snmp;
+mod stacked;
 mod start;
 mod tracking;
+mod vlans;
 mod vmac;
+mod vrfs;
 mod ways;

@@ -11,11 +11,74 @@ use nix::libc;
 const PROG_LOAD: libc::c_long = 5;
 const OBJ_PIN: libc::c_long = 6;
 const OBJ_GET: libc::c_long = 7;
+const PROG_TYPE_CLASSIFIER: u32 = 3;
 const PROG_TYPE_XDP: u32 = 6;
 const ATTACH_XDP: u32 = 37;
 
 /// `return XDP_PASS`.
 pub const PASS: [u64; 2] = [instruction(0xb7, 0, 0, 2), instruction(0x95, 0, 0, 0)];
+
+/// For a classifier: puts the tag of a VLAN on, beside the frame where the device can carry it there, and lets it go.
+#[must_use]
+pub const fn push_tag(vlan: u16) -> [u64; 5] {
+    const VLAN_PUSH: u32 = 18;
+    let ethertype = instruction(0xb7, 2, 0, 0x8100_u16.to_be() as u32);
+    let identifier = instruction(0xb7, 3, 0, vlan as u32);
+    // Register 1 is the frame; 0 is TC_ACT_OK.
+    [
+        ethertype,
+        identifier,
+        instruction(0x85, 0, 0, VLAN_PUSH),
+        instruction(0xb7, 0, 0, 0),
+        instruction(0x95, 0, 0, 0),
+    ]
+}
+
+/// On which side of an interface a frame that is doubled comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// As if it had been received again.
+    Received,
+    /// It is sent again.
+    Sent,
+}
+
+/// For a classifier: loses so many frames in a hundred, and doubles so many of the others.
+#[must_use]
+pub fn lose_and_double(lost: u32, doubled: u32, again: Again) -> Vec<u64> {
+    const RANDOM: u32 = 7;
+    const CLONE_REDIRECT: u32 = 13;
+    /// Of `ifindex` in the context.
+    const IFINDEX: u64 = 40;
+    // Random numbers of 31 bits, so that what they are compared with is not negative.
+    let threshold = |percent: u32| percent.min(100) * (i32::MAX.cast_unsigned() / 100);
+    let jump =
+        |operation: u8, immediate: u32, over: u64| instruction(operation, 0, 0, immediate) | over << 16;
+    let (not_below, right_shift, call) = (0x35, 0x77, 0x85);
+    let random = [instruction(call, 0, 0, RANDOM), instruction(right_shift, 0, 0, 1)];
+    let flags = match again {
+        Again::Received => 1,
+        Again::Sent => 0,
+    };
+    let keep_context = instruction(0xbf, 6, 1, 0);
+    let drop = [instruction(0xb7, 0, 0, 2), instruction(0x95, 0, 0, 0)];
+    let double = [
+        instruction(0xbf, 1, 6, 0),
+        instruction(0x61, 2, 6, 0) | IFINDEX << 16,
+        instruction(0xb7, 3, 0, flags),
+        instruction(call, 0, 0, CLONE_REDIRECT),
+    ];
+    let pass = [instruction(0xb7, 0, 0, 0), instruction(0x95, 0, 0, 0)];
+    let mut all = vec![keep_context];
+    all.extend(random);
+    all.push(jump(not_below, threshold(lost), drop.len() as u64));
+    all.extend(drop);
+    all.extend(random);
+    all.push(jump(not_below, threshold(doubled), double.len() as u64));
+    all.extend(double);
+    all.extend(pass);
+    all
+}
 
 /// An instruction: operation, destination, source, immediate.
 #[must_use]
@@ -62,8 +125,21 @@ struct Object {
 /// # Errors
 /// Without root, or if the verifier refuses it.
 pub fn load_xdp(instructions: &[u64]) -> io::Result<OwnedFd> {
+    // As every loader says; programs that call each other must agree about it.
+    load(instructions, PROG_TYPE_XDP, ATTACH_XDP)
+}
+
+/// Loads a program for `tc filter`.
+///
+/// # Errors
+/// Without root, or if the verifier refuses it.
+pub fn load_classifier(instructions: &[u64]) -> io::Result<OwnedFd> {
+    load(instructions, PROG_TYPE_CLASSIFIER, 0)
+}
+
+fn load(instructions: &[u64], kind: u32, attach_type: u32) -> io::Result<OwnedFd> {
     let mut attributes = Load {
-        kind: PROG_TYPE_XDP,
+        kind,
         instructions: instructions.len() as u32,
         code: instructions.as_ptr() as u64,
         licence: c"GPL".as_ptr() as u64,
@@ -74,8 +150,7 @@ pub fn load_xdp(instructions: &[u64]) -> io::Result<OwnedFd> {
         flags: 0,
         name: *b"by_hand\0\0\0\0\0\0\0\0\0",
         ifindex: 0,
-        // As every loader says; programs that call each other must agree about it.
-        attach_type: ATTACH_XDP,
+        attach_type,
     };
     // SAFETY: what the attributes point to lives through the call.
     unsafe { descriptor(PROG_LOAD, &mut attributes) }

@@ -21,6 +21,8 @@ enum What {
     Detection,
     /// What hundreds of check scripts do to adverts, beside keepalived
     Scripts,
+    /// What the agent costs TCP, by the way that it hears adverts
+    Throughput,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -28,6 +30,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         What::Xdp => "xdp",
         What::Detection => "detection",
         What::Scripts => "scripts",
+        What::Throughput => "throughput",
     };
     setup::ensure()?;
     // What is measured in namespaces is the agent itself; the program in it is optimised in every profile.

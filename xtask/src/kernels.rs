@@ -23,6 +23,9 @@ pub(crate) const CHOSEN: [&str; 3] =
 /// What the machine needs to see this one's files.
 const MODULES: [&str; 4] = ["virtio_pci", "9pnet_virtio", "9p", "overlay"];
 
+/// Scenes wait more than they work.
+const SCENES_AT_ONCE: &str = "--test-threads=2";
+
 /// A machine that hangs is ended.
 const PATIENCE_SECONDS: &str = "1800";
 
@@ -75,14 +78,22 @@ pub(crate) struct Arguments {
     /// Namespace tests to run beside those of the kernel half, as `cargo test` filters them
     #[arg(long, value_name = "FILTER")]
     tests: Vec<String>,
+    /// Of everything, only the namespace tests whose names contain this: to work on one of them
+    #[arg(long, value_name = "FILTER", conflicts_with = "tests")]
+    only: Vec<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::ensure()?;
     build::run(&build::Arguments::default())?;
     for package in &arguments.packages {
-        let filters: Vec<&str> = arguments.tests.iter().map(String::as_str).collect();
-        test_on(package, &filters).with_context(|| package.clone())?;
+        let result = if arguments.only.is_empty() {
+            let filters: Vec<&str> = arguments.tests.iter().map(String::as_str).collect();
+            test_on(package, &filters)
+        } else {
+            only_on(package, &arguments.only)
+        };
+        result.with_context(|| package.clone())?;
     }
     Ok(())
 }
@@ -97,13 +108,23 @@ pub(crate) fn test_on(package: &str, filters: &[&str]) -> Result<()> {
     // What a program costs the verifier is on record for one kernel only.
     let mut tests = vec![
         format!("{} --skip budget:: --test-threads=2 --color never", of_kernel.display()),
-        format!("{} --ignored --test-threads=1 --color never", of_namespaces.display()),
+        format!("{} --ignored {SCENES_AT_ONCE} --color never", of_namespaces.display()),
     ];
     if !filters.is_empty() {
         let filters = filters.join(" ");
         tests.push(format!("{} {filters} --test-threads=1 --color never", of_namespaces.display()));
     }
     kernel.boot(&tests)
+}
+
+/// Runs some namespace tests on the kernel of a package.
+fn only_on(package: &str, filters: &[String]) -> Result<()> {
+    ensure!(cfg!(target_arch = "x86_64"), "the kernels are Debian's for amd64");
+    setup::ensure_machine()?;
+    let tests = executable("namespaces")?;
+    let filters = filters.join(" ");
+    let test = format!("{} {filters} --include-ignored {SCENES_AT_ONCE} --color never", tests.display());
+    Kernel::fetch(package)?.boot(&[test])
 }
 
 /// An unpacked kernel.

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod build_and_load;
+mod chaos;
 mod demo;
 mod kernels;
 mod setup;
@@ -31,6 +32,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Run the simulator on a range of seeds
     Sim(sim::Arguments),
+    /// Let things happen to routers in network namespaces, by seed, and see that one master remains (as root)
+    Chaos(chaos::Arguments),
     /// Run tests on kernels of Debian's, in virtual machines (as root)
     Kernels(kernels::Arguments),
     /// Everything that CI runs: format, lints, unit tests, simulation, and the namespace tests (as root)
@@ -44,6 +47,7 @@ fn main() -> anyhow::Result<()> {
         Command::BuildAndLoad(arguments) => build_and_load::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
+        Command::Chaos(arguments) => chaos::run(&arguments),
         Command::Kernels(arguments) => kernels::run(&arguments),
         Command::Test => test::run(),
     }

@@ -16,7 +16,7 @@ const LINKER_PACKAGES: [&str; 3] = ["llvm-22-dev", "libpolly-22-dev", "libzstd-d
 const COMPILER_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
 /// Real programs for the tests and the demonstration: what is asked for, and what shows that it is there.
-const TEST_PROGRAMS: [(&str, &str); 18] = [
+const TEST_PROGRAMS: [(&str, &str); 19] = [
     ("bpftool", "/usr/sbin/bpftool"),
     ("curl", "/usr/bin/curl"),
     ("dbus-bin", "/usr/bin/dbus-monitor"),
@@ -27,6 +27,7 @@ const TEST_PROGRAMS: [(&str, &str); 18] = [
     ("iputils-arping", "/usr/bin/arping"),
     ("iputils-ping", "/usr/bin/ping"),
     ("keepalived", "/usr/sbin/keepalived"),
+    ("ndisc6", "/usr/bin/ndisc6"),
     ("nginx-light", "/usr/sbin/nginx"),
     ("python3-aiosmtpd", "/usr/bin/aiosmtpd"),
     ("snmp", "/usr/bin/snmpwalk"),

@@ -56,6 +56,9 @@ pub(crate) fn run() -> Result<()> {
     part("namespace tests that measure", &mut || {
         cargo(&[&NAMESPACES[..], &[TIMING_TESTS, "--test-threads=1", "--show-output"]].concat())
     })?;
+    part("chaos, by fresh seeds", &mut || {
+        cargo(&["test", "--locked", "--package", "vrrp-tests", "--test", "chaos", "--", "--nocapture"])
+    })?;
     print_times(&parts);
     Ok(())
 }

@@ -45,11 +45,15 @@ pub struct Arp {
 
 impl Capture {
     pub(super) fn start(host: &Host) -> Result<Self> {
+        Self::of(host, "ip proto 112 or ip proto 51 or ip6 proto 112 or arp")
+    }
+
+    pub(super) fn of(host: &Host, filter: &str) -> Result<Self> {
         let mut command = host.command("tcpdump");
         command.args(["-i", "eth0", "-e", "-n", "-v", "-tt", "-l", "--immediate-mode"]);
         // Small slices, or a burst does not fit into the ring.
         command.args(["-s", "512", "-B", "8192"]);
-        command.args(["--time-stamp-precision=nano", "ip proto 112 or ip proto 51 or ip6 proto 112 or arp"]);
+        command.args(["--time-stamp-precision=nano", filter]);
         let process = host.spawn(&mut command, "tcpdump")?;
         if !process.says("listening on", Duration::from_secs(10)) {
             bail!("tcpdump does not listen: {}", process.log());

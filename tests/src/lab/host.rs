@@ -8,6 +8,9 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{BPFFS, Capture, Lab, Process, Recording, agent, eventually, ip, run};
 
+/// Longer than an agent takes to start, in an emulated machine too.
+const START: Duration = Duration::from_secs(40);
+
 /// A host of a lab.
 #[derive(Debug)]
 pub struct Host {
@@ -56,7 +59,23 @@ impl Host {
     /// # Errors
     /// If it cannot be read.
     pub fn mac(&self) -> Result<String> {
-        Ok(self.run("cat", &["/sys/class/net/eth0/address"])?.trim().to_owned())
+        self.mac_of("eth0")
+    }
+
+    /// The hardware address of an interface of this host.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn mac_of(&self, interface: &str) -> Result<String> {
+        Ok(self.run("cat", &[&format!("/sys/class/net/{interface}/address")])?.trim().to_owned())
+    }
+
+    /// Runs `ip` with this host's interfaces.
+    ///
+    /// # Errors
+    /// If it fails, with what it said.
+    pub fn ip(&self, arguments: &[&str]) -> Result<String> {
+        ip(&[&["-n", &self.namespace], arguments].concat())
     }
 
     /// What its commands find in their environment from now on.
@@ -118,7 +137,7 @@ impl Host {
             command.args(["--dataplane", "ebpf"]);
         }
         let mut process = self.spawn(command.arg("-f").arg(file).args(options), "agent")?;
-        let up = eventually(Duration::from_secs(10), || process.has_ended() || self.status().is_ok());
+        let up = eventually(START, || process.has_ended() || self.status().is_ok());
         if !up || process.has_ended() {
             bail!("the agent on {} did not come up:\n{}", self.name, process.log());
         }
@@ -194,14 +213,30 @@ impl Host {
         bail!("{address} is{} on {} after {patience:?}", if present { " not" } else { " still" }, self.name)
     }
 
-    /// The hardware addresses that answer an ARP request for an address; each answer counts.
+    /// The hardware addresses that answer an ARP request for an address, up to the first answer: quick, and blind to a second
+    /// one that comes later. [`Host::who_has`] waits for all.
     ///
     /// # Errors
     /// If the question cannot be asked.
     pub fn arping(&self, address: &str) -> Result<Vec<String>> {
+        self.ask(&["-c", "1", "-I", "eth0", address])
+    }
+
+    /// Every hardware address that answers ARP requests for an address within a second, in their order.
+    ///
+    /// # Errors
+    /// If the question cannot be asked.
+    pub fn who_has(&self, interface: &str, address: &str) -> Result<Vec<String>> {
+        // With one answer wanted, arping would end with it. The second question leaves as the second ends.
+        let mut answers = self.ask(&["-c", "2", "-I", interface, address])?;
+        answers.sort();
+        answers.dedup();
+        Ok(answers)
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Result<Vec<String>> {
         // Fails when nobody answers, which is an answer too. Without -b the second question would be unicast.
-        let output =
-            self.command("arping").args(["-b", "-c", "1", "-w", "1", "-I", "eth0", address]).output()?;
+        let output = self.command("arping").args(["-b", "-w", "1"]).args(arguments).output()?;
         let text = String::from_utf8_lossy(&output.stdout).to_lowercase();
         let mac = |line: &str| Some(line.split_once('[')?.1.split_once(']')?.0.to_owned());
         Ok(text.lines().filter(|line| line.contains("reply from")).filter_map(mac).collect())
@@ -248,6 +283,14 @@ impl Host {
     /// If tcpdump does not start.
     pub fn capture(&self) -> Result<Capture> {
         Capture::start(self)
+    }
+
+    /// Starts to record what a filter of tcpdump's lets through.
+    ///
+    /// # Errors
+    /// If tcpdump does not start.
+    pub fn capture_of(&self, filter: &str) -> Result<Capture> {
+        Capture::of(self, filter)
     }
 
     /// Starts to record the frames seen here that a filter of tcpdump's lets through.

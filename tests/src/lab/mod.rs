@@ -1,9 +1,11 @@
 //! A network of hosts. Everything that a lab makes has its own name, and goes away with it.
 
 mod capture;
+mod devices;
 mod frr;
 mod haproxy;
 mod host;
+mod line;
 mod nginx;
 mod process;
 mod record;
@@ -20,6 +22,7 @@ pub use capture::{Advert, Arp, Capture, Packet, now};
 pub use frr::{Frr, FrrConfig};
 pub use haproxy::Haproxy;
 pub use host::Host;
+pub use line::BadLine;
 pub use nginx::Nginx;
 pub use process::Process;
 pub use record::{Recorded, Recording};
@@ -32,7 +35,7 @@ pub const NETWORK: &str = "192.168.1";
 pub const SECOND_NETWORK: &str = "192.168.2";
 
 /// Where the host mounts a bpffs that is seen inside `ip netns exec`.
-const BPFFS: &str = "/run/vrrp-agent/bpf";
+pub const BPFFS: &str = "/run/vrrp-agent/bpf";
 
 /// Hosts on one Ethernet segment.
 #[derive(Debug)]
@@ -68,13 +71,22 @@ impl Lab {
     /// # Errors
     /// If the system refuses.
     pub fn host(&self, name: &str, last: u8) -> Result<Host> {
+        let host = self.bare_host(name, last)?;
+        self.plug(&host)?;
+        host.give_address()?;
+        Ok(host)
+    }
+
+    /// Adds a host that has no interface but `lo` yet; [`Lab::plug`] and [`Lab::cable`] give it some.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn bare_host(&self, name: &str, last: u8) -> Result<Host> {
         let number = self.ports.fetch_add(1, Ordering::Relaxed);
         let (namespace, port) = (format!("{}-{name}", self.id), format!("port{number}"));
         ip(&["netns", "add", &namespace])?;
         let host = Host::new(self, name, namespace, port, last);
         ip(&["-n", host.namespace(), "link", "set", "lo", "up"])?;
-        self.plug(&host)?;
-        host.give_address()?;
         Ok(host)
     }
 
