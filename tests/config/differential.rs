@@ -1,73 +1,143 @@
-//! What `keepalived -t` says of generated files, beside what `vrrp-agent -t` says.
+//! What keepalived makes of generated files, beside what we make of them.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
-use vrrp_agent::check::{Source, exit_code};
-use vrrp_agent::config::Includes;
-use vrrp_tests::lab::run;
+use anyhow::Result;
+use vrrp_agent::check::{Source, exit_code, render};
+use vrrp_agent::config::{Authentication, Includes, InstanceConfig, Reading};
+use vrrp_agent::vrrp::OnLower;
+use vrrp_ebpf::advert::Version;
+use vrrp_ebpf::election::Preempt;
 use vrrp_tests::random::Random;
 
-use super::generate::file;
+use super::reference::{Instance, Judgement, Trial, judge};
+use super::{generate, slips};
 
 const FILES: u64 = 400;
 
-/// Runs `keepalived -t` on every file of a directory, in a network namespace with `eth0` and `eth1`; exit code and complaints of
-/// each.
-pub(crate) fn keepalived(directory: &Path) -> Result<BTreeMap<String, (i32, String)>> {
-    // What the examples run is where they say.
-    const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/scripts");
-    const SCRIPT: &str = "set -e
-mount -t tmpfs tmpfs /etc/keepalived; cp $1/* /etc/keepalived/; chmod 755 /etc/keepalived/*
-for i in 0 1; do
-  ip link add eth$i type veth peer name peer$i
-  ip address add 192.168.$((i + 1)).1/24 dev eth$i
-  ip link set eth$i up; ip link set peer$i up
-done
-for f in *.conf; do
-  code=0; keepalived -t -f $PWD/$f >$f.said 2>&1 || code=$?
-  echo $f $code
-done";
-    let output = run(Command::new("unshare")
-        .args(["-n", "-m", "sh", "-c", SCRIPT, "sh", SCRIPTS])
-        .current_dir(directory))?;
-    let mut results = BTreeMap::new();
-    for line in output.lines() {
-        let (name, code) = line.split_once(' ').context("a name and a code")?;
-        let said = std::fs::read_to_string(directory.join(format!("{name}.said")))?;
-        results.insert(name.to_owned(), (code.parse()?, said));
+/// A directory that goes away at the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("vrrp-config-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
     }
-    Ok(results)
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn read(file: &Path) -> Reading {
+    Source { file: file.to_owned(), id: Some("host".to_owned()), includes: Includes::AsWritten }.read()
+}
+
+/// In what we differ, if we do.
+fn difference(file: &Path, theirs: &Judgement, trial: Trial) -> Option<String> {
+    let reading = read(file);
+    let (ours, runs) = (exit_code(&reading), reading.config.is_some());
+    let mut differences = Vec::new();
+    if (theirs.code == 0) != (ours == 0) {
+        differences.push(format!("`-t`: keepalived {}, ours {ours}", theirs.code));
+    }
+    if trial == Trial::Start {
+        if theirs.runs != runs {
+            differences.push(format!("runs: keepalived {}, ours {runs}", theirs.runs));
+        }
+        let instances: Vec<Instance> =
+            reading.config.iter().flat_map(|config| &config.instances).map(held).collect();
+        if theirs.runs && runs && theirs.instances != instances {
+            differences.push(format!("holds: keepalived {:?}, ours {instances:?}", theirs.instances));
+        }
+    }
+    if differences.is_empty() {
+        return None;
+    }
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let complaints = render(&reading, false);
+    let (differences, said) = (differences.join("\n"), &theirs.said);
+    Some(format!("== {}: {differences}\n{text}-- keepalived:\n{said}-- ours:\n{complaints}", file.display()))
+}
+
+/// What an instance of ours holds, and whom it speaks to.
+fn held(instance: &InstanceConfig) -> Instance {
+    let addresses = instance.addresses().map(|vip| format!("{}/{}", vip.address, vip.prefix));
+    Instance {
+        name: instance.name.clone(),
+        addresses: addresses.collect(),
+        peers: instance.peers.iter().map(|peer| peer.address.to_string()).collect(),
+        facts: facts(instance),
+    }
+    .settled()
+}
+
+/// The facts that keepalived's dump has, in its words.
+fn facts(instance: &InstanceConfig) -> Vec<String> {
+    let switch = |on: bool| if on { "enabled" } else { "disabled" };
+    let mut facts = vec![
+        format!("VRRP Version = {}", instance.version as u8),
+        format!("Virtual Router ID = {}", instance.vrid),
+        format!("Priority = {}", instance.priority),
+        match instance.version {
+            Version::V2 => format!("Advert interval = {} sec", instance.interval.as_secs()),
+            Version::V3 => format!("Advert interval = {} milli-sec", instance.interval.as_millis()),
+        },
+        format!("Accept = {}", switch(instance.accept)),
+        format!("Preempt = {}", switch(instance.preempt == Preempt::Yes)),
+        format!("Down timer adverts = {}", instance.down_adverts),
+        format!(
+            "Send advert after receive lower priority advert = {}",
+            instance.on_lower == OnLower::Advertise
+        ),
+    ];
+    if instance.version == Version::V2 {
+        let kind = match instance.authentication {
+            Some(Authentication::Pass(_)) => "SIMPLE_PASSWORD",
+            Some(Authentication::Ah(_)) => "IPSEC_AH",
+            None => "none",
+        };
+        facts.push(format!("Authentication type = {kind}"));
+    }
+    if instance.peers.is_empty() {
+        facts.push(format!("Multicast address {}", instance.group));
+    }
+    facts
+}
+
+fn compare(name: &str, seed: u64, trial: Trial, file: impl Fn(&mut Random) -> String) -> Result<()> {
+    let directory = Directory::new(name)?;
+    let mut random = Random::new(seed);
+    for number in 0..FILES {
+        std::fs::write(directory.0.join(format!("{number:04}.conf")), file(&mut random))?;
+    }
+    let theirs = judge(&directory.0, trial)?;
+    assert_eq!(theirs.len() as u64, FILES);
+    let fine = theirs.values().filter(|judgement| judgement.code == 0).count() as u64;
+    let run = theirs.values().filter(|judgement| judgement.runs).count() as u64;
+    let differ = |(name, theirs): (&String, &Judgement)| difference(&directory.0.join(name), theirs, trial);
+    let differences: Vec<String> = theirs.iter().filter_map(differ).collect();
+    println!(
+        "{name}: {FILES} files, of which keepalived finds {fine} fine and runs {run}; {} judged differently",
+        differences.len()
+    );
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    assert!(fine > FILES / 20 && fine < FILES * 19 / 20, "{fine} of {FILES} are fine: nothing is compared");
+    if trial == Trial::Start {
+        assert!(run > FILES / 5 && run < FILES * 19 / 20, "{run} of {FILES} run: nothing is compared");
+    }
+    Ok(())
 }
 
 #[test]
 fn what_keepalived_finds_fault_with_we_find_fault_with() -> Result<()> {
-    let directory = std::env::temp_dir().join(format!("vrrp-config-{}", std::process::id()));
-    std::fs::create_dir_all(&directory)?;
-    let mut random = Random::new(7);
-    for number in 0..FILES {
-        std::fs::write(directory.join(format!("{number:04}.conf")), file(&mut random))?;
-    }
-    let theirs = keepalived(&directory)?;
-    assert_eq!(theirs.len() as u64, FILES);
-    let (mut fine, mut differences) = (0, Vec::new());
-    for (name, (code, said)) in &theirs {
-        let reading =
-            Source { file: directory.join(name), id: Some("host".to_owned()), includes: Includes::AsWritten }
-                .read();
-        let ours = exit_code(&reading);
-        fine += u64::from(*code == 0);
-        if (*code == 0) != (ours == 0) {
-            let text = std::fs::read_to_string(directory.join(name))?;
-            let complaints = vrrp_agent::check::render(&reading, false);
-            differences.push(format!("== {name}: keepalived {code}, ours {ours}\n{text}-- keepalived:\n{said}-- ours:\n{complaints}"));
-        }
-    }
-    std::fs::remove_dir_all(&directory)?;
-    println!("{FILES} files, {fine} of them fine, {} judged differently", differences.len());
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
-    assert!(fine > FILES / 10 && fine < FILES * 9 / 10, "{fine} of {FILES} are fine: nothing is compared");
-    Ok(())
+    compare("usual", 7, Trial::Test, generate::file)
+}
+
+#[test]
+fn r10_what_keepalived_goes_on_with_we_go_on_with() -> Result<()> {
+    compare("slips", 11, Trial::Start, slips::file)
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use vrrp_agent::check::{Source, render, summary};
 use vrrp_agent::config::{Includes, Severity};
 
-use super::differential::keepalived;
+use super::reference::{Judgement, Trial, judge};
 
 #[test]
 fn the_examples_are_right_for_both() -> Result<()> {
@@ -36,7 +36,7 @@ fn the_examples_are_right_for_both() -> Result<()> {
         );
         count += 1;
     }
-    for (name, (code, said)) in keepalived(&directory)? {
+    for (name, Judgement { code, said, .. }) in judge(&directory, Trial::Test)? {
         assert_eq!(code, 0, "{name}: {said}");
     }
     std::fs::remove_dir_all(&directory)?;

@@ -66,7 +66,7 @@ const NO_TEXTS: [(&str, Make, &str); 7] = [
     ("fifo", |d, name| run(Command::new("mkfifo").arg(d.0.join(name))).map(drop), "not a regular file"),
     ("symlinks", |d, name| Ok(symlink(name, d.0.join(name))?), "Too many levels of symbolic links"),
     ("gigabyte", |d, name| Ok(File::create(d.0.join(name))?.set_len(1 << 30)?), "larger than 16 MiB"),
-    ("utf8", |d, name| d.write(name, b"global_defs {\n\xff\xfe\n}\n"), "not UTF-8 text (line 2)"),
+    ("utf16", |d, name| d.write(name, b"\xff\xfeg\0l\0o\0"), "UTF-16 text"),
     ("missing", |_, _| Ok(()), "No such file or directory"),
 ];
 

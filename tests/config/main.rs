@@ -6,4 +6,6 @@ mod examples;
 mod generate;
 mod hostile;
 mod keywords;
+mod reference;
 mod service;
+mod slips;

@@ -10,6 +10,7 @@ mod dbus;
 mod devices;
 mod election;
 mod examples;
+mod faults;
 mod fence;
 mod flood;
 mod frr;

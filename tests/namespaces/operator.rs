@@ -130,13 +130,15 @@ fn options_of_keepalived_are_taken_and_those_without_meaning_named() -> Result<(
 #[test]
 fn a_test_of_the_configuration_has_keepalived_s_codes() -> Result<()> {
     let lab = Lab::new()?;
+    // The file names an interface, which is looked for.
+    let h1 = lab.host("h1", 11)?;
     let good = lab.write("good.conf", &Config::priority(HIGH).text())?;
     let bad = lab.write("bad.conf", "vrrp_instance V {\ninterface eth0\n}\n")?;
     let missing = lab.directory().join("missing.conf");
     let scripted = "vrrp_script s {\nscript /bin/true\n}\n".to_owned() + &Config::priority(HIGH).text();
     let insecure = lab.write("insecure.conf", &scripted)?;
     for (file, code) in [(&good, 0), (&bad, 5), (&missing, 4), (&insecure, 6)] {
-        let output = Command::new(agent()?).arg("-t").arg("-f").arg(file).output()?;
+        let output = h1.command(agent()?).arg("-t").arg("-f").arg(file).output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{}: {said}", file.display());
         assert_eq!(said.is_empty(), code == 0, "{said}");

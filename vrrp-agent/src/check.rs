@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::config::{self, Config, Context, Diagnostic, Disk, Includes, Reading, ScriptSecurity, Severity};
-use crate::host;
+use crate::config::{
+    self, Config, Context, Diagnostic, Disk, Includes, Reading, Script, ScriptSecurity, Severity,
+};
+use crate::{host, process};
 
 /// A file, and how it is to be read.
 #[derive(Clone, Debug)]
@@ -40,6 +42,19 @@ impl Source {
     }
 }
 
+/// Complains of what a file names and this host has not: interfaces, and programs of scripts. Not if it is for another network
+/// namespace.
+pub fn look_at_host(reading: &mut Reading) {
+    if reading.config.as_ref().is_some_and(|config| config.host.place.net_namespace.is_some()) {
+        return;
+    }
+    let is_there = |name: &str| nix::net::if_::if_nametoindex(name).is_ok();
+    let cannot_run = |config: &Config, script: &Script| {
+        process::examine(&script.program, config.script_security).err().map(|error| error.to_string())
+    };
+    reading.look_at_host(is_there, cannot_run);
+}
+
 /// All that is to be said of a file, as rustc says it.
 #[must_use]
 pub fn render(reading: &Reading, color: bool) -> String {
@@ -53,7 +68,14 @@ pub fn summary(file: &Path, reading: &Reading) -> String {
     let notes = reading.diagnostics.len() - warnings;
     let warnings = warnings - errors;
     let verdict = if errors > 0 { "cannot be used" } else { "can be used" };
-    format!("{} {verdict}: {errors} errors, {warnings} warnings, {notes} notes", file.display())
+    let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+    format!(
+        "{} {verdict}: {}, {}, {}",
+        file.display(),
+        count(errors, "error"),
+        count(warnings, "warning"),
+        count(notes, "note")
+    )
 }
 
 /// A complaint for programs.

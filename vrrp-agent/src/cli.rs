@@ -1,8 +1,11 @@
 //! The command line: keepalived's own options, so that a service file can be kept, and ours.
 
+mod spelling;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::check::Source;
 use crate::config::{self, Includes, MasterAgent};
@@ -13,7 +16,12 @@ use crate::log::{self, Facility, Target};
 
 /// A virtual-IP daemon: VRRP with the urgent half in the kernel, reading keepalived.conf.
 #[derive(Debug, Parser)]
-#[command(version, disable_version_flag = true, args_conflicts_with_subcommands = true)]
+#[command(
+    version,
+    disable_version_flag = true,
+    args_conflicts_with_subcommands = true,
+    infer_long_args = true
+)]
 pub struct Cli {
     /// Command; without one the daemon runs, in the foreground.
     #[command(subcommand)]
@@ -21,6 +29,26 @@ pub struct Cli {
     /// Options of the daemon.
     #[command(flatten)]
     pub daemon: DaemonArguments,
+}
+
+impl Cli {
+    /// What the command line of this process says, in any spelling that keepalived takes. Ends the process if it says nothing that
+    /// can be understood, or asks for help.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::try_from_words(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// What a command line says, the program's name first.
+    ///
+    /// # Errors
+    /// If it cannot be understood.
+    pub fn try_from_words(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let spelling::Spelled { arguments, strays } = spelling::spelled(&Self::command(), words);
+        let mut cli = Self::try_parse_from(arguments)?;
+        cli.daemon.strays = strays;
+        Ok(cli)
+    }
 }
 
 /// Commands that talk to a running daemon.
@@ -190,6 +218,9 @@ pub struct DaemonArguments {
     /// keepalived's options without meaning here.
     #[command(flatten)]
     pub ignored: Ignored,
+    /// Words that belong to no option.
+    #[arg(skip)]
+    pub strays: Vec<String>,
 }
 
 fn mask(text: &str) -> Result<u32, String> {

@@ -95,11 +95,19 @@ pub fn runtime_directory() -> PathBuf {
 /// Makes the runtime directory, for its owner alone.
 ///
 /// # Errors
-/// If it cannot be made.
+/// If it cannot be made; the error names it.
 pub fn make_runtime_directory() -> std::io::Result<PathBuf> {
     let path = runtime_directory();
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+    make_directory(&path)?;
     Ok(path)
+}
+
+fn make_directory(path: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 /// A capability that the agent needs, by its number in `capability.h`.
@@ -140,5 +148,17 @@ impl Capability {
         let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
         let effective = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
         effective >> (self as u32) & 1 == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_named() {
+        // Nobody makes a directory there, root included.
+        let error = make_directory(Path::new("/proc/vrrp-agent")).expect_err("not made");
+        assert!(error.to_string().starts_with("/proc/vrrp-agent: "), "{error}");
     }
 }

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use clap::Parser as _;
 use vrrp_agent::check::{self, Source};
 use vrrp_agent::cli::{Cli, Command, DaemonArguments, Visibility, Which};
 use vrrp_agent::config::{self, Config, MasterAgent, Mib, Reading, Secrets, Severity};
@@ -20,7 +19,7 @@ use vrrp_agent::log;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     let result = match cli.command {
         Some(Command::Status { which, json }) => status(&which, json),
         Some(Command::Check { source, json }) => return check(&source.source(), json),
@@ -29,7 +28,7 @@ fn main() -> ExitCode {
         Some(Command::Adverts { which, visibility }) => adverts(&which, visibility),
         None => match (&cli.daemon.test, cli.daemon.signum) {
             (_, Some(signal)) => print(&format!("{}\n", signal.number())),
-            (Some(to), None) => return test(&cli.daemon.source.source(), to.as_deref()),
+            (Some(to), None) => return test(&cli.daemon, to.as_deref()),
             (None, None) => daemon(&cli.daemon),
         },
     };
@@ -65,7 +64,8 @@ fn print(text: &str) -> anyhow::Result<()> {
 }
 
 fn check(source: &Source, json: bool) -> ExitCode {
-    let reading = source.read();
+    let mut reading = source.read();
+    check::look_at_host(&mut reading);
     let said = if json {
         check::json(&source.file, &reading).map_err(Into::into).and_then(|text| print(&text))
     } else {
@@ -79,8 +79,11 @@ fn check(source: &Source, json: bool) -> ExitCode {
 }
 
 /// keepalived's `-t`.
-fn test(source: &Source, to: Option<&Path>) -> ExitCode {
-    let reading = source.read();
+fn test(arguments: &DaemonArguments, to: Option<&Path>) -> ExitCode {
+    let mut reading = arguments.source.source().read();
+    if arguments.namespace.is_none() && arguments.interface.is_none() {
+        check::look_at_host(&mut reading);
+    }
     match to {
         None => check::complain(&reading),
         Some(path) => {
@@ -116,6 +119,9 @@ fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
     let _log = log::start(arguments.log_target(), arguments.log_detail).context("cannot log")?;
     for note in arguments.ignored.given() {
         tracing::warn!("{note}");
+    }
+    if !arguments.strays.is_empty() {
+        tracing::warn!("ignored, since it belongs to no option: {}", arguments.strays.join(" "));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let source = arguments.source.source();

@@ -15,6 +15,7 @@ mod notify;
 mod outlets;
 mod routing;
 mod script;
+mod shape;
 mod snmp;
 mod sync_daemon;
 mod track;
@@ -114,6 +115,7 @@ pub(super) fn build(
             _ => unread(Block::Root, statement, diagnostics),
         }
     }
+    shape::check(Block::Root, statements, diagnostics);
     group::read_all(statements, &globals, group_tracked, &mut config, diagnostics);
     track_group::resolve_all(statements, &mut config, diagnostics);
     outlets::complain(statements, &globals, diagnostics);
@@ -140,8 +142,8 @@ pub(super) fn build(
     }
     if config.instances.is_empty() && diagnostics.iter().all(|d| d.severity != super::Severity::Error) {
         diagnostics.push(
-            Diagnostic::error(Span::BEGINNING, "no vrrp_instance")
-                .help("there is nothing to run without at least one instance"),
+            Diagnostic::note(Span::BEGINNING, "no vrrp_instance")
+                .label("no address is held, as with keepalived; the daemon waits for a reload"),
         );
     }
     config
@@ -173,16 +175,24 @@ fn block<'s>(statement: &'s Statement, diagnostics: &mut Vec<Diagnostic>) -> &'s
     })
 }
 
-/// The name of a named block; a missing one is an error.
+/// The name of a named block. As with keepalived, a missing one is an error, except that instances and groups are left out if
+/// they have no name, or more than one.
 fn name<'s>(statement: &'s Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<&'s str> {
-    let name = statement.arguments().first().map(|word| word.text.as_str());
-    if name.is_none() {
-        let keyword = statement.keyword();
-        let message = format!("a `{}` without a name", keyword.text);
-        let help = format!("write `{} NAME {{`", keyword.text);
-        diagnostics.push(Diagnostic::error(keyword.span, message).help(help));
-    }
-    name
+    let keyword = statement.keyword();
+    let left_out = matches!(keyword.text.as_str(), "vrrp_instance" | "vrrp_sync_group" | "track_group");
+    let help = format!("write `{} NAME {{`, with a name of one word", keyword.text);
+    let complaint = match (statement.arguments(), left_out) {
+        ([name], _) | ([name, ..], false) => return Some(&name.text),
+        ([], false) => Diagnostic::error(keyword.span, format!("a `{}` without a name", keyword.text)),
+        ([], true) => Diagnostic::warning(keyword.span, format!("a `{}` without a name", keyword.text))
+            .label("ignored, with its block"),
+        ([first, ..], true) => {
+            let message = format!("a `{}` with more than one name", keyword.text);
+            Diagnostic::warning(first.span.to(statement.span()), message).label("ignored, with its block")
+        }
+    };
+    diagnostics.push(complaint.help(help));
+    None
 }
 
 /// A keyword that nobody has read: what the table says of it, or what it might have been meant to be.

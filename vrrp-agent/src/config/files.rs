@@ -7,6 +7,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::encoding;
+
 /// No configuration file is larger: 255 instances with 20 addresses each are about 200 kB.
 const SIZE_MAX: usize = 16 * 1024 * 1024;
 
@@ -42,6 +44,10 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    pub(super) fn not_text(path: &Path, what: String) -> Self {
+        Self::NotText { path: path.display().to_string(), what }
+    }
+
     /// Whether there is no such file.
     pub(super) fn is_missing(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
@@ -50,11 +56,20 @@ impl ReadError {
 
 /// What can be read. Nothing is read but through this.
 pub trait Files {
-    /// The text of a file.
+    /// The bytes of a file.
     ///
     /// # Errors
     /// [`ReadError`], with the path.
-    fn read(&self, path: &Path) -> Result<String, ReadError>;
+    fn bytes(&self, path: &Path) -> Result<Vec<u8>, ReadError>;
+
+    /// The text of a file, whatever is odd about its bytes.
+    ///
+    /// # Errors
+    /// [`ReadError`], with the path.
+    fn read(&self, path: &Path) -> Result<String, ReadError> {
+        let decoded = encoding::decode(&self.bytes(path)?);
+        decoded.map(|decoded| decoded.text).map_err(|what| ReadError::not_text(path, what))
+    }
 
     /// The files that a pattern with `*`, `?` and `[…]` matches, sorted.
     ///
@@ -68,10 +83,9 @@ pub trait Files {
 pub struct Disk;
 
 impl Files for Disk {
-    fn read(&self, path: &Path) -> Result<String, ReadError> {
-        let name = || path.display().to_string();
-        let io = |source| ReadError::Io { path: name(), source };
-        let not_text = |what: String| ReadError::NotText { path: name(), what };
+    fn bytes(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
+        let io = |source| ReadError::Io { path: path.display().to_string(), source };
+        let not_text = |what: String| ReadError::not_text(path, what);
         // Before it is opened: to open a device can have an effect.
         suitable(&fs::metadata(path).map_err(io)?).map_err(not_text)?;
         // Without waiting, and looked at again: another file may have taken its place meanwhile.
@@ -83,7 +97,7 @@ impl Files for Disk {
         if bytes.len() > SIZE_MAX {
             return Err(not_text(too_large()));
         }
-        text(bytes).map_err(not_text)
+        Ok(bytes)
     }
 
     fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
@@ -119,14 +133,6 @@ fn too_large() -> String {
     "larger than 16 MiB, which no configuration is".to_owned()
 }
 
-fn text(bytes: Vec<u8>) -> Result<String, String> {
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        format!("not UTF-8 text (line {line})")
-    })
-}
-
 /// Files in memory, which remember what was read of them.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -149,12 +155,13 @@ impl Memory {
 }
 
 impl Files for Memory {
-    fn read(&self, path: &Path) -> Result<String, ReadError> {
+    fn bytes(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
         self.asked.borrow_mut().push(path.to_path_buf());
-        self.files.get(path).cloned().ok_or_else(|| ReadError::Io {
+        let text = self.files.get(path).ok_or_else(|| ReadError::Io {
             path: path.display().to_string(),
             source: io::ErrorKind::NotFound.into(),
-        })
+        })?;
+        Ok(text.clone().into_bytes())
     }
 
     fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
@@ -166,12 +173,6 @@ impl Files for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_is_utf8_or_says_where_it_is_not() {
-        assert_eq!(text(b"a\nb".to_vec()), Ok("a\nb".to_owned()));
-        assert_eq!(text(b"a\nb\n\xff\n".to_vec()), Err("not UTF-8 text (line 3)".to_owned()));
-    }
 
     /// keepalived 2.2.7, observed: "is not a regular non-executable file - skipping", for the main file too.
     #[test]

@@ -5,10 +5,12 @@ mod blocks;
 mod command;
 mod definitions;
 mod diagnostic;
+mod encoding;
 mod files;
 mod host_settings;
 mod include;
 mod keywords;
+mod mentions;
 mod model;
 mod preprocess;
 pub mod routing;
@@ -28,6 +30,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use files::{Disk, Files, Memory, ReadError};
 pub use host_settings::{HostSettings, MemoryUse, Once, Place, Scheduling, UnknownVrids};
 pub use keywords::markdown;
+pub use mentions::{Mention, Purpose};
 pub use model::{
     AddressTrait, Arguments, Authentication, Config, Existing, Farewell, Fifo, FileIndex, Fixtures, Group,
     Hint, HmacKey, HmacKeys, HmacMode, InitFile, InstanceConfig, LinkDelays, Mail, Missing, NotifyScripts,
@@ -51,6 +54,8 @@ pub struct Reading {
     pub config: Option<Config>,
     /// Complaints, by file and place.
     pub diagnostics: Vec<Diagnostic>,
+    /// What of the host it names.
+    pub mentions: Vec<Mention>,
 }
 
 impl Reading {
@@ -58,6 +63,48 @@ impl Reading {
     #[must_use]
     pub fn count(&self, least: Severity) -> usize {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.severity >= least).count()
+    }
+
+    /// Complains of what is not on this host. `is_there` and `cannot_run` look: whether an interface is there, and why a script
+    /// cannot run, if it cannot. As with keepalived these are faults, but an interface that may come later; none of them keeps the
+    /// file from being read.
+    pub fn look_at_host(
+        &mut self,
+        is_there: impl Fn(&str) -> bool,
+        cannot_run: impl Fn(&Config, &Script) -> Option<String>,
+    ) {
+        let awaited = self.config.as_ref().is_some_and(|config| config.missing == Missing::Awaited);
+        for Mention { name, span, purpose } in &self.mentions {
+            let message = format!("interface {name} does not exist on this host");
+            let (message, label) = match purpose {
+                Purpose::Script => {
+                    let Some(config) = &self.config else { continue };
+                    let scripts = config.scripts.iter().enumerate();
+                    let tracked = |(index, script): &(usize, &Script)| {
+                        script.name == *name && config.tracks(&Thing::Script(*index))
+                    };
+                    let Some((_, script)) = scripts.into_iter().find(tracked) else { continue };
+                    let Some(why) = cannot_run(config, script) else { continue };
+                    (format!("script {name} cannot run on this host: {why}"), "it counts as failed")
+                }
+                _ if is_there(name) => continue,
+                Purpose::Interface if awaited => (message, "what needs it is in fault until it does"),
+                Purpose::Interface => {
+                    (message, "the daemon does not start without it, unless `dynamic_interfaces` is written")
+                }
+                Purpose::TrackedInterface => {
+                    (message, "what tracks it is in fault, or without its weight, until it does")
+                }
+                Purpose::RouteInterface => (message, "the route cannot be set until it does"),
+            };
+            let complaint = Diagnostic::warning(*span, message).label(label);
+            let severity = match (purpose, awaited) {
+                (Purpose::Script, _) | (_, false) => Severity::Warning,
+                (_, true) => Severity::Note,
+            };
+            self.diagnostics.push(Diagnostic { severity, ..complaint });
+        }
+        self.diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file, diagnostic.span.start));
     }
 }
 
@@ -72,10 +119,11 @@ pub fn load(path: &Path, context: &mut Context, files: &dyn Files) -> Reading {
     // What could not be read to its end would be complained of again for what is missing.
     let complete = diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error);
     let statements = syntax::parse(&lines, &mut diagnostics);
+    let mentions = mentions::mentions(&statements);
     let config = if complete { Some(blocks::build(&statements, files, &mut diagnostics)) } else { None };
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file, diagnostic.span.start));
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    Reading { sources, readable, config: config.filter(|_| !failed), diagnostics }
+    Reading { sources, readable, config: config.filter(|_| !failed), diagnostics, mentions }
 }
 
 /// Reads a configuration from its text, which can include nothing and sees no host: for tests and the fuzzer.

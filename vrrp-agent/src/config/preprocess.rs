@@ -10,7 +10,8 @@ use std::rc::Rc;
 
 use super::definitions::{self, Context, Definition, Definitions, Includes, Place};
 use super::diagnostic::{COMPLAINTS_MAX, Diagnostic};
-use super::files::Files;
+use super::encoding::{self, Decoded, Oddity};
+use super::files::{Files, ReadError};
 use super::include::{self, Check};
 use super::sequences::{self, Head};
 use super::sources::{FileId, Sources, Span};
@@ -41,15 +42,16 @@ pub(super) fn read(
     sources: &mut Sources,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Vec<Text>> {
-    let (text, failure) = match files.read(main) {
-        Ok(text) => (text, None),
-        Err(error) => (String::new(), Some(error.to_string())),
+    let decoded = match text_of(main, files) {
+        Ok(decoded) => decoded,
+        Err(error) => {
+            sources.add(main, String::new());
+            diagnostics.push(Diagnostic::error(Span::BEGINNING, error.to_string()));
+            return None;
+        }
     };
-    let file = sources.add(main, text);
-    if let Some(message) = failure {
-        diagnostics.push(Diagnostic::error(Span::BEGINNING, message));
-        return None;
-    }
+    let file = sources.add(main, decoded.text);
+    diagnostics.extend(decoded.oddities.iter().map(|oddity| odd(file, *oddity, sources)));
     let checks = match context.includes {
         Includes::AsWritten => BTreeSet::new(),
         Includes::AllOfThem => include::ALL.into(),
@@ -69,6 +71,33 @@ pub(super) fn read(
     let here = Here { directory: directory_of(main), includes: 0, depth: 0 };
     preprocessor.file(file, &here);
     Some(preprocessor.lines)
+}
+
+/// The text of a file, with what is odd about it.
+fn text_of(path: &Path, files: &dyn Files) -> Result<Decoded, ReadError> {
+    encoding::decode(&files.bytes(path)?).map_err(|what| ReadError::not_text(path, what))
+}
+
+/// What is to be said of the bytes of a file that can be read all the same.
+fn odd(file: FileId, oddity: Oddity, sources: &Sources) -> Diagnostic {
+    match oddity {
+        Oddity::ByteOrderMark => {
+            let span = Span { file, start: 0, end: 0 };
+            Diagnostic::note(span, "the file begins with a byte order mark")
+                .label("ignored; keepalived takes it for part of the first keyword")
+                .help("save the file as UTF-8 without a byte order mark")
+        }
+        Oddity::Latin1 { line } => {
+            let text = sources.shared_text(file);
+            let mut lines = Lines::of(&text).skip(line - 1);
+            let (start, length) = lines.next().map_or((0, 0), |(line, start)| (start, line.trim_end().len()));
+            Diagnostic::note(Span { file, start, end: start + length }, "not UTF-8 text")
+                .label("such bytes are read as Latin-1")
+                .help(
+                    "save the file as UTF-8; a password with such letters differs from what keepalived sends",
+                )
+        }
+    }
 }
 
 /// Where a line is read.

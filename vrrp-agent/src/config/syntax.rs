@@ -90,10 +90,12 @@ impl Open {
     }
 
     fn close(&mut self) {
-        if let Some(Block { words, statements, .. }) = self.blocks.pop()
-            && !words.is_empty()
-        {
-            self.statements().push(Statement { words, block: Some(statements) });
+        match self.blocks.pop() {
+            Some(Block { words, statements, .. }) if words.is_empty() => self.statements().extend(statements),
+            Some(Block { words, statements, .. }) => {
+                self.statements().push(Statement { words, block: Some(statements) });
+            }
+            None => {}
         }
     }
 }
@@ -119,8 +121,8 @@ pub(super) fn parse(lines: &[Text], diagnostics: &mut Vec<Diagnostic>) -> Vec<St
                     let words = open.head();
                     if words.is_empty() {
                         diagnostics.push(
-                            Diagnostic::error(at, "a block without a name")
-                                .label("what does this block belong to?")
+                            Diagnostic::warning(at, "a block without a name")
+                                .label("the braces are ignored; what is between them counts as if they were not there")
                                 .help("write the keyword before the brace, as in `vrrp_instance VI_1 {`"),
                         );
                     }
@@ -172,15 +174,20 @@ fn next_token(line: &Text, at: &mut usize, diagnostics: &mut Vec<Diagnostic>) ->
         '"' => {
             let inner = start + 1;
             let close = inner + quoted_length(&text[inner..]);
-            let closed = text[close..].starts_with('"');
-            let end = close + usize::from(closed);
-            let span = line.span(start..end);
-            if !closed {
+            if !text[close..].starts_with('"') {
                 diagnostics.push(
-                    Diagnostic::error(span, "a quoted string that does not end on its line")
-                        .help("add the closing `\"`"),
+                    Diagnostic::warning(
+                        line.span(start..close),
+                        "a quoted string that does not end on its line",
+                    )
+                    .label("ignored up to the end of the line")
+                    .help("add the closing `\"`"),
                 );
+                *at = text.len();
+                return None;
             }
+            let end = close + 1;
+            let span = line.span(start..end);
             (Token::Word(Word { text: text[inner..close].to_owned(), span, quoted: true }), end)
         }
         _ => {

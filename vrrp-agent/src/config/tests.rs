@@ -52,24 +52,17 @@ fn complaints_have_their_place() {
     for (text, line_column, message) in [
         ("vrrp_instance V {\n  interface eth0\n}\n", (1, 1), "`V` has no valid virtual_router_id"),
         ("vrrp_instance V {\n  virtual_router_id 1\n}\n", (1, 1), "`V` has no valid interface"),
-        ("\n  {\n}\n", (2, 3), "a block without a name"),
-        ("vrrp_instance {\n}\n", (1, 1), "without a name"),
-        ("global_defs {\n router_id \"x\n}\n", (2, 12), "does not end on its line"),
-        ("", (1, 1), "no vrrp_instance"),
+        ("vrrp_script {\n}\n", (1, 1), "without a name"),
+        ("vrrp_instance V {\n  interface lo\n  virtual_router_id 1\n}\n", (1, 1), "no valid interface"),
+        (&instance("priority"), (5, 1), "`priority` needs a value"),
+        (&instance("authentication {\nauth_pass\n}"), (6, 1), "`auth_pass` needs a value"),
         (&instance("auth_hmac {\n}"), (5, 1), "`auth_hmac` without a valid key"),
         (&instance("auth_hmac {\nkey 1 short\n}"), (6, 7), "a key of 5 bytes"),
         (&instance(&format!("auth_hmac {{\nkey 1 {KEY}\nkey 1 {KEY}\n}}")), (7, 1), "a number of its own"),
         (&instance(&format!("auth_hmac {{\nkey 1 {KEY}\nactive_key 2\n}}")), (5, 1), "the number of no key"),
         (&instance(&format!("auth_hmac {{\nkey 1 {KEY}\nmode\n}}")), (7, 1), "`mode` is `enforce`"),
         (&instance("auth_hmac {\nkey 1 hex:123\n}"), (6, 7), "not an even number of hexadecimal digits"),
-        (&instance("authentication {\nauth_type MD5\n}"), (6, 11), "unknown authentication type `MD5`"),
-        (
-            &("global_defs {\n vrrp_strict\n}\n".to_owned() + &instance("unicast_peer {\n10.0.0.2\n}")),
-            (4, 1),
-            "cannot be used with `vrrp_strict`",
-        ),
-        (&instance("virtual_ipaddress {\nfe80::1\n}"), (1, 1), "mixes IPv4 and IPv6: fe80::1"),
-        (&(instance("") + &instance("")), (7, 1), "has the virtual_router_id of `V`"),
+        (&(instance("") + &instance("").replace(" V ", " W ")), (7, 1), "has the virtual_router_id of `V`"),
     ] {
         let found = complaints(text);
         let expected = |(severity, position, complaint): &(Severity, (usize, usize), String)| {
@@ -196,7 +189,7 @@ fn what_keepalived_tolerates_is_tolerated() {
         ("raise 3", "unknown keyword `raise`"),
         ("track_script {\n nothing\n}", "no vrrp_script `nothing` above"),
         ("advert_int 0.5", "version 2 cannot advertise every 0.5 s"),
-        ("authentication {\nauth_type PASS auth_pass x\n}", "`auth_type` takes one value"),
+        ("authentication {\nauth_type PASS auth_pass x\n}", "authentication without a password"),
         ("authentication {\nauth_type PASS\nauth_pass 123456789\n}", "a password longer than 8 bytes"),
     ] {
         let text = instance(body);
@@ -207,6 +200,131 @@ fn what_keepalived_tolerates_is_tolerated() {
         );
         assert!(parse(&text).config.is_some(), "{body}: {found:?}");
     }
+}
+
+/// Each as keepalived 2.2.7 takes it, observed with its `-t` and in its dump: complained of or not, and with what it goes on.
+#[test]
+fn r10_what_keepalived_goes_on_with_is_gone_on_with() {
+    for (body, message, sends_to, addresses) in [
+        ("unicast_peer {\n10.0.0.2/24\n}", "", "10.0.0.2", "10.0.0.1/32"),
+        ("unicast_peer {\nnowhere\n10.0.0.2\n}", "not the address of a peer", "10.0.0.2", "10.0.0.1/32"),
+        ("unicast_peer {\nfe80::2\n10.0.0.2\n}", "fe80::2 is IPv6", "10.0.0.2", "10.0.0.1/32"),
+        ("virtual_ipaddress {\nfe80::1\n10.0.0.2\n}", "fe80::1 is IPv6", "", "10.0.0.1/32 10.0.0.2/32"),
+        (
+            "virtual_ipaddress {\n10.0.0.2/255.255.255.0\n10.0.0.3/24x\n10.0.0.4/33\n10.0.0.5/0\n}",
+            "bad prefix length `255.255.255.0`",
+            "",
+            "10.0.0.1/32 10.0.0.2/32 10.0.0.3/24 10.0.0.4/32 10.0.0.5/0",
+        ),
+        ("virtual_ipaddress {\n10.0.0.2 dev\n}", "`dev` of an address needs a value", "", "10.0.0.1/32"),
+        ("virtual_ipaddress {\n10.0.0.2 brd x\n}", "bad value `x` for `brd`", "", "10.0.0.1/32"),
+        ("virtual_ipaddress {\n10.0.0.2 scope x\n}", "bad value `x`", "", "10.0.0.1/32 10.0.0.2/32"),
+        (
+            "virtual_ipaddress {\n\"10.0.0.2\n10.0.0.3\n}",
+            "does not end on its line",
+            "",
+            "10.0.0.1/32 10.0.0.3/32",
+        ),
+        ("mcast_src_ip fe80::9", "fe80::9 is IPv6", "", "10.0.0.1/32"),
+        ("mcast_src_ip 10.0.0.9/24", "", "", "10.0.0.1/32"),
+        ("mcast_dst_ip ff02::99", "ff02::99 is IPv6", "", "10.0.0.1/32"),
+        ("native_ipv6", "`native_ipv6` in an instance with IPv4", "", "10.0.0.1/32"),
+        (
+            "authentication {\nauth_type MD5\nauth_pass x\n}",
+            "unknown authentication type `MD5`",
+            "",
+            "10.0.0.1/32",
+        ),
+        ("strict_mode on\nunicast_peer {\n10.0.0.2\n}", "", "10.0.0.2", "10.0.0.1/32"),
+        ("strict_mode on\naccept", "clients cannot reach the addresses", "", "10.0.0.1/32"),
+        ("{\nvirtual_ipaddress {\n10.0.0.2\n}\n}", "a block without a name", "", "10.0.0.1/32 10.0.0.2/32"),
+        ("nopreempt {\n}", "`nopreempt` has no block", "", "10.0.0.1/32"),
+        ("unicast_peer x {\n10.0.0.2\n}", "the block `unicast_peer` has no name", "10.0.0.2", "10.0.0.1/32"),
+        ("state BACKUP MASTER", "", "", "10.0.0.1/32"),
+    ] {
+        let text = instance(body);
+        let found = complaints(&text);
+        let warnings: Vec<&String> =
+            found.iter().filter(|(severity, ..)| *severity >= Severity::Warning).map(|(.., m)| m).collect();
+        match message {
+            "" => assert!(warnings.is_empty(), "{body}: {found:?}"),
+            _ => assert!(warnings.iter().any(|warning| warning.contains(message)), "{body}: {found:?}"),
+        }
+        let config = parse(&text).config.unwrap_or_else(|| panic!("{body}: {found:?}"));
+        let [instance] = &config.instances[..] else { panic!("{body}: {config:?}") };
+        let peers: Vec<String> = instance.peers.iter().map(|peer| peer.address.to_string()).collect();
+        let vips: Vec<String> =
+            instance.vips.iter().map(|vip| format!("{}/{}", vip.address, vip.prefix)).collect();
+        assert_eq!((peers.join(" ").as_str(), vips.join(" ").as_str()), (sends_to, addresses), "{body}");
+    }
+}
+
+/// 2.2.7: 5 and the first counts, 5 and left out.
+#[test]
+fn r15_names_are_told_apart_as_by_keepalived() {
+    let second = instance("").replace("_id 1", "_id 2");
+    for (text, message) in [
+        (instance("") + &second, "a second vrrp_instance `V`"),
+        (instance("") + &second.replace(" V ", " "), "a `vrrp_instance` without a name"),
+        (instance("") + &second.replace(" V ", " V W "), "a `vrrp_instance` with more than one name"),
+        (instance("") + "vrrp_sync_group {\n}\n", "a `vrrp_sync_group` without a name"),
+        (instance("") + "track_group a b {\n}\n", "a `track_group` with more than one name"),
+    ] {
+        let found = complaints(&text);
+        assert!(found.iter().any(|(s, _, m)| *s == Severity::Warning && m.contains(message)), "{found:?}");
+        let config = parse(&text).config.unwrap_or_else(|| panic!("{found:?}"));
+        assert_eq!(config.instances.iter().map(|instance| instance.vrid).collect::<Vec<u8>>(), [1]);
+    }
+}
+
+/// 2.2.7 says so in its log, but counts it as a fault with `vrrp_strict` only.
+#[test]
+fn r15_the_first_ipv6_address() {
+    for (addresses, severity, first) in [
+        ("2001:db8::1", Some(Severity::Note), "2001:db8::1"),
+        ("fe80::1\n2001:db8::1", None, "fe80::1"),
+        ("2001:db8::1\nfe80::1", Some(Severity::Note), "fe80::1"),
+        ("2001:db8::1\n2001:db8::2", Some(Severity::Note), "2001:db8::1"),
+        ("2001:db8::1\nfe80::1\n}\nstrict_mode on\nuse_vmac {", Some(Severity::Warning), "fe80::1"),
+    ] {
+        let text = instance("").replace("{ 10.0.0.1 }", &format!("{{\n{addresses}\n}}"));
+        let worst = complaints(&text).iter().map(|(severity, ..)| *severity).max();
+        assert_eq!(worst, severity, "{addresses}");
+        let config = parse(&text).config.expect("it can be run");
+        assert_eq!(config.instances[0].vips[0].address.to_string(), first);
+    }
+}
+
+#[test]
+fn r11_an_empty_file_is_not_broken() {
+    for text in ["", "# nothing\n", "global_defs {\nrouter_id x\n}\n"] {
+        let reading = parse(text);
+        assert!(reading.config.is_some_and(|config| config.instances.is_empty()), "{text}");
+        assert!(reading.diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Note));
+    }
+}
+
+#[test]
+fn r14_vrrp_strict_says_that_the_addresses_cannot_be_reached() {
+    let strict = "global_defs {\nvrrp_strict\n}\n";
+    let says = |text: &str| {
+        complaints(text).iter().filter(|(.., message)| message.contains("clients cannot reach")).count()
+    };
+    assert_eq!(says(&(strict.to_owned() + &instance(""))), 1);
+    assert_eq!(says(&(strict.to_owned() + &instance("priority 255"))), 0);
+    assert_eq!(says(&(strict.to_owned() + &instance("strict_mode off"))), 0);
+    let config = parse(&(strict.to_owned() + &instance(""))).config.expect("it can be run");
+    assert!(!config.instances[0].accept);
+}
+
+#[test]
+fn r17_a_byte_order_mark_is_no_keyword() {
+    let text = "\u{feff}".to_owned() + &instance("");
+    let [(Severity::Note, (1, 1), message)] = &complaints(&text)[..] else {
+        panic!("{:?}", complaints(&text))
+    };
+    assert!(message.contains("byte order mark"), "{message}");
+    assert!(parse(&text).config.is_some_and(|config| config.instances.len() == 1));
 }
 
 #[test]
@@ -244,4 +362,32 @@ proptest! {
             assert!(!diagnostic.render(&reading.sources, false).is_empty());
         }
     }
+}
+
+/// 2.2.7: 5 for each; 0 where `dynamic_interfaces` lets an interface come later.
+#[test]
+fn r13_what_is_not_on_this_host_is_named() {
+    let text = "vrrp_script s {\nscript /no/such/program\n}\n".to_owned()
+        + &instance(
+            "track_interface {\neht1\n}\ntrack_script {\ns\n}\nvirtual_routes {\n10.9.0.0/16 dev eht2\n}",
+        );
+    let look = |text: &str| {
+        let mut reading = parse(text);
+        reading.look_at_host(|name| name == "eth0", |_, script| Some(script.program.command[0].clone()));
+        let said =
+            reading.diagnostics.iter().filter(|diagnostic| diagnostic.message.contains("on this host"));
+        said.map(|diagnostic| (diagnostic.severity, diagnostic.message.clone())).collect::<Vec<_>>()
+    };
+    let missing = |name: &str| format!("interface {name} does not exist on this host");
+    let script = (Severity::Warning, "script s cannot run on this host: /no/such/program".to_owned());
+    assert_eq!(
+        look(&text),
+        [script.clone(), (Severity::Warning, missing("eht1")), (Severity::Warning, missing("eht2"))]
+    );
+    let dynamic = "global_defs {\ndynamic_interfaces\n}\n".to_owned() + &text;
+    assert_eq!(
+        look(&dynamic),
+        [script, (Severity::Note, missing("eht1")), (Severity::Note, missing("eht2"))]
+    );
+    assert_eq!(look(&instance("").replace("eth0", "eht0")), [(Severity::Warning, missing("eht0"))]);
 }

@@ -1,4 +1,5 @@
-//! Reading the values of keywords. A bad value is a warning and the default stays, as with keepalived.
+//! Reading the values of keywords. A bad value is a warning and the default stays, as with keepalived; a missing one is an error
+//! where keepalived ends too.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,13 +11,63 @@ use super::model::{AddressTrait, Vip};
 use super::routing::{Prefix, scope};
 use super::syntax::{Statement, Word};
 
-/// The one argument that a keyword needs.
+/// Keywords that keepalived goes on without if their value is missing; at any other it ends.
+const MAY_LACK_VALUE: [&str; 42] = [
+    "bfd_priority",
+    "bfd_rt_priority",
+    "checker_priority",
+    "checker_rt_priority",
+    "dbus_service_name",
+    "default_interface",
+    "garp_interval",
+    "gna_interval",
+    "instance",
+    "iproute_etc_dir",
+    "iproute_usr_dir",
+    "json_version",
+    "kernel_rx_buf_size",
+    "lvs_netlink_cmd_rcv_bufs",
+    "lvs_netlink_monitor_rcv_bufs",
+    "lvs_sync_daemon",
+    "min_auto_priority_delay",
+    "net_namespace",
+    "notification_email_from",
+    "notify_fifo",
+    "notify_fifo_script",
+    "process_monitor_rcv_bufs",
+    "raise",
+    "router_id",
+    "script",
+    "script_user",
+    "shutdown_script",
+    "shutdown_script_timeout",
+    "smtp_helo_name",
+    "snmp_socket",
+    "startup_script",
+    "startup_script_timeout",
+    "vrrp_cpu_affinity",
+    "vrrp_delay_after_boot",
+    "vrrp_netlink_cmd_rcv_bufs",
+    "vrrp_netlink_monitor_rcv_bufs",
+    "vrrp_notify_fifo",
+    "vrrp_notify_fifo_script",
+    "vrrp_priority",
+    "vrrp_rt_priority",
+    "vrrp_rx_bufs_multiplier",
+    "weight",
+];
+
+/// The one argument that a keyword needs. What stands behind it is ignored by keepalived without a word.
 pub(super) fn argument<'s>(statement: &'s Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<&'s Word> {
     let keyword = statement.keyword();
     match statement.arguments() {
         [] => {
             let message = format!("`{}` needs a value", keyword.text);
-            diagnostics.push(Diagnostic::warning(keyword.span, message).label("ignored"));
+            diagnostics.push(if MAY_LACK_VALUE.contains(&keyword.text.as_str()) {
+                Diagnostic::warning(keyword.span, message).label("ignored")
+            } else {
+                Diagnostic::error(keyword.span, message).help("write one behind it, or remove the keyword")
+            });
             None
         }
         [word] => Some(word),
@@ -24,7 +75,7 @@ pub(super) fn argument<'s>(statement: &'s Statement, diagnostics: &mut Vec<Diagn
             let message = format!("`{}` takes one value", keyword.text);
             let span = surplus[0].span.to(statement.span());
             diagnostics
-                .push(Diagnostic::warning(span, message).label("ignored; a statement ends with its line"));
+                .push(Diagnostic::note(span, message).label("ignored; a statement ends with its line"));
             Some(word)
         }
     }
@@ -131,11 +182,19 @@ pub(super) fn boolean(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) 
 /// An IP address.
 pub(super) fn address(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<IpAddr> {
     let word = argument(statement, diagnostics)?;
-    let value = word.text.parse().ok();
+    let value = without_prefix(word, diagnostics).parse().ok();
     if value.is_none() {
         diagnostics.push(bad_value(statement, word, "an IP address"));
     }
     value
+}
+
+/// The text before a `/`: where an address has no prefix length keepalived does not look at what is behind it.
+pub(super) fn without_prefix<'w>(word: &'w Word, diagnostics: &mut Vec<Diagnostic>) -> &'w str {
+    let Some((address, prefix)) = word.text.split_once('/') else { return &word.text };
+    let message = format!("`/{prefix}` behind the address of a router");
+    diagnostics.push(Diagnostic::note(word.span, message).label("ignored: it is an address, not a network"));
+    address
 }
 
 fn bad_value(statement: &Statement, word: &Word, expected: &str) -> Diagnostic {
@@ -150,28 +209,27 @@ pub(super) fn parse_seconds(text: &str) -> Option<Duration> {
         return None;
     }
     let nanos = if fraction.is_empty() { 0 } else { format!("{fraction:0<9}").parse().ok()? };
+    // `.5` is a number too.
+    let whole = if whole.is_empty() && !fraction.is_empty() { "0" } else { whole };
     Some(Duration::new(whole.parse::<u32>().ok()?.into(), nanos))
 }
 
 /// `IP[/LEN]` and what else is said of it.
 pub(super) fn vip(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<Vip> {
     let word = statement.keyword();
-    let (text, prefix) = match word.text.split_once('/') {
-        Some((text, prefix)) => (text, Some(prefix)),
+    let (text, length) = match word.text.split_once('/') {
+        Some((text, length)) => (text, Some(length)),
         None => (word.text.as_str(), None),
     };
-    let address = text.parse::<IpAddr>().ok();
-    let full = if address.is_some_and(|a| a.is_ipv6()) { 128 } else { 32 };
-    let prefix = prefix.map_or(Some(full), |prefix| prefix.parse().ok().filter(|p| (1..=full).contains(p)));
-    let (Some(address), Some(prefix)) = (address, prefix) else {
+    let Ok(address) = text.parse::<IpAddr>() else {
         diagnostics.push(
             Diagnostic::warning(word.span, "not an address")
                 .label("ignored")
-                .help("write it as `192.0.2.10` or `192.0.2.10/24`"),
+                .help("write one on each line, as `192.0.2.10` or `192.0.2.10/24`"),
         );
         return None;
     };
-    let mut vip = Vip::plain(address, prefix);
+    let mut vip = Vip::plain(address, prefix_length(address, length, word, diagnostics));
     let mut words = statement.arguments().iter();
     while let Some(word) = words.next() {
         let name = word.text.as_str();
@@ -186,16 +244,57 @@ pub(super) fn vip(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> O
         }
         let Some(value) = words.next() else {
             let message = format!("`{name}` of an address needs a value");
-            diagnostics.push(Diagnostic::warning(word.span, message).label("ignored"));
-            break;
+            diagnostics.push(Diagnostic::warning(word.span, message).label("the address is left out"));
+            return None;
         };
         if let Err(expected) = option(name, &value.text, &mut vip) {
             let message = format!("bad value `{}` for `{name}` of an address", value.text);
-            let label = format!("expected {expected}; ignored");
+            // As keepalived, for whom these say what address it is.
+            let is_vital = matches!(name, "brd" | "broadcast") || (name == "label" && address.is_ipv4());
+            let instead = if is_vital { "the address is left out" } else { "ignored" };
+            let label = format!("expected {expected}; {instead}");
             diagnostics.push(Diagnostic::warning(value.span, message).label(label));
+            if is_vital {
+                return None;
+            }
         }
     }
     Some(vip)
+}
+
+/// The length behind an address, as keepalived takes it: digits count up to whatever follows them, and what is too long is the
+/// whole address. Without a digit it takes 0, which would make a route to everywhere; here that is the whole address too.
+fn prefix_length(
+    address: IpAddr,
+    length: Option<&str>,
+    word: &Word,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> u8 {
+    let whole = if address.is_ipv6() { 128 } else { 32 };
+    let Some(text) = length else { return whole };
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let within = text[..digits].parse().ok().filter(|length| (0..=whole).contains(length));
+    let used = within.unwrap_or(whole);
+    if text.is_empty() {
+        diagnostics.push(
+            Diagnostic::note(word.span, "a prefix length is missing behind the `/`")
+                .label(format!("/{used} is used")),
+        );
+    } else if within.is_none() || digits < text.len() {
+        let message = format!("bad prefix length `{text}`");
+        let mut complaint = Diagnostic::warning(word.span, message).label(format!("/{used} is used"));
+        if let Some(length) = netmask(text) {
+            complaint = complaint.help(format!("a netmask is no prefix length: write `/{length}`"));
+        }
+        diagnostics.push(complaint);
+    }
+    used
+}
+
+/// How long the prefix of a netmask is, if it is one.
+fn netmask(text: &str) -> Option<u32> {
+    let bits = u32::from(text.parse::<std::net::Ipv4Addr>().ok()?);
+    (bits.count_ones() == bits.leading_ones()).then_some(bits.leading_ones())
 }
 
 /// What is said of an address in two words.
@@ -256,6 +355,7 @@ mod tests {
         assert_eq!(parse_seconds("0.01"), Some(Duration::from_millis(10)));
         assert_eq!(parse_seconds("1"), Some(Duration::from_secs(1)));
         assert_eq!(parse_seconds("2.5"), Some(Duration::from_millis(2500)));
+        assert_eq!(parse_seconds(".5"), Some(Duration::from_millis(500)));
         for bad in ["", ".", "-1", "1.", "1e3", "0.0000000001", "one"] {
             // "1." is what keepalived's strtod takes for 1; so do we.
             assert_eq!(parse_seconds(bad).is_some(), bad == "1.", "{bad}");

@@ -27,6 +27,15 @@ pub struct Snapshot {
     pub instances: Vec<InstanceStatus>,
     /// The check scripts that run.
     pub scripts: Vec<ScriptStatus>,
+    /// The interfaces that are tracked beside the instances' own.
+    #[serde(default)]
+    pub interfaces: Vec<TrackedInterface>,
+    /// The tracked files.
+    #[serde(default)]
+    pub files: Vec<FileStatus>,
+    /// The tracked processes.
+    #[serde(default)]
+    pub processes: Vec<ProcessStatus>,
     /// What became of the frames that concern us, by name; those that are zero are left out.
     pub counters: std::collections::BTreeMap<String, u64>,
 }
@@ -40,8 +49,11 @@ pub struct InstanceStatus {
     pub state: String,
     /// How long it has been in that state.
     pub for_seconds: f64,
-    /// Why it entered it.
+    /// Why it entered it; in fault, why it is still there.
     pub cause: String,
+    /// What it needs and lacks now, each in a sentence: why it is in fault, or what it waits for.
+    #[serde(default)]
+    pub lacks: Vec<String>,
     /// Its interface.
     pub interface: String,
     /// Its virtual router identifier.
@@ -110,6 +122,38 @@ pub struct ScriptStatus {
     pub name: String,
     /// `unknown`, `up` or `down`.
     pub state: String,
+    /// How its last run ended, such as `exit status 1`; none before the first.
+    #[serde(default)]
+    pub result: Option<String>,
     /// The last lines that it has written, or why it cannot run.
     pub output: String,
+}
+
+/// A tracked interface at one moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TrackedInterface {
+    /// Its name.
+    pub name: String,
+    /// `up`, `down` or `missing`.
+    pub state: String,
+}
+
+/// A tracked file at one moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FileStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it is.
+    pub path: String,
+    /// What it says; 0 if it is missing.
+    pub number: i32,
+}
+
+/// Tracked processes at one moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    /// Their name in the configuration.
+    pub name: String,
+    /// `unknown`, `up` or `down`.
+    pub state: String,
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{InstanceStatus, ScriptStatus, Snapshot};
+use super::{FileStatus, InstanceStatus, ProcessStatus, ScriptStatus, Snapshot, TrackedInterface};
 
 /// The text of `vrrp-agent status`.
 #[must_use]
@@ -20,9 +20,22 @@ pub fn render(snapshot: &Snapshot) -> String {
     for instance in &snapshot.instances {
         instance_lines(instance, &mut line);
     }
-    for (number, ScriptStatus { name, state, output }) in snapshot.scripts.iter().enumerate() {
-        let before = if number == 0 { "\n" } else { "" };
-        line(format!("{before}script {name}: {}", state.to_uppercase()));
+    let Snapshot { interfaces, files, processes, scripts, .. } = snapshot;
+    if !(interfaces.is_empty() && files.is_empty() && processes.is_empty() && scripts.is_empty()) {
+        line(String::new());
+    }
+    for TrackedInterface { name, state } in interfaces {
+        line(format!("interface {name}: {}", state.to_uppercase()));
+    }
+    for FileStatus { name, path, number } in files {
+        line(format!("file {name}: {path} says {number}"));
+    }
+    for ProcessStatus { name, state } in processes {
+        line(format!("process {name}: {}", state.to_uppercase()));
+    }
+    for ScriptStatus { name, state, result, output } in scripts {
+        let result = result.as_ref().map_or_else(String::new, |result| format!(" ({result})"));
+        line(format!("script {name}: {}{result}", state.to_uppercase()));
         for said in output.lines() {
             // As it came, but for what would move the cursor.
             let said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -44,6 +57,9 @@ fn instance_lines(instance: &InstanceStatus, line: &mut impl FnMut(String)) {
         "  router     {vrid} on {interface}, version {version}, every {} s",
         instance.interval_seconds
     ));
+    if state != "fault" {
+        instance.lacks.iter().for_each(|lack| line(format!("  waits for  {lack}")));
+    }
     let base = match instance.base_priority {
         base if base == instance.priority => String::new(),
         base => format!(" (base {base})"),
@@ -67,6 +83,14 @@ fn instance_lines(instance: &InstanceStatus, line: &mut impl FnMut(String)) {
     }
     let InstanceStatus { adverts_sent, resignations_sent, became_master, .. } = instance;
     line(format!(
-        "  sent       {adverts_sent} adverts, {resignations_sent} resignations; became master {became_master} times"
+        "  sent       {}, {}; became master {}",
+        counted(*adverts_sent, "advert"),
+        counted(*resignations_sent, "resignation"),
+        counted(*became_master, "time")
     ));
+}
+
+/// A number with its noun.
+fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -96,6 +96,24 @@ impl Executor {
         self.roster.borrow_mut().holdings = holdings;
     }
 
+    /// Each instance lacks this from now on.
+    pub(super) fn note_lacks(&self, lacks: Vec<Vec<String>>) {
+        self.roster.borrow_mut().lacks = lacks;
+    }
+
+    /// What each instance lacks, in sentences.
+    pub(super) fn lacks(&self) -> Vec<Vec<String>> {
+        self.roster.borrow().lacks.clone()
+    }
+
+    /// Why an instance has moved.
+    fn why(&self, slot: Slot, cause: Cause) -> String {
+        match (cause, self.roster.borrow().lacks.get(slot)) {
+            (Cause::Faulted | Cause::Undecided, Some(lacks)) if !lacks.is_empty() => lacks.join("; "),
+            (cause, _) => explain(cause),
+        }
+    }
+
     /// The name of an instance.
     pub(super) fn name(&self, slot: Slot) -> String {
         self.roster
@@ -181,7 +199,7 @@ impl Executor {
                     format!(", {noticed}acted on {} µs after the deadline", acted.as_micros())
                 });
                 let (from, to) = (state_name(from).to_uppercase(), state_name(to).to_uppercase());
-                let (instance, why) = (self.name(slot), explain(cause));
+                let (instance, why) = (self.name(slot), self.why(slot, cause));
                 tracing::info!(
                     instance,
                     from,
@@ -205,9 +223,11 @@ impl Executor {
                 let name = self.name(slot);
                 let what = match notice {
                     Notice::OtherAddresses => {
-                        "advertises other addresses than we do: compare virtual_ipaddress"
+                        "advertises other addresses than we do: compare virtual_ipaddress, or, if it is of another cluster, give that one another virtual_router_id"
                     }
-                    Notice::TwoOwners => "has priority 255 like us: only one router owns the addresses",
+                    Notice::TwoOwners => {
+                        "has priority 255 like us: only one router owns the addresses; if it is of another cluster, give that one another virtual_router_id"
+                    }
                     Notice::OwnAddress => {
                         "is our own address, and an advert came in from it: another router uses it as its source (compare \
                          the interfaces' addresses and mcast_src_ip or unicast_src_ip of all routers), or the network \

@@ -9,8 +9,10 @@ use rtnetlink::Handle;
 
 use super::effects::{Engineer, Executor};
 use super::engine::Command;
+use super::lacks::{self, Facts, Links};
 use super::plane;
 use super::site::{Held, Site};
+use super::trackers::TrackPage;
 use crate::config::{Config, InstanceConfig, SourceNeed};
 use crate::dataplane::bpffs::PinDirectory;
 use crate::dataplane::{KernelHalf, OnRefusal, VmacEntry};
@@ -18,6 +20,7 @@ use crate::net::addresses;
 use crate::net::changes::Change;
 use crate::net::links::{self, Link};
 use crate::net::sysctl::Setting;
+use crate::track::Tracker;
 use crate::track::debounce::Debounce;
 use crate::vrrp::Time;
 
@@ -192,6 +195,23 @@ impl Interfaces {
         self.debounce.believe(now, name, self.site.tracked.is_running(name))
     }
 
+    /// What instances lack, in sentences.
+    pub(super) fn lacks(&self, tracker: &Tracker, page: &TrackPage) -> Vec<Vec<String>> {
+        let complaint = |number: usize| {
+            let complaint = self.states[number].complaint.as_ref()?;
+            Some(format!("interface {} cannot be used: {complaint}", self.site.links[number].name))
+        };
+        let facts = Facts {
+            config: &self.config,
+            site: &self.site,
+            page,
+            sourceless: &self.sourceless,
+            complaint: &complaint,
+            links: Links::default(),
+        };
+        lacks::of_all(tracker, &facts)
+    }
+
     /// When more will be believed.
     pub(super) fn next_belief(&self) -> Option<Time> {
         self.debounce.next()
@@ -318,7 +338,7 @@ impl Interfaces {
             tracing::info!("interface {name} is there again, or has changed; its instances go on with it");
         }
         if let Some(complaint) = complaint.as_ref().filter(|new| state.complaint.as_ref() != Some(new)) {
-            tracing::error!("interface {name} is there again, but cannot be used: {complaint}");
+            tracing::error!("interface {name} cannot be used: {complaint}");
         }
         state.complaint = complaint;
         self.set_running(number, link.running);

@@ -1,5 +1,5 @@
 //! One agent for each pid file and for each network namespace. The lock is the kernel's: what a killed agent leaves behind
-//! does not hold.
+//! does not hold. A pid file may be in a directory that others can write to, so a symbolic link is not followed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 
 /// A locked file with our pid in it; removed at the end.
 #[derive(Debug)]
@@ -17,11 +17,29 @@ pub(super) struct PidFile {
 }
 
 impl PidFile {
+    /// Opens a file that may be there already.
+    fn open(path: &Path) -> anyhow::Result<File> {
+        if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+            bail!(
+                "the pid file {} is a symbolic link, which is not followed: remove it, or name another file with -p",
+                path.display()
+            );
+        }
+        // Looked at before for the message only: a link that is put there now is not followed either.
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o644).custom_flags(flags.bits());
+        let file =
+            options.open(path).with_context(|| format!("cannot open the pid file {}", path.display()))?;
+        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            bail!("the pid file {} is no regular file: name another with -p", path.display());
+        }
+        Ok(file)
+    }
+
     /// Takes the lock.
     pub(super) fn acquire(path: &Path) -> anyhow::Result<Self> {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path);
-        let file = file.with_context(|| format!("cannot open the pid file {}", path.display()))?;
+        let file = Self::open(path)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(mut lock) => {
                 lock.set_len(0)?;
@@ -47,5 +65,48 @@ impl Drop for PidFile {
     fn drop(&mut self) {
         // Removed by someone else: gone is gone.
         let _gone = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("vrrp-agent-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a directory");
+        path
+    }
+
+    #[test]
+    fn e_a_pid_file_is_not_written_through_a_link() {
+        let directory = directory("pid-link");
+        let (victim, link) = (directory.join("victim"), directory.join("agent.pid"));
+        std::fs::write(&victim, "precious").expect("written");
+        std::os::unix::fs::symlink(&victim, &link).expect("a link");
+        let error = PidFile::acquire(&link).expect_err("refused").to_string();
+        assert!(error.contains("agent.pid is a symbolic link, which is not followed"), "{error}");
+        assert_eq!(std::fs::read_to_string(&victim).expect("there"), "precious");
+        std::fs::remove_file(&victim).expect("removed");
+        PidFile::acquire(&link).expect_err("one that leads nowhere is refused too");
+        assert!(!victim.exists());
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
+
+    #[test]
+    fn e_a_pid_file_is_a_file() {
+        let directory = directory("pid-file");
+        let path = directory.join("agent.pid");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+        let error = PidFile::acquire(&path).expect_err("refused").to_string();
+        assert!(error.contains("no regular file"), "{error}");
+        std::fs::remove_file(&path).expect("removed");
+        let held = PidFile::acquire(&path).expect("made");
+        assert_eq!(std::fs::read_to_string(&path).expect("there").trim(), std::process::id().to_string());
+        let error = PidFile::acquire(&path).expect_err("held").to_string();
+        assert!(error.contains("another vrrp-agent"), "{error}");
+        drop(held);
+        assert!(!path.exists());
+        std::fs::remove_dir_all(directory).expect("removed");
     }
 }

@@ -9,6 +9,7 @@ mod fixtures;
 mod frames;
 mod holdings;
 mod interfaces;
+mod lacks;
 mod locks;
 mod plane;
 mod refusals;
@@ -48,7 +49,7 @@ pub use signals::NamedSignal;
 use signals::Signals;
 use site::Site;
 use status::StatusPage;
-use supervise::{Sources, ask, needed, supervise};
+use supervise::{Sources, ask, needed, note_lacks, supervise};
 use trackers::Trackers;
 
 /// Which data plane to use.
@@ -130,6 +131,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         generation: 0,
         holdings: site.holdings(&config),
         config: config.clone(),
+        lacks: Vec::new(),
         was,
         carried_out: None,
     };
@@ -165,6 +167,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         machine.set_contributions(host::now(), health.contributions);
         machine.set_fault(host::now(), health.fault);
     }
+    note_lacks(&tracker, &interfaces, &executor, &trackers.page());
     let (effects, mut effect_queue) = unbounded_channel();
     // It does not keep the queue open: that ends with the engine.
     let asking = effects.downgrade();
@@ -203,7 +206,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         }
         () = supervise(&engineer, &mut tracker, &mut interfaces, &executor, &read, sources) => Ok(()),
         () = signals.asked_to_stop(&request) => Ok(()),
-        result = control::serve(&control_path, async || ask(&engineer, &page).await) => {
+        result = control::serve(&control_path, async || ask(&engineer, &page, &executor).await) => {
             result.with_context(|| format!("control socket {}", control_path.display()))
         }
     };

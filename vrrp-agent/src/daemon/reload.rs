@@ -12,6 +12,7 @@ use super::effects::{Engineer, Executor};
 use super::engine::Command;
 use super::engine::reload::{Attach, Member, Reload, Reloaded, Roster};
 use super::interfaces::{self, Interfaces};
+use super::lacks::{self, Facts, Links};
 use super::plane;
 use super::site::{Site, virtual_addresses};
 use super::status::StatusPage;
@@ -35,6 +36,11 @@ pub(super) async fn reload(
     let started = std::time::Instant::now();
     check_size(&config)?;
     warn_of_what_stays(&config.host, &interfaces.config.host);
+    if config.instances.is_empty() && !interfaces.config.instances.is_empty() {
+        tracing::warn!(
+            "the file has no vrrp_instance any more: all addresses are given up, as by keepalived"
+        );
+    }
     config.host.place = interfaces.config.host.place.clone();
     let others: Vec<IpAddr> = virtual_addresses(&interfaces.config);
     let mut site = Site::look(&executor.handle, &mut config, &others).await?;
@@ -68,6 +74,18 @@ pub(super) async fn reload(
     health.set_interfaces(|name| debounce.believe(now, name, site.tracked.is_running(name)));
     *tracker = health;
     let health = tracker.changes();
+    let page = trackers.page();
+    let lacks = lacks::of_all(
+        tracker,
+        &Facts {
+            config: &config,
+            site: &site,
+            page: &page.borrow(),
+            sourceless: &sourceless,
+            complaint: &|_| None,
+            links: Links::default(),
+        },
+    );
     let holdings = site.holdings(&config);
     let before = interfaces.site.holdings(&interfaces.config);
     let member = |(slot, was): (Slot, &Option<Slot>)| Member {
@@ -98,6 +116,7 @@ pub(super) async fn reload(
             generation: executor.generation() + 1,
             holdings,
             config: config.clone(),
+            lacks,
             was,
             carried_out: Some(carried_out),
         },

@@ -105,6 +105,13 @@ impl Site {
         let sequences = config.instances.iter().map(|_| Sequence::new(first)).collect();
         let mut tracked = Interfaces::new(config.tracked_interfaces());
         tracked.look(&links::all(netlink).await?);
+        for (name, state) in tracked.states() {
+            if state.is_none() {
+                tracing::warn!(
+                    "tracked interface {name} does not exist on this host: it counts as down until it does"
+                );
+            }
+        }
         Ok(Self { links, tracked, link_of, uses, sources, sequences })
     }
 

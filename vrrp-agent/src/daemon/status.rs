@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::engine::Router;
-use super::trackers::ScriptPage;
+use super::trackers::TrackPage;
 use crate::config::{Config, InstanceConfig, StartDelay};
-use crate::control::{InstanceStatus, MasterStatus, ScriptStatus, Snapshot, WonBy};
+use crate::control::{
+    FileStatus, InstanceStatus, MasterStatus, ProcessStatus, ScriptStatus, Snapshot, TrackedInterface, WonBy,
+};
 use crate::dataplane::DataPlane;
 use crate::host;
 use crate::vrrp::{Cause, Condition, State, Time};
@@ -40,6 +42,9 @@ impl StatusPage {
             instances: instances.collect(),
             // Known elsewhere.
             scripts: Vec::new(),
+            interfaces: Vec::new(),
+            files: Vec::new(),
+            processes: Vec::new(),
             counters: plane
                 .counters()
                 .entries()
@@ -78,6 +83,7 @@ impl StatusPage {
             state: state_name(state).to_owned(),
             for_seconds: (now - machine.since()).as_secs_f64(),
             cause: explain(router.cause),
+            lacks: Vec::new(),
             interface: config.interface.clone(),
             vrid: config.vrid,
             source: self.sources[slot],
@@ -118,17 +124,63 @@ fn won_by(cause: Cause) -> WonBy {
     }
 }
 
-/// What the scripts have said last.
-pub(super) fn scripts(page: &ScriptPage) -> Vec<ScriptStatus> {
-    let script = |(name, (condition, output)): (&String, &(Condition, String))| {
-        let state = match condition {
-            Condition::Unknown => "unknown",
-            Condition::Up => "up",
-            Condition::Down => "down",
-        };
-        ScriptStatus { name: name.clone(), state: state.to_owned(), output: output.clone() }
+/// A snapshot with what the protocol's thread does not know: what is tracked, and what each instance lacks.
+pub(super) fn with_tracked(snapshot: Snapshot, page: &TrackPage, lacks: Vec<Vec<String>>) -> Snapshot {
+    let mut snapshot = Snapshot {
+        scripts: page
+            .scripts
+            .iter()
+            .map(|(name, report)| ScriptStatus {
+                name: name.clone(),
+                state: condition(report.condition).to_owned(),
+                result: report.outcome.as_ref().map(ToString::to_string),
+                output: report.output.clone(),
+            })
+            .collect(),
+        interfaces: page
+            .interfaces
+            .iter()
+            .map(|(name, running)| TrackedInterface {
+                name: name.clone(),
+                state: match running {
+                    None => "missing",
+                    Some(true) => "up",
+                    Some(false) => "down",
+                }
+                .to_owned(),
+            })
+            .collect(),
+        files: page
+            .files
+            .iter()
+            .map(|(name, (path, number))| FileStatus {
+                name: name.clone(),
+                path: path.display().to_string(),
+                number: *number,
+            })
+            .collect(),
+        processes: page
+            .processes
+            .iter()
+            .map(|(name, state)| ProcessStatus { name: name.clone(), state: condition(*state).to_owned() })
+            .collect(),
+        ..snapshot
     };
-    page.borrow().iter().map(script).collect()
+    for (instance, lacks) in snapshot.instances.iter_mut().zip(lacks) {
+        if instance.state == state_name(State::Fault) && !lacks.is_empty() {
+            instance.cause = lacks.join("; ");
+        }
+        instance.lacks = lacks;
+    }
+    snapshot
+}
+
+fn condition(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Unknown => "unknown",
+        Condition::Up => "up",
+        Condition::Down => "down",
+    }
 }
 
 /// The state in lower case, as JSON has it.
@@ -164,7 +216,7 @@ pub(super) fn explain(cause: Cause) -> String {
             silent.as_secs_f64()
         ),
         Cause::WithGroup => "another member of its sync group has moved".to_owned(),
-        Cause::Faulted => "something that it needs is gone".to_owned(),
+        Cause::Faulted => "in fault".to_owned(),
         Cause::Undecided => "what it tracks has yet to be seen".to_owned(),
         Cause::Recovered => "all that it needs is there".to_owned(),
         Cause::Removed => "removed from the configuration".to_owned(),

@@ -13,7 +13,7 @@ use super::effects::{Engineer, Executor};
 use super::engine::{Command, Effect};
 use super::interfaces::Interfaces;
 use super::signals::Request;
-use super::trackers::{ScriptPage, Trackers};
+use super::trackers::{SharedPage, Trackers};
 use super::{Read, holdings, reload, service, status, strangers};
 use crate::config::Config;
 use crate::control;
@@ -88,7 +88,7 @@ pub(super) async fn supervise(
             Some(change) = changes.next() => {
                 if interfaces.note(&change) {
                     // Who has lost an interface hears of that before it hears of another.
-                    tell_health(engineer, tracker, interfaces);
+                    tell_health(engineer, tracker, interfaces, executor, &trackers.page());
                     interfaces.look_again(executor, engineer).await;
                 }
                 match change {
@@ -140,7 +140,7 @@ pub(super) async fn supervise(
                 (0..interfaces.site.len()).for_each(|slot| tracker.set_addresses(slot, true));
             }
             Some(question) = questions.recv() => {
-                if let Some(snapshot) = ask(engineer, &trackers.page()).await {
+                if let Some(snapshot) = ask(engineer, &trackers.page(), executor).await {
                     let interface = |name: &str| nix::net::if_::if_nametoindex(name).ok();
                     let facts = snmp::Facts { config: &interfaces.config, snapshot: &snapshot, interface: &interface };
                     // Whoever has asked may have given up.
@@ -156,7 +156,7 @@ pub(super) async fn supervise(
                     }
                 }
                 Request::Dump(dump) => {
-                    if let Some(snapshot) = ask(engineer, &trackers.page()).await {
+                    if let Some(snapshot) = ask(engineer, &trackers.page(), executor).await {
                         service::write_dump(dump, &interfaces.config, &snapshot);
                     }
                 }
@@ -188,7 +188,7 @@ pub(super) async fn supervise(
         for (slot, there) in needed(&interfaces.config, &missing) {
             tracker.set_fixtures(slot, there);
         }
-        tell_health(engineer, tracker, interfaces);
+        tell_health(engineer, tracker, interfaces, executor, &trackers.page());
     }
 }
 
@@ -227,24 +227,42 @@ async fn until(at: Option<Time>) {
     }
 }
 
-fn tell_health(engineer: &Engineer, tracker: &mut Tracker, interfaces: &mut Interfaces) {
+fn tell_health(
+    engineer: &Engineer,
+    tracker: &mut Tracker,
+    interfaces: &mut Interfaces,
+    executor: &Executor,
+    page: &SharedPage,
+) {
     let now = host::now();
     tracker.set_interfaces(|name| interfaces.tracked_is_running(now, name));
     for slot in 0..interfaces.site.len() {
         tracker.set_link(slot, interfaces.usable(now, slot));
     }
+    note_lacks(tracker, interfaces, executor, page);
     for (slot, health) in tracker.changes() {
         let _ended = engineer.tell(Command::Health { slot, health });
     }
 }
 
-pub(super) async fn ask(engineer: &Engineer, page: &ScriptPage) -> Option<control::Snapshot> {
+/// Writes down what instances lack, before the engine is told and says why they move.
+pub(super) fn note_lacks(tracker: &Tracker, interfaces: &Interfaces, executor: &Executor, page: &SharedPage) {
+    let states = interfaces.site.tracked.states().map(|(name, state)| (name.to_owned(), state));
+    page.borrow_mut().interfaces = states.collect();
+    executor.note_lacks(interfaces.lacks(tracker, &page.borrow()));
+}
+
+pub(super) async fn ask(
+    engineer: &Engineer,
+    page: &SharedPage,
+    executor: &Executor,
+) -> Option<control::Snapshot> {
     let (reply, answer) = tokio::sync::oneshot::channel();
     if !engineer.tell(Command::Status(reply)) {
         return std::future::pending().await;
     }
     match answer.await {
-        Ok(snapshot) => Some(control::Snapshot { scripts: status::scripts(page), ..snapshot }),
+        Ok(snapshot) => Some(status::with_tracked(snapshot, &page.borrow(), executor.lacks())),
         Err(_ending) => std::future::pending().await,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -10,6 +11,7 @@ use tokio::task::JoinHandle;
 use crate::config::{
     Config, FileIndex, ProcessIndex, Script, ScriptIndex, ScriptSecurity, Thing, TrackFile, TrackProcess,
 };
+use crate::track::script::Report;
 use crate::track::{GoingOn, News, file, process, script};
 use crate::vrrp::Condition;
 
@@ -19,21 +21,32 @@ type TaskId = u64;
 /// What a task says.
 #[derive(Clone, Debug)]
 enum Word {
-    Script(Condition, String),
+    Script(Report),
     File(i32),
     /// The place in the list of processes.
     Process(usize, Condition),
 }
 
-/// Where each script stands, and what it has written last, by name.
-pub(super) type ScriptPage = Rc<RefCell<BTreeMap<String, (Condition, String)>>>;
+/// What is known of everything that is tracked, by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TrackPage {
+    pub(super) scripts: BTreeMap<String, Report>,
+    /// The path and the number of each file.
+    pub(super) files: BTreeMap<String, (PathBuf, i32)>,
+    pub(super) processes: BTreeMap<String, Condition>,
+    /// Whether each interface can carry frames; none if it does not exist.
+    pub(super) interfaces: BTreeMap<String, Option<bool>>,
+}
+
+/// The page that trackers write, and that everybody reads.
+pub(super) type SharedPage = Rc<RefCell<TrackPage>>;
 
 /// The trackers of a configuration.
 pub(super) struct Trackers {
     scripts: Vec<Running<ScriptIndex, Script>>,
     /// With which script security they run.
     security: ScriptSecurity,
-    page: ScriptPage,
+    page: SharedPage,
     files: Vec<Running<FileIndex, TrackFile>>,
     processes: Option<Processes>,
     next: TaskId,
@@ -81,7 +94,7 @@ impl Trackers {
         Self {
             scripts: Vec::new(),
             security: ScriptSecurity::Off,
-            page: ScriptPage::default(),
+            page: SharedPage::default(),
             files: Vec::new(),
             processes: None,
             next: 0,
@@ -90,8 +103,8 @@ impl Trackers {
         }
     }
 
-    /// What the scripts have said last, also of those that come later.
-    pub(super) fn page(&self) -> ScriptPage {
+    /// What is known, also of what comes later.
+    pub(super) fn page(&self) -> SharedPage {
         Rc::clone(&self.page)
     }
 
@@ -111,7 +124,8 @@ impl Trackers {
             // None goes on with rights that it would not be given now.
             before.clear();
         }
-        self.page.borrow_mut().retain(|name, _| config.scripts.iter().any(|script| script.name == *name));
+        let is_there = |name: &str| config.scripts.iter().any(|script| script.name == name);
+        self.page.borrow_mut().scripts.retain(|name, _| is_there(name));
         let mut going_on = Vec::new();
         for (index, thing) in config.scripts.iter().enumerate() {
             if !config.tracks(&Thing::Script(index)) {
@@ -124,16 +138,17 @@ impl Trackers {
             // One of that name that is another now stands where it stood until it has run.
             let there = before.iter().find(|running| running.thing.name == thing.name);
             going_on.extend(there.map(|there| (there.index, index)));
-            let known =
-                there.and_then(|_| self.page.borrow().get(&thing.name).map(|(condition, _)| *condition));
+            let known = there
+                .and_then(|_| self.page.borrow().scripts.get(&thing.name).map(|report| report.condition));
             let (id, report) = self.reporter();
             let name = thing.name.clone();
             let last = Cell::new(known);
-            let task = tokio::spawn(script::run(thing.clone(), known, security, move |condition, said| {
-                if last.replace(Some(condition)) != Some(condition) {
-                    tracing::info!("script {name} is now {condition:?}");
+            let task = tokio::spawn(script::run(thing.clone(), known, security, move |latest| {
+                if last.replace(Some(latest.condition)) != Some(latest.condition) {
+                    let how = latest.outcome.as_ref().map(|outcome| format!(" ({outcome})"));
+                    tracing::info!("script {name} is now {:?}{}", latest.condition, how.unwrap_or_default());
                 }
-                report(Word::Script(condition, said.to_owned()));
+                report(Word::Script(latest.clone()));
             }));
             self.scripts.push(Running { id, index, thing: thing.clone(), _task: Task(task) });
         }
@@ -143,12 +158,15 @@ impl Trackers {
     fn run_files(&mut self, config: &Config, news: &mut Vec<News>) -> Vec<(FileIndex, FileIndex)> {
         let mut before = std::mem::take(&mut self.files);
         let mut going_on = Vec::new();
+        let mut known = std::mem::take(&mut self.page.borrow_mut().files);
         for (index, thing) in config.files.iter().enumerate() {
             if !config.tracks(&Thing::File(index)) {
                 continue;
             }
             if let Some(running) = go_on(&mut before, index, thing, &mut going_on) {
                 self.files.push(running);
+                let known = known.remove(&thing.name).unwrap_or_else(|| (thing.path.clone(), 0));
+                self.page.borrow_mut().files.insert(thing.name.clone(), known);
                 continue;
             }
             if let Err(error) = file::initialise(thing) {
@@ -156,6 +174,7 @@ impl Trackers {
             }
             let number = file::number(&thing.path);
             news.push(News::File(index, number));
+            self.page.borrow_mut().files.insert(thing.name.clone(), (thing.path.clone(), number));
             let (id, report) = self.reporter();
             let name = thing.name.clone();
             let task = tokio::spawn(file::run(thing.clone(), number, move |number| {
@@ -182,6 +201,8 @@ impl Trackers {
             let condition = known.map_or(Condition::Unknown, |(.., condition)| *condition);
             watched.push((index, process.clone(), condition));
         }
+        let conditions = watched.iter().map(|(_, process, condition)| (process.name.clone(), *condition));
+        self.page.borrow_mut().processes = conditions.collect();
         let same =
             watched.iter().map(|(_, process, _)| process).eq(known.iter().map(|(_, process, _)| process));
         self.processes = match before {
@@ -224,19 +245,23 @@ impl Trackers {
 
     fn news(&mut self, id: TaskId, word: Word) -> Option<News> {
         match word {
-            Word::Script(condition, said) => {
+            Word::Script(report) => {
                 let running = self.scripts.iter().find(|running| running.id == id)?;
-                self.page.borrow_mut().insert(running.thing.name.clone(), (condition, said));
+                let condition = report.condition;
+                self.page.borrow_mut().scripts.insert(running.thing.name.clone(), report);
                 Some(News::Script(running.index, condition))
             }
             Word::File(number) => {
                 let running = self.files.iter().find(|running| running.id == id)?;
+                let (name, path) = (running.thing.name.clone(), running.thing.path.clone());
+                self.page.borrow_mut().files.insert(name, (path, number));
                 Some(News::File(running.index, number))
             }
             Word::Process(place, condition) => {
                 let processes = self.processes.as_mut().filter(|processes| processes.id == id)?;
-                let (index, _, known) = &mut processes.watched[place];
+                let (index, process, known) = &mut processes.watched[place];
                 *known = condition;
+                self.page.borrow_mut().processes.insert(process.name.clone(), condition);
                 Some(News::Process(*index, condition))
             }
         }

@@ -23,6 +23,24 @@ pub struct Installed {
     message: AddressMessage,
 }
 
+impl Installed {
+    /// Whether the host may send from it: not while the kernel still looks for another host that has it (tentative), nor once it has
+    /// found one.
+    #[must_use]
+    pub fn may_be_sent_from(&self) -> bool {
+        let mut flags = AddressFlags::from_bits_retain(self.message.header.flags.bits().into());
+        // All flags, where the kernel tells them: the header has no room for some.
+        for attribute in &self.message.attributes {
+            if let AddressAttribute::Flags(all) = attribute {
+                flags = *all;
+            }
+        }
+        let is_tentative =
+            flags.contains(AddressFlags::Tentative) && !flags.contains(AddressFlags::Optimistic);
+        !is_tentative && !flags.contains(AddressFlags::Dadfailed)
+    }
+}
+
 /// All addresses of the host.
 ///
 /// # Errors
@@ -147,4 +165,26 @@ pub(super) fn address_of(message: &AddressMessage) -> Option<IpAddr> {
         }
     }
     address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_another_host_has_is_not_sent_from() {
+        for (flags, usable) in [
+            (AddressFlags::Permanent, true),
+            (AddressFlags::Permanent | AddressFlags::Nodad, true),
+            (AddressFlags::Tentative, false),
+            (AddressFlags::Tentative | AddressFlags::Optimistic, true),
+            (AddressFlags::Permanent | AddressFlags::Dadfailed, false),
+            (AddressFlags::Permanent | AddressFlags::Tentative | AddressFlags::Dadfailed, false),
+        ] {
+            let mut message = AddressMessage::default();
+            message.attributes.push(AddressAttribute::Flags(flags));
+            let installed = Installed { index: 1, address: Ipv6Addr::LOCALHOST.into(), message };
+            assert_eq!(installed.may_be_sent_from(), usable, "{flags:?}");
+        }
+    }
 }

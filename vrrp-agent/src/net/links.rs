@@ -29,7 +29,7 @@ pub struct Link {
     pub device: Device,
     /// True if it can be asked to receive frames for another hardware address than its own.
     pub takes_other_macs: bool,
-    /// Its addresses, in the kernel's order.
+    /// Its addresses that may be sent from, in the kernel's order.
     pub addresses: Vec<IpAddr>,
     /// Bytes of the longest IP packet that it carries.
     pub mtu: u32,
@@ -198,7 +198,11 @@ fn describe(name: &str, messages: &[LinkMessage], addresses: &[Installed]) -> Re
         mac: mac_of(message).unwrap_or_default(),
         device: device_of(message),
         takes_other_macs: takes_other_macs(message),
-        addresses: addresses.iter().filter(|a| a.index == index).map(|a| a.address).collect(),
+        addresses: addresses
+            .iter()
+            .filter(|a| a.index == index && a.may_be_sent_from())
+            .map(|a| a.address)
+            .collect(),
         mtu: mtu_of(message).unwrap_or(u32::MAX),
         running: running(message),
         xdp: xdp_of(message),

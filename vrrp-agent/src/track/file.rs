@@ -27,14 +27,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[must_use]
 pub fn number(path: &Path) -> i32 {
     let mut bytes = Vec::new();
-    let read = open(OpenOptions::new().read(true), path)
+    let read = open(OpenOptions::new().read(true), path, OFlag::empty())
         .and_then(|file| file.take(BYTES_MAX).read_to_end(&mut bytes));
     if read.is_ok() { parse(&bytes) } else { 0 }
 }
 
 /// Opens a file that may be anything, and does not wait for it.
-fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let file = options.custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+fn open(options: &mut OpenOptions, path: &Path, flags: OFlag) -> io::Result<File> {
+    let file = options.custom_flags((OFlag::O_NONBLOCK | flags).bits()).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(ErrorKind::InvalidInput.into());
     }
@@ -61,10 +61,10 @@ fn parse(bytes: &[u8]) -> i32 {
     i32::try_from(sign * value).unwrap_or(0)
 }
 
-/// Makes the file, if that is asked for.
+/// Makes the file, if that is asked for. It may be in a directory that others can write to, so a symbolic link is not followed.
 ///
 /// # Errors
-/// If it cannot be written, or is no file.
+/// If it cannot be written, or is no file, or a link.
 pub fn initialise(file: &TrackFile) -> io::Result<()> {
     let Some(InitFile { number, existing }) = file.init else { return Ok(()) };
     let mut options = OpenOptions::new();
@@ -73,8 +73,12 @@ pub fn initialise(file: &TrackFile) -> io::Result<()> {
         Existing::Kept => options.create_new(true),
         Existing::Overwritten => options.create(true).truncate(false),
     };
-    let mut opened = match open(&mut options, &file.path) {
+    let mut opened = match open(&mut options, &file.path, OFlag::O_NOFOLLOW) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => {
+            let message = "it is a symbolic link, which `init_file` does not follow: name what it leads to";
+            return Err(io::Error::new(error.kind(), message));
+        }
         opened => opened?,
     };
     opened.set_len(0)?;
@@ -244,6 +248,30 @@ mod tests {
             };
             initialise(&file).expect("made");
             assert_eq!(std::fs::read_to_string(&path).expect("there"), after);
+        }
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
+
+    #[test]
+    fn e_a_file_is_not_made_through_a_link() {
+        let directory = directory("init-link");
+        let (victim, link) = (directory.join("victim"), directory.join("file"));
+        std::os::unix::fs::symlink(&victim, &link).expect("a link");
+        let file = |existing| TrackFile {
+            name: "f".to_owned(),
+            path: link.clone(),
+            weight: crate::vrrp::Weight::straight(1),
+            init: Some(InitFile { number: 5, existing }),
+        };
+        initialise(&file(Existing::Kept)).expect("what is there is kept");
+        assert!(!victim.exists());
+        for content in [None, Some("precious")] {
+            if let Some(content) = content {
+                std::fs::write(&victim, content).expect("written");
+            }
+            let error = initialise(&file(Existing::Overwritten)).expect_err("refused").to_string();
+            assert!(error.contains("a symbolic link, which `init_file` does not follow"), "{error}");
+            assert_eq!(std::fs::read_to_string(&victim).ok().as_deref(), content);
         }
         std::fs::remove_dir_all(directory).expect("removed");
     }

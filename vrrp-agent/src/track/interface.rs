@@ -61,6 +61,11 @@ impl Interfaces {
         self.states.get(name).copied().flatten().is_some_and(|state| state.running)
     }
 
+    /// How each is, by name: none if it is not there, else whether it can carry frames.
+    pub fn states(&self) -> impl Iterator<Item = (&str, Option<bool>)> {
+        self.states.iter().map(|(name, state)| (name.as_str(), state.map(|state| state.running)))
+    }
+
     fn say(name: &str, before: Option<Running>, now: Option<Running>) {
         let running = |state: Option<Running>| state.is_some_and(|state| state.running);
         match (running(before), running(now)) {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::config::{Config, FileIndex, InstanceConfig, ProcessIndex, ScriptIndex, Standing, Thing, Tracked};
 use crate::dataplane::Slot;
-use crate::vrrp::{Bearing, Condition, Fault};
+use crate::vrrp::{Bearing, Condition, Fault, Sense};
 
 /// What tracking says of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,37 @@ pub struct Health {
     pub contributions: i32,
     /// Whether something that it needs is gone.
     pub fault: Fault,
+}
+
+/// What an instance lacks: why it is in fault, or waits. Plain data, of which the daemon makes sentences.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// One of its own interfaces is missing, carries no frames, or has no address to send from.
+    Link,
+    /// The kernel refused its addresses.
+    Addresses,
+    /// What is static and the instance needs is not there.
+    Fixtures,
+    /// It has no peers (`unicast_fault_no_peer`).
+    Peers,
+    /// Something that it tracks is as it must not be.
+    Tracked {
+        /// What.
+        thing: Thing,
+        /// Which way round it counts.
+        sense: Sense,
+        /// How it was seen.
+        seen: Seen,
+    },
+}
+
+/// How something tracked was seen last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A script, an interface or a process.
+    Condition(Condition),
+    /// A file says this.
+    Number(i32),
 }
 
 /// Word of something tracked.
@@ -159,20 +190,61 @@ impl Tracker {
             Standing::WithoutPeers => false,
         };
         let mut health = Health { contributions: 0, fault: if able { Fault::None } else { Fault::Present } };
-        for Tracked { thing, weight } in &instance.tracked {
-            let bearing = match thing {
-                Thing::Script(script) => weight.of(self.scripts[*script]),
-                Thing::Interface(name) => weight.of(self.interfaces[name]),
-                Thing::File(file) => weight.of_number(self.files[*file]),
-                Thing::Process(process) => weight.of(self.processes[*process]),
-            };
-            match bearing {
+        for tracked in &instance.tracked {
+            match self.bearing(tracked) {
                 Bearing::Adds(added) => health.contributions += added,
                 Bearing::Undecided => health.fault = health.fault.max(Fault::Undecided),
                 Bearing::Faults => health.fault = Fault::Present,
             }
         }
         health
+    }
+
+    /// What an instance lacks; nothing if it is not in fault and does not wait.
+    #[must_use]
+    pub fn lacks(&self, slot: Slot) -> Vec<Lack> {
+        let instance = &self.instances[slot];
+        let mut lacks = Vec::new();
+        match instance.standing {
+            Standing::Able => {}
+            Standing::WithoutPeers => lacks.push(Lack::Peers),
+        }
+        for (there, lack) in [
+            (instance.link_running, Lack::Link),
+            (instance.addresses_fit, Lack::Addresses),
+            (instance.fixtures_fit, Lack::Fixtures),
+        ] {
+            if !there {
+                lacks.push(lack);
+            }
+        }
+        for tracked in &instance.tracked {
+            match self.bearing(tracked) {
+                Bearing::Adds(_) => {}
+                Bearing::Undecided | Bearing::Faults => lacks.push(Lack::Tracked {
+                    thing: tracked.thing.clone(),
+                    sense: tracked.weight.sense,
+                    seen: self.seen(&tracked.thing),
+                }),
+            }
+        }
+        lacks
+    }
+
+    fn seen(&self, thing: &Thing) -> Seen {
+        match thing {
+            Thing::Script(script) => Seen::Condition(self.scripts[*script]),
+            Thing::Interface(name) => Seen::Condition(self.interfaces[name]),
+            Thing::File(file) => Seen::Number(self.files[*file]),
+            Thing::Process(process) => Seen::Condition(self.processes[*process]),
+        }
+    }
+
+    fn bearing(&self, tracked: &Tracked) -> Bearing {
+        match self.seen(&tracked.thing) {
+            Seen::Condition(condition) => tracked.weight.of(condition),
+            Seen::Number(number) => tracked.weight.of_number(number),
+        }
     }
 }
 

@@ -1,6 +1,12 @@
 //! Running check scripts, each for a bounded time, of which the last lines are kept. One run at a time;
 //! a run that would overlap is skipped.
 
+use std::fmt;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Script, ScriptSecurity};
@@ -56,39 +62,94 @@ impl Counter {
     }
 }
 
-/// Runs a script for ever, beginning with what is `known` of it; `report` is told the state, and the last lines that it has written, whenever either changes.
+/// How a run of a script ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// By itself, or by a signal that was not ours.
+    Ended(ExitStatus),
+    /// It took longer than this, and was killed.
+    Slow(Duration),
+    /// It took longer than this, and cannot be killed.
+    Stuck(Duration),
+    /// It could not be started; why.
+    CannotRun(String),
+}
+
+impl Outcome {
+    /// Whether it counts as a success.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        match self {
+            Self::Ended(status) => status.success(),
+            Self::Slow(_) | Self::Stuck(_) | Self::CannotRun(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => write!(f, "exit status {code}"),
+                (None, Some(number)) => match Signal::try_from(number) {
+                    Ok(signal) => write!(f, "killed by signal {number}, {}", signal.as_str()),
+                    Err(_) => write!(f, "killed by signal {number}"),
+                },
+                (None, None) => write!(f, "{status}"),
+            },
+            Self::Slow(limit) => write!(f, "did not end within {} s", limit.as_secs_f64()),
+            Self::Stuck(limit) => {
+                write!(f, "did not end within {} s, and cannot be killed", limit.as_secs_f64())
+            }
+            Self::CannotRun(why) => write!(f, "cannot run: {why}"),
+        }
+    }
+}
+
+/// What is known of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What its runs come to.
+    pub condition: Condition,
+    /// How its last run ended; none before the first.
+    pub outcome: Option<Outcome>,
+    /// The last lines that it has written, or why it cannot run.
+    pub output: String,
+}
+
+/// Runs a script for ever, beginning with what is `known` of it; `report` is told what is known of it whenever that changes.
 pub async fn run(
     script: Script,
     known: Option<Condition>,
     security: ScriptSecurity,
-    report: impl Fn(Condition, &str),
+    report: impl Fn(&Report),
 ) {
     let mut counter = Counter::known(&script, known);
-    let mut said = String::new();
+    let mut latest = Report { condition: counter.state(), outcome: None, output: String::new() };
     let mut ticks = interval(script.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut told_unrunnable = false;
     let mut stuck: Option<Running> = None;
     loop {
         ticks.tick().await;
-        let before = (counter.state(), said.clone());
+        let before = latest.clone();
         // While one is there that cannot be ended there is no other, and none has succeeded.
-        let success = if stuck.as_mut().is_some_and(|running| !running.has_ended()) {
-            false
+        let outcome = if stuck.as_mut().is_some_and(|running| !running.has_ended()) {
+            Outcome::Stuck(script.timeout)
         } else {
             stuck = None;
             match process::start(&script.program, &[], security, Tie::Close) {
                 Ok(mut running) => {
                     told_unrunnable = false;
-                    let success = finish(&script, &mut running).await;
-                    said = running.last_lines();
-                    if success.is_none() {
+                    let outcome = finish(&script, &mut running).await;
+                    latest.output = running.last_lines();
+                    if let Outcome::Stuck(_) = outcome {
                         stuck = Some(running);
                     }
-                    success.unwrap_or(false)
+                    outcome
                 }
                 Err(error) => {
-                    said = error.to_string();
+                    latest.output = error.to_string();
                     if !std::mem::replace(&mut told_unrunnable, true) {
                         tracing::error!(
                             "script {} ({}) cannot run: {error}",
@@ -96,35 +157,36 @@ pub async fn run(
                             script.program.command[0]
                         );
                     }
-                    false
+                    Outcome::CannotRun(latest.output.clone())
                 }
             }
         };
-        counter.record(success);
-        if (counter.state(), &said) != (before.0, &before.1) {
-            report(counter.state(), &said);
+        counter.record(outcome.is_success());
+        (latest.condition, latest.outcome) = (counter.state(), Some(outcome));
+        if latest != before {
+            report(&latest);
         }
     }
 }
 
-/// Waits for it, for as long as it may take. `None` if it cannot be ended.
-async fn finish(script: &Script, running: &mut Running) -> Option<bool> {
+/// Waits for it, for as long as it may take.
+async fn finish(script: &Script, running: &mut Running) -> Outcome {
     let Script { name, timeout, .. } = script;
     match running.within(*timeout).await {
-        Ok(End::Exited(status)) => Some(status.success()),
+        Ok(End::Exited(status)) => Outcome::Ended(status),
         Ok(End::Killed) => {
             tracing::warn!("script {name} did not end within {timeout:?}: terminated, counts as failed");
-            Some(false)
+            Outcome::Slow(*timeout)
         }
         Ok(End::Stuck) => {
             tracing::error!(
                 "script {name} did not end within {timeout:?}, and cannot be killed: failed until it ends"
             );
-            None
+            Outcome::Stuck(*timeout)
         }
         Err(error) => {
             tracing::error!("script {name}: {error}");
-            Some(false)
+            Outcome::CannotRun(error.to_string())
         }
     }
 }
@@ -161,6 +223,22 @@ mod tests {
             (2, 3, "-++", "DDU"),
         ] {
             assert_eq!(states(counter(rise, fall), results), expected, "rise {rise} fall {fall} {results}");
+        }
+    }
+
+    #[test]
+    fn r13_how_a_run_ended_is_said() {
+        let ended = |raw| Outcome::Ended(ExitStatus::from_raw(raw));
+        let limit = Duration::from_millis(2500);
+        for (outcome, text, success) in [
+            (ended(0), "exit status 0", true),
+            (ended(2 << 8), "exit status 2", false),
+            (ended(11), "killed by signal 11, SIGSEGV", false),
+            (Outcome::Slow(limit), "did not end within 2.5 s", false),
+            (Outcome::Stuck(limit), "did not end within 2.5 s, and cannot be killed", false),
+            (Outcome::CannotRun("/x: not found".to_owned()), "cannot run: /x: not found", false),
+        ] {
+            assert_eq!((outcome.to_string().as_str(), outcome.is_success()), (text, success));
         }
     }
 

@@ -1,4 +1,5 @@
-//! `authentication` and `auth_hmac` of an instance. What would keep its routers from hearing each other is an error.
+//! `authentication` and `auth_hmac` of an instance. A bad `auth_hmac`, which only newer versions of keepalived know, is an error:
+//! its routers would not hear each other.
 
 use std::time::Duration;
 
@@ -39,7 +40,11 @@ pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> 
         }
         (other, _) => {
             let message = format!("unknown authentication type `{other}`");
-            diagnostics.push(Diagnostic::error(kind?.span, message).label(NOT_HEARD).help("PASS or AH"));
+            diagnostics.push(
+                Diagnostic::warning(kind?.span, message)
+                    .label("no authentication is used; expected PASS or AH")
+                    .help("all routers of a virtual router need the same authentication"),
+            );
             None
         }
     }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use vrrp_ebpf::advert::{Family, PRIORITY_OWNER, Version};
 use vrrp_ebpf::election::Preempt;
 
-use super::super::diagnostic::Diagnostic;
+use super::super::diagnostic::{Diagnostic, Severity};
 use super::super::model::{
     Authentication, Config, Hint, InstanceConfig, Standing, Thing, Tracked, Vip, Vmac,
 };
 use super::super::syntax::Statement;
-use super::instance::Draft;
+use super::instance::{Draft, PRIORITY_DEFAULT};
 use crate::vrrp::OnLower;
 
 /// Addresses that one advert can carry.
@@ -43,8 +43,24 @@ pub(super) fn complete(
         }
         return None;
     };
-    if draft.strict && !strict(name, statement, &mut draft, diagnostics) {
+    if interface == "lo" {
+        missing(
+            "interface",
+            "adverts cannot leave by the loopback interface `lo`: name the one to the network",
+            diagnostics,
+        );
         return None;
+    }
+    let family = draft.family.unwrap_or(Family::V4);
+    if family == Family::V6 {
+        // Version 2 has no IPv6.
+        draft.version = Version::V3;
+    }
+    if draft.vips.is_empty() && !no_addresses(name, statement, &draft, diagnostics) {
+        return None;
+    }
+    if draft.strict {
+        strict(name, statement, &mut draft, diagnostics);
     }
     let standing = match (draft.fault_without_peers, draft.peers.is_empty()) {
         (true, true) => Standing::WithoutPeers,
@@ -69,10 +85,6 @@ pub(super) fn complete(
         );
         draft.xmit_base = true;
     }
-    if draft.vips.is_empty() && draft.version == Version::V3 && !draft.no_address {
-        missing("virtual_ipaddress", "version 3 needs at least one address to advertise", diagnostics);
-        return None;
-    }
     if draft.vips.len() > VIPS_MAX {
         let message = format!("vrrp_instance `{name}` has more addresses than an advert can say");
         diagnostics.push(
@@ -83,21 +95,6 @@ pub(super) fn complete(
         let beyond = draft.vips.split_off(VIPS_MAX);
         draft.excluded.splice(0..0, beyond);
     }
-    let family = match draft.vips.first() {
-        _ if draft.native_ipv6 => Family::V6,
-        Some(vip) => crate::wire::advert::family(vip.address),
-        None => draft.source.map_or(Family::V4, crate::wire::advert::family),
-    };
-    let of_family = |address: &IpAddr| crate::wire::advert::family(*address) == family;
-    let addresses = draft.vips.iter().map(|vip| &vip.address).chain(&draft.source);
-    let addresses = addresses.chain(draft.peers.iter().map(|peer| &peer.address)).chain(&draft.group);
-    if let Some(other) = addresses.copied().find(|address| !of_family(address)) {
-        let message = format!("vrrp_instance `{name}` mixes IPv4 and IPv6: {other}");
-        let help = "an advert carries one family; put the other's addresses into `virtual_ipaddress_excluded`, or into \
-                    an instance of their own";
-        diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
-        return None;
-    }
     if let Some(other) =
         config.instances.iter().find(|o| o.vrid == vrid && o.interface == interface && o.family == family)
     {
@@ -107,9 +104,7 @@ pub(super) fn complete(
         return None;
     }
     if family == Family::V6 {
-        // Version 2 has no IPv6.
-        draft.version = Version::V3;
-        link_local_first(name, statement, &mut draft.vips, diagnostics);
+        link_local_first(name, statement, draft.strict, &mut draft.vips, diagnostics);
     }
     let vmac = draft.use_vmac.then_some(if draft.xmit_base { Vmac::AddressesOnly } else { Vmac::All });
     if let Some(extra) = draft.extra {
@@ -134,7 +129,7 @@ pub(super) fn complete(
     }
     let priority = draft.priority.unwrap_or(match draft.hint {
         Hint::Master => PRIORITY_OWNER,
-        Hint::Backup => 100,
+        Hint::Backup => PRIORITY_DEFAULT,
     });
     own_interface(name, &interface, statement, &mut draft.tracked, diagnostics);
     if priority == PRIORITY_OWNER {
@@ -238,24 +233,30 @@ fn owner(name: &str, statement: &Statement, tracked: &mut Vec<Tracked>, diagnost
     }
 }
 
-/// keepalived's `vrrp_strict`: to the letter of the standard. False if that cannot be.
-fn strict(name: &str, statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) -> bool {
-    let mut invalid = |what: &str| {
-        let message = format!("vrrp_instance `{name}`: {what} with `vrrp_strict`");
-        let help = "remove `vrrp_strict`, or write `strict_mode off` here";
-        diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
+/// Complains of an instance without addresses. False if it cannot be one: version 2 lets it.
+fn no_addresses(name: &str, statement: &Statement, draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> bool {
+    let message = format!("vrrp_instance `{name}` has no valid virtual_ipaddress");
+    let (needed, why) = match draft.version {
+        _ if draft.strict => (true, "`vrrp_strict` wants at least one address"),
+        Version::V3 => (!draft.no_address, "version 3 needs at least one address to advertise"),
+        Version::V2 => (false, "it holds nothing: add at least one address"),
     };
+    if needed {
+        diagnostics.push(Diagnostic::error(statement.span(), message).help(why));
+    } else if !draft.no_address {
+        diagnostics.push(Diagnostic::warning(statement.span(), message).help(why));
+    }
+    !needed
+}
+
+/// keepalived's `vrrp_strict`: to the letter of the standard.
+fn strict(name: &str, statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) {
     if !draft.peers.is_empty() {
-        invalid("`unicast_peer` cannot be used");
-        return false;
-    }
-    if draft.vips.is_empty() {
-        invalid("an address is needed");
-        return false;
-    }
-    if draft.version == Version::V2 && draft.vips.iter().any(|vip| vip.address.is_ipv6()) {
-        invalid("IPv6 needs version 3");
-        return false;
+        let message = format!("vrrp_instance `{name}`: `unicast_peer` with `vrrp_strict`");
+        diagnostics.push(
+            Diagnostic::note(statement.span(), message)
+                .label("the standard has no unicast; newer versions of keepalived refuse this"),
+        );
     }
     let mut reset = |what: &str| {
         let message = format!("vrrp_instance `{name}`: {what}, because of `vrrp_strict`");
@@ -268,7 +269,9 @@ fn strict(name: &str, statement: &Statement, draft: &mut Draft, diagnostics: &mu
             draft.hint = Hint::Backup;
         }
         (Hint::Backup, true) => {
-            reset("`state` is MASTER, since the priority is 255");
+            if draft.state_said {
+                reset("`state` is MASTER, since the priority is 255");
+            }
             draft.hint = Hint::Master;
         }
         (Hint::Master | Hint::Backup, _) => {}
@@ -283,25 +286,63 @@ fn strict(name: &str, statement: &Statement, draft: &mut Draft, diagnostics: &mu
         reset("no `vmac_xmit_base`");
     }
     (draft.garp.repeat, draft.garp.delay, draft.garp.refresh) = (1, None, None);
-    draft.accept = false;
     draft.on_lower = OnLower::Ignore;
-    true
+    if !owner {
+        strict_without_accept(name, statement, draft, diagnostics);
+    }
+}
+
+/// Only the owner of the addresses accepts what is sent to them.
+fn strict_without_accept(
+    name: &str,
+    statement: &Statement,
+    draft: &mut Draft,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    // Version 3 leaves it to the file.
+    if draft.version == Version::V3 && draft.asks_to_accept.is_some() {
+        return;
+    }
+    draft.accept = false;
+    let message =
+        format!("vrrp_instance `{name}`: clients cannot reach the addresses, because of `vrrp_strict`");
+    let (severity, span) = match draft.asks_to_accept {
+        Some(span) => (Severity::Warning, span),
+        // keepalived drops the packets too, and says nothing.
+        None => (Severity::Note, statement.span()),
+    };
+    let complaint = Diagnostic::warning(span, message)
+        .label("as with `no_accept`, the kernel half of a master whose priority is not 255 drops what is sent to them")
+        .help("remove `vrrp_strict`, which is of use for tests of the protocol only, or write `strict_mode off` here");
+    diagnostics.push(Diagnostic { severity, ..complaint });
 }
 
 /// The first IPv6 address of an advert is link-local (RFC 9568 section 5.2.9).
-fn link_local_first(name: &str, statement: &Statement, vips: &mut [Vip], diagnostics: &mut Vec<Diagnostic>) {
+fn link_local_first(
+    name: &str,
+    statement: &Statement,
+    strict: bool,
+    vips: &mut [Vip],
+    diagnostics: &mut Vec<Diagnostic>,
+) {
     let link_local =
         |vip: &Vip| matches!(vip.address, IpAddr::V6(address) if address.is_unicast_link_local());
+    if vips.first().is_none_or(link_local) {
+        return;
+    }
+    let message = format!("the first address of vrrp_instance `{name}` is not link-local");
+    let label = if vips.iter().any(link_local) {
+        "as the first IPv6 address of an advert should be: the link-local one is moved to the front"
+    } else {
+        "as the first IPv6 address of an advert should be: other routers may refuse the adverts"
+    };
+    // keepalived counts it as a fault with `vrrp_strict` only.
+    let severity = if strict { Severity::Warning } else { Severity::Note };
+    let help = "write one such as `fe80::10` before the others";
+    let complaint = Diagnostic::warning(statement.span(), message).label(label).help(help);
+    diagnostics.push(Diagnostic { severity, ..complaint });
     // Stable: the others keep their order.
     vips.sort_by_key(|vip| !link_local(vip));
-    if !vips.first().is_some_and(link_local) {
-        let message = format!("vrrp_instance `{name}` has no link-local address");
-        diagnostics.push(
-            Diagnostic::warning(statement.span(), message)
-                .label("the first IPv6 address of an advert should be one")
-                .help("other routers may refuse the adverts; add one such as `fe80::10`"),
-        );
-    }
 }
 
 /// The interval as the version can say it.

@@ -271,13 +271,19 @@ pub(super) fn v3_checksum(statement: &Statement, diagnostics: &mut Vec<Diagnosti
     Some(if as_v2 { V3Checksum::MessageOnly } else { V3Checksum::PseudoHeader })
 }
 
-/// `2` or `3`.
+/// `2` or `3`. As with keepalived, of a bad number the digits that it begins with count: `3.0` is complained of, and is 3.
 pub(super) fn version(
     block: Block,
     statement: &Statement,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Version> {
-    value::number(block, statement, diagnostics).map(|n: u8| if n == 2 { Version::V2 } else { Version::V3 })
+    let whole: Option<u8> = value::number(block, statement, diagnostics);
+    let digits = statement.arguments().first().map(|word| word.text.split(|c: char| !c.is_ascii_digit()));
+    match whole.or_else(|| digits?.next()?.parse().ok())? {
+        2 => Some(Version::V2),
+        3 => Some(Version::V3),
+        _ => None,
+    }
 }
 
 /// A microsecond at least; the literal 0 that many files have is refused with a warning, as by keepalived, and means the same.

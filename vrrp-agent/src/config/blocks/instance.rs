@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::Version;
+use vrrp_ebpf::advert::{Family, Version};
 
 use super::super::diagnostic::Diagnostic;
 use super::super::files::Files;
@@ -24,6 +24,9 @@ use super::{block, extra_refresh, name, notify, routing, sync_daemon, track, unr
 use crate::vrrp::{OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 
+/// The priority of a router that does not own the addresses, unless said otherwise.
+pub(super) const PRIORITY_DEFAULT: u8 = 100;
+
 /// What has been read of an instance; what is required may still be missing.
 pub(super) struct Draft {
     pub(super) interface: Option<String>,
@@ -32,12 +35,15 @@ pub(super) struct Draft {
     pub(super) interval: Option<(Duration, Span)>,
     pub(super) version: Version,
     pub(super) hint: Hint,
+    /// Whether `state` is said.
+    pub(super) state_said: bool,
     pub(super) nopreempt: Option<Span>,
     pub(super) preempt_delay: Duration,
     pub(super) on_lower: OnLower,
     pub(super) on_higher: OnHigher,
     pub(super) authentication: Option<Authentication>,
-    pub(super) native_ipv6: bool,
+    /// The family of the adverts: that of the first address in the file that is in one, or sends or hears one.
+    pub(super) family: Option<Family>,
     pub(super) source: Option<IpAddr>,
     pub(super) hmac: Option<Hmac>,
     pub(super) peers: Vec<Peer>,
@@ -51,6 +57,8 @@ pub(super) struct Draft {
     pub(super) use_vmac: bool,
     pub(super) xmit_base: bool,
     pub(super) accept: bool,
+    /// Where it says `accept`.
+    pub(super) asks_to_accept: Option<Span>,
     pub(super) unicast_ttl: u8,
     pub(super) v3_checksum: V3Checksum,
     pub(super) vips: Vec<Vip>,
@@ -78,6 +86,15 @@ pub(super) fn read(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<InstanceConfig> {
     let name = name(statement, diagnostics)?;
+    if config.instances.iter().any(|other| other.name == name) {
+        let message = format!("a second vrrp_instance `{name}`");
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), message)
+                .label("ignored, with its block")
+                .help("each instance needs a name of its own"),
+        );
+        return None;
+    }
     let mut draft = Draft {
         interface: None,
         vrid: None,
@@ -85,12 +102,13 @@ pub(super) fn read(
         interval: None,
         version: globals.version,
         hint: Hint::Backup,
+        state_said: false,
         nopreempt: None,
         preempt_delay: Duration::ZERO,
         on_lower: globals.on_lower,
         on_higher: globals.on_higher,
         authentication: None,
-        native_ipv6: false,
+        family: None,
         source: None,
         hmac: None,
         peers: Vec::new(),
@@ -103,6 +121,7 @@ pub(super) fn read(
         use_vmac: false,
         xmit_base: false,
         accept: true,
+        asks_to_accept: None,
         unicast_ttl: 255,
         v3_checksum: globals.v3_checksum,
         vips: Vec::new(),
@@ -149,15 +168,22 @@ fn read_keyword(
         draft.unicast.get_or_insert(statement.span());
     }
     match keyword.text.as_str() {
-        "state" => draft.hint = hint(statement, diagnostics),
+        "state" => (draft.hint, draft.state_said) = (hint(statement, diagnostics), true),
         "interface" => {
             draft.interface = value::argument(statement, diagnostics).map(|word| word.text.to_owned());
         }
-        "virtual_router_id" => draft.vrid = value::number(Block::Instance, statement, diagnostics),
-        "priority" => draft.priority = value::number(Block::Instance, statement, diagnostics),
+        // As keepalived, a bad number leaves what stands above it, but for the priority: of that the default is used.
+        "virtual_router_id" => {
+            draft.vrid = value::number(Block::Instance, statement, diagnostics).or(draft.vrid);
+        }
+        "priority" => {
+            let priority = value::number(Block::Instance, statement, diagnostics);
+            draft.priority = Some(priority.unwrap_or(PRIORITY_DEFAULT));
+        }
         "advert_int" => {
-            draft.interval =
-                value::seconds(Block::Instance, statement, diagnostics).map(|i| (i, statement.span()));
+            if let Some(interval) = value::seconds(Block::Instance, statement, diagnostics) {
+                draft.interval = Some((interval, statement.span()));
+            }
         }
         "version" => {
             draft.version =
@@ -171,7 +197,9 @@ fn read_keyword(
         "lower_prio_no_advert" => draft.on_lower = globals::on_lower(statement, diagnostics),
         "higher_prio_send_advert" => draft.on_higher = globals::on_higher(statement, diagnostics),
         "mcast_dst_ip" => {
-            if let Some(group) = value::address(statement, diagnostics) {
+            if let Some(group) = value::address(statement, diagnostics)
+                && fits(draft, group, statement.span(), diagnostics)
+            {
                 let family = crate::wire::advert::family(group);
                 draft.group = globals::group(family, statement, diagnostics);
             }
@@ -179,7 +207,11 @@ fn read_keyword(
         "strict_mode" => draft.strict = value::boolean(statement, diagnostics).unwrap_or(draft.strict),
         "no_virtual_ipaddress" => draft.no_address = true,
         "mcast_src_ip" | "unicast_src_ip" => {
-            draft.source = value::address(statement, diagnostics).or(draft.source);
+            if let Some(source) = value::address(statement, diagnostics)
+                && fits(draft, source, statement.span(), diagnostics)
+            {
+                draft.source = Some(source);
+            }
         }
         "unicast_peer" => {
             for statement in block(statement, diagnostics) {
@@ -192,9 +224,9 @@ fn read_keyword(
         }
         "use_vmac" => use_vmac(statement, draft, diagnostics),
         "vmac_xmit_base" => draft.xmit_base = true,
-        "accept" => draft.accept = true,
-        "no_accept" => draft.accept = false,
-        "native_ipv6" => draft.native_ipv6 = true,
+        "accept" => (draft.accept, draft.asks_to_accept) = (true, Some(statement.span())),
+        "no_accept" => (draft.accept, draft.asks_to_accept) = (false, None),
+        "native_ipv6" => native_ipv6(statement, draft, diagnostics),
         "v3_checksum_as_v2" => {
             draft.v3_checksum = globals::v3_checksum(statement, diagnostics).unwrap_or(draft.v3_checksum);
         }
@@ -203,8 +235,17 @@ fn read_keyword(
         "check_unicast_src" => {
             draft.only_peers = value::boolean(statement, diagnostics).unwrap_or(draft.only_peers);
         }
-        "virtual_ipaddress" => vips(statement, &mut draft.vips, diagnostics),
-        "virtual_ipaddress_excluded" => vips(statement, &mut draft.excluded, diagnostics),
+        "virtual_ipaddress" => {
+            for (vip, span) in vips(statement, &draft.vips, diagnostics) {
+                if fits(draft, vip.address, span, diagnostics) {
+                    draft.vips.push(vip);
+                }
+            }
+        }
+        "virtual_ipaddress_excluded" => {
+            let excluded = vips(statement, &draft.excluded, diagnostics);
+            draft.excluded.extend(excluded.into_iter().map(|(vip, _)| vip));
+        }
         "virtual_routes" => {
             let tables = Tables::new(files, &globals.directories);
             routing::routes(statement, &tables, &[], &mut draft.routes, diagnostics);
@@ -270,16 +311,51 @@ fn hint(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Hint {
     }
 }
 
-fn vips(statement: &Statement, vips: &mut Vec<Vip>, diagnostics: &mut Vec<Diagnostic>) {
+/// The addresses of a block that are not there yet, with where each stands.
+fn vips(statement: &Statement, there: &[Vip], diagnostics: &mut Vec<Diagnostic>) -> Vec<(Vip, Span)> {
+    let mut new: Vec<(Vip, Span)> = Vec::new();
     for statement in block(statement, diagnostics) {
-        match value::vip(statement, diagnostics) {
-            Some(vip) if vips.iter().any(|v| v.address == vip.address) => {
-                diagnostics
-                    .push(Diagnostic::note(statement.span(), "the same address twice").label("ignored"));
-            }
-            Some(vip) => vips.push(vip),
-            None => {}
+        let Some(vip) = value::vip(statement, diagnostics) else { continue };
+        let mut others = there.iter().chain(new.iter().map(|(other, _)| other));
+        if others.any(|other| other.address == vip.address) {
+            diagnostics.push(Diagnostic::note(statement.span(), "the same address twice").label("ignored"));
+        } else {
+            new.push((vip, statement.keyword().span));
         }
+    }
+    new
+}
+
+/// Whether an address is of the family of the adverts, which the first one decides. As with keepalived, one that is not is left
+/// out.
+fn fits(draft: &mut Draft, address: IpAddr, span: Span, diagnostics: &mut Vec<Diagnostic>) -> bool {
+    let family = crate::wire::advert::family(address);
+    let of_adverts = *draft.family.get_or_insert(family);
+    if family != of_adverts {
+        let (this, those) = match of_adverts {
+            Family::V4 => ("IPv6", "IPv4"),
+            Family::V6 => ("IPv4", "IPv6"),
+        };
+        diagnostics.push(
+            Diagnostic::warning(span, format!("{address} is {this}, but the adverts of this instance are {those}"))
+                .label("ignored")
+                .help(
+                    "an advert carries one family; put addresses of the other into `virtual_ipaddress_excluded`, or into \
+                     an instance of their own",
+                ),
+        );
+    }
+    family == of_adverts
+}
+
+/// `native_ipv6`: the adverts are IPv6, unless something above says that they are not.
+fn native_ipv6(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) {
+    match *draft.family.get_or_insert(Family::V6) {
+        Family::V6 => {}
+        Family::V4 => diagnostics.push(
+            Diagnostic::warning(statement.span(), "`native_ipv6` in an instance with IPv4 addresses")
+                .label("ignored"),
+        ),
     }
 }
 
@@ -302,12 +378,17 @@ fn use_vmac(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diag
 /// `IP [min_ttl N] [max_ttl N]`.
 fn peer(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) {
     let word = statement.keyword();
-    let Ok(address) = word.text.parse() else {
+    let Ok(address) = value::without_prefix(word, diagnostics).parse() else {
         diagnostics.push(
-            Diagnostic::error(word.span, "not the address of a peer").help("write one address on each line"),
+            Diagnostic::warning(word.span, "not the address of a peer")
+                .label("ignored")
+                .help("write one address on each line"),
         );
         return;
     };
+    if !fits(draft, address, word.span, diagnostics) {
+        return;
+    }
     let (mut least, mut most) = (0, u8::MAX);
     let mut words = statement.arguments().iter();
     while let Some(keyword) = words.next() {
@@ -324,6 +405,12 @@ fn peer(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnost
                 break;
             }
         }
+    }
+    if least > most {
+        diagnostics.push(
+            Diagnostic::warning(word.span, format!("`min_ttl {least}` is more than `max_ttl {most}`"))
+                .label("no advert of this peer is believed"),
+        );
     }
     draft.peers.push(Peer { address, ttl: least..=most });
 }

@@ -5,7 +5,7 @@ use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
 use super::super::model::{Config, TrackGroup};
 use super::super::syntax::{Statement, Word};
-use super::{block, unread};
+use super::{block, name, unread};
 
 /// The beginning: its name, for what stands below.
 pub(super) fn declare(
@@ -13,22 +13,21 @@ pub(super) fn declare(
     groups: &mut Vec<TrackGroup>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    let Some(name) = statement.arguments().first() else {
-        let message = "a track_group without a name";
+    let Some(name) = name(statement, diagnostics) else { return };
+    if groups.iter().any(|group| group.name == name) {
+        let message = format!("a second track_group `{name}`");
         return diagnostics.push(Diagnostic::warning(statement.span(), message).label("ignored"));
-    };
-    if groups.iter().any(|group| group.name == name.text) {
-        let message = format!("a second track_group `{}`", name.text);
-        return diagnostics.push(Diagnostic::warning(name.span, message).label("ignored"));
     }
-    groups.push(TrackGroup { name: name.text.clone(), members: Vec::new() });
+    groups.push(TrackGroup { name: name.to_owned(), members: Vec::new() });
 }
 
 /// The end: its instances.
 pub(super) fn resolve_all(statements: &[Statement], config: &mut Config, diagnostics: &mut Vec<Diagnostic>) {
     let mut resolved: Vec<&str> = Vec::new();
     for statement in statements.iter().filter(|statement| statement.keyword().text == "track_group") {
-        let Some(name) = statement.arguments().first().map(|word| word.text.as_str()) else { continue };
+        // What has no name has been complained of.
+        let [name] = statement.arguments() else { continue };
+        let name = name.text.as_str();
         if resolved.contains(&name) {
             continue;
         }

@@ -7,7 +7,7 @@ use super::super::diagnostic::{Diagnostic, Severity};
 use super::super::files::FILES_MAX;
 use super::super::include::{self, Check};
 use super::super::sources::Span;
-use super::{Here, Preprocessor, directory_of};
+use super::{Here, Preprocessor, directory_of, odd, text_of};
 
 /// All files together.
 const BYTES_READ_MAX: usize = 64 * 1024 * 1024;
@@ -70,7 +70,8 @@ impl Preprocessor<'_> {
             if names.len() > 1 && checks.contains(&Check::BraceMatch) {
                 self.complain(Severity::Error, span, format!("no file matches `{name}`"));
             } else if !include::is_wildcard(name) {
-                self.complain(Severity::Warning, span, format!("there is no file `{name}`"));
+                // keepalived says so too, but does not count it as a fault of the configuration.
+                self.complain(Severity::Note, span, format!("there is no file `{name}`"));
             }
         }
     }
@@ -104,8 +105,8 @@ impl Preprocessor<'_> {
             self.stop(span, format!("more than {FILES_MAX} files"));
             return Outcome::Unreadable;
         }
-        let text = match self.files.read(path) {
-            Ok(text) => text,
+        let decoded = match text_of(path, self.files) {
+            Ok(decoded) => decoded,
             Err(error) if error.is_missing() => return Outcome::Missing,
             Err(error) => {
                 // Each of the checks means this one too.
@@ -114,11 +115,14 @@ impl Preprocessor<'_> {
                 return Outcome::Unreadable;
             }
         };
-        if self.sources.bytes() + text.len() > BYTES_READ_MAX {
+        if self.sources.bytes() + decoded.text.len() > BYTES_READ_MAX {
             self.stop(span, "more than 64 MiB in all files together");
             return Outcome::Unreadable;
         }
-        let file = self.sources.add(path, text);
+        let file = self.sources.add(path, decoded.text);
+        for oddity in decoded.oddities {
+            self.diagnostics.push(odd(file, oddity, self.sources));
+        }
         let within =
             Here { directory: directory_of(path), includes: here.includes + 1, depth: here.depth + 1 };
         // What an included file says of `include_check` holds for itself and for what it includes.

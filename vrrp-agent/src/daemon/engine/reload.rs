@@ -53,6 +53,8 @@ pub(in crate::daemon) struct Roster {
     pub(in crate::daemon) generation: u64,
     pub(in crate::daemon) config: Config,
     pub(in crate::daemon) holdings: Vec<Holding>,
+    /// What each lacks, in sentences.
+    pub(in crate::daemon) lacks: Vec<Vec<String>>,
     /// Where each was in the configuration before.
     pub(in crate::daemon) was: Vec<Option<Slot>>,
     /// Told of the track groups that lack something, when all has followed.

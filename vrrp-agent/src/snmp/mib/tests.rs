@@ -47,6 +47,7 @@ fn status(config: &InstanceConfig, state: &str, source: &str) -> InstanceStatus 
         state: state.to_owned(),
         for_seconds: 1.0,
         cause: String::new(),
+        lacks: Vec::new(),
         interface: config.interface.clone(),
         vrid: config.vrid,
         source,
@@ -79,6 +80,9 @@ fn table() -> Table {
         pins: None,
         instances: vec![status(a, "master", "192.0.2.1"), status(b, "fault", "fe80::1")],
         scripts: Vec::new(),
+        interfaces: Vec::new(),
+        files: Vec::new(),
+        processes: Vec::new(),
         counters: BTreeMap::from([("bad_checksum".to_owned(), 5)]),
     };
     let interface = |name: &str| (name == "eth0").then_some(3).or((name == "eth1").then_some(4));

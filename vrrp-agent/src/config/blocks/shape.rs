@@ -1,0 +1,53 @@
+//! Blocks where a keyword has none, and words before the brace of a block that has no name.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::keywords::{self, Block, Value};
+use super::super::syntax::Statement;
+
+/// Complains of all of them, in this block and in those within it.
+pub(super) fn check(block: Block, statements: &[Statement], diagnostics: &mut Vec<Diagnostic>) {
+    for statement in statements {
+        // What is unknown is complained of as that.
+        let Some(keyword) = keywords::lookup(block, &statement.keyword().text) else { continue };
+        let within = statement.block.as_deref();
+        match keyword.value {
+            Value::Section(inner) => {
+                nameless(block, statement, diagnostics);
+                check(inner, within.unwrap_or_default(), diagnostics);
+            }
+            Value::Named(inner) => check(inner, within.unwrap_or_default(), diagnostics),
+            Value::Lines(_) => nameless(block, statement, diagnostics),
+            // A grammar of its own may have a block in it.
+            Value::Rest(_) => {}
+            Value::Nothing
+            | Value::Switch
+            | Value::Number { .. }
+            | Value::Integer { .. }
+            | Value::Quantity { .. }
+            | Value::Weight { .. }
+            | Value::Seconds { .. }
+            | Value::Text
+            | Value::Ip
+            | Value::Command
+            | Value::CommandAs
+            | Value::Choice(_) => {
+                if within.is_some() {
+                    let message = format!("`{}` has no block", keyword.name);
+                    diagnostics.push(
+                        Diagnostic::warning(statement.span(), message)
+                            .label("its braces, and what is between them, are ignored")
+                            .help("keepalived takes the `}` for the end of the block around it: remove both braces"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// keepalived says nothing of such words on the outermost level.
+fn nameless(block: Block, statement: &Statement, diagnostics: &mut Vec<Diagnostic>) {
+    if let (true, [first, ..]) = (block != Block::Root && statement.block.is_some(), statement.arguments()) {
+        let message = format!("the block `{}` has no name", statement.keyword().text);
+        diagnostics.push(Diagnostic::warning(first.span.to(statement.span()), message).label("ignored"));
+    }
+}
