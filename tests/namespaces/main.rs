@@ -1,6 +1,7 @@
 //! The daemon as its users run it: real interfaces, real peers, real programs, in network namespaces. Needs root; what is
 //! missing fails with its name.
 
+mod addresses;
 mod bad_input;
 mod bonds;
 mod checks;
@@ -15,7 +16,9 @@ mod fence;
 mod flood;
 mod frr;
 mod groups;
+mod hangs;
 mod host_settings;
+mod init;
 mod interfaces;
 mod ipvs;
 mod keepalived;

@@ -41,7 +41,8 @@ fn shown(host: &Host) -> Result<Vec<String>> {
                 Some(_) | None => word,
             });
             if !own {
-                lines.push(line.collect::<Vec<&str>>().join(" "));
+                // The mark of who has put an address there.
+                lines.push(line.collect::<Vec<&str>>().join(" ").replace("proto 112 ", ""));
             }
         }
     }

@@ -5,13 +5,31 @@ mod place;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
 use crate::vrrp::Time;
 
-pub use place::{EnterError, enter, name_instance, suffix};
+pub use place::{
+    EnterError, address_mark, enter, is_address_mark, name_instance, shares_address_mark, suffix,
+};
+
+/// Whether the kernel remembers who has put an address there (`IFA_PROTO`), as it does since 5.18.
+#[must_use]
+pub fn kernel_marks_addresses() -> bool {
+    // The kernel stays the same.
+    static MARKS: OnceLock<bool> = OnceLock::new();
+    *MARKS.get_or_init(|| {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (5, 18),
+            _ => false,
+        }
+    })
+}
 
 /// Now, on the clock that the kernel half uses too.
 ///

@@ -1,5 +1,6 @@
 //! A virtual-IP daemon: VRRP with the urgent half in the kernel. See ARCHITECTURE.md for the shape of the whole.
 
+pub mod blocking;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -8,6 +9,7 @@ pub mod daemon;
 pub mod dataplane;
 pub mod dbus;
 pub mod host;
+pub mod init;
 pub mod log;
 pub mod net;
 pub mod notify;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -13,7 +14,7 @@ use vrrp_agent::config::{self, Config, MasterAgent, Mib, Reading, Secrets, Sever
 use vrrp_agent::control;
 use vrrp_agent::daemon::{self, AtEnd, Options};
 use vrrp_agent::dataplane::{bpffs, show_adverts};
-use vrrp_agent::log;
+use vrrp_agent::{init, log};
 
 /// For threads that still do something at the end.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -29,7 +30,11 @@ fn main() -> ExitCode {
         None => match (&cli.daemon.test, cli.daemon.signum) {
             (_, Some(signal)) => print(&format!("{}\n", signal.number())),
             (Some(to), None) => return test(&cli.daemon, to.as_deref()),
-            (None, None) => daemon(&cli.daemon),
+            (None, None) => match init::run_if_first() {
+                Ok(Some(code)) => return code,
+                Ok(None) => daemon(&cli.daemon),
+                Err(error) => Err(error).context("cannot start the daemon as a child of process 1"),
+            },
         },
     };
     match result {
@@ -134,7 +139,7 @@ fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
         dump: arguments.dump_conf,
     };
     let result = runtime.block_on(daemon::run(Options {
-        read: Box::new(move || read(&source, &beside)),
+        read: Arc::new(move || read(&source, &beside)),
         pid_file: arguments.pid_file.clone(),
         choice: arguments.dataplane.into(),
         hook: arguments.hook(),

@@ -9,15 +9,21 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Gid, Group, Pid, Uid, User};
+use nix::unistd::{Gid, Pid, Uid};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::blocking::{self, Hangs};
 use crate::config::{Program, ScriptSecurity, ScriptUser};
+
+pub mod identity;
 
 /// Between the signal to terminate and the one that cannot be caught.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a program may take to begin: its file may be on a server that is gone.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Programs run as this user if there is one and the file names none.
 const DEFAULT_USER: &str = "keepalived_script";
@@ -34,6 +40,12 @@ pub enum ProgramError {
     /// Nor is there such a group.
     #[error("there is no group {0}")]
     NoGroup(String),
+    /// Nobody has said yet who that is.
+    #[error("the name service has not said yet who user {0} is")]
+    Unanswered(String),
+    /// Its file does not answer.
+    #[error("{0}; its file system hangs")]
+    Hangs(#[from] Hangs),
     /// With script security nothing runs as root because nobody was named.
     #[error(
         "enable_script_security wants it to have a user: there is neither a `script_user` nor a user {}",
@@ -91,8 +103,43 @@ pub enum End {
 /// Starts a program, with more arguments behind its own.
 ///
 /// # Errors
-/// If it cannot run.
-pub fn start(
+/// If it cannot run, or its file does not answer.
+pub async fn start(
+    program: &Program,
+    more: &[String],
+    security: ScriptSecurity,
+    tie: Tie,
+) -> Result<Running, ProgramError> {
+    let (program, more) = (program.clone(), more.to_vec());
+    let name = program.command[0].clone();
+    // The kernel reads the file before it says that the program runs.
+    let begun =
+        blocking::within(&name, START_TIMEOUT, move || begin(&program, &more, security, tie).map(Begun::new));
+    begun.await?.map(Begun::taken)
+}
+
+/// A program that has begun, which ends if that was too late for whoever wanted it.
+struct Begun(Option<Running>);
+
+impl Begun {
+    fn new(running: Running) -> Self {
+        Self(Some(running))
+    }
+
+    fn taken(mut self) -> Running {
+        self.0.take().expect("it is taken once")
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(running) = &self.0 {
+            running.signal(Signal::SIGKILL);
+        }
+    }
+}
+
+fn begin(
     program: &Program,
     more: &[String],
     security: ScriptSecurity,
@@ -158,10 +205,9 @@ pub type Identity = (Uid, Gid);
 /// Whom a program runs as, if not as the agent: keepalived's rule.
 fn identity(user: Option<&ScriptUser>, security: ScriptSecurity) -> Result<Option<Identity>, ProgramError> {
     if let Some(user) = user {
-        return Ok(Some(lookup(user)?).filter(|&ids| ids != (Uid::effective(), Gid::effective())));
+        return Ok(Some(identity::known(user)?).filter(|&ids| ids != (Uid::effective(), Gid::effective())));
     }
-    let default = ScriptUser { user: DEFAULT_USER.to_owned(), group: None };
-    match (lookup(&default), security) {
+    match (identity::known_default(), security) {
         (Ok(ids), _) => Ok(Some(ids).filter(|_| Uid::effective().is_root())),
         (Err(ProgramError::NoUser(_)), ScriptSecurity::On) => Err(ProgramError::NobodyNamed),
         (Err(ProgramError::NoUser(_)), ScriptSecurity::Off) => Ok(None),
@@ -169,17 +215,19 @@ fn identity(user: Option<&ScriptUser>, security: ScriptSecurity) -> Result<Optio
     }
 }
 
-/// Who that is on this host.
-///
-/// # Errors
-/// If nobody is.
-pub fn lookup(user: &ScriptUser) -> Result<Identity, ProgramError> {
-    let ScriptUser { user, group } = user;
-    let user =
-        User::from_name(user).map_err(io::Error::from)?.ok_or_else(|| ProgramError::NoUser(user.clone()))?;
-    let Some(name) = group else { return Ok((user.uid, user.gid)) };
-    let group = Group::from_name(name).map_err(io::Error::from)?;
-    Ok((user.uid, group.ok_or_else(|| ProgramError::NoGroup(name.clone()))?.gid))
+/// Says it if a program could not run now, at the start rather than when it is needed. Returns at once.
+pub fn examine_soon(what: String, program: &Program, security: ScriptSecurity) {
+    let program = program.clone();
+    tokio::spawn(async move {
+        let name = program.command[0].clone();
+        let examined = {
+            let program = program.clone();
+            blocking::within(&name, START_TIMEOUT, move || examine(&program, security).map(drop)).await
+        };
+        if let Err(error) = examined.map_err(ProgramError::from).and_then(|examined| examined) {
+            tracing::error!("{what} ({name}) cannot run: {error}");
+        }
+    });
 }
 
 /// A program by its path, or by its name in one of the directories of `PATH`.

@@ -3,6 +3,7 @@
 mod capture;
 mod devices;
 mod frr;
+mod hanging;
 mod haproxy;
 mod host;
 mod line;
@@ -20,6 +21,7 @@ use anyhow::{Context as _, Result, bail};
 
 pub use capture::{Advert, Arp, Capture, Packet, now};
 pub use frr::{Frr, FrrConfig};
+pub use hanging::{HangingDirectory, NameService};
 pub use haproxy::Haproxy;
 pub use host::Host;
 pub use line::BadLine;

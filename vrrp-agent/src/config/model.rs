@@ -87,6 +87,19 @@ impl Config {
             || notify.any(|notify| notify.programs().next().is_some())
     }
 
+    /// The users that the programs of an operator run as, and that FIFOs belong to; one may come more than once.
+    pub fn script_users(&self) -> impl Iterator<Item = &ScriptUser> {
+        let instances = self.instances.iter().map(|instance| &instance.notify);
+        let notify = instances.chain(self.groups.iter().map(|group| &group.notify));
+        let scripts = self.scripts.iter().map(|script| &script.program);
+        let readers = self.fifos.iter().filter_map(|fifo| fifo.reader.as_ref());
+        let once =
+            [&self.host.startup, &self.host.shutdown].into_iter().filter_map(|once| once.program.as_ref());
+        let programs = scripts.chain(readers).chain(once).chain(notify.flat_map(|notify| notify.programs()));
+        let owners = self.fifos.iter().filter_map(|fifo| fifo.owner.as_ref());
+        programs.filter_map(|program| program.user.as_ref()).chain(owners)
+    }
+
     /// At what pace an interface announces, and the number of the group that it shares that with.
     #[must_use]
     pub fn pace_of(&self, interface: &str) -> (Option<usize>, Spacing) {

@@ -78,6 +78,9 @@ pub struct InstanceStatus {
     pub master: Option<MasterStatus>,
     /// The virtual addresses.
     pub vips: Vec<IpAddr>,
+    /// As master: those of them that are not on their interface because the kernel refuses them.
+    #[serde(default)]
+    pub missing: Vec<IpAddr>,
     /// As master: how long the addresses are still ours if no further advert leaves.
     pub lease_seconds: Option<f64>,
     /// As backup: how long the master may still be silent.

@@ -75,6 +75,10 @@ fn instance_lines(instance: &InstanceStatus, line: &mut impl FnMut(String)) {
     }
     let vips: Vec<String> = instance.vips.iter().map(ToString::to_string).collect();
     line(format!("  addresses  {}", vips.join(", ")));
+    if !instance.missing.is_empty() {
+        let missing: Vec<String> = instance.missing.iter().map(ToString::to_string).collect();
+        line(format!("  missing    {}: the kernel refuses them, see the log", missing.join(", ")));
+    }
     if let Some(lease) = instance.lease_seconds {
         line(format!("  lease      {lease:.3} s left"));
     }

@@ -1,141 +1,188 @@
 //! Announcements that wait to be sent: after all adverts, a bounded number at a time, and spaced out on each interface, or on
 //! several together, if the operator says so (`vrrp_garp_interval`, `vrrp_gna_interval`, `garp_group`: switches that limit ARP
 //! would drop the rest).
+//!
+//! What waits is not a queue of frames but, for each address, how often it is still to be announced. Asked for again before that
+//! is done, it is announced as often as was asked for last, not as often as both together: whoever asks faster than the wire
+//! takes it has the same addresses announced without end, and no more memory or time is spent on them than the configuration
+//! has addresses.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use crate::dataplane::Slot;
 use crate::vrrp::Time;
 
 use super::frames::{Announcement, Kind, Lane};
 
-/// The queue.
+/// How long a lane waits after the kernel had no room for one of its frames.
+const PAUSE_WHEN_FULL: Duration = Duration::from_millis(10);
+
+/// An address of an instance: the place of its announcement among those of the instance.
+type Address = (Slot, usize);
+
+/// An announcement that leaves now.
+#[derive(Clone, Debug)]
+pub(super) struct Leaving {
+    pub(super) slot: Slot,
+    number: usize,
+    pub(super) announcement: Announcement,
+}
+
+/// What is still to be done for an address.
+#[derive(Debug)]
+struct Pending {
+    announcement: Announcement,
+    /// How often it is still to leave; never 0.
+    left: u32,
+}
+
+/// The addresses that wait for each other.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Each once, in the order of their turns.
+    turns: VecDeque<Address>,
+    /// When the next may leave.
+    free: Time,
+}
+
+/// All that waits.
 #[derive(Debug, Default)]
 pub(super) struct Announcements {
-    queue: VecDeque<(Slot, Announcement)>,
-    /// When a lane may announce again.
-    free: HashMap<(Lane, Kind), Time>,
+    pending: HashMap<Address, Pending>,
+    lanes: HashMap<(Lane, Kind), Queue>,
+    /// The lanes in which something waits, each once, in the order of their turns.
+    turns: VecDeque<(Lane, Kind)>,
 }
 
 impl Announcements {
-    pub(super) fn push(&mut self, slot: Slot, announcement: Announcement) {
-        self.queue.push_back((slot, announcement));
+    /// Has the addresses of an instance announced so many times: each once, then each a second time.
+    pub(super) fn add(&mut self, slot: Slot, announcements: &[Announcement], repeat: u32) {
+        if repeat == 0 {
+            return;
+        }
+        for (number, announcement) in announcements.iter().enumerate() {
+            match self.pending.get_mut(&(slot, number)) {
+                Some(pending) if lane(&pending.announcement) == lane(announcement) => {
+                    pending.announcement = announcement.clone();
+                    pending.left = pending.left.max(repeat);
+                }
+                Some(_) => {
+                    self.drop_if(|address, _| address == (slot, number));
+                    self.enter((slot, number), announcement.clone(), repeat);
+                }
+                None => self.enter((slot, number), announcement.clone(), repeat),
+            }
+        }
+    }
+
+    fn enter(&mut self, address: Address, announcement: Announcement, left: u32) {
+        let place = lane(&announcement);
+        let queue = self.lanes.entry(place).or_default();
+        if queue.turns.is_empty() {
+            self.turns.push_back(place);
+        }
+        queue.turns.push_back(address);
+        self.pending.insert(address, Pending { announcement, left });
     }
 
     /// Where the addresses of an instance were is not said any more.
     pub(super) fn forget(&mut self, slot: Slot) {
-        self.queue.retain(|&(of, _)| of != slot);
+        self.drop_if(|(of, _), _| of == slot);
+    }
+
+    fn drop_if(&mut self, goes: impl Fn(Address, &Announcement) -> bool) {
+        self.pending.retain(|&address, pending| !goes(address, &pending.announcement));
+        let Self { pending, lanes, turns } = self;
+        for queue in lanes.values_mut() {
+            queue.turns.retain(|address| pending.contains_key(address));
+        }
+        turns.retain(|lane| !lanes[lane].turns.is_empty());
     }
 
     /// Another configuration has other slots; what was of one that it has not is not said any more.
     pub(super) fn renumber(&mut self, number: impl Fn(Slot) -> Option<Slot>) {
-        let queue = std::mem::take(&mut self.queue).into_iter();
-        self.queue = queue.filter_map(|(slot, announcement)| Some((number(slot)?, announcement))).collect();
+        self.drop_if(|(slot, _), _| number(slot).is_none());
+        let renumbered = |(slot, of): Address| number(slot).map(|slot| (slot, of));
+        let pending = std::mem::take(&mut self.pending).into_iter();
+        self.pending =
+            pending.filter_map(|(address, pending)| Some((renumbered(address)?, pending))).collect();
+        for queue in self.lanes.values_mut() {
+            queue.turns = queue.turns.iter().filter_map(|&address| renumbered(address)).collect();
+        }
     }
 
-    /// What may leave now, in order, `most` at once.
-    pub(super) fn take(&mut self, now: Time, most: usize) -> Vec<(Slot, Announcement)> {
+    /// Of each instance no more than these addresses are announced: it may hold others by now.
+    pub(super) fn keep<'a>(&mut self, of: impl Fn(Slot) -> &'a [Announcement]) {
+        self.drop_if(|(slot, number), pending| of(slot).get(number) != Some(pending));
+    }
+
+    /// What may leave now, at most this many: each lane in turn, and the addresses of a lane in turn.
+    pub(super) fn take(&mut self, now: Time, most: usize) -> Vec<Leaving> {
         let mut leaving = Vec::new();
-        let mut waiting = VecDeque::new();
-        while let Some((slot, announcement)) = self.queue.pop_front() {
-            let place = (announcement.lane, announcement.kind);
-            if leaving.len() == most {
-                waiting.push_back((slot, announcement));
-                break;
+        // So many lanes in a row had to wait, or have nothing more to say.
+        let mut passed = 0;
+        while leaving.len() < most && passed < self.turns.len() {
+            let Some(place) = self.turns.pop_front() else { break };
+            let queue = self.lanes.entry(place).or_default();
+            if queue.free > now {
+                self.turns.push_back(place);
+                passed += 1;
+                continue;
             }
-            if announcement.spacing.is_zero() {
-                leaving.push((slot, announcement));
-            } else if self.free.get(&place).is_none_or(|&at| at <= now) {
-                self.free.insert(place, now + announcement.spacing);
-                leaving.push((slot, announcement));
-            } else {
-                waiting.push_back((slot, announcement));
+            passed = 0;
+            let next = queue.turns.pop_front();
+            if let Some((address, pending)) =
+                next.and_then(|address| Some((address, self.pending.get_mut(&address)?)))
+            {
+                let announcement = pending.announcement.clone();
+                if !announcement.spacing.is_zero() {
+                    queue.free = now + announcement.spacing;
+                }
+                pending.left -= 1;
+                if pending.left == 0 {
+                    self.pending.remove(&address);
+                } else {
+                    queue.turns.push_back(address);
+                }
+                let (slot, number) = address;
+                leaving.push(Leaving { slot, number, announcement });
+            }
+            if !queue.turns.is_empty() {
+                self.turns.push_back(place);
             }
         }
-        // Those that were passed over come first again.
-        waiting.append(&mut self.queue);
-        self.queue = waiting;
         leaving
+    }
+
+    /// One that the kernel had no room for leaves later, before the others of its lane.
+    pub(super) fn put_back(&mut self, now: Time, refused: Leaving) {
+        let Leaving { slot, number, announcement } = refused;
+        let (address, place) = ((slot, number), lane(&announcement));
+        match self.pending.get_mut(&address) {
+            // It waits for its next turn already.
+            Some(pending) => pending.left = pending.left.saturating_add(1),
+            None => {
+                self.enter(address, announcement, 1);
+                if let Some(queue) = self.lanes.get_mut(&place) {
+                    queue.turns.rotate_right(1);
+                }
+            }
+        }
+        if let Some(queue) = self.lanes.get_mut(&place) {
+            queue.free = queue.free.max(now + PAUSE_WHEN_FULL);
+        }
     }
 
     /// When the next may leave.
     pub(super) fn next(&self) -> Option<Time> {
-        let when = |(_, announcement): &(Slot, Announcement)| {
-            if announcement.spacing.is_zero() {
-                return Time::default();
-            }
-            self.free.get(&(announcement.lane, announcement.kind)).copied().unwrap_or_default()
-        };
-        self.queue.iter().map(when).min()
+        self.turns.iter().map(|place| self.lanes[place].free).min()
     }
+}
+
+fn lane(announcement: &Announcement) -> (Lane, Kind) {
+    (announcement.lane, announcement.kind)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn announcement(lane: Lane, kind: Kind, millis: u64, byte: u8) -> Announcement {
-        Announcement {
-            ifindex: 1,
-            lane,
-            kind,
-            spacing: Duration::from_millis(millis),
-            bytes: vec![byte].into(),
-        }
-    }
-
-    fn at(millis: u64) -> Time {
-        Time::since_start(Duration::from_millis(millis))
-    }
-
-    fn bytes(leaving: Vec<(Slot, Announcement)>) -> Vec<u8> {
-        leaving.into_iter().map(|(_, announcement)| announcement.bytes[0]).collect()
-    }
-
-    const ONE: Lane = Lane::Interface(1);
-    const TWO: Lane = Lane::Interface(2);
-
-    #[test]
-    fn without_spacing_a_round_is_bounded_and_the_order_kept() {
-        let mut queue = Announcements::default();
-        for byte in 0..5 {
-            queue.push(0, announcement(ONE, Kind::Arp, 0, byte));
-        }
-        assert_eq!(bytes(queue.take(at(0), 3)), [0, 1, 2]);
-        assert_eq!(queue.next(), Some(Time::default()));
-        assert_eq!(bytes(queue.take(at(0), 3)), [3, 4]);
-        assert_eq!(queue.next(), None);
-    }
-
-    #[test]
-    fn with_spacing_each_lane_waits_for_itself() {
-        let mut queue = Announcements::default();
-        for (lane, kind, millis, byte) in [
-            (ONE, Kind::Arp, 10, 0),
-            (ONE, Kind::Arp, 10, 1),
-            (TWO, Kind::Arp, 10, 2),
-            (ONE, Kind::Neighbour, 0, 3),
-            (Lane::Group(1), Kind::Arp, 50, 4),
-            (Lane::Group(1), Kind::Arp, 50, 5),
-        ] {
-            queue.push(usize::from(byte), announcement(lane, kind, millis, byte));
-        }
-        assert_eq!(bytes(queue.take(at(5), 256)), [0, 2, 3, 4]);
-        assert_eq!(queue.next(), Some(at(15)));
-        assert!(queue.take(at(14), 256).is_empty());
-        assert_eq!(bytes(queue.take(at(15), 256)), [1]);
-        assert_eq!(queue.next(), Some(at(55)));
-        assert_eq!(bytes(queue.take(at(55), 256)), [5]);
-    }
-
-    #[test]
-    fn what_is_withdrawn_is_not_announced() {
-        let mut queue = Announcements::default();
-        queue.push(0, announcement(ONE, Kind::Arp, 0, 0));
-        queue.push(1, announcement(ONE, Kind::Arp, 0, 1));
-        queue.forget(0);
-        assert_eq!(bytes(queue.take(at(0), 256)), [1]);
-    }
-}
+mod tests;

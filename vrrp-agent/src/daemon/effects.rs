@@ -1,6 +1,7 @@
-//! Carrying out what the engine asks for: what is held, the log. In order, each instance's and all together.
+//! Telling people what the engine has decided: the log, the operator's programs, SNMP, D-Bus. In order, each instance's and all
+//! together, and after what was to be done before it ([`super::network`]).
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -8,11 +9,11 @@ use std::time::Duration;
 
 use nix::sys::eventfd::EventFd;
 use rtnetlink::Handle;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::engine::reload::Roster;
 use super::engine::{Command, Effect, Late, Notice};
-use super::holdings::Holding;
+use super::network::Told;
 use super::refusals::explain_refusal;
 use super::status::{explain, state_name};
 use super::synchroniser::Synchroniser;
@@ -36,27 +37,17 @@ impl Engineer {
     }
 }
 
-/// What carries out effects.
+/// What tells people of effects.
 pub(super) struct Executor {
+    /// For whoever looks at the host. Nothing is changed by it.
     pub(super) handle: Handle,
     /// What slots mean.
-    pub(super) roster: RefCell<Roster>,
-    /// Those whose holdings are on the host.
-    pub(super) masters: RefCell<BTreeSet<Slot>>,
-    /// What was last said of what is static.
-    pub(super) static_complaints: RefCell<BTreeSet<String>>,
-    /// Whether a mend waits its turn.
-    mend_asked: Cell<bool>,
-    /// Told of the track groups that lack something, after each mend.
-    mended: UnboundedSender<BTreeSet<String>>,
+    roster: RefCell<Roster>,
     notifier: RefCell<Notifier>,
     snmp: RefCell<Subagent>,
     dbus: RefCell<Service>,
     synchroniser: RefCell<Synchroniser>,
     groups: RefCell<Groups>,
-    pub(super) engineer: Engineer,
-    /// Told of each instance whose addresses the kernel did not take, with the generation that its slot is of.
-    refused: UnboundedSender<(u64, Slot)>,
     /// Told of each interface on which the program has not seen an advert.
     unseen: UnboundedSender<u32>,
 }
@@ -66,10 +57,7 @@ impl Executor {
     pub(super) fn new(
         handle: Handle,
         roster: Roster,
-        engineer: Engineer,
-        refused: UnboundedSender<(u64, Slot)>,
         unseen: UnboundedSender<u32>,
-        mended: UnboundedSender<BTreeSet<String>>,
         questions: UnboundedSender<snmp::Question>,
         wishes: UnboundedSender<Wish>,
     ) -> Self {
@@ -81,19 +69,8 @@ impl Executor {
             synchroniser: RefCell::new(Synchroniser::new(&roster.config)),
             groups: RefCell::new(Groups::new(&roster.config)),
             roster: RefCell::new(roster),
-            masters: RefCell::default(),
-            static_complaints: RefCell::default(),
-            mend_asked: Cell::new(false),
-            mended,
-            engineer,
-            refused,
             unseen,
         }
-    }
-
-    /// An interface is another: each instance holds this from now on.
-    pub(super) fn place(&self, holdings: Vec<Holding>) {
-        self.roster.borrow_mut().holdings = holdings;
     }
 
     /// Each instance lacks this from now on.
@@ -125,60 +102,44 @@ impl Executor {
             .unwrap_or_default()
     }
 
-    /// Has what somebody has removed put back, in its turn. Asked often, it is done once.
-    pub(super) fn ask_to_mend(&self, effects: &WeakUnboundedSender<Effect>) {
-        if let Some(effects) = effects.upgrade()
-            && !self.mend_asked.replace(true)
-        {
-            let _ended = effects.send(Effect::Mend);
-        }
-    }
-
     /// The configuration that slots are of.
     pub(super) fn generation(&self) -> u64 {
         self.roster.borrow().generation
     }
 
-    /// Until the engine has ended and everything that it asked for is done.
-    pub(super) async fn run(&self, effects: &mut UnboundedReceiver<Effect>) {
-        while let Some(effect) = effects.recv().await {
-            self.carry_out(effect).await;
+    /// Until the engine has ended and everything that it asked for is done and told.
+    pub(super) async fn run(&self, told: &mut UnboundedReceiver<Told>) {
+        while let Some(told) = told.recv().await {
+            match told {
+                Told::Effect(effect) => self.tell(effect),
+                Told::Reloaded { roster, masters, missing } => self.change(*roster, &masters, missing),
+            }
         }
     }
 
-    async fn carry_out(&self, effect: Effect) {
+    /// Another configuration.
+    fn change(&self, mut roster: Roster, masters: &BTreeSet<Slot>, missing: BTreeSet<String>) {
+        let carried_out = roster.carried_out.take();
+        // Who is gone was told of under the old names.
+        self.notifier.borrow_mut().change(&roster.config);
+        self.snmp.borrow_mut().change(&roster.config);
+        self.dbus.borrow_mut().change(&roster.config, &roster.was);
+        self.groups.borrow_mut().change(&roster.config, &roster.was);
+        self.synchroniser.borrow_mut().change(&roster.config, |slot| masters.contains(&slot));
+        self.roster.replace(roster);
+        // Whoever waits may have ended.
+        let _ended = carried_out.map(|carried_out| carried_out.send(missing));
+    }
+
+    fn tell(&self, effect: Effect) {
         match effect {
-            Effect::Install { slot, mastership } => {
-                let generation = self.generation();
-                // Whoever listens may have ended.
-                if self.install(slot).await {
-                    let _ended = self.engineer.tell(Command::Installed { generation, slot, mastership });
-                } else {
-                    let _ended = self.refused.send((generation, slot));
-                }
-            }
             Effect::Refused { slot, source, reject } => {
                 let (name, why) = (self.name(slot), explain_refusal(reject));
                 tracing::warn!("{name}: adverts of {source} for our virtual router are refused: {why}");
             }
             Effect::Unseen { ifindex } => {
+                // The other side only goes away when the daemon ends.
                 let _ended = self.unseen.send(ifindex);
-            }
-            Effect::Mend => {
-                self.mend_asked.set(false);
-                let missing = self.mend().await;
-                let _ended = self.mended.send(missing);
-            }
-            Effect::Reloaded(roster) => {
-                // Who is gone was told of under the old names.
-                self.notifier.borrow_mut().change(&roster.config);
-                self.snmp.borrow_mut().change(&roster.config);
-                self.dbus.borrow_mut().change(&roster.config, &roster.was);
-                self.groups.borrow_mut().change(&roster.config, &roster.was);
-                let config = roster.config.clone();
-                self.change_roster(*roster).await;
-                let masters = self.masters.borrow();
-                self.synchroniser.borrow_mut().change(&config, |slot| masters.contains(&slot));
             }
             Effect::LowerHeard { slot, priority } => self.notify(slot, Event::MasterRxLowerPri, priority),
             Effect::Priority { slot, state, priority } => match state {
@@ -186,9 +147,6 @@ impl Executor {
                 State::Backup => self.notify(slot, Event::BackupPriority, priority),
                 State::Initialize | State::Fault => {}
             },
-            Effect::Withdraw { slot } => {
-                let _told = self.withdraw(slot).await;
-            }
             Effect::Transition { slot, from, to, cause, priority, late } => {
                 let state = to;
                 self.synchroniser.borrow_mut().note(slot, state);
@@ -243,6 +201,8 @@ impl Executor {
             Effect::Failed { slot, doing, error } => {
                 tracing::error!("{}: cannot {doing}: {error}", self.name(slot));
             }
+            // Done before anything is told.
+            Effect::Install { .. } | Effect::Withdraw { .. } | Effect::Reloaded(_) | Effect::Network(_) => {}
         }
     }
 

@@ -26,6 +26,7 @@ use reload::{Reload, Roster};
 
 use super::announcements::Announcements;
 use super::frames::{Frames, Packet};
+use super::network::Order;
 use super::status::StatusPage;
 use crate::control::Snapshot;
 use crate::dataplane::{DataPlane, Desired, HeardBy, Hearing, Signal, Slot};
@@ -45,8 +46,6 @@ const ROUND_MAX: usize = 256;
 const ADVERTS_AT_ONCE: usize = 16;
 /// So many things are said of the other routers of an instance, and then no more: their addresses may be anybody's invention.
 const NOTICES_MAX: usize = 64;
-/// How long announcements rest when a socket has refused some.
-const REFUSAL_PAUSE: Duration = Duration::from_millis(10);
 /// A failure to send is told at most this often for each instance.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -96,8 +95,8 @@ pub(super) enum Effect {
     Refused { slot: Slot, source: std::net::IpAddr, reject: Reject },
     /// Look after the program on an interface, which has not seen an advert there.
     Unseen { ifindex: u32 },
-    /// Put back what somebody has removed. Asked for by who watches the host.
-    Mend,
+    /// Asked for by who watches the host, not by the engine.
+    Network(Order),
     /// From here on slots mean this.
     Reloaded(Box<Roster>),
     /// Something failed that the operator should know.
@@ -210,8 +209,6 @@ pub(super) struct Engine {
     epoll: Epoll,
     adverts: Vec<Queued>,
     announcements: Announcements,
-    /// Until then none are sent.
-    announce_at: Time,
     next_sweep: Time,
     /// When those begin that have yet to begin.
     start_at: Option<Time>,
@@ -262,7 +259,6 @@ impl Engine {
             epoll,
             adverts: Vec::new(),
             announcements: Announcements::default(),
-            announce_at: Time::default(),
             next_sweep,
             start_at: None,
             status,
@@ -303,7 +299,7 @@ impl Engine {
     fn sleep(&mut self) -> io::Result<()> {
         let deadline = self.routers.iter().filter_map(|router| router.machine.next_deadline()).min();
         let sweep = self.kernel_watches().then_some(self.next_sweep);
-        let more = self.announcements.next().map(|at| at.max(self.announce_at));
+        let more = self.announcements.next();
         match [deadline, sweep, more, self.start_at].into_iter().flatten().min() {
             // A time of zero would stop the timer instead.
             Some(at) => {
@@ -580,11 +576,7 @@ impl Engine {
                     self.adverts.extend(packets.map(|packet| Queued { slot, packet, priority }));
                 }
                 Output::Announce { repeat } => {
-                    for _ in 0..repeat {
-                        for announcement in router.frames.announcements() {
-                            self.announcements.push(slot, announcement.clone());
-                        }
-                    }
+                    self.announcements.add(slot, router.frames.announcements(), repeat);
                 }
                 Output::Install => {
                     let mastership = router.machine.statistics().became_master;
@@ -671,23 +663,19 @@ impl Engine {
     /// Sends a few announcements. Those that a full buffer or queue refuses are offered again after a pause.
     fn send_announcements(&mut self) {
         let now = host::now();
-        if now < self.announce_at {
-            return;
-        }
         let announcements = self.announcements.take(now, ROUND_MAX);
-        let outgoing: Vec<Outgoing<'_>> = announcements
-            .iter()
-            .map(|(_, a)| Outgoing::Frame { ifindex: a.ifindex, bytes: &a.bytes })
-            .collect();
+        let outgoing = announcements.iter().map(|leaving| &leaving.announcement);
+        let outgoing: Vec<Outgoing<'_>> =
+            outgoing.map(|a| Outgoing::Frame { ifindex: a.ifindex, bytes: &a.bytes }).collect();
         let mut failed = Vec::new();
         self.announcer.send(&outgoing, |index, error| failed.push((index, error)));
-        for (index, error) in failed {
-            let (slot, announcement) = &announcements[index];
+        // The last first, for each goes before the others of its lane.
+        for (index, error) in failed.into_iter().rev() {
+            let leaving = announcements[index].clone();
             if is_full(&error) {
-                self.announcements.push(*slot, announcement.clone());
-                self.announce_at = now + REFUSAL_PAUSE;
+                self.announcements.put_back(now, leaving);
             } else {
-                self.complain(*slot, now, "announce an address", error.to_string());
+                self.complain(leaving.slot, now, "announce an address", error.to_string());
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::process::{self, End, Tie};
 pub(super) async fn run(keyword: &str, once: &Once, security: ScriptSecurity) {
     let Some(program) = &once.program else { return };
     // What it starts may stay, and must not lose its output when we end.
-    let mut running = match process::start(program, &[], security, Tie::Loose) {
+    let mut running = match process::start(program, &[], security, Tie::Loose).await {
         Ok(running) => running,
         Err(error) => return tracing::error!("{keyword}: {error}"),
     };

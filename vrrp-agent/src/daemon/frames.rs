@@ -59,7 +59,7 @@ pub(super) enum Lane {
 }
 
 /// A frame that announces an address.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Announcement {
     pub(super) ifindex: u32,
     pub(super) lane: Lane,

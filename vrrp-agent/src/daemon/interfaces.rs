@@ -7,9 +7,10 @@ use std::net::IpAddr;
 use anyhow::Result;
 use rtnetlink::Handle;
 
-use super::effects::{Engineer, Executor};
+use super::effects::Engineer;
 use super::engine::Command;
 use super::lacks::{self, Facts, Links};
+use super::network::Network;
 use super::plane;
 use super::site::{Held, Site};
 use super::trackers::TrackPage;
@@ -187,7 +188,7 @@ impl Interfaces {
         for number in site.needs(slot, config) {
             running &= debounce.believe(now, &site.links[number].name, states[number].running);
         }
-        running && !sourceless.contains(&slot) && site.uses(slot).all(|number| states[number].settled)
+        running && !sourceless.contains(&slot) && site.requires(slot).all(|number| states[number].settled)
     }
 
     /// Whether a tracked interface is there and can carry frames, as far as that is believed.
@@ -292,13 +293,13 @@ impl Interfaces {
     }
 
     /// Looks up what is there, and has follow what follows it.
-    pub(super) async fn look_again(&mut self, executor: &Executor, engineer: &Engineer) {
-        match links::all(&executor.handle).await {
+    pub(super) async fn look_again(&mut self, handle: &Handle, network: &Network, engineer: &Engineer) {
+        match links::all(handle).await {
             Ok(all) => self.site.tracked.look(&all),
             Err(error) => tracing::error!("{error}"),
         }
         let names: Vec<String> = self.site.links.iter().map(|link| link.name.clone()).collect();
-        let found = match links::look(&executor.handle, &names).await {
+        let found = match links::look(handle, &names).await {
             Ok(found) => found,
             Err(error) => return tracing::error!("{error}"),
         };
@@ -306,7 +307,7 @@ impl Interfaces {
             match found {
                 Err(_) => self.lose(number),
                 Ok(link) if self.is_as_before(number, &link) => self.set_running(number, link.running),
-                Ok(link) => self.follow_and_say(number, &link, executor, engineer),
+                Ok(link) => self.follow_and_say(number, &link, network, engineer),
             }
         }
     }
@@ -329,8 +330,8 @@ impl Interfaces {
         }
     }
 
-    fn follow_and_say(&mut self, number: usize, link: &Link, executor: &Executor, engineer: &Engineer) {
-        let result = self.follow(number, link, executor, engineer);
+    fn follow_and_say(&mut self, number: usize, link: &Link, network: &Network, engineer: &Engineer) {
+        let result = self.follow(number, link, network, engineer);
         let (name, state) = (&self.site.links[number].name, &mut self.states[number]);
         state.settled = result.is_ok();
         let complaint = result.err().map(|error| format!("{error:#}"));
@@ -345,7 +346,7 @@ impl Interfaces {
     }
 
     /// All that follows an interface. May be done again if it fails on the way.
-    fn follow(&mut self, number: usize, link: &Link, executor: &Executor, engineer: &Engineer) -> Result<()> {
+    fn follow(&mut self, number: usize, link: &Link, network: &Network, engineer: &Engineer) -> Result<()> {
         let gone = self.site.links[number].index;
         // Taken first: should a step fail, it must not count for another interface of this name.
         let just_attached = std::mem::take(&mut self.states[number].just_attached);
@@ -365,7 +366,7 @@ impl Interfaces {
         if let Some(kernel) = &self.kernel {
             let _ended = engineer.tell(Command::Attached(kernel.describe()));
         }
-        executor.place(self.site.holdings(&self.config));
+        network.place(self.site.holdings(&self.config));
         for slot in (0..self.site.len()).filter(|&slot| self.site.uses(slot).any(|used| used == number)) {
             let parts = Box::new(self.site.parts(slot, &self.config, self.program_hears(slot)));
             let _ended = engineer.tell(Command::Moved { slot, parts });

@@ -5,12 +5,12 @@ mod announcements;
 mod effects;
 mod engine;
 mod errands;
-mod fixtures;
 mod frames;
 mod holdings;
 mod interfaces;
 mod lacks;
 mod locks;
+mod network;
 mod plane;
 mod refusals;
 mod reload;
@@ -36,15 +36,17 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::config::{Config, Place};
 use crate::control;
-use crate::dataplane::Hook;
+use crate::dataplane::{Hook, bpffs, legacy};
 use crate::host::{self, Capability};
 use crate::net::{changes, links};
+use crate::process::identity;
 use crate::track::Tracker;
 use effects::{Engineer, Executor};
 use engine::reload::Roster;
 use engine::{Command, Engine};
 use interfaces::Interfaces;
 use locks::PidFile;
+use network::{Listeners, Network};
 pub use signals::NamedSignal;
 use signals::Signals;
 use site::Site;
@@ -73,7 +75,7 @@ pub enum AtEnd {
 }
 
 /// Reads the configuration, and says what is to be said of it.
-pub type Read = Box<dyn Fn() -> anyhow::Result<Config>>;
+pub type Read = Arc<dyn Fn() -> anyhow::Result<Config> + Send + Sync>;
 
 /// What the command line says.
 pub struct Options {
@@ -113,6 +115,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let pid_file = PidFile::acquire(&pid_file)?;
     let namespace = PidFile::acquire(&runtime_directory.join("namespace.lock"))
         .context("one network namespace has one vrrp-agent; give each of several an `instance NAME`")?;
+    identity::look_up(config.script_users().cloned()).await;
     errands::run("startup_script", &config.host.startup, config.script_security).await;
 
     // Before anything is looked at or started, so that nothing is missed.
@@ -139,10 +142,15 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (mended, mends) = unbounded_channel();
     let (question, questions) = unbounded_channel();
     let (wish, wishes) = unbounded_channel();
-    let executor = Executor::new(netlink, roster, engineer.clone(), refused, unseen, mended, question, wish);
-    let missing = executor.set_fixtures().await;
+    let (told, mut told_queue) = unbounded_channel();
+    let left_behind = bpffs::left_behind();
+    let pinned = left_behind.as_ref().map(legacy::addresses).unwrap_or_default();
+    let listeners = Listeners { engineer: engineer.clone(), refused, mended, told };
+    let (network, effects) = Network::start(&roster, pinned, listeners).await?;
+    let executor = Executor::new(netlink, roster, unseen, question, wish);
+    let missing = network.set_fixtures().await?;
     let plane::Opened { plane, kernel, pasts } =
-        plane::open(&config, &site, &executor, choice, &hook).await?;
+        plane::open(&config, &site, &network, left_behind, choice, &hook).await?;
     let mut interfaces = Interfaces::new(config, site, kernel)?;
     tracing::info!("data plane: {}", plane.describe());
     interfaces.look_for_sources(&executor.handle).await;
@@ -152,7 +160,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let mut tracker = Tracker::new(config, &usable);
     let mut trackers = Trackers::new();
-    let started = trackers.run(config);
+    let started = trackers.run(config).await;
     started.news.into_iter().for_each(|news| tracker.hear(news));
     tracker.set_interfaces(|name| site.tracked.is_running(name));
     for (slot, there) in needed(config, &missing) {
@@ -168,9 +176,6 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         machine.set_fault(host::now(), health.fault);
     }
     note_lacks(&tracker, &interfaces, &executor, &trackers.page());
-    let (effects, mut effect_queue) = unbounded_channel();
-    // It does not keep the queue open: that ends with the engine.
-    let asking = effects.downgrade();
     let pins_path = interfaces.pins().map(|pins| pins.path.display().to_string());
     let status = StatusPage { config: config.clone(), sources: site.sources.clone(), pins: pins_path };
     let engine = Engine::new(routers, plane, command_queue, effects, wake, status)?;
@@ -187,7 +192,6 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         missing,
         mends,
         questions,
-        effects: asking,
         host: host_changes,
         refusals,
         unseen: unseens,
@@ -197,16 +201,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let control_path = control::path();
     service::ready();
     // One and the same from here to the end: an effect that a stop finds half done is not left so.
-    let mut carrying_out = pin!(executor.run(&mut effect_queue));
+    let mut carrying_out = pin!(executor.run(&mut told_queue));
     let mut carried_out = false;
     let outcome = tokio::select! {
         () = &mut carrying_out => {
             carried_out = true;
             Ok(())
         }
-        () = supervise(&engineer, &mut tracker, &mut interfaces, &executor, &read, sources) => Ok(()),
+        () = supervise(&engineer, &mut tracker, &mut interfaces, &executor, &network, &read, sources) => Ok(()),
         () = signals.asked_to_stop(&request) => Ok(()),
-        result = control::serve(&control_path, async || ask(&engineer, &page, &executor).await) => {
+        result = control::serve(&control_path, async || {
+            ask(&engineer, &page, &executor, &network.missing).await
+        }) => {
             result.with_context(|| format!("control socket {}", control_path.display()))
         }
     };
@@ -231,19 +237,23 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         else => {}
     }
     executor.finish().await;
-    let mut all_gone = true;
-    for slot in 0..interfaces.site.len() {
-        all_gone &= executor.withdraw(slot).await;
-    }
-    executor.remove_fixtures().await;
+    let left = network.end().await;
     let _gone = std::fs::remove_file(&control_path);
-    match (interfaces.pins(), all_gone) {
-        (Some(pins), true) => pins.remove(),
-        (Some(pins), false) => tracing::error!(
-            "addresses are left, so the fence in {} stays up: remove them, then it",
-            pins.path.display()
+    let fence = interfaces.pins();
+    let kept =
+        fence.map(|pins| format!("; the fence in {} stays up: remove them, then it", pins.path.display()));
+    match (left, fence) {
+        (Ok(left), Some(pins)) if left.is_empty() => pins.remove(),
+        (Ok(left), None) if left.is_empty() => {}
+        (Ok(left), _) => tracing::error!(
+            "virtual addresses are left on this host: {}{}",
+            left.join(", "),
+            kept.unwrap_or_default()
         ),
-        (None, _) => {}
+        (Err(error), _) => tracing::error!(
+            "it is not known whether virtual addresses are left on this host: {error:#}{}",
+            kept.unwrap_or_default()
+        ),
     }
     errands::run("shutdown_script", &interfaces.config.host.shutdown, interfaces.config.script_security)
         .await;

@@ -3,14 +3,13 @@
 use anyhow::{Context as _, bail};
 
 use super::Choice;
-use super::effects::Executor;
+use super::network::Network;
 use super::site::Site;
 use crate::config::Config;
 use crate::dataplane::Hearing;
 use crate::dataplane::bpffs::PinDirectory;
 use crate::dataplane::{
     Blueprint, DataPlane, EbpfPlane, Hook, KernelHalf, Legacy, Maps, OnRefusal, Slot, SocketPlane, bpffs,
-    legacy,
 };
 use crate::host::{self, Capability};
 use crate::net::links::Link;
@@ -30,7 +29,8 @@ pub(super) struct Opened {
 pub(super) async fn open(
     config: &Config,
     site: &Site,
-    executor: &Executor,
+    network: &Network,
+    left_behind: Option<PinDirectory>,
     choice: Choice,
     hook: &Hook,
 ) -> anyhow::Result<Opened> {
@@ -38,13 +38,11 @@ pub(super) async fn open(
         Choice::Auto => OnRefusal::Sockets,
         Choice::Ebpf | Choice::Socket => OnRefusal::Fail,
     };
-    let left_behind = bpffs::left_behind();
-    let earlier = left_behind.as_ref().map(legacy::addresses).unwrap_or_default();
     if let (Some(pins), Choice::Auto | Choice::Ebpf) = (&left_behind, choice) {
         match Legacy::look(pins, &site.keys(config)) {
             Legacy::Usable(pasts) => match open_kernel(config, site, hook, on_refusal, Maps::Adopted) {
                 Ok((plane, half)) => {
-                    executor.remove_leftovers(&earlier, &holding(&pasts)).await?;
+                    network.remove_leftovers(&holding(&pasts)).await?;
                     tracing::info!("going on with the programs and maps of an earlier run");
                     let plane = DataPlane::Ebpf(Box::new(plane));
                     return Ok(Opened { plane, kernel: Some(half), pasts });
@@ -56,7 +54,7 @@ pub(super) async fn open(
             }
         }
     }
-    executor.remove_leftovers(&earlier, &[]).await?;
+    network.remove_leftovers(&[]).await?;
     if let Some(pins) = left_behind {
         pins.remove();
     }

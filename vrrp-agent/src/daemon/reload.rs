@@ -54,7 +54,7 @@ pub(super) async fn reload(
         let refused = |link: &Link| kernel.as_ref().is_none_or(|kernel| kernel.refusal(link).is_some());
         site.links.iter().map(|link| link.can_have_program() && !refused(link)).collect::<Vec<bool>>()
     };
-    let tracked = trackers.run(&config);
+    let tracked = trackers.run(&config).await;
     let mut debounce = interfaces.debounce_for(&config);
     let sourceless = interfaces::sourceless(&executor.handle, &config).await;
     let now = host::now();
@@ -65,7 +65,7 @@ pub(super) async fn reload(
                 let link = &site.links[number];
                 running &= debounce.believe(now, &link.name, link.running);
             }
-            running && !sourceless.contains(&slot) && site.uses(slot).all(|number| site.is_ready(number))
+            running && !sourceless.contains(&slot) && site.requires(slot).all(|number| site.is_ready(number))
         })
         .collect();
     let mut health = Tracker::new(&config, &usable);

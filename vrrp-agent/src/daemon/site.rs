@@ -14,7 +14,9 @@ use vrrp_ebpf::nd::IPV6_HEADER;
 use super::engine::{Parts, Router};
 use super::frames::{Frames, Macs, Sealer};
 use super::holdings::{Holding, Placed, place};
-use crate::config::{Authentication, Config, InstanceConfig, Missing, Primary, Sealing, Secondaries, Vmac};
+use crate::config::{
+    AddressTrait, Authentication, Config, InstanceConfig, Missing, Primary, Sealing, Secondaries, Vmac,
+};
 use crate::dataplane::{HeardBy, Hearing, Judge, Judges, Seal, Sequence, VipEntry, VmacEntry};
 use crate::host;
 use crate::net::NetError;
@@ -44,6 +46,8 @@ pub(super) struct Site {
     link_of: Vec<usize>,
     /// All interfaces of each instance, those of its addresses included.
     uses: Vec<Vec<usize>>,
+    /// Those of them without which it cannot be master: not those of `no_track` addresses alone.
+    requires: Vec<Vec<usize>>,
     /// Each instance's sequence of AH, which its sender and its receiver share.
     sequences: Vec<Sequence>,
 }
@@ -84,6 +88,12 @@ impl Site {
         let uses =
             |instance: &InstanceConfig| of_instance(instance).iter().map(|name| position(name)).collect();
         let uses: Vec<Vec<usize>> = config.instances.iter().map(uses).collect();
+        let required = |instance: &InstanceConfig| {
+            let tracked = instance.addresses().filter(|vip| !vip.is(AddressTrait::Untracked));
+            let devs = tracked.filter_map(|vip| vip.dev.as_deref());
+            std::iter::once(instance.interface.as_str()).chain(devs).map(position).collect()
+        };
+        let requires: Vec<Vec<usize>> = config.instances.iter().map(required).collect();
         let mut sources = Vec::new();
         for (instance, &link) in config.instances.iter_mut().zip(&link_of) {
             fit(instance, &links[link]);
@@ -112,7 +122,7 @@ impl Site {
                 );
             }
         }
-        Ok(Self { links, tracked, link_of, uses, sources, sequences })
+        Ok(Self { links, tracked, link_of, uses, requires, sources, sequences })
     }
 
     /// The sequences of AH go on in those instances that an earlier site had too: pairs of slots there and here.
@@ -220,10 +230,15 @@ impl Site {
         self.uses[slot].iter().copied()
     }
 
+    /// Those that must be there for it.
+    pub(super) fn requires(&self, slot: usize) -> impl Iterator<Item = usize> {
+        self.requires[slot].iter().copied()
+    }
+
     /// Those that must be up for it.
     pub(super) fn needs(&self, slot: usize, config: &Config) -> impl Iterator<Item = usize> {
         let excused = (config.instances[slot].primary == Primary::Untracked).then_some(self.link_of[slot]);
-        self.uses(slot).filter(move |number| Some(*number) != excused)
+        self.requires(slot).filter(move |number| Some(*number) != excused)
     }
 
     /// The groups that adverts come to on an interface.

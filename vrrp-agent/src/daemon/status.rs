@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::engine::Router;
+use super::network::Missing;
 use super::trackers::TrackPage;
 use crate::config::{Config, InstanceConfig, StartDelay};
 use crate::control::{
@@ -96,6 +97,8 @@ impl StatusPage {
             interval_seconds: config.interval.as_secs_f64(),
             master,
             vips: config.addresses().map(|vip| vip.address).collect::<Vec<IpAddr>>(),
+            // Known elsewhere.
+            missing: Vec::new(),
             lease_seconds: router.lease_until.map(|until| (until - now).as_secs_f64()),
             master_down_seconds: down.as_ref().map(Duration::as_secs_f64),
             watch: watch.map(str::to_owned),
@@ -180,6 +183,14 @@ fn condition(condition: Condition) -> &'static str {
         Condition::Unknown => "unknown",
         Condition::Up => "up",
         Condition::Down => "down",
+    }
+}
+
+/// Which addresses a master should have and the kernel refuses.
+pub(super) fn note_missing(snapshot: &mut Snapshot, missing: &Missing) {
+    let missing = missing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for instance in &mut snapshot.instances {
+        instance.missing = missing.get(&instance.name).cloned().unwrap_or_default();
     }
 }
 

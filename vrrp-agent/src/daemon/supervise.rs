@@ -3,24 +3,28 @@
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tokio::sync::mpsc::{UnboundedReceiver, WeakUnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::MissedTickBehavior;
 
 use super::effects::{Engineer, Executor};
-use super::engine::{Command, Effect};
+use super::engine::Command;
 use super::interfaces::Interfaces;
+use super::network::{Missing, Network};
 use super::signals::Request;
 use super::trackers::{SharedPage, Trackers};
 use super::{Read, holdings, reload, service, status, strangers};
+use crate::blocking;
 use crate::config::Config;
 use crate::control;
 use crate::dataplane::Slot;
 use crate::dbus::Wish;
 use crate::host;
 use crate::net::changes::{self, Change};
+use crate::process::identity;
 use crate::snmp;
 use crate::track::Tracker;
 use crate::vrrp::Time;
@@ -34,8 +38,6 @@ pub(super) struct Sources<L> {
     pub(super) mends: UnboundedReceiver<BTreeSet<String>>,
     /// SNMP managers want to see something.
     pub(super) questions: UnboundedReceiver<snmp::Question>,
-    /// For what has to wait its turn among the engine's effects.
-    pub(super) effects: WeakUnboundedSender<Effect>,
     pub(super) host: L,
     pub(super) refusals: UnboundedReceiver<(u64, usize)>,
     /// Numbers of interfaces on which the program has not seen an advert.
@@ -57,6 +59,7 @@ pub(super) async fn supervise(
     tracker: &mut Tracker,
     interfaces: &mut Interfaces,
     executor: &Executor,
+    network: &Network,
     read: &Read,
     sources: Sources<impl futures_util::Stream<Item = Change>>,
 ) {
@@ -65,7 +68,6 @@ pub(super) async fn supervise(
         mut missing,
         mut mends,
         mut questions,
-        effects,
         host: changes,
         mut refusals,
         mut unseen,
@@ -82,6 +84,8 @@ pub(super) async fn supervise(
     let (over, mut pauses_over) = unbounded_channel();
     let mut check = tokio::time::interval(PROGRAM_CHECK);
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (has_read, mut configurations) = unbounded_channel();
+    let mut reading = Reading::Not;
     loop {
         tokio::select! {
             news = trackers.changed() => tracker.hear(news),
@@ -89,38 +93,40 @@ pub(super) async fn supervise(
                 if interfaces.note(&change) {
                     // Who has lost an interface hears of that before it hears of another.
                     tell_health(engineer, tracker, interfaces, executor, &trackers.page());
-                    interfaces.look_again(executor, engineer).await;
+                    // The address that adverts are sent from may have gone with one of ours, and be put back just now.
+                    network.settled().await;
+                    interfaces.look_again(&executor.handle, network, engineer).await;
                 }
                 match change {
                     Change::AddressGone { index, address } => {
-                        executor.check_address(index, address).await;
-                        executor.ask_to_mend(&effects);
+                        network.check(index, address);
+                        network.mend();
                     }
                     Change::Missed => {
-                        executor.check_addresses().await;
-                        executor.ask_to_mend(&effects);
+                        network.check_all();
+                        network.mend();
                     }
                     // What routed over it went with it when it was down.
-                    Change::Link { running: true, .. } => executor.ask_to_mend(&effects),
+                    Change::Link { running: true, .. } => network.mend(),
                     // A route may have waited for it.
-                    Change::AddressNew { .. } if !missing.is_empty() => executor.ask_to_mend(&effects),
+                    Change::AddressNew { .. } if !missing.is_empty() => network.mend(),
                     Change::Link { .. } | Change::LinkGone { .. } | Change::AddressNew { .. } => {}
                 }
                 interfaces.look_for_sources(&executor.handle).await;
             }
-            Some(()) = removals.next() => executor.ask_to_mend(&effects),
+            Some(()) = removals.next() => network.mend(),
             _ = retry.tick(), if !missing.is_empty() || interfaces.are_unsettled() => {
                 if !missing.is_empty() {
-                    executor.ask_to_mend(&effects);
+                    network.mend();
                 }
                 if interfaces.are_unsettled() {
-                    interfaces.look_again(executor, engineer).await;
+                    interfaces.look_again(&executor.handle, network, engineer).await;
                 }
             }
-            _ = check.tick(), if interfaces.has_programs() => interfaces.look_again(executor, engineer).await,
+            _ = check.tick(), if interfaces.has_programs() => interfaces.look_again(&executor.handle, network, engineer).await,
             Some(ifindex) = unseen.recv() => {
                 interfaces.count_unseen(ifindex);
-                interfaces.look_again(executor, engineer).await;
+                interfaces.look_again(&executor.handle, network, engineer).await;
             }
             Some(groups) = mends.recv() => missing = groups,
             () = until(interfaces.next_belief()) => {}
@@ -140,7 +146,7 @@ pub(super) async fn supervise(
                 (0..interfaces.site.len()).for_each(|slot| tracker.set_addresses(slot, true));
             }
             Some(question) = questions.recv() => {
-                if let Some(snapshot) = ask(engineer, &trackers.page(), executor).await {
+                if let Some(snapshot) = ask(engineer, &trackers.page(), executor, &network.missing).await {
                     let interface = |name: &str| nix::net::if_::if_nametoindex(name).ok();
                     let facts = snmp::Facts { config: &interfaces.config, snapshot: &snapshot, interface: &interface };
                     // Whoever has asked may have given up.
@@ -156,31 +162,49 @@ pub(super) async fn supervise(
                     }
                 }
                 Request::Dump(dump) => {
-                    if let Some(snapshot) = ask(engineer, &trackers.page(), executor).await {
+                    if let Some(snapshot) = ask(engineer, &trackers.page(), executor, &network.missing).await {
                         service::write_dump(dump, &interfaces.config, &snapshot);
                     }
                 }
                 Request::Reload => {
-                    tracing::info!("reading the configuration again");
-                    service::reloading();
-                    let result = match read() {
-                        Ok(config) => {
-                            reload::reload(config, interfaces, tracker, &mut trackers, executor, engineer).await
+                    reading = match reading {
+                        Reading::Not => {
+                            tracing::info!("reading the configuration again");
+                            service::reloading();
+                            read_soon(read, &has_read);
+                            Reading::Once
                         }
-                        Err(error) => Err(error),
+                        Reading::Once | Reading::AndAgain => Reading::AndAgain,
                     };
-                    match result {
-                        Ok(groups) => {
-                            missing = groups;
-                            removals = watch_routing(&interfaces.config);
-                            interfaces.look_for_sources(&executor.handle).await;
-                            listeners = strangers::listen_for(&interfaces.config, &interfaces.site);
-                        }
-                        Err(error) => tracing::error!("not reloaded: {error:#}"),
-                    }
-                    service::ready();
                 }
             },
+            Some(config) = configurations.recv() => {
+                let result = match config {
+                    Ok(config) => {
+                        reload::reload(config, interfaces, tracker, &mut trackers, executor, engineer).await
+                    }
+                    Err(error) => Err(error),
+                };
+                match result {
+                    Ok(groups) => {
+                        missing = groups;
+                        removals = watch_routing(&interfaces.config);
+                        interfaces.look_for_sources(&executor.handle).await;
+                        listeners = strangers::listen_for(&interfaces.config, &interfaces.site);
+                    }
+                    Err(error) => tracing::error!("not reloaded: {error:#}"),
+                }
+                reading = match reading {
+                    Reading::AndAgain => {
+                        read_soon(read, &has_read);
+                        Reading::Once
+                    }
+                    Reading::Not | Reading::Once => {
+                        service::ready();
+                        Reading::Not
+                    }
+                };
+            }
             // None is left of those that have failed.
             Some(_ended) = listeners.join_next() => {}
             else => return,
@@ -190,6 +214,33 @@ pub(super) async fn supervise(
         }
         tell_health(engineer, tracker, interfaces, executor, &trackers.page());
     }
+}
+
+/// Whether the configuration is being read.
+enum Reading {
+    Not,
+    Once,
+    /// It may have changed since that began.
+    AndAgain,
+}
+
+/// How long files may take to be read.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reads the configuration, and looks up whom it names, on threads that nobody waits for: either may hang.
+fn read_soon(read: &Read, done: &UnboundedSender<anyhow::Result<Config>>) {
+    let (read, done) = (Arc::clone(read), done.clone());
+    tokio::spawn(async move {
+        let config = match blocking::within("the configuration", READ_TIMEOUT, move || read()).await {
+            Ok(config) => config,
+            Err(hangs) => Err(anyhow::Error::from(hangs).context("a file of it hangs")),
+        };
+        if let Ok(config) = &config {
+            identity::look_up(config.script_users().cloned()).await;
+        }
+        // Whoever asked may have ended.
+        let _ended = done.send(config);
+    });
 }
 
 /// What a signal or a D-Bus client asks for.
@@ -256,13 +307,18 @@ pub(super) async fn ask(
     engineer: &Engineer,
     page: &SharedPage,
     executor: &Executor,
+    missing: &Missing,
 ) -> Option<control::Snapshot> {
     let (reply, answer) = tokio::sync::oneshot::channel();
     if !engineer.tell(Command::Status(reply)) {
         return std::future::pending().await;
     }
     match answer.await {
-        Ok(snapshot) => Some(status::with_tracked(snapshot, &page.borrow(), executor.lacks())),
+        Ok(snapshot) => {
+            let mut snapshot = status::with_tracked(snapshot, &page.borrow(), executor.lacks());
+            status::note_missing(&mut snapshot, missing);
+            Some(snapshot)
+        }
         Err(_ending) => std::future::pending().await,
     }
 }

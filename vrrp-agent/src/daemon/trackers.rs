@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
@@ -109,10 +110,10 @@ impl Trackers {
     }
 
     /// Watches what an instance of a configuration tracks; what is watched already goes on, all else ends.
-    pub(super) fn run(&mut self, config: &Config) -> Started {
+    pub(super) async fn run(&mut self, config: &Config) -> Started {
         let mut news = Vec::new();
         let scripts = self.run_scripts(config);
-        let files = self.run_files(config, &mut news);
+        let files = self.run_files(config, &mut news).await;
         let processes = self.run_processes(config);
         Started { going_on: GoingOn { scripts, files, processes }, news }
     }
@@ -155,10 +156,11 @@ impl Trackers {
         going_on
     }
 
-    fn run_files(&mut self, config: &Config, news: &mut Vec<News>) -> Vec<(FileIndex, FileIndex)> {
+    async fn run_files(&mut self, config: &Config, news: &mut Vec<News>) -> Vec<(FileIndex, FileIndex)> {
         let mut before = std::mem::take(&mut self.files);
         let mut going_on = Vec::new();
         let mut known = std::mem::take(&mut self.page.borrow_mut().files);
+        let mut new = Vec::new();
         for (index, thing) in config.files.iter().enumerate() {
             if !config.tracks(&Thing::File(index)) {
                 continue;
@@ -169,10 +171,11 @@ impl Trackers {
                 self.page.borrow_mut().files.insert(thing.name.clone(), known);
                 continue;
             }
-            if let Err(error) = file::initialise(thing) {
-                tracing::error!("track_file {} ({}): {error}", thing.name, thing.path.display());
-            }
-            let number = file::number(&thing.path);
+            new.push((index, thing));
+        }
+        // All at once, for each may hang.
+        let numbers = join_all(new.iter().map(|(_, thing)| file::begin(thing))).await;
+        for ((index, thing), number) in new.into_iter().zip(numbers) {
             news.push(News::File(index, number));
             self.page.borrow_mut().files.insert(thing.name.clone(), (thing.path.clone(), number));
             let (id, report) = self.reporter();

@@ -28,6 +28,45 @@ pub fn suffix() -> PathBuf {
     }
 }
 
+/// The daemon without a name marks its addresses with the number of its protocol.
+const MARK: u8 = 112;
+
+/// With what a daemon of this name marks the addresses that it puts on interfaces (`IFA_PROTO`; below 4 are the kernel's own).
+/// Each name has a number that is its own, as a rule.
+fn mark_of(name: Option<&str>) -> u8 {
+    const FIRST: u8 = 128;
+    const MARKS: u32 = 127;
+    let Some(name) = name else { return MARK };
+    // FNV-1a: the same in every version.
+    let hash =
+        name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    FIRST + u8::try_from(hash % MARKS).unwrap_or(0)
+}
+
+/// With what this daemon marks the addresses that it puts on interfaces.
+#[must_use]
+pub fn address_mark() -> u8 {
+    mark_of(INSTANCE.get().map(String::as_str))
+}
+
+/// Whether this is the mark of a daemon of ours, of whichever name.
+#[must_use]
+pub fn is_address_mark(mark: u8) -> bool {
+    mark == MARK || (128..255).contains(&mark)
+}
+
+/// Whether another daemon of this network namespace may have the same mark: nothing is known by it alone then.
+#[must_use]
+pub fn shares_address_mark() -> bool {
+    let Some(ours) = INSTANCE.get() else { return false };
+    let siblings = Path::new("/run/vrrp-agent").join(namespace_suffix());
+    let names = std::fs::read_dir(siblings).into_iter().flatten().flatten();
+    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .filter_map(|name| name.strip_prefix("instance-").map(str::to_owned))
+        .any(|name| name != *ours && mark_of(Some(&name)) == address_mark())
+}
+
 /// Why a network namespace could not be entered.
 #[derive(Debug, thiserror::Error)]
 pub enum EnterError {
@@ -79,6 +118,18 @@ pub fn enter(name: &str) -> Result<(), EnterError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_have_marks_that_are_not_the_kernel_s() {
+        assert_eq!(mark_of(None), 112);
+        for name in ["a", "b", "lan", "wan", ""] {
+            let mark = mark_of(Some(name));
+            assert!((128..255).contains(&mark) && is_address_mark(mark), "{name}: {mark}");
+            assert_eq!(mark, mark_of(Some(name)));
+        }
+        assert_ne!(mark_of(Some("lan")), mark_of(Some("wan")));
+        assert!(!is_address_mark(0) && !is_address_mark(18), "unmarked, and keepalived's");
+    }
 
     #[test]
     fn a_namespace_that_is_not_there_is_named() {

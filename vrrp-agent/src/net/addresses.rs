@@ -4,17 +4,77 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures_util::TryStreamExt as _;
 use netlink_packet_route::address::{
-    AddressAttribute, AddressFlags, AddressMessage, AddressScope, CacheInfo,
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope,
+    CacheInfo,
 };
 use nix::libc;
-use rtnetlink::{AddressMessageBuilder, Handle};
+use rtnetlink::{AddressAddRequest, AddressMessageBuilder, Handle};
 
-use super::NetError;
 use super::routes::ignoring;
+use super::{NetError, answered};
 use crate::config::{AddressTrait, Vip};
+use crate::host;
+
+/// What the kernel tells the addresses of one interface apart by: in IPv4 one address may be there several times, with different
+/// prefixes or peers; in IPv6 it is there once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// The address.
+    pub address: IpAddr,
+    /// Its prefix length; on a point-to-point link that of the peer.
+    pub prefix: u8,
+    /// The other end of a point-to-point link.
+    pub peer: Option<IpAddr>,
+}
+
+impl Identity {
+    /// That of a virtual address, once it is there.
+    #[must_use]
+    pub fn of(vip: &Vip) -> Self {
+        let peer = vip.peer.filter(|peer| peer.address != vip.address);
+        let prefix = vip.peer.map_or(vip.prefix, |peer| peer.length);
+        Self { address: vip.address, prefix, peer: peer.map(|peer| peer.address) }
+    }
+
+    /// Whether the kernel would say that the one is there already when it is asked for the other.
+    #[must_use]
+    pub fn collides(&self, other: &Self) -> bool {
+        let network = |of: &Self| match of.peer.unwrap_or(of.address) {
+            IpAddr::V4(address) => u32::from(address) & mask(of.prefix),
+            IpAddr::V6(_) => 0,
+        };
+        self.address == other.address
+            && (self.address.is_ipv6() || (self.prefix == other.prefix && network(self) == network(other)))
+    }
+
+    /// Whether the kernel would take the other away with this one, if this is the first address of its network (IPv4 alone knows
+    /// secondary addresses).
+    fn shares_network(&self, other: &Self) -> bool {
+        match (self.peer.unwrap_or(self.address), other.peer.unwrap_or(other.address)) {
+            (IpAddr::V4(one), IpAddr::V4(two)) => {
+                self.prefix == other.prefix && (u32::from(one) ^ u32::from(two)) & mask(self.prefix) == 0
+            }
+            (IpAddr::V4(_) | IpAddr::V6(_), IpAddr::V4(_) | IpAddr::V6(_)) => false,
+        }
+    }
+}
+
+fn mask(prefix: u8) -> u32 {
+    u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0)
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { address, prefix, peer } = self;
+        match peer {
+            Some(peer) => write!(f, "{address} peer {peer}/{prefix}"),
+            None => write!(f, "{address}/{prefix}"),
+        }
+    }
+}
 
 /// An address on an interface, as the kernel has it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
     /// The interface.
     pub index: u32,
@@ -28,17 +88,123 @@ impl Installed {
     /// found one.
     #[must_use]
     pub fn may_be_sent_from(&self) -> bool {
-        let mut flags = AddressFlags::from_bits_retain(self.message.header.flags.bits().into());
-        // All flags, where the kernel tells them: the header has no room for some.
-        for attribute in &self.message.attributes {
-            if let AddressAttribute::Flags(all) = attribute {
-                flags = *all;
-            }
-        }
+        let flags = self.flags();
         let is_tentative =
             flags.contains(AddressFlags::Tentative) && !flags.contains(AddressFlags::Optimistic);
         !is_tentative && !flags.contains(AddressFlags::Dadfailed)
     }
+
+    fn new(message: AddressMessage) -> Option<Self> {
+        Some(Self { index: message.header.index, address: address_of(&message)?, message })
+    }
+
+    /// What the kernel knows it by.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let peer = self.find(|attribute| match attribute {
+            AddressAttribute::Address(peer) if *peer != self.address => Some(*peer),
+            _ => None,
+        });
+        Identity { address: self.address, prefix: self.message.header.prefix_len, peer }
+    }
+
+    /// Who has put it there, as the kernel remembers it; 0 if nobody has said.
+    #[must_use]
+    pub fn mark(&self) -> u8 {
+        let protocol = self.find(|attribute| match attribute {
+            AddressAttribute::Protocol(protocol) => Some(u8::from(*protocol)),
+            _ => None,
+        });
+        protocol.unwrap_or(0)
+    }
+
+    /// Whether it is one of the host's own: the kernel says that no daemon of ours has put it there.
+    #[must_use]
+    pub fn is_host_s(&self) -> bool {
+        host::kernel_marks_addresses() && !host::is_address_mark(self.mark())
+    }
+
+    /// Whether the kernel would take the other away with this one, unless it promotes secondary addresses.
+    #[must_use]
+    pub fn takes_along(&self, other: &Self) -> bool {
+        !self.flags().contains(AddressFlags::Secondary)
+            && other.flags().contains(AddressFlags::Secondary)
+            && self.index == other.index
+            && self.identity().shares_network(&other.identity())
+    }
+
+    /// Whether another address of its network stands before it.
+    #[must_use]
+    pub fn is_secondary(&self) -> bool {
+        self.address.is_ipv4() && self.flags().contains(AddressFlags::Secondary)
+    }
+
+    fn find<T>(&self, what: impl Fn(&AddressAttribute) -> Option<T>) -> Option<T> {
+        self.message.attributes.iter().find_map(what)
+    }
+
+    fn flags(&self) -> AddressFlags {
+        let all = self.find(|attribute| match attribute {
+            AddressAttribute::Flags(flags) => Some(*flags),
+            _ => None,
+        });
+        all.unwrap_or_else(|| AddressFlags::from_bits_retain(self.message.header.flags.bits().into()))
+    }
+
+    /// What would have to be done for it to be all that is said of a virtual address. `interface` is the interface's name.
+    #[must_use]
+    pub fn differs_from(&self, vip: &Vip, interface: &str) -> Difference {
+        if self.identity() != Identity::of(vip) {
+            return Difference::NeedsAnew;
+        }
+        let label = self.find(|attribute| match attribute {
+            AddressAttribute::Label(label) => Some(label.clone()),
+            _ => None,
+        });
+        let broadcast = self.find(|attribute| match attribute {
+            AddressAttribute::Broadcast(broadcast) => Some(*broadcast),
+            _ => None,
+        });
+        let flags_that_stay = match vip.address {
+            IpAddr::V4(_) => AddressFlags::Noprefixroute | AddressFlags::Mcautojoin,
+            IpAddr::V6(_) => AddressFlags::Mcautojoin,
+        };
+        let (has, wants) = (self.flags(), flags(vip));
+        // In IPv6 there is no label and no broadcast address, and the kernel chooses the scope.
+        let v4_agrees = vip.address.is_ipv6()
+            || (label.as_deref().unwrap_or(interface) == vip.label.as_deref().unwrap_or(interface)
+                && broadcast == vip.broadcast
+                && u8::from(self.message.header.scope) == vip.scope.unwrap_or(0));
+        if !v4_agrees || (has & flags_that_stay) != (wants & flags_that_stay) {
+            return Difference::NeedsAnew;
+        }
+        let flags_that_change =
+            AddressFlags::Homeaddress | AddressFlags::Managetempaddr | AddressFlags::Noprefixroute;
+        let preferred = self.find(|attribute| match attribute {
+            AddressAttribute::CacheInfo(lifetimes) => Some(lifetimes.ifa_preferred),
+            _ => None,
+        });
+        let lasts = match (preferred.unwrap_or(u32::MAX), preferred_lifetime(vip).unwrap_or(u32::MAX)) {
+            (has, u32::MAX) => has == u32::MAX,
+            // It runs down.
+            (has, wants) => has <= wants,
+        };
+        match lasts && (has & flags_that_change) == (wants & flags_that_change) {
+            true => Difference::None,
+            false => Difference::Changeable,
+        }
+    }
+}
+
+/// What distinguishes an address that is there from what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// Nothing.
+    None,
+    /// What the kernel changes in place.
+    Changeable,
+    /// What the kernel only takes with a new address: it has to go, and to be set anew.
+    NeedsAnew,
 }
 
 /// All addresses of the host.
@@ -46,14 +212,9 @@ impl Installed {
 /// # Errors
 /// If netlink does not answer.
 pub async fn list(handle: &Handle) -> Result<Vec<Installed>, NetError> {
-    let netlink = |source| NetError::Netlink { doing: "list the addresses".to_owned(), source };
-    let messages: Vec<AddressMessage> =
-        handle.address().get().execute().try_collect().await.map_err(netlink)?;
-    let installed = |message: AddressMessage| {
-        let address = address_of(&message)?;
-        Some(Installed { index: message.header.index, address, message })
-    };
-    Ok(messages.into_iter().filter_map(installed).collect())
+    let listing = handle.address().get().execute().try_collect();
+    let messages: Vec<AddressMessage> = answered(|| "list the addresses".to_owned(), listing).await?;
+    Ok(messages.into_iter().filter_map(Installed::new).collect())
 }
 
 /// Puts a virtual address on an interface.
@@ -61,6 +222,20 @@ pub async fn list(handle: &Handle) -> Result<Vec<Installed>, NetError> {
 /// # Errors
 /// If the kernel refuses.
 pub async fn add(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError> {
+    let request = request(handle, index, vip).execute();
+    ignoring(request, &[libc::EEXIST], || format!("add {} to interface {index}", Identity::of(vip))).await
+}
+
+/// Changes a virtual address that is there in what the kernel changes in place.
+///
+/// # Errors
+/// If the kernel refuses.
+pub async fn change(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError> {
+    let request = request(handle, index, vip).replace().execute();
+    ignoring(request, &[], || format!("change {} on interface {index}", Identity::of(vip))).await
+}
+
+fn request(handle: &Handle, index: u32, vip: &Vip) -> AddressAddRequest {
     let mut request = handle.address().add(index, vip.address, vip.prefix);
     let message = request.message_mut();
     complete(message, vip);
@@ -84,23 +259,9 @@ pub async fn add(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError>
         (lifetimes.ifa_preferred, lifetimes.ifa_valid) = (preferred, u32::MAX);
         message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
     }
-    let result = request.execute().await;
-    ignoring(result, &[libc::EEXIST], || format!("add {}/{} to interface {index}", vip.address, vip.prefix))
-}
-
-/// Takes a virtual address away.
-///
-/// # Errors
-/// If the kernel refuses.
-pub async fn remove(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError> {
-    let mut message = match vip.address {
-        IpAddr::V4(a) => AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(a, vip.prefix).build(),
-        IpAddr::V6(a) => AddressMessageBuilder::<Ipv6Addr>::new().index(index).address(a, vip.prefix).build(),
-    };
-    complete(&mut message, vip);
-    let result = handle.address().del(message).execute().await;
-    let doing = || format!("remove {}/{} from interface {index}", vip.address, vip.prefix);
-    ignoring(result, &[libc::EADDRNOTAVAIL, libc::ENODEV], doing)
+    // Kernels before 5.18 do not read it.
+    message.attributes.push(AddressAttribute::Protocol(AddressProtocol::from(host::address_mark())));
+    request
 }
 
 /// What rtnetlink leaves out of a message, and the kernel compares.
@@ -144,13 +305,52 @@ fn preferred_lifetime(vip: &Vip) -> Option<u32> {
     }
 }
 
-/// Takes away what the kernel has, exactly as it has it: what a crash left behind.
+/// Takes away what the kernel has, exactly as it has it.
 ///
 /// # Errors
 /// If the kernel refuses.
-pub async fn remove_installed(handle: &Handle, installed: Installed) -> Result<(), NetError> {
-    let result = handle.address().del(installed.message).execute().await;
-    ignoring(result, &[libc::EADDRNOTAVAIL], || format!("remove the left-over address {}", installed.address))
+pub async fn remove(handle: &Handle, installed: &Installed) -> Result<(), NetError> {
+    let Installed { index, message, .. } = installed;
+    let request = handle.address().del(message.clone()).execute();
+    let doing = || format!("remove {} from interface {index}", installed.identity());
+    ignoring(request, &[libc::EADDRNOTAVAIL, libc::ENODEV], doing).await
+}
+
+/// Takes an address away that the kernel could not be asked about.
+///
+/// # Errors
+/// If the kernel refuses.
+pub async fn remove_unseen(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError> {
+    let mut message = match vip.address {
+        IpAddr::V4(a) => AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(a, vip.prefix).build(),
+        IpAddr::V6(a) => AddressMessageBuilder::<Ipv6Addr>::new().index(index).address(a, vip.prefix).build(),
+    };
+    complete(&mut message, vip);
+    let request = handle.address().del(message).execute();
+    let doing = || format!("remove {} from interface {index}", Identity::of(vip));
+    ignoring(request, &[libc::EADDRNOTAVAIL, libc::ENODEV], doing).await
+}
+
+/// Puts back what the kernel had, as it had it, whosever it is.
+///
+/// # Errors
+/// If the kernel refuses.
+pub async fn restore(handle: &Handle, installed: &Installed) -> Result<(), NetError> {
+    let Installed { index, address, message } = installed;
+    let identity = installed.identity();
+    let mut request = handle.address().add(*index, *address, identity.prefix);
+    // What the kernel says of it, and would not be told.
+    let said = AddressFlags::Secondary | AddressFlags::Permanent | AddressFlags::Tentative;
+    let mut restored = message.clone();
+    restored.header.flags = AddressHeaderFlags::empty();
+    for attribute in &mut restored.attributes {
+        if let AddressAttribute::Flags(flags) = attribute {
+            *flags = flags.difference(said);
+        }
+    }
+    *request.message_mut() = restored;
+    let doing = || format!("put {identity} back on interface {index}");
+    ignoring(request.execute(), &[libc::EEXIST], doing).await
 }
 
 /// The address that a message is about.
@@ -168,23 +368,4 @@ pub(super) fn address_of(message: &AddressMessage) -> Option<IpAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_another_host_has_is_not_sent_from() {
-        for (flags, usable) in [
-            (AddressFlags::Permanent, true),
-            (AddressFlags::Permanent | AddressFlags::Nodad, true),
-            (AddressFlags::Tentative, false),
-            (AddressFlags::Tentative | AddressFlags::Optimistic, true),
-            (AddressFlags::Permanent | AddressFlags::Dadfailed, false),
-            (AddressFlags::Permanent | AddressFlags::Tentative | AddressFlags::Dadfailed, false),
-        ] {
-            let mut message = AddressMessage::default();
-            message.attributes.push(AddressAttribute::Flags(flags));
-            let installed = Installed { index: 1, address: Ipv6Addr::LOCALHOST.into(), message };
-            assert_eq!(installed.may_be_sent_from(), usable, "{flags:?}");
-        }
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use vrrp_ebpf::advert::Family;
 
 use super::addresses::Installed;
 use super::features::{self, Tags};
-use super::{NetError, addresses};
+use super::{NetError, addresses, answered};
 use crate::wire::ethernet::Mac;
 
 /// An interface that adverts are sent and heard on, or that addresses go on.
@@ -31,6 +31,8 @@ pub struct Link {
     pub takes_other_macs: bool,
     /// Its addresses that may be sent from, in the kernel's order.
     pub addresses: Vec<IpAddr>,
+    /// Those of them that the host has by itself, as far as the kernel can tell: no daemon of ours has put them there.
+    pub own: Vec<IpAddr>,
     /// Bytes of the longest IP packet that it carries.
     pub mtu: u32,
     /// Whether it can carry frames.
@@ -99,6 +101,7 @@ impl Link {
             device: Device::Ethernet,
             takes_other_macs: true,
             addresses: Vec::new(),
+            own: Vec::new(),
             mtu: u32::MAX,
             running: false,
             xdp: None,
@@ -138,17 +141,16 @@ impl Link {
     }
 
     /// The address that adverts of a family are sent from: the first, for IPv6 the first link-local one. A virtual address
-    /// that a crash left behind is none.
+    /// that a crash left behind is none; one that the host has by itself is, if there is no other.
     #[must_use]
     pub fn primary(&self, family: Family, virtual_addresses: &[IpAddr]) -> Option<IpAddr> {
-        self.addresses.iter().copied().find(|address| {
-            let fits = match (family, address) {
-                (Family::V4, IpAddr::V4(_)) => true,
-                (Family::V6, IpAddr::V6(address)) => address.is_unicast_link_local(),
-                (Family::V4, IpAddr::V6(_)) | (Family::V6, IpAddr::V4(_)) => false,
-            };
-            fits && !virtual_addresses.contains(address)
-        })
+        let fits = |address: &IpAddr| match (family, address) {
+            (Family::V4, IpAddr::V4(_)) => true,
+            (Family::V6, IpAddr::V6(address)) => address.is_unicast_link_local(),
+            (Family::V4, IpAddr::V6(_)) | (Family::V6, IpAddr::V4(_)) => false,
+        };
+        let mut others = self.addresses.iter().filter(|address| !virtual_addresses.contains(address));
+        others.find(|address| fits(address)).or_else(|| self.own.iter().find(|own| fits(own))).copied()
     }
 }
 
@@ -163,13 +165,16 @@ pub fn connect() -> Result<Handle, NetError> {
     Ok(handle)
 }
 
+async fn messages(handle: &Handle) -> Result<Vec<LinkMessage>, NetError> {
+    answered(|| "list the interfaces".to_owned(), handle.link().get().execute().try_collect()).await
+}
+
 /// Looks up interfaces by name, in the order asked, each with what is wrong with it.
 ///
 /// # Errors
 /// If netlink does not answer.
 pub async fn look(handle: &Handle, names: &[String]) -> Result<Vec<Result<Link, NetError>>, NetError> {
-    let netlink = |source| NetError::Netlink { doing: "list the interfaces".to_owned(), source };
-    let messages: Vec<LinkMessage> = handle.link().get().execute().try_collect().await.map_err(netlink)?;
+    let messages = messages(handle).await?;
     let addresses = addresses::list(handle).await?;
     let mut links = Vec::new();
     for name in names {
@@ -203,6 +208,7 @@ fn describe(name: &str, messages: &[LinkMessage], addresses: &[Installed]) -> Re
             .filter(|a| a.index == index && a.may_be_sent_from())
             .map(|a| a.address)
             .collect(),
+        own: addresses.iter().filter(|a| a.index == index && a.is_host_s()).map(|a| a.address).collect(),
         mtu: mtu_of(message).unwrap_or(u32::MAX),
         running: running(message),
         xdp: xdp_of(message),
@@ -229,8 +235,7 @@ pub struct Running {
 /// # Errors
 /// If netlink does not answer.
 pub async fn all(handle: &Handle) -> Result<BTreeMap<String, Running>, NetError> {
-    let netlink = |source| NetError::Netlink { doing: "list the interfaces".to_owned(), source };
-    let messages: Vec<LinkMessage> = handle.link().get().execute().try_collect().await.map_err(netlink)?;
+    let messages = messages(handle).await?;
     let link = |message: &LinkMessage| {
         let running = Running { index: message.header.index, running: running(message) };
         Some((name_of(message)?.to_owned(), running))

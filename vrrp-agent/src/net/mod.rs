@@ -13,6 +13,35 @@ mod sockets;
 pub mod sysctl;
 pub mod transmit;
 
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+/// How long the kernel may take to answer one netlink request. It answers in microseconds, unless somebody else holds the lock of
+/// its network configuration.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Waits for the kernel's answer to a request, for as long as [`ANSWER_TIMEOUT`] allows.
+///
+/// # Errors
+/// If the kernel refuses, or does not answer.
+pub(crate) async fn answered<T>(
+    doing: impl Fn() -> String,
+    request: impl Future<Output = Result<T, rtnetlink::Error>>,
+) -> Result<T, NetError> {
+    let asked = Instant::now();
+    match timeout(ANSWER_TIMEOUT, request).await {
+        Ok(answer) => {
+            // The kernel works while it is asked: then no timer of this thread's can end it.
+            if asked.elapsed() > ANSWER_TIMEOUT {
+                tracing::warn!("{}: the kernel took {:.1} s", doing(), asked.elapsed().as_secs_f64());
+            }
+            answer.map_err(|source| NetError::Netlink { doing: doing(), source })
+        }
+        Err(_elapsed) => Err(NetError::NoAnswer { doing: doing() }),
+    }
+}
+
 /// What the network refused.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
@@ -23,6 +52,12 @@ pub enum NetError {
         doing: String,
         /// What netlink said.
         source: rtnetlink::Error,
+    },
+    /// Netlink said nothing.
+    #[error("{doing}: the kernel has not answered for {} s", ANSWER_TIMEOUT.as_secs())]
+    NoAnswer {
+        /// What was being done.
+        doing: String,
     },
     /// A system call failed.
     #[error("{doing}: {source}")]

@@ -16,7 +16,7 @@ use rtnetlink::packet_core::{
 };
 use vrrp_ebpf::advert::Family;
 
-use super::NetError;
+use super::{NetError, answered};
 use crate::config::routing::{Metric, MetricKind, Route, RouteKind};
 
 /// An interface that a route names is not there.
@@ -36,8 +36,8 @@ pub async fn add(handle: &Handle, route: &Route) -> Result<(), NetError> {
     })?;
     // Never NLM_F_EXCL: with it, any other route to the same place is "already there". Without it, only this very route is.
     let place = if route.append { NLM_F_APPEND } else { 0 };
-    let result = request(handle, RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | place).await;
-    ignoring(result, &[libc::EEXIST], || format!("add route {route}"))
+    let request = request(handle, RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | place);
+    ignoring(request, &[libc::EEXIST], || format!("add route {route}")).await
 }
 
 /// Takes a route out of its table.
@@ -49,8 +49,8 @@ pub async fn remove(handle: &Handle, route: &Route) -> Result<(), NetError> {
     let Ok(mut message) = message(route, index_of) else { return Ok(()) };
     // The kernel cuts large metrics down, and would then find no route with those that it was told.
     message.attributes.retain(|attribute| !matches!(attribute, RouteAttribute::Metrics(_)));
-    let result = request(handle, RouteNetlinkMessage::DelRoute(message), 0).await;
-    ignoring(result, &[libc::ESRCH, libc::ENODEV], || format!("remove route {route}"))
+    let request = request(handle, RouteNetlinkMessage::DelRoute(message), 0);
+    ignoring(request, &[libc::ESRCH, libc::ENODEV], || format!("remove route {route}")).await
 }
 
 fn index_of(name: &str) -> Result<u32, Errno> {
@@ -74,15 +74,19 @@ pub(super) async fn request(
     Ok(())
 }
 
-/// An error with one of these numbers is none.
-pub(super) fn ignoring(
-    result: Result<(), rtnetlink::Error>,
+/// Waits for the kernel's answer, of which an error with one of these numbers is none.
+pub(super) async fn ignoring(
+    request: impl Future<Output = Result<(), rtnetlink::Error>>,
     harmless: &[i32],
-    doing: impl FnOnce() -> String,
+    doing: impl Fn() -> String,
 ) -> Result<(), NetError> {
-    match result {
-        Err(rtnetlink::Error::NetlinkError(message)) if harmless.contains(&-message.raw_code()) => Ok(()),
-        result => result.map_err(|source| NetError::Netlink { doing: doing(), source }),
+    match answered(doing, request).await {
+        Err(NetError::Netlink { source: rtnetlink::Error::NetlinkError(message), .. })
+            if harmless.contains(&-message.raw_code()) =>
+        {
+            Ok(())
+        }
+        result => result,
     }
 }
 

@@ -18,8 +18,8 @@ use crate::config::routing::{Action, Mark, Rule};
 pub async fn add(handle: &Handle, rule: &Rule) -> Result<(), NetError> {
     // Without NLM_F_EXCL the kernel would put the same rule there twice, and one of them would stay.
     let new = RouteNetlinkMessage::NewRule(message(rule));
-    let result = request(handle, new, NLM_F_CREATE | NLM_F_EXCL).await;
-    ignoring(result, &[libc::EEXIST], || format!("add rule {rule}"))
+    let request = request(handle, new, NLM_F_CREATE | NLM_F_EXCL);
+    ignoring(request, &[libc::EEXIST], || format!("add rule {rule}")).await
 }
 
 /// Takes a rule away.
@@ -27,8 +27,8 @@ pub async fn add(handle: &Handle, rule: &Rule) -> Result<(), NetError> {
 /// # Errors
 /// If the kernel refuses.
 pub async fn remove(handle: &Handle, rule: &Rule) -> Result<(), NetError> {
-    let result = request(handle, RouteNetlinkMessage::DelRule(message(rule)), 0).await;
-    ignoring(result, &[libc::ENOENT], || format!("remove rule {rule}"))
+    let request = request(handle, RouteNetlinkMessage::DelRule(message(rule)), 0);
+    ignoring(request, &[libc::ENOENT], || format!("remove rule {rule}")).await
 }
 
 fn message(rule: &Rule) -> RuleMessage {

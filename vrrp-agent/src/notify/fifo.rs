@@ -70,7 +70,7 @@ impl Fifo {
     /// Opens it, and makes it first if there is none.
     pub(super) fn open(settings: &config::Fifo) -> Result<Self, FifoError> {
         let path = &settings.path;
-        let owner = settings.owner.as_ref().map(process::lookup).transpose()?;
+        let owner = settings.owner.as_ref().map(process::identity::known).transpose()?;
         let origin = match mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR) {
             Ok(()) => Origin::Made,
             Err(nix::Error::EEXIST) => Origin::Found,
@@ -207,7 +207,7 @@ async fn supervise(
     let mut pause = PAUSE_MIN;
     loop {
         let started = Instant::now();
-        match process::start(program, &[path.to_owned()], security, Tie::Loose) {
+        match process::start(program, &[path.to_owned()], security, Tie::Loose).await {
             Ok(mut running) => tokio::select! {
                 end = running.wait() => match end {
                     Ok(status) => tracing::warn!("the reader of FIFO {path} ({script}) has ended: {status}"),

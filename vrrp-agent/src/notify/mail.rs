@@ -6,7 +6,6 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
-use nix::unistd::{Uid, User};
 use tokio::sync::broadcast::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -14,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::{Event, Notification, Subject, next};
 use crate::config::Mail;
 use crate::host;
+use crate::process::identity;
 
 /// How many wait while the server is away.
 const WAITING_MAX: usize = 256;
@@ -40,7 +40,7 @@ impl Mailer {
     /// None if there is no address to send it from or to, which is said.
     pub(super) fn new(settings: &Mail, router_id: Option<&str>) -> Option<Self> {
         let host = host::name();
-        let from = mailbox(&settings.from.clone().unwrap_or_else(user_name), &host)?;
+        let from = mailbox(&settings.from.clone().unwrap_or_else(identity::own_name), &host)?;
         let to: Vec<Mailbox> = settings.to.iter().filter_map(|text| mailbox(text, &host)).collect();
         if to.is_empty() {
             tracing::error!("no mail is sent: there is nobody to send it to");
@@ -132,12 +132,6 @@ fn mailbox(text: &str, host: &str) -> Option<Mailbox> {
             None
         }
     }
-}
-
-/// Who mail is from unless said.
-fn user_name() -> String {
-    let user = User::from_uid(Uid::effective()).ok().flatten();
-    user.map_or_else(|| "root".to_owned(), |user| user.name)
 }
 
 /// Sends the mails of a queue, one after the other, each until it is taken or refused for good.

@@ -134,9 +134,7 @@ impl Notifier {
         self.security = config.script_security;
         for ((_, name), scripts) in &self.plan {
             for program in scripts.programs() {
-                if let Err(error) = process::examine(program, self.security) {
-                    tracing::error!("notify script of {name} ({}) cannot run: {error}", program.command[0]);
-                }
+                process::examine_soon(format!("notify script of {name}"), program, self.security);
             }
         }
         self.scripts.retain(|subject| self.plan.contains_key(subject));

@@ -1,6 +1,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Instant;
 
+use nix::unistd::User;
+
 use super::*;
 
 /// A directory that goes away with the test, and can be secure: /tmp is sticky and root's.
@@ -37,11 +39,16 @@ fn program(words: &[&str]) -> Program {
 }
 
 fn as_user(words: &[&str], user: &str) -> Program {
-    Program { user: Some(ScriptUser { user: user.to_owned(), group: None }), ..program(words) }
+    Program { user: Some(named(user)), ..program(words) }
+}
+
+fn named(user: &str) -> ScriptUser {
+    ScriptUser { user: user.to_owned(), group: None }
 }
 
 async fn run(program: &Program, limit: Duration) -> (End, String) {
-    let mut running = start(program, &["more".to_owned()], ScriptSecurity::Off, Tie::Close).unwrap();
+    identity::look_up([]).await;
+    let mut running = start(program, &["more".to_owned()], ScriptSecurity::Off, Tie::Close).await.unwrap();
     let end = running.within(limit).await.unwrap();
     (end, running.last_lines())
 }
@@ -114,7 +121,8 @@ async fn nobody_waits_so_it_is_killed_unless_its_tie_is_loose() {
     for (tie, goes_on) in [(Tie::Close, false), (Tie::Loose, true)] {
         let flag = directory.0.join(format!("{tie:?}"));
         let script = directory.script("s", &format!("sleep 1; touch {}", flag.display()));
-        drop(start(&program(&[&script]), &[], ScriptSecurity::Off, tie).unwrap());
+        identity::look_up([]).await;
+        drop(start(&program(&[&script]), &[], ScriptSecurity::Off, tie).await.unwrap());
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(flag.exists(), goes_on, "{tie:?}");
     }
@@ -125,6 +133,7 @@ async fn what_cannot_run_says_why() {
     let directory = Directory::new("cannot");
     let script = directory.script("s", "true");
     set_mode(Path::new(&script), 0o644);
+    identity::look_up(["root", "no-such-user"].map(named)).await;
     let error = |program| examine(&program, ScriptSecurity::Off).unwrap_err().to_string();
     assert!(error(program(&[&script])).ends_with("not executable"));
     assert!(error(program(&["/bin"])).ends_with("not a file"));
@@ -134,12 +143,13 @@ async fn what_cannot_run_says_why() {
 }
 
 /// As observed of keepalived 2.2.7, case by case. Needs root: whose a file is decides.
-#[test]
-fn only_what_root_alone_can_change_runs_as_root() {
+#[tokio::test]
+async fn only_what_root_alone_can_change_runs_as_root() {
     if !Uid::effective().is_root() {
         eprintln!("skipped: not root");
         return;
     }
+    identity::look_up(["root", "nobody"].map(named)).await;
     let directory = Directory::new("secure");
     let inner = directory.0.join("inner");
     std::fs::create_dir_all(&inner).unwrap();

@@ -14,6 +14,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::blocking::{self, Hangs};
 use crate::config::{Existing, InitFile, TrackFile};
 use crate::readiness::watch;
 
@@ -22,6 +23,9 @@ const BYTES_MAX: u64 = 128;
 
 /// How often a directory that cannot be watched is tried again, and the file looked at.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a file may take to be read.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The number in a file. One that is not there, is no file, or has no number says 0.
 #[must_use]
@@ -85,24 +89,65 @@ pub fn initialise(file: &TrackFile) -> io::Result<()> {
     opened.write_all(format!("{number}\n").as_bytes())
 }
 
+/// Makes a file, if that is asked for, and returns the number in it. One that hangs says 0, like one that cannot be read.
+pub async fn begin(file: &TrackFile) -> i32 {
+    let (name, path) = (file.name.clone(), file.path.clone());
+    let begun = {
+        let file = file.clone();
+        within(&path, move || (initialise(&file), number(&file.path))).await
+    };
+    let complaint = match begun {
+        Ok((Ok(()), number)) => return number,
+        Ok((Err(error), number)) => {
+            tracing::error!("track_file {name} ({}): {error}", path.display());
+            return number;
+        }
+        Err(hangs) => hangs,
+    };
+    tracing::error!("track_file {name} ({complaint}): its file system hangs, so it counts as 0");
+    0
+}
+
 /// Watches a file for ever; `report` is told its number whenever it is another than before.
 pub async fn run(file: TrackFile, mut before: i32, report: impl Fn(i32)) {
+    let mut said_that_it_hangs = false;
     loop {
         // First watch, then look: what is written in between is seen.
-        let watch = Watch::open(&file.path);
-        let now = number(&file.path);
+        let path = file.path.clone();
+        let looked = within(&file.path, move || (Watch::open(&path), number(&path))).await;
+        let now = looked.as_ref().map_or(0, |(_, number)| *number);
         if now != before {
             report(now);
             before = now;
         }
-        match watch {
-            Ok(watch) => watch.changed().await,
-            Err(error) => {
+        match looked {
+            Ok((Ok(watch), _)) => {
+                said_that_it_hangs = false;
+                watch.changed().await;
+            }
+            Ok((Err(error), _)) => {
+                said_that_it_hangs = false;
                 tracing::debug!("{} cannot be watched: {error}", file.path.display());
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(hangs) => {
+                if !std::mem::replace(&mut said_that_it_hangs, true) {
+                    tracing::error!(
+                        "track_file {} ({hangs}): its file system hangs, so it counts as 0",
+                        file.name
+                    );
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
+}
+
+async fn within<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Hangs> {
+    blocking::within(&path.display().to_string(), LOOK_TIMEOUT, work).await
 }
 
 /// What tells of changes of one path.

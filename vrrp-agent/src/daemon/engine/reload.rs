@@ -99,6 +99,7 @@ impl Engine {
             self.routers.push(router);
             holds_other.push(other);
         }
+        self.announcements.keep(|slot| self.routers[slot].frames.announcements());
         self.close_unused_sockets();
         self.status = status;
         self.generation = roster.generation;

@@ -60,6 +60,7 @@ fn status(config: &InstanceConfig, state: &str, source: &str) -> InstanceStatus 
         interval_seconds: 1.0,
         master: (state == "master").then_some(MasterStatus { address: source, priority: 140, is_self: true }),
         vips: Vec::new(),
+        missing: Vec::new(),
         lease_seconds: None,
         master_down_seconds: None,
         watch: None,

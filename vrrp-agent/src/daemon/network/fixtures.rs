@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use rtnetlink::Handle;
 
+use super::table::Table;
 use crate::config::{Fixtures, Vip};
-use crate::net::{NetError, addresses, routes, rules};
+use crate::daemon::holdings::Placed;
+use crate::net::{NetError, routes, rules};
 
 /// What is not there, though it should be.
 #[derive(Debug, Default)]
@@ -17,7 +19,7 @@ pub(super) struct Lacking {
 }
 
 /// Puts there what is not.
-pub(super) async fn set(handle: &Handle, fixtures: &Fixtures) -> Lacking {
+pub(super) async fn set(handle: &Handle, table: &mut Table, fixtures: &Fixtures) -> Lacking {
     let mut lacking = Lacking::default();
     let mut note = |result: Result<(), NetError>, group: Option<&String>| {
         if let Err(error) = result {
@@ -25,9 +27,12 @@ pub(super) async fn set(handle: &Handle, fixtures: &Fixtures) -> Lacking {
             lacking.groups.extend(group.cloned());
         }
     };
+    if !fixtures.addresses.is_empty() {
+        note(table.refresh().await, None);
+    }
     for address in &fixtures.addresses {
         let result = match index_of(address) {
-            Ok(index) => addresses::add(handle, index, address).await,
+            Ok(ifindex) => table.set(&Placed { vip: address.clone(), ifindex }).await,
             Err(error) => Err(error),
         };
         note(result, address.track_group.as_ref());

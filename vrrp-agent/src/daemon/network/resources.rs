@@ -1,0 +1,369 @@
+//! Setting and taking away what masters hold, and what is static. Addresses, routes and rules are set in this order and taken away in
+//! the reverse one, for a route may need an address, and a rule a route.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use rtnetlink::Handle;
+
+use super::Missing;
+use super::fixtures::{self, Lacking};
+use super::table::{Earlier, Spare, Table};
+use crate::config::routing::{Route, Rule};
+use crate::config::{Fixtures, InstanceConfig};
+use crate::daemon::engine::reload::Roster;
+use crate::daemon::holdings::{Holding, Placed};
+use crate::dataplane::Slot;
+use crate::net::{NetError, routes, rules};
+
+/// What is to be held, by configuration.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) generation: u64,
+    names: Vec<String>,
+    pub(super) holdings: Vec<Holding>,
+    fixtures: Fixtures,
+    /// All virtual addresses, also those whose interface is not there.
+    virtual_addresses: BTreeSet<IpAddr>,
+}
+
+impl Plan {
+    pub(super) fn of(roster: &Roster) -> Self {
+        let Roster { generation, config, holdings, .. } = roster;
+        let addresses = config.instances.iter().flat_map(InstanceConfig::addresses);
+        Self {
+            generation: *generation,
+            names: config.instances.iter().map(|instance| instance.name.clone()).collect(),
+            holdings: holdings.clone(),
+            fixtures: config.fixtures.clone(),
+            virtual_addresses: addresses.map(|vip| vip.address).collect(),
+        }
+    }
+
+    fn has_static(&self, address: IpAddr) -> bool {
+        self.fixtures.addresses.iter().any(|vip| vip.address == address)
+    }
+}
+
+/// What has become of an installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The addresses are there, or most of them.
+    Installed,
+    /// The kernel takes none, or not the first.
+    Refused,
+}
+
+/// What masters hold, and what is static.
+pub(super) struct Resources {
+    handle: Handle,
+    pub(super) plan: Plan,
+    table: Table,
+    /// Those whose holdings are on the host, with the number of each mastership.
+    masters: BTreeMap<Slot, u64>,
+    /// What the kernel refuses of those.
+    missing: BTreeMap<Slot, Vec<Placed>>,
+    /// The same for the status.
+    page: Missing,
+    /// What was last said of each, and of what is static.
+    said: BTreeMap<Option<Slot>, BTreeSet<String>>,
+}
+
+impl Resources {
+    pub(super) fn new(handle: Handle, plan: Plan, pinned: Vec<(u32, IpAddr)>, page: Missing) -> Self {
+        let placed = plan.holdings.iter().flat_map(|holding| &holding.addresses);
+        let configured = placed.map(|placed| (placed.ifindex, placed.identity())).collect();
+        let table = Table::new(handle.clone(), Earlier { pinned, configured });
+        let (masters, missing, said) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { handle, plan, table, masters, missing, page, said }
+    }
+
+    /// Finds out which virtual addresses the host has by itself.
+    pub(super) async fn look(&mut self) -> Result<(), NetError> {
+        self.table.refresh().await?;
+        let Self { table, plan, .. } = self;
+        table.note_host_s_own(|there| {
+            plan.virtual_addresses.contains(&there.address) || plan.has_static(there.address)
+        });
+        Ok(())
+    }
+
+    fn name(&self, slot: Slot) -> &str {
+        self.plan.names.get(slot).map_or("", String::as_str)
+    }
+
+    fn holding(&self, slot: Slot) -> Holding {
+        self.plan.holdings.get(slot).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn masters(&self) -> BTreeSet<Slot> {
+        self.masters.keys().copied().collect()
+    }
+
+    /// The number of a mastership.
+    pub(super) fn mastership(&self, slot: Slot) -> Option<u64> {
+        self.masters.get(&slot).copied()
+    }
+
+    /// What masters hold, and what is static: what one of them gives up, others may keep.
+    fn kept(&self) -> Vec<Holding> {
+        let held = self.masters.keys().filter_map(|&slot| self.plan.holdings.get(slot).cloned());
+        held.chain([Holding::of_fixtures(&self.plan.fixtures)]).collect()
+    }
+
+    /// Each of what is said anew; what is not true any more may be said again.
+    fn say_once(&mut self, of: Option<Slot>, complaints: BTreeSet<String>) {
+        let said = self.said.insert(of, complaints.clone()).unwrap_or_default();
+        for complaint in complaints.difference(&said) {
+            match of {
+                Some(slot) => tracing::error!("{}: {complaint}", self.name(slot)),
+                None => tracing::error!("static: {complaint}"),
+            }
+        }
+    }
+
+    /// Puts the addresses of an instance on their interfaces. One that the kernel refuses is no reason to leave the others to nobody,
+    /// unless it is the first.
+    pub(super) async fn install(&mut self, slot: Slot, mastership: u64) -> Outcome {
+        self.masters.insert(slot, mastership);
+        let Holding { addresses, .. } = self.holding(slot);
+        let missing = self.set_addresses(slot, &addresses).await;
+        let first = addresses.first();
+        let refused = first.is_some_and(|first| missing.contains(first));
+        self.note_missing(slot, missing);
+        if refused { Outcome::Refused } else { Outcome::Installed }
+    }
+
+    /// Those that the kernel refuses.
+    async fn set_addresses(&mut self, slot: Slot, addresses: &[Placed]) -> Vec<Placed> {
+        let mut complaints = BTreeSet::new();
+        // What is there already is no error when it is set.
+        complaints.extend(self.table.refresh().await.err().map(|error| error.to_string()));
+        let mut missing = Vec::new();
+        for placed in addresses {
+            if let Err(error) = self.table.set(placed).await {
+                complaints.insert(format!("{error}; it is tried again"));
+                missing.push(placed.clone());
+            }
+        }
+        self.say_once(Some(slot), complaints);
+        missing
+    }
+
+    fn note_missing(&mut self, slot: Slot, missing: Vec<Placed>) {
+        let name = self.name(slot).to_owned();
+        let addresses: Vec<IpAddr> = missing.iter().map(|placed| placed.vip.address).collect();
+        let mut page = self.page.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if missing.is_empty() {
+            self.missing.remove(&slot);
+            page.remove(&name);
+        } else {
+            self.missing.insert(slot, missing);
+            page.insert(name, addresses);
+        }
+    }
+
+    /// Whether the kernel has refused an address of a master's.
+    pub(super) fn lacks_any(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
+    /// Tries again what was refused. The masters that have got an address by it.
+    pub(super) async fn try_again(&mut self) -> Vec<Slot> {
+        let mut better = Vec::new();
+        for (slot, missing) in self.missing.clone() {
+            let still = self.set_addresses(slot, &missing).await;
+            if still.len() < missing.len() {
+                tracing::info!("{}: addresses that the kernel had refused are there now", self.name(slot));
+                better.push(slot);
+            }
+            self.note_missing(slot, still);
+        }
+        better
+    }
+
+    /// Sets those routes and rules of an instance; those that are there already stay. One that the kernel refuses is an error in the
+    /// log, as with keepalived, and no reason to leave the addresses to nobody.
+    pub(super) async fn set_routing(
+        &self,
+        slot: Slot,
+        route: impl Fn(&Route) -> bool,
+        rule: impl Fn(&Rule) -> bool,
+    ) {
+        let Holding { routes, rules, .. } = self.holding(slot);
+        for route in routes.iter().filter(|of| route(of)) {
+            if let Err(error) = routes::add(&self.handle, route).await {
+                tracing::error!("{}: {error}", self.name(slot));
+            }
+        }
+        for rule in rules.iter().filter(|of| rule(of)) {
+            if let Err(error) = rules::add(&self.handle, rule).await {
+                tracing::error!("{}: {error}", self.name(slot));
+            }
+        }
+    }
+
+    /// Somebody has removed a route or a rule, or the kernel has with an interface that went down and is up again: what masters
+    /// are missing of theirs is set again, unless it is `no_track`, and what is static. The track groups of what is static and cannot
+    /// be there.
+    pub(super) async fn mend(&mut self) -> BTreeSet<String> {
+        for slot in self.masters() {
+            self.set_routing(slot, Route::tracked, |rule| !rule.no_track).await;
+        }
+        self.set_fixtures().await
+    }
+
+    /// Puts there what is static. The track groups of what cannot be.
+    pub(super) async fn set_fixtures(&mut self) -> BTreeSet<String> {
+        let Lacking { complaints, groups } =
+            fixtures::set(&self.handle, &mut self.table, &self.plan.fixtures).await;
+        // Said once, however often it is tried.
+        self.say_once(None, complaints);
+        groups
+    }
+
+    /// True if all is gone.
+    pub(super) async fn withdraw(&mut self, slot: Slot) -> bool {
+        let was_master = self.masters.remove(&slot).is_some();
+        self.note_missing(slot, Vec::new());
+        self.take_away(&self.holding(slot), &self.kept(), Spare::Same, was_master).await
+    }
+
+    /// Takes a holding away, but for what is kept. True if all is gone.
+    async fn take_away(&mut self, of: &Holding, kept: &[Holding], spare: Spare, was_held: bool) -> bool {
+        let mut errors = self.take_routing_away(of, kept).await;
+        if !of.addresses.is_empty() {
+            match self.table.refresh().await {
+                Ok(()) => {
+                    let going = self.table.going(of, kept, spare, was_held);
+                    errors.extend(self.table.remove(&going).await);
+                }
+                Err(error) => {
+                    errors.push(error);
+                    errors.extend(self.table.remove_unseen(of, kept).await);
+                }
+            }
+        }
+        errors.iter().for_each(|error| tracing::error!("{error}"));
+        errors.is_empty()
+    }
+
+    async fn take_routing_away(&self, of: &Holding, kept: &[Holding]) -> Vec<NetError> {
+        let mut errors = Vec::new();
+        for rule in of.rules.iter().rev().filter(|rule| !kept.iter().any(|has| has.has_rule(rule))) {
+            errors.extend(rules::remove(&self.handle, rule).await.err());
+        }
+        for route in of.routes.iter().rev().filter(|of| !kept.iter().any(|has| has.has_route(of))) {
+            errors.extend(routes::remove(&self.handle, route).await.err());
+        }
+        errors
+    }
+
+    /// Another configuration: what masters held, and what was static, goes, unless masters or what is static have it now. An
+    /// instance that has come to it without being master does not. The track groups of what is static and cannot be there.
+    pub(super) async fn change(&mut self, roster: &Roster) -> BTreeSet<String> {
+        let was_masters = std::mem::take(&mut self.masters);
+        for slot in std::mem::take(&mut self.missing).into_keys() {
+            self.note_missing(slot, Vec::new());
+        }
+        self.said.clear();
+        let still = roster.was.iter().enumerate().filter_map(|(slot, was)| {
+            was.and_then(|was| was_masters.get(&was)).map(|&mastership| (slot, mastership))
+        });
+        self.masters = still.collect();
+        let before = std::mem::replace(&mut self.plan, Plan::of(roster));
+        if let Err(error) = self.table.refresh().await {
+            tracing::error!("{error}");
+        }
+        let Self { table, plan, .. } = self;
+        let is_new = |address: &IpAddr| {
+            let (has, had) =
+                (plan.virtual_addresses.contains(address), before.virtual_addresses.contains(address));
+            (has && !had) || (plan.has_static(*address) && !before.has_static(*address) && !had)
+        };
+        table.note_host_s_own(|there| is_new(&there.address));
+        let kept = self.kept();
+        let held = was_masters.keys().filter_map(|&slot| before.holdings.get(slot).cloned());
+        for holding in held.chain([Holding::of_fixtures(&before.fixtures)]) {
+            let _told = self.take_away(&holding, &kept, Spare::Place, true).await;
+        }
+        self.set_fixtures().await
+    }
+
+    /// An interface is another: each instance holds this from now on. The masters that hold something on a new one.
+    pub(super) async fn place(&mut self, holdings: Vec<Holding>) -> Vec<Slot> {
+        let indexes = |of: &[Holding]| -> BTreeSet<u32> {
+            of.iter().flat_map(|holding| &holding.addresses).map(|placed| placed.ifindex).collect()
+        };
+        let new: BTreeSet<u32> =
+            indexes(&holdings).difference(&indexes(&self.plan.holdings)).copied().collect();
+        self.plan.holdings = holdings;
+        if new.is_empty() {
+            return Vec::new();
+        }
+        if let Err(error) = self.table.refresh().await {
+            tracing::error!("{error}");
+        }
+        let Self { table, plan, .. } = self;
+        table.note_host_s_own(|there| {
+            new.contains(&there.index) && plan.virtual_addresses.contains(&there.address)
+        });
+        self.masters()
+            .into_iter()
+            .filter(|&slot| self.holding(slot).addresses.iter().any(|placed| new.contains(&placed.ifindex)))
+            .collect()
+    }
+
+    /// Masters that hold an address of which somebody says that it is gone, and of which it really is.
+    pub(super) async fn who_lost(&mut self, ifindex: u32, address: IpAddr) -> Vec<Slot> {
+        let lost = |placed: &Placed| placed.is_at(ifindex, address);
+        let holders: Vec<Slot> = self.masters().into_iter().filter(|&slot| self.tracks(slot, lost)).collect();
+        if holders.is_empty() || self.table.refresh().await.is_err() {
+            return Vec::new();
+        }
+        holders.into_iter().filter(|&slot| self.tracks(slot, |of| lost(of) && !self.table.has(of))).collect()
+    }
+
+    /// After news were missed: the masters that hold an address that is not there.
+    pub(super) async fn who_lost_any(&mut self) -> Vec<Slot> {
+        if self.table.refresh().await.is_err() {
+            return Vec::new();
+        }
+        self.masters().into_iter().filter(|&slot| self.tracks(slot, |of| !self.table.has(of))).collect()
+    }
+
+    /// Whether an instance has such an address whose loss costs the mastership. One that the kernel has refused cannot be lost.
+    fn tracks(&self, slot: Slot, such: impl Fn(&Placed) -> bool) -> bool {
+        let missing = self.missing.get(&slot);
+        let is_missing = |placed: &Placed| missing.is_some_and(|missing| missing.contains(placed));
+        let addresses = self.plan.holdings.get(slot).map(|holding| &holding.addresses);
+        addresses.into_iter().flatten().any(|of| of.is_tracked() && !is_missing(of) && such(of))
+    }
+
+    /// Removes what a crash left behind: the routes and rules that the configuration has, and the addresses that an earlier run put
+    /// there, should the configuration have changed; but not that of the instances that are to go on (`kept`). With the fence of the
+    /// earlier run still up, nobody is answered meanwhile.
+    pub(super) async fn remove_leftovers(&mut self, kept: &[Slot]) -> Result<(), NetError> {
+        let holdings = self.plan.holdings.clone();
+        // What goes on does so in its first mastership of this run.
+        self.masters.extend(kept.iter().map(|&slot| (slot, 1)));
+        let stays = self.kept();
+        for (_, holding) in holdings.iter().enumerate().filter(|(slot, _)| !kept.contains(slot)) {
+            let errors = self.take_routing_away(holding, &stays).await;
+            errors.iter().for_each(|error| tracing::error!("{error}"));
+        }
+        self.table.remove_leftovers(&stays).await
+    }
+
+    /// At the end: takes away what is left of all instances, then what is static. The virtual addresses that are on this host all the
+    /// same, though the host does not have them by itself.
+    pub(super) async fn remove_all(&mut self) -> Result<Vec<String>, NetError> {
+        for slot in 0..self.plan.holdings.len() {
+            let _told = self.withdraw(slot).await;
+        }
+        let fixtures = Holding::of_fixtures(&self.plan.fixtures);
+        let _told = self.take_away(&fixtures, &[], Spare::Same, true).await;
+        self.table.refresh().await?;
+        Ok(self.table.left(&self.plan.virtual_addresses))
+    }
+}
