@@ -249,7 +249,8 @@ pub enum Hint {
 pub struct InstanceConfig {
     /// Its name.
     pub name: String,
-    /// Interface that adverts are sent and heard on.
+    /// Interface that adverts are sent and heard on. Where the file names none, the text of [`Self::source`], whose interface it is
+    /// on this host.
     pub interface: String,
     /// Virtual router identifier, 1 to 255.
     pub vrid: u8,
@@ -344,6 +345,12 @@ impl InstanceConfig {
             Family::V6 => 2,
         };
         [0x00, 0x00, 0x5e, 0x00, family, self.vrid]
+    }
+
+    /// Whether its interface is named, and not only said to be the one that has its source.
+    #[must_use]
+    pub fn names_interface(&self) -> bool {
+        self.source.is_none_or(|source| self.interface != source.to_string())
     }
 
     /// Whom the routers speak to.

@@ -151,7 +151,9 @@ fn show_instance(lines: &mut Lines, config: &Config, instance: &InstanceConfig, 
         Hint::Backup => "BACKUP",
     };
     lines.add(format_args!("state {state}"));
-    lines.add(format_args!("interface {}", instance.interface));
+    if instance.names_interface() {
+        lines.add(format_args!("interface {}", instance.interface));
+    }
     lines.add(format_args!("virtual_router_id {}", instance.vrid));
     lines.add(format_args!("priority {}", instance.priority));
     lines.add(format_args!("version {}", instance.version as u8));

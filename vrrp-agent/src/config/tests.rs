@@ -47,6 +47,23 @@ fn the_reference_example() {
     assert!(preempts.message.contains("`nopreempt` has no effect"), "{preempts:?}");
 }
 
+/// As keepalived since 2.3; without both it complains.
+#[test]
+fn a_unicast_instance_with_a_source_needs_no_interface() {
+    let text = |more: &str| {
+        format!("vrrp_instance V {{\nvirtual_router_id 1\n{more}\nvirtual_ipaddress {{\n10.0.0.1\n}}\n}}\n")
+    };
+    let peer = "unicast_peer {\n10.0.0.3\n}";
+    let reading = parse(&text(&format!("unicast_src_ip 10.0.0.2\n{peer}")));
+    assert!(reading.diagnostics.is_empty(), "{:?}", reading.diagnostics);
+    let instance = &reading.config.expect("a valid file").instances[0];
+    assert!(!instance.names_interface(), "{}", instance.interface);
+    for more in ["unicast_src_ip 10.0.0.2", peer, "mcast_src_ip 10.0.0.2"] {
+        let reading = parse(&text(more));
+        assert!(reading.diagnostics.iter().any(|d| d.message.contains("no valid interface")), "{more}");
+    }
+}
+
 #[test]
 fn complaints_have_their_place() {
     for (text, line_column, message) in [

@@ -683,8 +683,12 @@ impl Engine {
     /// Closes the sockets of interfaces that nothing is sent by any more.
     fn close_unused_sockets(&mut self) {
         let used: BTreeSet<u32> = self.routers.iter().flat_map(|router| router.frames.interfaces()).collect();
-        self.transmitter.keep(|ifindex| used.contains(&ifindex));
-        self.announcer.keep(|ifindex| used.contains(&ifindex));
+        let mut unused = self.transmitter.keep(|ifindex| used.contains(&ifindex));
+        unused.extend(self.announcer.keep(|ifindex| used.contains(&ifindex)));
+        if !unused.is_empty() {
+            // The kernel waits for all processors before a packet socket is closed; adverts do not. Without a thread they do.
+            let _closing = std::thread::Builder::new().name("closing".to_owned()).spawn(move || drop(unused));
+        }
     }
 
     fn complain(&mut self, slot: Slot, now: Time, doing: &'static str, error: String) {

@@ -80,6 +80,14 @@ pub(super) struct Frames {
     announcements: Vec<Announcement>,
 }
 
+/// Where an instance's adverts come from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'l> {
+    /// The interface that they leave by.
+    pub(super) wire: &'l Link,
+    pub(super) source: IpAddr,
+}
+
 /// The hardware addresses that an instance sends from on its own interface.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Macs {
@@ -152,12 +160,12 @@ fn next_in_time(last: u64, utc: Duration, replay: Replay) -> u64 {
 }
 
 impl Frames {
-    /// `macs` are for `link`; `link_of` finds the interface of an address's `dev`.
+    /// `link` is for addresses without `dev`, and `macs` are for it; `link_of` finds the interface of an address's `dev`.
     pub(super) fn new<'l>(
         config: &InstanceConfig,
         link: &'l Link,
         macs: Macs,
-        source: IpAddr,
+        origin: Origin<'_>,
         sealer: Option<Sealer>,
         link_of: impl Fn(&str) -> Option<&'l Link>,
         pace_of: impl Fn(&str) -> (Option<usize>, Spacing),
@@ -204,10 +212,10 @@ impl Frames {
             })
             .collect();
         let builder = Builder {
-            ifindex: link.index,
-            takes_frames: link.is_ethernet(),
+            ifindex: origin.wire.index,
+            takes_frames: origin.wire.is_ethernet(),
             mac: macs.adverts,
-            source,
+            source: origin.source,
             group: config.group,
             cast: config.cast(),
             peers: config.peers.iter().map(|peer| peer.address).collect(),

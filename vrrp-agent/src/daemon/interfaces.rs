@@ -20,6 +20,7 @@ use crate::dataplane::{KernelHalf, OnRefusal, VmacEntry};
 use crate::net::addresses;
 use crate::net::changes::Change;
 use crate::net::links::{self, Link};
+use crate::net::receive::Membership;
 use crate::net::sysctl::Setting;
 use crate::track::Tracker;
 use crate::track::debounce::Debounce;
@@ -66,7 +67,7 @@ impl Interfaces {
     /// Takes hold of all of them. The data plane is attached already.
     pub(super) fn new(config: Config, site: Site, kernel: Option<KernelHalf>) -> Result<Self> {
         let state = |(number, link): (usize, &Link)| {
-            let settled = site.is_ready(number);
+            let settled = link.is_there();
             let program_hears = kernel.as_ref().is_some_and(|kernel| kernel.is_attached(link));
             let held = if settled { Some(site.hold(number, &config, program_hears)?) } else { None };
             let running = link.running;
@@ -118,7 +119,7 @@ impl Interfaces {
             };
             let mut complaint = None;
             let held = match before.iter().position(same) {
-                _ if !site.is_ready(number) => None,
+                _ if !link.is_there() => None,
                 Some(at) => before.swap_remove(at).state.held,
                 None => {
                     // First let go: what is put back then is what is found next.
@@ -180,7 +181,8 @@ impl Interfaces {
         }
     }
 
-    /// Whether all interfaces of an instance are there and can carry frames, as far as that is believed.
+    /// Whether all interfaces of an instance are there and can carry frames, as far as that is believed, and it has an address to
+    /// send from.
     pub(super) fn usable(&mut self, now: Time, slot: usize) -> bool {
         let Self { config, site, states, debounce, sourceless, .. } = self;
         // Each is asked, so that each is noted.
@@ -188,7 +190,10 @@ impl Interfaces {
         for number in site.needs(slot, config) {
             running &= debounce.believe(now, &site.links[number].name, states[number].running);
         }
-        running && !sourceless.contains(&slot) && site.requires(slot).all(|number| states[number].settled)
+        running
+            && site.has_source(slot)
+            && !sourceless.contains(&slot)
+            && site.requires(slot).all(|number| states[number].settled)
     }
 
     /// Whether a tracked interface is there and can carry frames, as far as that is believed.
@@ -262,8 +267,10 @@ impl Interfaces {
                 }
                 false
             }
-            // What waits for its interface may wait for this.
-            Change::AddressNew { .. } => self.states.iter().any(|state| !state.settled),
+            // What waits for its interface, or for an address on it, may wait for this.
+            Change::AddressNew { .. } => {
+                self.site.await_sources() || self.states.iter().any(|state| !state.settled)
+            }
             // It may be what adverts are sent from.
             Change::AddressGone { index, address } => {
                 self.site.sources.contains(address) && self.site.links.iter().any(|link| link.index == *index)
@@ -306,18 +313,22 @@ impl Interfaces {
         for (number, found) in found.into_iter().enumerate() {
             match found {
                 Err(_) => self.lose(number),
-                Ok(link) if self.is_as_before(number, &link) => self.set_running(number, link.running),
+                Ok(link) if self.is_as_before(number, &link) => {
+                    self.set_running(number, link.running);
+                    if self.site.links[number].addresses != link.addresses {
+                        self.readdress(number, link, engineer);
+                    }
+                }
                 Ok(link) => self.follow_and_say(number, &link, network, engineer),
             }
         }
     }
 
-    /// True if nothing of an interface has changed that anything follows. Where it has no program, that is tried again.
+    /// True if nothing of an interface has changed, but for its addresses, that anything follows. Where it has no program, that is
+    /// tried again.
     fn is_as_before(&mut self, number: usize, link: &Link) -> bool {
         let (before, state) = (&self.site.links[number], &self.states[number]);
-        let same = state.settled
-            && (before.index, before.mac) == (link.index, link.mac)
-            && self.site.sends_as_before(number, link, &self.config);
+        let same = state.settled && (before.index, before.mac) == (link.index, link.mac);
         match &mut self.kernel {
             Some(kernel) if same && state.program_hears => kernel.is_in_place(link),
             // Its adverts go through sockets meanwhile.
@@ -327,6 +338,39 @@ impl Interfaces {
                 !attached
             }
             Some(_) | None => same,
+        }
+    }
+
+    /// An interface has other addresses. Of its instances only those that send from another one now hear of it; those that have
+    /// none left are in fault.
+    fn readdress(&mut self, number: usize, link: Link, engineer: &Engineer) {
+        let (had_v6, has_v6) = (self.site.links[number].has_v6(), link.has_v6());
+        let changed = self.site.replace(number, link, &self.config);
+        self.report_sources(&changed);
+        if has_v6 && !had_v6 {
+            // The groups of IPv6 could not be joined before.
+            match Membership::join(&self.site.links[number], &self.site.groups_on(number, &self.config)) {
+                Ok(joined) => {
+                    if let Some(held) = &mut self.states[number].held {
+                        held.add(joined);
+                    }
+                }
+                Err(error) => tracing::error!("{error}"),
+            }
+        }
+        for slot in changed.into_iter().filter(|&slot| self.site.has_source(slot)) {
+            let parts = Box::new(self.site.parts(slot, &self.config, self.program_hears(slot)));
+            let _ended = engineer.tell(Command::Moved { slot, parts });
+        }
+    }
+
+    fn report_sources(&self, changed: &[usize]) {
+        for &slot in changed {
+            let name = &self.config.instances[slot].name;
+            match self.site.source(slot, &self.config) {
+                Ok(source) => tracing::info!("{name}: adverts are sent from {source}"),
+                Err(error) => tracing::warn!("{name}: {error}; in fault until it has one"),
+            }
         }
     }
 
@@ -350,7 +394,8 @@ impl Interfaces {
         let gone = self.site.links[number].index;
         // Taken first: should a step fail, it must not count for another interface of this name.
         let just_attached = std::mem::take(&mut self.states[number].just_attached);
-        self.site.replace(number, link.clone(), &self.config)?;
+        let changed = self.site.replace(number, link.clone(), &self.config);
+        self.report_sources(&changed);
         // Before the program is there, so that no address is without its fence.
         if let Some(kernel) = &mut self.kernel {
             kernel.write_vips(&self.site.vips(&self.config))?;
@@ -367,7 +412,9 @@ impl Interfaces {
             let _ended = engineer.tell(Command::Attached(kernel.describe()));
         }
         network.place(self.site.holdings(&self.config));
-        for slot in (0..self.site.len()).filter(|&slot| self.site.uses(slot).any(|used| used == number)) {
+        let uses =
+            |&slot: &usize| self.site.has_source(slot) && self.site.uses(slot).any(|used| used == number);
+        for slot in (0..self.site.len()).filter(uses) {
             let parts = Box::new(self.site.parts(slot, &self.config, self.program_hears(slot)));
             let _ended = engineer.tell(Command::Moved { slot, parts });
         }

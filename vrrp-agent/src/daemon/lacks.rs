@@ -90,8 +90,8 @@ fn of_link(slot: Slot, facts: &Facts<'_>) -> Vec<String> {
                 Family::V4 => "IPv4",
                 Family::V6 => "link-local IPv6",
             };
-            let is_own = *name == instance.interface && site.sources[slot].is_unspecified();
-            is_own.then(|| format!("interface {name} has no {kind} address to send adverts from"))
+            let has_none = site.is_wire_of(slot, number) && !site.has_source(slot);
+            has_none.then(|| format!("interface {name} has no {kind} address to send adverts from"))
         };
         sentences.extend(fault.or_else(sourceless).or_else(complaint));
     }

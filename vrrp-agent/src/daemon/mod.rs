@@ -2,6 +2,7 @@
 //! nothing about the protocol.
 
 mod announcements;
+mod derive;
 mod effects;
 mod engine;
 mod errands;
@@ -23,6 +24,7 @@ mod strangers;
 mod supervise;
 mod synchroniser;
 mod trackers;
+mod wire;
 
 use std::path::PathBuf;
 use std::pin::pin;

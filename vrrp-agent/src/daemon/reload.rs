@@ -65,7 +65,10 @@ pub(super) async fn reload(
                 let link = &site.links[number];
                 running &= debounce.believe(now, &link.name, link.running);
             }
-            running && !sourceless.contains(&slot) && site.requires(slot).all(|number| site.is_ready(number))
+            running
+                && site.has_source(slot)
+                && !sourceless.contains(&slot)
+                && site.requires(slot).all(|number| site.links[number].is_there())
         })
         .collect();
     let mut health = Tracker::new(&config, &usable);

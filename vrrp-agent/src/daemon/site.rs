@@ -5,18 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use vrrp_ebpf::abi::InstanceKey;
-use vrrp_ebpf::advert::{
-    AUTH_DATA, Auth, Cast, Family, GROUP_V4, GROUP_V6, HEADER, Judge as JudgedBy, Rules, Version, list_sum,
-};
-use vrrp_ebpf::election::Takeover;
+use vrrp_ebpf::advert::{AUTH_DATA, Cast, Family, GROUP_V4, GROUP_V6, HEADER, Judge as JudgedBy, Version};
 use vrrp_ebpf::nd::IPV6_HEADER;
 
+use super::derive::{judged_here, params, rules};
 use super::engine::{Parts, Router};
-use super::frames::{Frames, Macs, Sealer};
+use super::frames::{Frames, Macs, Origin, Sealer};
 use super::holdings::{Holding, Placed, place};
-use crate::config::{
-    AddressTrait, Authentication, Config, InstanceConfig, Missing, Primary, Sealing, Secondaries, Vmac,
-};
+use super::wire::{self, Found, position};
+use crate::config::{AddressTrait, Config, InstanceConfig, Primary, Sealing, Secondaries, Vmac};
 use crate::dataplane::{HeardBy, Hearing, Judge, Judges, Seal, Sequence, VipEntry, VmacEntry};
 use crate::host;
 use crate::net::NetError;
@@ -24,8 +21,7 @@ use crate::net::links::{self, Link};
 use crate::net::receive::{Membership, Receiver};
 use crate::net::sysctl::{Raised, Setting};
 use crate::track::interface::Interfaces;
-use crate::vrrp::{Company, Instance, Params};
-use crate::wire::advert::address;
+use crate::vrrp::{Company, Instance};
 use crate::wire::ethernet::IPV4_HEADER;
 use crate::wire::{ah, trailer};
 
@@ -42,8 +38,10 @@ pub(super) struct Site {
     pub(super) tracked: Interfaces,
     /// Each instance's primary address.
     pub(super) sources: Vec<IpAddr>,
-    /// Each instance's interface, as an index into `links`.
+    /// Each instance's interface, which its addresses are on, as an index into `links`.
     link_of: Vec<usize>,
+    /// The interface that each instance's adverts leave and arrive by: most often the same.
+    wire_of: Vec<usize>,
     /// All interfaces of each instance, those of its addresses included.
     uses: Vec<Vec<usize>>,
     /// Those of them without which it cannot be master: not those of `no_track` addresses alone.
@@ -55,8 +53,15 @@ pub(super) struct Site {
 /// What is held of an interface, for its effect.
 #[derive(Debug)]
 pub(super) struct Held {
-    _memberships: Vec<Membership>,
+    memberships: Vec<Membership>,
     _raised: Vec<Raised>,
+}
+
+impl Held {
+    /// Holds one more thing.
+    pub(super) fn add(&mut self, membership: Membership) {
+        self.memberships.push(membership);
+    }
 }
 
 impl Site {
@@ -67,49 +72,32 @@ impl Site {
         config: &mut Config,
         others: &[IpAddr],
     ) -> Result<Self, NetError> {
-        let mut names: Vec<String> = Vec::new();
-        let of_instance = |instance: &InstanceConfig| {
-            let devs = instance.addresses().filter_map(|vip| vip.dev.clone());
-            std::iter::once(instance.interface.clone()).chain(devs).collect::<Vec<_>>()
+        let Found { links, link_of, wire_of } = wire::find(netlink, config).await?;
+        let uses = |(slot, instance): (usize, &InstanceConfig)| {
+            let devs = instance.addresses().filter_map(|vip| Some(position(&links, vip.dev.as_deref()?)));
+            [link_of[slot], wire_of[slot]].into_iter().chain(devs).collect()
         };
-        for name in config.instances.iter().flat_map(of_instance) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
+        let uses: Vec<Vec<usize>> = config.instances.iter().enumerate().map(uses).collect();
+        for (instance, &wire) in config.instances.iter_mut().zip(&wire_of) {
+            fit(instance, &links[wire]);
         }
-        let found = links::look(netlink, &names).await?;
-        let found = names.iter().zip(found).enumerate();
-        let links =
-            found.map(|(number, (name, link))| present_or_awaited(name, number, link, config.missing));
-        let links = links.collect::<Result<Vec<Link>, NetError>>()?;
-        let position = |name: &str| links.iter().position(|link| link.name == name).expect("all were found");
-        let link_of: Vec<usize> =
-            config.instances.iter().map(|instance| position(&instance.interface)).collect();
-        let uses =
-            |instance: &InstanceConfig| of_instance(instance).iter().map(|name| position(name)).collect();
-        let uses: Vec<Vec<usize>> = config.instances.iter().map(uses).collect();
-        let required = |instance: &InstanceConfig| {
+        let required = |(slot, instance): (usize, &InstanceConfig)| {
             let tracked = instance.addresses().filter(|vip| !vip.is(AddressTrait::Untracked));
-            let devs = tracked.filter_map(|vip| vip.dev.as_deref());
-            std::iter::once(instance.interface.as_str()).chain(devs).map(position).collect()
+            let devs = tracked.filter_map(|vip| Some(position(&links, vip.dev.as_deref()?)));
+            [link_of[slot], wire_of[slot]].into_iter().chain(devs).collect()
         };
-        let requires: Vec<Vec<usize>> = config.instances.iter().map(required).collect();
+        let requires: Vec<Vec<usize>> = config.instances.iter().enumerate().map(required).collect();
         let mut sources = Vec::new();
-        for (instance, &link) in config.instances.iter_mut().zip(&link_of) {
-            fit(instance, &links[link]);
-        }
         let virtual_addresses = [&virtual_addresses(config), others].concat();
-        for (instance, &link) in config.instances.iter().zip(&link_of) {
-            let link = &links[link];
+        for (instance, (&own, &wire)) in config.instances.iter().zip(link_of.iter().zip(&wire_of)) {
+            let link = &links[wire];
             sources.push(source(instance, link, &virtual_addresses).unwrap_or_else(|error| {
                 if link.is_there() {
                     tracing::warn!("{}: {error}; in fault until it has one", instance.name);
                 }
                 unspecified(instance.family)
             }));
-        }
-        for (instance, &link) in config.instances.iter().zip(&link_of) {
-            warn_of_vmac(instance, &links[link]);
+            warn_of_vmac(instance, &links[own]);
         }
         let first = first_sequence();
         let sequences = config.instances.iter().map(|_| Sequence::new(first)).collect();
@@ -122,7 +110,9 @@ impl Site {
                 );
             }
         }
-        Ok(Self { links, tracked, link_of, uses, requires, sources, sequences })
+        let site = Self { links, tracked, link_of, wire_of, uses, requires, sources, sequences };
+        site.check_keys(config)?;
+        Ok(site)
     }
 
     /// The sequences of AH go on in those instances that an earlier site had too: pairs of slots there and here.
@@ -132,35 +122,69 @@ impl Site {
         }
     }
 
-    /// An interface is another than before, or has another hardware address. Nothing changes if it cannot be used yet.
-    pub(super) fn replace(&mut self, number: usize, link: Link, config: &Config) -> Result<(), NetError> {
-        let (virtual_addresses, mut sources) = (virtual_addresses(config), self.sources.clone());
-        for (slot, instance) in config.instances.iter().enumerate() {
-            if self.link_of[slot] == number {
-                sources[slot] = source(instance, &link, &virtual_addresses)?;
+    /// Two instances that adverts cannot tell apart are one too many. The file shows it unless one of them names no interface.
+    fn check_keys(&self, config: &Config) -> Result<(), NetError> {
+        let keys = self.keys(config);
+        for (slot, key) in keys.iter().enumerate() {
+            if let Some(before) = keys[..slot].iter().position(|other| other == key) {
+                let (one, other) = (&config.instances[before], &config.instances[slot]);
+                return Err(NetError::SameRouter {
+                    one: one.name.clone(),
+                    other: other.name.clone(),
+                    vrid: other.vrid,
+                    interface: self.wire(slot).name.clone(),
+                });
             }
         }
-        (self.sources, self.links[number]) = (sources, link);
         Ok(())
     }
 
-    /// Whether each instance would send from the same address as before on what an interface is now.
-    pub(super) fn sends_as_before(&self, number: usize, link: &Link, config: &Config) -> bool {
+    /// An interface is another than before, or has other addresses. Returns the instances that send from another address now, or
+    /// from none.
+    pub(super) fn replace(&mut self, number: usize, link: Link, config: &Config) -> Vec<usize> {
         let virtual_addresses = virtual_addresses(config);
-        let mut instances =
-            config.instances.iter().enumerate().filter(|(slot, _)| self.link_of[*slot] == number);
-        instances.all(|(slot, instance)| {
+        let mut changed = Vec::new();
+        for (slot, instance) in config.instances.iter().enumerate() {
+            if self.wire_of[slot] != number {
+                continue;
+            }
             // One that was chosen stays as long as it is there, whatever stands before it now.
             let before = self.sources[slot];
-            link.addresses.contains(&before)
-                || source(instance, link, &virtual_addresses).is_ok_and(|now| now == before)
-        })
+            let kept =
+                link.addresses.contains(&before).then_some(before).filter(|_| instance.source.is_none());
+            let now = kept.or_else(|| source(instance, &link, &virtual_addresses).ok());
+            let now = now.unwrap_or_else(|| unspecified(instance.family));
+            if now != before {
+                self.sources[slot] = now;
+                changed.push(slot);
+            }
+        }
+        self.links[number] = link;
+        changed
     }
 
-    /// Whether an interface is there, with an address for each instance that sends on it.
-    pub(super) fn is_ready(&self, number: usize) -> bool {
-        let mut sources = self.sources.iter().zip(&self.link_of).filter(|(_, link)| **link == number);
-        self.links[number].is_there() && sources.all(|(source, _)| !source.is_unspecified())
+    /// The address that an instance sends from.
+    ///
+    /// # Errors
+    /// If its interface has none.
+    pub(super) fn source(&self, slot: usize, config: &Config) -> Result<IpAddr, NetError> {
+        let source = Some(self.sources[slot]).filter(|source| !source.is_unspecified());
+        source.ok_or_else(|| no_address(&config.instances[slot]))
+    }
+
+    /// Whether an instance has an address to send from.
+    pub(super) fn has_source(&self, slot: usize) -> bool {
+        !self.sources[slot].is_unspecified()
+    }
+
+    /// True if adverts of an instance leave and arrive by an interface.
+    pub(super) fn is_wire_of(&self, slot: usize, number: usize) -> bool {
+        self.wire_of[slot] == number
+    }
+
+    /// Whether an instance waits for an address of its interface to send from.
+    pub(super) fn await_sources(&self) -> bool {
+        (0..self.len()).any(|slot| !self.has_source(slot))
     }
 
     /// The interfaces that the kernel half is to be on.
@@ -172,7 +196,7 @@ impl Site {
 
     /// The interfaces that are there.
     pub(super) fn present(&self) -> Vec<Link> {
-        self.links.iter().filter(|link| link.is_there()).cloned().collect()
+        each_once(self.links.iter().filter(|link| link.is_there())).into_iter().cloned().collect()
     }
 
     /// The number of instances.
@@ -201,7 +225,7 @@ impl Site {
         let mut canaries = Vec::new();
         for family in [Family::V4, Family::V6] {
             let on_it = config.instances.iter().enumerate().filter(|(slot, instance)| {
-                self.link(*slot).index == ifindex && instance.family == family && !judged_here(instance)
+                self.wire(*slot).index == ifindex && instance.family == family && !judged_here(instance)
             });
             let vrids: BTreeSet<u8> = on_it.map(|(_, instance)| instance.vrid).collect();
             if !vrids.is_empty() {
@@ -213,6 +237,10 @@ impl Site {
 
     fn link(&self, slot: usize) -> &Link {
         &self.links[self.link_of[slot]]
+    }
+
+    fn wire(&self, slot: usize) -> &Link {
+        &self.links[self.wire_of[slot]]
     }
 
     fn named(&self, name: &str) -> Option<&Link> {
@@ -288,7 +316,7 @@ impl Site {
                 Err(error) => tracing::warn!("{error}; {}", setting.otherwise()),
             }
         }
-        Ok(Held { _memberships: memberships, _raised: raised })
+        Ok(Held { memberships, _raised: raised })
     }
 
     pub(super) fn vips(&self, config: &Config) -> Vec<VipEntry> {
@@ -333,7 +361,7 @@ impl Site {
     }
 
     fn key(&self, slot: usize, instance: &InstanceConfig) -> InstanceKey {
-        InstanceKey { ifindex: self.link(slot).index, family: instance.family, vrid: instance.vrid.into() }
+        InstanceKey { ifindex: self.wire(slot).index, family: instance.family, vrid: instance.vrid.into() }
     }
 
     /// `program_hears` says of an instance whether the program is on its interface.
@@ -366,7 +394,7 @@ impl Site {
                 instance,
                 link,
                 macs,
-                source,
+                Origin { wire: self.wire(slot), source },
                 sealer,
                 |name| self.named(name),
                 |name| config.pace_of(name),
@@ -387,7 +415,7 @@ impl Site {
 
     /// The side that verifies an instance's adverts: the kernel half, or the agent.
     fn judged_by(&self, slot: usize, instance: &InstanceConfig) -> JudgedBy {
-        if judged_here(instance) || !self.link(slot).can_have_program() {
+        if judged_here(instance) || !self.wire(slot).can_have_program() {
             JudgedBy::Agent
         } else {
             JudgedBy::Kernel
@@ -417,32 +445,16 @@ impl Site {
         let used = |index: &usize| {
             let mut instances = config.instances.iter().enumerate();
             let judged = |(slot, instance)| {
-                self.link_of[slot] == *index && self.judged_by(slot, instance) == JudgedBy::Agent
+                self.wire_of[slot] == *index && self.judged_by(slot, instance) == JudgedBy::Agent
             };
             self.links[*index].is_there() && instances.any(judged)
         };
-        (0..self.links.len()).filter(used).map(|index| &self.links[index]).collect()
+        each_once((0..self.links.len()).filter(used).map(|index| &self.links[index]))
     }
 }
 
 pub(super) fn virtual_addresses(config: &Config) -> Vec<IpAddr> {
     config.instances.iter().flat_map(InstanceConfig::addresses).map(|vip| vip.address).collect()
-}
-
-/// An interface as it was found, or, where the file lets it come later, one that is not there.
-fn present_or_awaited(
-    name: &str,
-    number: usize,
-    found: Result<Link, NetError>,
-    missing: Missing,
-) -> Result<Link, NetError> {
-    match (found, missing) {
-        (Err(NetError::NoInterface { .. }), Missing::Awaited) => {
-            tracing::warn!("interface {name} is not there; its instances are in fault until it is");
-            Ok(Link::absent(name, number))
-        }
-        (found, Missing::Awaited | Missing::Fatal) => found,
-    }
 }
 
 /// No address yet.
@@ -453,20 +465,29 @@ fn unspecified(family: Family) -> IpAddr {
     }
 }
 
+/// Without those that are there twice: one that was looked for by an address may be there by its name too.
+fn each_once<'l>(links: impl Iterator<Item = &'l Link>) -> Vec<&'l Link> {
+    let mut once: Vec<&Link> = Vec::new();
+    for link in links {
+        if once.iter().all(|other| other.index != link.index) {
+            once.push(link);
+        }
+    }
+    once
+}
+
 /// The address that adverts are sent from.
 fn source(instance: &InstanceConfig, link: &Link, virtual_addresses: &[IpAddr]) -> Result<IpAddr, NetError> {
+    let source = instance.source.or_else(|| link.primary(instance.family, virtual_addresses));
+    source.ok_or_else(|| no_address(instance))
+}
+
+fn no_address(instance: &InstanceConfig) -> NetError {
     let kind = match instance.family {
         Family::V4 => "IPv4",
         Family::V6 => "link-local IPv6",
     };
-    let source = instance.source.or_else(|| link.primary(instance.family, virtual_addresses));
-    source.ok_or_else(|| NetError::NoAddress { name: instance.interface.clone(), kind })
-}
-
-/// Whether the kernel leaves the judgement to the agent: seals it cannot verify, and peers it does not tell apart.
-fn judged_here(instance: &InstanceConfig) -> bool {
-    let told_apart = instance.only_peers || instance.peers.iter().any(|peer| peer.ttl != (0..=u8::MAX));
-    instance.sealing().is_some() || told_apart
+    NetError::NoAddress { name: instance.interface.clone(), kind }
 }
 
 /// An operator who asks for the hardware address of the virtual router is told where it would leave the address unreachable.
@@ -528,49 +549,4 @@ fn install_time(config: &Config) -> Duration {
     let held = |i: &InstanceConfig| i.vips.len() + i.excluded.len() + i.routes.len() + i.rules.len();
     let held: usize = config.instances.iter().map(held).sum();
     INSTALL_TIME_MIN + INSTALL_TIME_EACH * u32::try_from(held).unwrap_or(u32::MAX)
-}
-
-fn params(instance: &InstanceConfig, source: IpAddr, company: Company, install_time: Duration) -> Params {
-    Params {
-        version: instance.version,
-        priority: instance.priority,
-        interval: instance.interval,
-        preempt: instance.preempt,
-        preempt_delay: instance.preempt_delay,
-        on_lower: instance.on_lower,
-        on_higher: instance.on_higher,
-        down_adverts: instance.down_adverts,
-        address: address(source),
-        garp: instance.garp,
-        company,
-        takeover: if instance.tracked.is_empty() { Takeover::Kernel } else { Takeover::Agent },
-        install_time,
-    }
-}
-
-fn rules(instance: &InstanceConfig, source: IpAddr, judge: JudgedBy) -> Rules {
-    let (auth, password) = match instance.authentication {
-        Some(Authentication::Pass(password)) => (Auth::Pass, password),
-        Some(Authentication::Ah(_)) => (Auth::Ah, [0; AUTH_DATA]),
-        None => (Auth::None, [0; AUTH_DATA]),
-    };
-    let cast = instance.cast();
-    Rules {
-        version: instance.version,
-        auth,
-        password,
-        interval_ns: u64::try_from(instance.interval.as_nanos()).expect("read as at most 255 seconds"),
-        destination: match cast {
-            Cast::Multicast => address(instance.group),
-            Cast::Unicast => address(source),
-        },
-        cast,
-        ttl_min: match cast {
-            Cast::Multicast => 255,
-            // Of each peer its own, if any: the judge's affair.
-            Cast::Unicast => 0,
-        },
-        judge,
-        list_sum: list_sum(instance.vips.iter().map(|vip| address(vip.address))),
-    }
 }

@@ -108,6 +108,14 @@ impl Installed {
         Identity { address: self.address, prefix: self.message.header.prefix_len, peer }
     }
 
+    /// An address of the network that it makes reachable, and the length of that network's prefix. On a point-to-point link that
+    /// is the peer's.
+    #[must_use]
+    pub fn network(&self) -> (IpAddr, u8) {
+        let Identity { address, prefix, peer } = self.identity();
+        (peer.unwrap_or(address), prefix)
+    }
+
     /// Who has put it there, as the kernel remembers it; 0 if nobody has said.
     #[must_use]
     pub fn mark(&self) -> u8 {

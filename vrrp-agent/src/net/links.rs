@@ -33,6 +33,8 @@ pub struct Link {
     pub addresses: Vec<IpAddr>,
     /// Those of them that the host has by itself, as far as the kernel can tell: no daemon of ours has put them there.
     pub own: Vec<IpAddr>,
+    /// The networks that these make reachable: an address of each, and the length of its prefix.
+    pub networks: Vec<(IpAddr, u8)>,
     /// Bytes of the longest IP packet that it carries.
     pub mtu: u32,
     /// Whether it can carry frames.
@@ -102,6 +104,7 @@ impl Link {
             takes_other_macs: true,
             addresses: Vec::new(),
             own: Vec::new(),
+            networks: Vec::new(),
             mtu: u32::MAX,
             running: false,
             xdp: None,
@@ -113,6 +116,28 @@ impl Link {
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.index < ABSENT
+    }
+
+    /// True if it takes part in IPv6.
+    #[must_use]
+    pub fn has_v6(&self) -> bool {
+        self.addresses.iter().any(IpAddr::is_ipv6)
+    }
+
+    /// True if an address is of one of its networks.
+    #[must_use]
+    pub fn is_on(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|&(network, length)| match (network, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let differ = network.to_bits() ^ address.to_bits();
+                differ.leading_zeros() >= u32::from(length)
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let differ = network.to_bits() ^ address.to_bits();
+                differ.leading_zeros() >= u32::from(length)
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        })
     }
 
     /// True if whole Ethernet frames can be sent by it.
@@ -169,7 +194,8 @@ async fn messages(handle: &Handle) -> Result<Vec<LinkMessage>, NetError> {
     answered(|| "list the interfaces".to_owned(), handle.link().get().execute().try_collect()).await
 }
 
-/// Looks up interfaces by name, in the order asked, each with what is wrong with it.
+/// Looks up interfaces by name, in the order asked, each with what is wrong with it. Instead of a name an address may be asked
+/// for: that is the interface that has it.
 ///
 /// # Errors
 /// If netlink does not answer.
@@ -183,23 +209,29 @@ pub async fn look(handle: &Handle, names: &[String]) -> Result<Vec<Result<Link, 
             && link.place.software.is_none()
         {
             let message = messages.iter().find(|message| message.header.index == link.index);
-            link.place.tags = features::tags(name, message.is_none_or(is_promiscuous)).await;
+            link.place.tags = features::tags(&link.name, message.is_none_or(is_promiscuous)).await;
         }
         links.push(link);
     }
     Ok(links)
 }
 
-/// An interface as the kernel lists it, but for the features of its card.
-fn describe(name: &str, messages: &[LinkMessage], addresses: &[Installed]) -> Result<Link, NetError> {
-    let Some(message) = messages.iter().find(|m| name_of(m) == Some(name)) else {
+/// An interface as the kernel lists it, but for the features of its card. It is asked for by its name or by one of its addresses.
+fn describe(wanted: &str, messages: &[LinkMessage], addresses: &[Installed]) -> Result<Link, NetError> {
+    let held: Option<IpAddr> = wanted.parse().ok();
+    let holder = held.and_then(|held| addresses.iter().find(|a| a.address == held)).map(|a| a.index);
+    let is_it = |m: &&LinkMessage| name_of(m) == Some(wanted) || Some(m.header.index) == holder;
+    let Some(message) = messages.iter().find(is_it) else {
+        if let Some(address) = held {
+            return Err(NetError::NoHolder { address });
+        }
         let present: Vec<&str> = messages.iter().filter_map(name_of).collect();
-        return Err(NetError::NoInterface { name: name.to_owned(), present: present.join(", ") });
+        return Err(NetError::NoInterface { name: wanted.to_owned(), present: present.join(", ") });
     };
     let index = message.header.index;
     Ok(Link {
         index,
-        name: name.to_owned(),
+        name: name_of(message).unwrap_or(wanted).to_owned(),
         mac: mac_of(message).unwrap_or_default(),
         device: device_of(message),
         takes_other_macs: takes_other_macs(message),
@@ -208,7 +240,12 @@ fn describe(name: &str, messages: &[LinkMessage], addresses: &[Installed]) -> Re
             .filter(|a| a.index == index && a.may_be_sent_from())
             .map(|a| a.address)
             .collect(),
-        own: addresses.iter().filter(|a| a.index == index && a.is_host_s()).map(|a| a.address).collect(),
+        networks: addresses.iter().filter(|a| a.index == index).map(Installed::network).collect(),
+        own: addresses
+            .iter()
+            .filter(|a| a.index == index && a.may_be_sent_from() && a.is_host_s())
+            .map(|a| a.address)
+            .collect(),
         mtu: mtu_of(message).unwrap_or(u32::MAX),
         running: running(message),
         xdp: xdp_of(message),

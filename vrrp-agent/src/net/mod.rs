@@ -75,6 +75,26 @@ pub enum NetError {
         /// Those that there are.
         present: String,
     },
+    /// No interface has the source of an instance that names none.
+    #[error("no interface has the address {address} (`unicast_src_ip`)")]
+    NoHolder {
+        /// The address.
+        address: std::net::IpAddr,
+    },
+    /// Adverts could not tell two instances apart.
+    #[error(
+        "`{one}` and `{other}` are both virtual router {vrid} on `{interface}`; give one of them another `virtual_router_id`"
+    )]
+    SameRouter {
+        /// One of them.
+        one: String,
+        /// The other.
+        other: String,
+        /// Their number.
+        vrid: u8,
+        /// The interface that both send and listen on.
+        interface: String,
+    },
     /// An interface without an address to send from.
     #[error(
         "interface `{name}` has no {kind} address to send adverts from; give it one, or set `mcast_src_ip` to an address of this host"

@@ -48,7 +48,7 @@ impl Membership {
                 }
             }
         };
-        let has_v6 = link.addresses.iter().any(IpAddr::is_ipv6);
+        let has_v6 = link.has_v6();
         let joined = groups.iter().filter(|group| group.is_ipv4() || has_v6).map(member);
         let refused = |e: io::Error| NetError::system(format!("join the VRRP group on {}", link.name), e);
         joined.collect::<io::Result<_>>().map(Self).map_err(refused)

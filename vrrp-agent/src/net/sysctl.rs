@@ -89,6 +89,23 @@ impl Drop for Raised {
     }
 }
 
+/// Whether the kernel believes and answers on an interface what concerns addresses of other interfaces, as it does by default:
+/// no strict reverse-path filter (`rp_filter`), and ARP is answered for every address of the host (`arp_ignore`).
+#[must_use]
+pub fn is_lenient(interface: &str) -> bool {
+    // The kernel takes the higher value of the interface's own and that of all.
+    let value = |name: &str| {
+        let of = |interface: &str| {
+            let text = fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{interface}/{name}"));
+            text.ok().and_then(|text| text.trim().parse::<u8>().ok()).unwrap_or(0)
+        };
+        of("all").max(of(interface))
+    };
+    /// `rp_filter`: packets come in by the interface that their source would be answered by.
+    const STRICT: u8 = 1;
+    value("rp_filter") != STRICT && value("arp_ignore") == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -96,9 +96,11 @@ impl Transmitter {
         Ok(Self { sockets: HashMap::new() })
     }
 
-    /// Closes the sockets of all other interfaces than those that are used.
-    pub fn keep(&mut self, is_used: impl Fn(u32) -> bool) {
-        self.sockets.retain(|&(ifindex, _), _| is_used(ifindex));
+    /// Gives up the sockets of all other interfaces than those that are used. Closing a packet socket takes the kernel milliseconds,
+    /// which is the caller's affair.
+    #[must_use]
+    pub fn keep(&mut self, is_used: impl Fn(u32) -> bool) -> Vec<OwnedFd> {
+        self.sockets.extract_if(|&(ifindex, _), _| !is_used(ifindex)).map(|(_, socket)| socket).collect()
     }
 
     /// Sends, by each socket in the order given. `failed` is told the index of each message that did not leave, and why; the others

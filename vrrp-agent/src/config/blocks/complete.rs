@@ -30,7 +30,10 @@ pub(super) fn complete(
         let message = format!("vrrp_instance `{name}` has no valid {what}");
         diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
     };
-    let (Some(vrid), Some(interface)) = (draft.vrid, draft.interface.clone()) else {
+    // Where none is named, it is the one that the source of adverts to peers is on.
+    let of_source = draft.source.filter(|_| !draft.peers.is_empty()).map(|source| source.to_string());
+    let interface = draft.interface.clone().or(of_source);
+    let (Some(vrid), Some(interface)) = (draft.vrid, interface.clone()) else {
         if draft.vrid.is_none() {
             missing(
                 "virtual_router_id",
@@ -38,8 +41,9 @@ pub(super) fn complete(
                 diagnostics,
             );
         }
-        if draft.interface.is_none() {
-            missing("interface", "add `interface NAME`", diagnostics);
+        if interface.is_none() {
+            let help = "add `interface NAME`; without it, `unicast_peer` and `unicast_src_ip` are needed";
+            missing("interface", help, diagnostics);
         }
         return None;
     };

@@ -346,7 +346,8 @@ pub(crate) static KEYWORDS: &[Keyword] = &[
     ),
     row(Instance, "higher_prio_send_advert", Switch, "vrrp_higher_prio_send_advert")
         .works("a master that hears a higher one advertises once more"),
-    row(Instance, "interface", Text, "required").works("interface that adverts are sent and heard on"),
+    row(Instance, "interface", Text, "the one that `unicast_src_ip` is on; required without")
+        .works("interface that adverts are sent and heard on"),
     row(Instance, "kernel_rx_buf_size", BYTES, "vrrp_rx_bufs_policy")
         .warned("receive buffer of adverts", BUFFERS),
     row(Instance, "linkbeat_use_polling", Nothing, "off").warned("polls the link of its interface", POLLING),

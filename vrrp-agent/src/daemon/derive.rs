@@ -1,0 +1,67 @@
+//! What the file says of an instance, as the state machine and the rule for adverts want it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use vrrp_ebpf::advert::{AUTH_DATA, Auth, Cast, Judge as JudgedBy, Rules, list_sum};
+use vrrp_ebpf::election::Takeover;
+
+use crate::config::{Authentication, InstanceConfig};
+use crate::vrrp::{Company, Params};
+use crate::wire::advert::address;
+
+/// Whether the kernel leaves the judgement to the agent: seals it cannot verify, and peers it does not tell apart.
+pub(super) fn judged_here(instance: &InstanceConfig) -> bool {
+    let told_apart = instance.only_peers || instance.peers.iter().any(|peer| peer.ttl != (0..=u8::MAX));
+    instance.sealing().is_some() || told_apart
+}
+
+pub(super) fn params(
+    instance: &InstanceConfig,
+    source: IpAddr,
+    company: Company,
+    install_time: Duration,
+) -> Params {
+    Params {
+        version: instance.version,
+        priority: instance.priority,
+        interval: instance.interval,
+        preempt: instance.preempt,
+        preempt_delay: instance.preempt_delay,
+        on_lower: instance.on_lower,
+        on_higher: instance.on_higher,
+        down_adverts: instance.down_adverts,
+        address: address(source),
+        garp: instance.garp,
+        company,
+        takeover: if instance.tracked.is_empty() { Takeover::Kernel } else { Takeover::Agent },
+        install_time,
+    }
+}
+
+pub(super) fn rules(instance: &InstanceConfig, source: IpAddr, judge: JudgedBy) -> Rules {
+    let (auth, password) = match instance.authentication {
+        Some(Authentication::Pass(password)) => (Auth::Pass, password),
+        Some(Authentication::Ah(_)) => (Auth::Ah, [0; AUTH_DATA]),
+        None => (Auth::None, [0; AUTH_DATA]),
+    };
+    let cast = instance.cast();
+    Rules {
+        version: instance.version,
+        auth,
+        password,
+        interval_ns: u64::try_from(instance.interval.as_nanos()).expect("read as at most 255 seconds"),
+        destination: match cast {
+            Cast::Multicast => address(instance.group),
+            Cast::Unicast => address(source),
+        },
+        cast,
+        ttl_min: match cast {
+            Cast::Multicast => 255,
+            // Of each peer its own, if any: the judge's affair.
+            Cast::Unicast => 0,
+        },
+        judge,
+        list_sum: list_sum(instance.vips.iter().map(|vip| address(vip.address))),
+    }
+}
