@@ -22,7 +22,7 @@ fn loses_its_interface_and_gets_another(options: &[&str]) -> Result<()> {
 
     // There is an interface again, but it has no address to send adverts from.
     pair.lab.plug(&pair.h1)?;
-    assert!(pair.master.says("cannot be used", PATIENCE), "{}", pair.master.log());
+    assert!(pair.master.says("has no IPv4 address to send adverts from", PATIENCE), "{}", pair.master.log());
     assert_eq!(pair.h1.state(0), "fault");
     pair.h1.give_address()?;
     pair.h1.wait_for_address(VIP, true, PATIENCE)?;

@@ -11,6 +11,7 @@ mod dbus;
 mod devices;
 mod election;
 mod examples;
+mod families;
 mod faults;
 mod fence;
 mod flood;

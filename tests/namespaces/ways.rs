@@ -83,6 +83,61 @@ fn r6_unicast_from_another_network_s_address_is_heard_as_with_keepalived() -> Re
     Ok(())
 }
 
+/// Where that way is closed, adverts take the one of their source: a strict reverse-path filter, ARP for an interface's own addresses
+/// only, or IPv6. keepalived has two masters in each of these.
+#[test]
+fn r6_where_the_interface_does_not_lead_to_the_peers_their_network_does() -> Result<()> {
+    for (setting, one, other, vip) in [
+        ("net.ipv4.conf.all.rp_filter=1", "192.168.1.11", "192.168.1.12", "192.168.2.10"),
+        ("net.ipv4.conf.all.arp_ignore=1", "192.168.1.11", "192.168.1.12", "192.168.2.10"),
+        ("net.ipv4.conf.all.rp_filter=0", "fd00:1::11", "fd00:1::12", "fd00:2::10"),
+    ] {
+        let (_lab, h1, h2) = two_hosts()?;
+        for host in [&h1, &h2] {
+            host.run("sysctl", &["-qw", setting])?;
+        }
+        let [first, _second] = elect((&h1, &h2), [Daemon::Ours; 2], "interface eth1", (one, other), vip)?;
+        assert!(first.says("adverts leave by eth0", PATIENCE), "{}", first.log());
+        // The addresses are where the file has them, and a lost master is noticed.
+        assert!(ip(&["-n", h1.namespace(), "-o", "address", "show", "dev", "eth1"])?.contains(vip));
+        first.kill()?;
+        h2.wait_for_address(vip, true, PATIENCE)?;
+    }
+    Ok(())
+}
+
+/// Without `interface` it is the one that has `unicast_src_ip`.
+#[test]
+fn d4_the_interface_of_a_unicast_instance_is_that_of_its_source() -> Result<()> {
+    for (vip, dev) in [("192.168.1.10", "eth0"), ("192.168.2.10 dev eth1", "eth1")] {
+        let (_lab, h1, h2) = two_hosts()?;
+        let vip_alone = vip.split(' ').next().unwrap();
+        let peers = ("192.168.1.11", "192.168.1.12");
+        let first = h1.agent(&unicast(HIGH, "", peers, vip))?;
+        let second = h2.agent(&unicast(LOW, "", (peers.1, peers.0), vip))?;
+        one_is_master(&h1, &h2, vip_alone, [&first, &second])?;
+        assert!(ip(&["-n", h1.namespace(), "-o", "address", "show", "dev", dev])?.contains(vip_alone));
+        assert_eq!(h1.status()?["instances"][0]["interface"], "eth0");
+    }
+    Ok(())
+}
+
+/// The source comes later, as from a DHCP server.
+#[test]
+fn d4_a_source_that_is_on_no_interface_is_waited_for() -> Result<()> {
+    let (_lab, h1, h2) = two_hosts()?;
+    let peers = ("192.168.1.21", "192.168.1.12");
+    let first = h1.agent(&unicast(HIGH, "", peers, VIP))?;
+    let _second = h2.agent(&unicast(LOW, "", (peers.1, peers.0), VIP))?;
+    assert!(reaches(&h1, 0, "fault"), "{}", first.log());
+    assert!(first.says("no interface has 192.168.1.21", PATIENCE), "{}", first.log());
+    h2.wait_for_address(VIP, true, PATIENCE)?;
+    ip(&["-n", h1.namespace(), "address", "add", "192.168.1.21/24", "dev", "eth0"])?;
+    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h2.wait_for_address(VIP, false, PATIENCE)?;
+    Ok(())
+}
+
 /// A queue that stands still: what is sent there stays in the buffer of the socket that has sent it.
 fn stand_still(host: &Host, dev: &str) -> Result<()> {
     let limit = ["rate", "8kbit", "burst", "1540", "limit", "10000000"];
