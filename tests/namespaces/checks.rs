@@ -81,7 +81,7 @@ fn one_that_cannot_run_is_down() -> Result<()> {
     let process = agent(&host, "", Path::new("/no/such/script"), "")?;
     assert!(says(&host, "down", "No such file"), "{:?}", script(&host));
     std::thread::sleep(Duration::from_millis(2500));
-    assert_eq!(process.log().matches("cannot run").count(), 1, "{}", process.log());
+    assert_eq!(process.log().matches("ERROR script c").count(), 1, "{}", process.log());
     assert_eq!(host.state(0), "fault");
     Ok(())
 }

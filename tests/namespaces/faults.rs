@@ -82,7 +82,11 @@ fn r13_a_pulled_cable_and_a_lost_address_are_named() -> Result<()> {
         "{}",
         pair.master.log()
     );
-    assert!(eventually(PATIENCE, || lacks(&pair.h1, &["interface eth0 has no carrier"])));
+    assert!(
+        eventually(PATIENCE, || lacks(&pair.h1, &["interface eth0 has no carrier"])),
+        "{}",
+        pair.h1.status()?
+    );
     pair.h1.set_link(true)?;
     assert!(reaches(&pair.h1, 0, "master"), "{}", pair.master.log());
     let own = format!("{}/24", pair.h1.address());

@@ -1,12 +1,12 @@
 //! What an operator gets by signals and options.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use vrrp_tests::lab::{Host, Lab, Process, agent, eventually};
+use vrrp_tests::lab::{Lab, Process, agent, eventually};
 
 use crate::common::{Config, HIGH, PATIENCE, Pair, VIP, reaches};
 
@@ -21,12 +21,6 @@ fn addresses_are_left_if_that_is_asked_for() -> Result<()> {
     assert!(eventually(PATIENCE, h2_takes_over));
     assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?], "its lease is over");
     Ok(())
-}
-
-/// Where the agent of a host has its files.
-fn runtime_directory(host: &Host) -> Result<PathBuf> {
-    let inode = std::fs::metadata(Path::new("/run/netns").join(host.namespace()))?.ino();
-    Ok(PathBuf::from(format!("/run/vrrp-agent/net-{inode}")))
 }
 
 fn dump(process: &Process, signal: Signal, path: &Path) -> Result<String> {
@@ -44,7 +38,7 @@ fn signals_dump_for_root_alone() -> Result<()> {
     let h1 = lab.host("h1", 11)?;
     let process = h1.agent(&Config::priority(HIGH).text())?;
     assert!(reaches(&h1, 0, "master"));
-    let directory = runtime_directory(&h1)?;
+    let directory = h1.runtime_directory()?;
     assert_eq!(std::fs::metadata(&directory)?.permissions().mode() & 0o777, 0o700);
     // Whoever has put links there gets nothing written through them.
     let victim = lab.write("victim", "as it was")?;
@@ -77,7 +71,7 @@ fn keepalived_s_other_signals_are_known() -> Result<()> {
     let h1 = lab.host("h1", 11)?;
     let process = h1.agent(&Config::priority(HIGH).text())?;
     assert!(reaches(&h1, 0, "master"));
-    let path = runtime_directory(&h1)?.join("stats.json");
+    let path = h1.runtime_directory()?.join("stats.json");
     for name in ["JSON", "STATS_CLEAR"] {
         let number = Command::new(agent()?).arg(format!("--signum={name}")).output()?.stdout;
         let number = String::from_utf8(number)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use vrrp_tests::lab::run;
+use vrrp_tests::lab::{Lab, eventually, ip, run};
 
 use crate::common::{Config, HIGH, LOW, PATIENCE, Pair, VIP, reaches};
 
@@ -117,5 +117,31 @@ fn maps_of_another_layout_or_of_other_instances_are_replaced() -> Result<()> {
     let other = pair.h1.agent(&other.text())?;
     assert!(other.says("are of other instances", PATIENCE), "{}", other.log());
     assert!(reaches(&pair.h1, 0, "master"), "{}", other.log());
+    Ok(())
+}
+
+/// A network namespace is known by its cookie, which no other gets, and what was pinned for one that is gone does not stay for ever.
+#[test]
+fn c7_the_pins_of_a_namespace_that_is_gone_are_swept_and_no_others() -> Result<()> {
+    let lab = Lab::new()?;
+    let (gone, killed, other) = (lab.host("gone", 11)?, lab.host("killed", 12)?, lab.host("other", 13)?);
+    for host in [&gone, &killed] {
+        let mut agent = host.agent(&Config::priority(HIGH).text())?;
+        assert!(agent.says("data plane: ebpf", PATIENCE), "{}", agent.log());
+        agent.signal(Signal::SIGKILL)?;
+        agent.wait(PATIENCE)?;
+    }
+    let (of_gone, of_killed) = (gone.pin("")?, killed.pin("")?);
+    assert!(of_gone.exists() && of_killed.exists());
+    ip(&["netns", "del", gone.namespace()])?;
+    // The kernel takes a namespace apart some time after it was deleted.
+    let swept = || {
+        let agent = other.agent(&Config::priority(LOW).text());
+        agent.is_ok_and(|agent| agent.stop().is_ok()) && !of_gone.exists()
+    };
+    assert!(eventually(PATIENCE, swept), "{} is still there", of_gone.display());
+    assert!(of_killed.join("link-eth0").exists(), "its host is fenced by it");
+    let again = killed.agent(&Config::priority(HIGH).text())?;
+    assert!(again.says(WENT_ON, PATIENCE), "{}", again.log());
     Ok(())
 }

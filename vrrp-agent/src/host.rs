@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, getsockopt, socket};
 use nix::time::{ClockId, clock_gettime};
+use nix::{getsockopt_impl, libc, sockopt_impl};
 
 use crate::vrrp::Time;
 
@@ -53,8 +55,18 @@ pub fn utc() -> Duration {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
+sockopt_impl!(
+    /// `SO_NETNS_COOKIE`: the number of the network namespace of a socket, which no other gets before the host starts again.
+    NetnsCookie,
+    GetOnly,
+    libc::SOL_SOCKET,
+    libc::SO_NETNS_COOKIE,
+    u64
+);
+
 /// What tells the agents of several network namespaces apart in a directory that they share: nothing for the host's own
-/// namespace, `net-INODE` for any other.
+/// namespace, `netns-COOKIE` for any other. The number of its inode is given to another namespace soon after the end of the first,
+/// whose pins would then be taken for an earlier run's; before Linux 5.14, which has no cookies, it is `net-INODE` nevertheless.
 #[must_use]
 pub fn namespace_suffix() -> String {
     let Some(ours) = namespace("self", "net") else { return "net-unknown".to_owned() };
@@ -63,7 +75,17 @@ pub fn namespace_suffix() -> String {
         // Without CAP_SYS_PTRACE nobody may look at the first process. Any other namespace has a name, as a rule.
         None => !is_named(ours),
     };
-    if is_host { String::new() } else { format!("net-{ours}") }
+    match namespace_cookie() {
+        _ if is_host => String::new(),
+        Some(cookie) => format!("netns-{cookie}"),
+        None => format!("net-{ours}"),
+    }
+}
+
+/// The cookie of this process's network namespace.
+fn namespace_cookie() -> Option<u64> {
+    let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).ok()?;
+    getsockopt(&socket, NetnsCookie).ok()
 }
 
 /// Whether `ip netns` has a name for a network namespace.

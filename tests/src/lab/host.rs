@@ -1,10 +1,14 @@
 //! A host: a network namespace with one interface, and the programs on it.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, getsockopt, socket};
+use nix::{getsockopt_impl, libc, sockopt_impl};
 
 use super::{BPFFS, Capture, Lab, Process, Recording, agent, eventually, ip, run};
 
@@ -324,18 +328,44 @@ impl Host {
     /// # Errors
     /// If it cannot be found out.
     pub fn pin(&self, name: &str) -> Result<PathBuf> {
-        use std::os::unix::fs::MetadataExt as _;
-        let inode = std::fs::metadata(Path::new("/run/netns").join(&self.namespace))?.ino();
-        Ok(Path::new(BPFFS).join("vrrp-agent").join(format!("net-{inode}")).join(name))
+        Ok(Path::new(BPFFS).join("vrrp-agent").join(self.suffix()?).join(name))
+    }
+
+    /// Where the agent here has its files.
+    ///
+    /// # Errors
+    /// If it cannot be found out.
+    pub fn runtime_directory(&self) -> Result<PathBuf> {
+        Ok(Path::new("/run/vrrp-agent").join(self.suffix()?))
+    }
+
+    /// What tells the agent here apart from those of other network namespaces, as it does itself: by the cookie of the namespace.
+    fn suffix(&self) -> Result<String> {
+        let namespace = File::open(Path::new("/run/netns").join(&self.namespace))?;
+        let cookie = || -> Result<u64> {
+            setns(namespace, CloneFlags::CLONE_NEWNET)?;
+            let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::empty(), None)?;
+            Ok(getsockopt(&socket, NetnsCookie)?)
+        };
+        // Only this thread goes there.
+        let cookie = std::thread::scope(|scope| scope.spawn(cookie).join());
+        Ok(format!("netns-{}", cookie.ok().context("the thread panicked")??))
     }
 }
 
+sockopt_impl!(
+    /// `SO_NETNS_COOKIE`.
+    NetnsCookie,
+    GetOnly,
+    libc::SOL_SOCKET,
+    libc::SO_NETNS_COOKIE,
+    u64
+);
+
 impl Drop for Host {
     fn drop(&mut self) {
-        if let Ok(pins) = self.pin("") {
-            let _none = std::fs::remove_dir_all(&pins);
-            let runtime = Path::new("/run/vrrp-agent").join(pins.file_name().unwrap_or_default());
-            let _none = std::fs::remove_dir_all(runtime);
+        for directory in [self.pin(""), self.runtime_directory()].into_iter().flatten() {
+            let _none = std::fs::remove_dir_all(directory);
         }
         let _already_gone = super::remove_namespace(&self.namespace);
     }

@@ -53,7 +53,7 @@ fn of_line(line: &Statement, mentions: &mut Vec<Mention>) {
     let block = line.block.as_deref().unwrap_or_default();
     match line.keyword().text.as_str() {
         "interface" => {
-            mentions.extend(line.arguments().first().map(|word| mention(word, Purpose::Interface)))
+            mentions.extend(line.arguments().first().map(|word| mention(word, Purpose::Interface)));
         }
         "track_interface" => {
             mentions.extend(block.iter().map(|line| mention(line.keyword(), Purpose::TrackedInterface)));

@@ -95,7 +95,7 @@ impl Config {
         let readers = self.fifos.iter().filter_map(|fifo| fifo.reader.as_ref());
         let once =
             [&self.host.startup, &self.host.shutdown].into_iter().filter_map(|once| once.program.as_ref());
-        let programs = scripts.chain(readers).chain(once).chain(notify.flat_map(|notify| notify.programs()));
+        let programs = scripts.chain(readers).chain(once).chain(notify.flat_map(NotifyScripts::programs));
         let owners = self.fifos.iter().filter_map(|fifo| fifo.owner.as_ref());
         programs.filter_map(|program| program.user.as_ref()).chain(owners)
     }

@@ -2,7 +2,7 @@
 //! together, and after what was to be done before it ([`super::network`]).
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -50,10 +50,11 @@ pub(super) struct Executor {
     groups: RefCell<Groups>,
     /// Told of each interface on which the program has not seen an advert.
     unseen: UnboundedSender<u32>,
+    /// Why each instance is in the state in which it is.
+    reasons: RefCell<BTreeMap<Slot, String>>,
 }
 
 impl Executor {
-    #[expect(clippy::too_many_arguments, reason = "one end of each channel")]
     pub(super) fn new(
         handle: Handle,
         roster: Roster,
@@ -70,6 +71,7 @@ impl Executor {
             groups: RefCell::new(Groups::new(&roster.config)),
             roster: RefCell::new(roster),
             unseen,
+            reasons: RefCell::default(),
         }
     }
 
@@ -126,6 +128,7 @@ impl Executor {
         self.dbus.borrow_mut().change(&roster.config, &roster.was);
         self.groups.borrow_mut().change(&roster.config, &roster.was);
         self.synchroniser.borrow_mut().change(&roster.config, |slot| masters.contains(&slot));
+        self.reasons.borrow_mut().clear();
         self.roster.replace(roster);
         // Whoever waits may have ended.
         let _ended = carried_out.map(|carried_out| carried_out.send(missing));
@@ -156,16 +159,21 @@ impl Executor {
                     let noticed = noticed.unwrap_or_default();
                     format!(", {noticed}acted on {} µs after the deadline", acted.as_micros())
                 });
-                let (from, to) = (state_name(from).to_uppercase(), state_name(to).to_uppercase());
                 let (instance, why) = (self.name(slot), self.why(slot, cause));
-                tracing::info!(
-                    instance,
-                    from,
-                    to,
-                    why,
-                    priority,
-                    "{instance}: {from} -> {to}: {why}{late}; priority {priority}"
-                );
+                // From "not known yet" to "down" is a change of which nobody sees anything.
+                let is_said = from == to && self.reasons.borrow().get(&slot) == Some(&why);
+                let (from, to) = (state_name(from).to_uppercase(), state_name(to).to_uppercase());
+                if !is_said {
+                    tracing::info!(
+                        instance,
+                        from,
+                        to,
+                        why,
+                        priority,
+                        "{instance}: {from} -> {to}: {why}{late}; priority {priority}"
+                    );
+                }
+                self.reasons.borrow_mut().insert(slot, why);
                 if let Some(event) = event(state, cause) {
                     self.notify(slot, event, priority);
                 }

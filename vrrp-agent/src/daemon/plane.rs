@@ -130,7 +130,8 @@ fn open_kernel(
             bail!("{} is missing", capability.name());
         }
     }
-    let pins = bpffs::directory().context("no bpffs to pin to")?;
+    bpffs::sweep();
+    let pins = bpffs::directory().context("cannot use a directory of pins")?;
     if !pins.lasting {
         tracing::warn!(
             "the bpffs at {} is private to this mount namespace: if the agent is killed, its fence goes with it; \

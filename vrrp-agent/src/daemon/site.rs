@@ -75,7 +75,7 @@ impl Site {
         let Found { links, link_of, wire_of } = wire::find(netlink, config).await?;
         let uses = |(slot, instance): (usize, &InstanceConfig)| {
             let devs = instance.addresses().filter_map(|vip| Some(position(&links, vip.dev.as_deref()?)));
-            [link_of[slot], wire_of[slot]].into_iter().chain(devs).collect()
+            without_repeats([link_of[slot], wire_of[slot]].into_iter().chain(devs))
         };
         let uses: Vec<Vec<usize>> = config.instances.iter().enumerate().map(uses).collect();
         for (instance, &wire) in config.instances.iter_mut().zip(&wire_of) {
@@ -84,7 +84,7 @@ impl Site {
         let required = |(slot, instance): (usize, &InstanceConfig)| {
             let tracked = instance.addresses().filter(|vip| !vip.is(AddressTrait::Untracked));
             let devs = tracked.filter_map(|vip| Some(position(&links, vip.dev.as_deref()?)));
-            [link_of[slot], wire_of[slot]].into_iter().chain(devs).collect()
+            without_repeats([link_of[slot], wire_of[slot]].into_iter().chain(devs))
         };
         let requires: Vec<Vec<usize>> = config.instances.iter().enumerate().map(required).collect();
         let mut sources = Vec::new();
@@ -463,6 +463,17 @@ fn unspecified(family: Family) -> IpAddr {
         Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
         Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
     }
+}
+
+/// Each number once, in their order.
+fn without_repeats(numbers: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut once = Vec::new();
+    for number in numbers {
+        if !once.contains(&number) {
+            once.push(number);
+        }
+    }
+    once
 }
 
 /// Without those that are there twice: one that was looked for by an address may be there by its name too.

@@ -30,6 +30,22 @@ const FILTERS: &str = "filters-";
 /// What the pin of a foreign program array begins with; the index of our entry follows.
 pub(super) const ARRAY: &str = "array-";
 
+/// True for the name of a pin that holds an attachment.
+pub(super) fn is_link_pin(name: &str) -> bool {
+    name.starts_with(LINK) || name.starts_with(OUT)
+}
+
+/// The number of the interface that a pinned attachment is on, 0 if that is gone; none if it cannot be told.
+pub(super) fn ifindex_of_link(pin: &Path) -> Option<u32> {
+    let link = FdLink::from(PinnedLink::from_pin(pin).ok()?);
+    let of_link = format!("link_id:\t{}\n", link.info().ok()?.id());
+    // What the kernel says of our descriptors: among them is that of `link`, which does not tell its number.
+    let descriptors = fs::read_dir("/proc/self/fdinfo").ok()?.flatten();
+    let mut texts = descriptors.filter_map(|descriptor| fs::read_to_string(descriptor.path()).ok());
+    let text = texts.find(|text| text.contains(&of_link))?;
+    text.lines().find_map(|line| line.strip_prefix("ifindex:")?.trim().parse().ok())
+}
+
 /// The two programs for XDP. They cannot call each other, nor stand in one program array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Buffers {

@@ -1,9 +1,13 @@
 //! Where programs and maps are pinned. What fences the addresses of an agent must outlive it, and a pin does.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
@@ -42,6 +46,8 @@ pub struct PinDirectory {
     pub path: PathBuf,
     /// Whether it outlives this process; if not, the fence dies with the agent.
     pub lasting: bool,
+    /// Says that a running agent uses it.
+    _lock: Option<Arc<Flock<File>>>,
 }
 
 /// The directory of this network namespace's agent, if an earlier run left one that lasts.
@@ -49,19 +55,103 @@ pub struct PinDirectory {
 pub fn left_behind() -> Option<PinDirectory> {
     let path = lasting_root()?.join(own_directory());
     // Not by the directory, which may have been made for an agent that has yet to start. Every layout has had this map.
-    path.join("settings").exists().then_some(PinDirectory { path, lasting: true })
+    path.join("settings").exists().then_some(PinDirectory { path, lasting: true, _lock: None })
 }
 
 /// The directory of this network namespace's agent, made if it is not there.
 ///
 /// # Errors
-/// If there is no bpffs and none can be mounted.
+/// If there is no bpffs and none can be mounted, or if another agent that runs uses the directory.
 pub fn directory() -> io::Result<PinDirectory> {
     let (root, lasting) = root()?;
     let path = root.join(own_directory());
     fs::create_dir_all(&path)?;
-    Ok(PinDirectory { path, lasting })
+    let lock = lock_patiently(&path)?;
+    Ok(PinDirectory { path, lasting, _lock: Some(Arc::new(lock)) })
 }
+
+/// Takes the lock of a directory of pins, which is an agent's as long as it runs.
+///
+/// # Errors
+/// `EWOULDBLOCK` if somebody has it.
+fn lock(path: &Path) -> Result<Flock<File>, Errno> {
+    let directory = File::open(path).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
+    Flock::lock(directory, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)
+}
+
+/// The same for the agent itself: somebody who sweeps has it for a moment ([`super::sweep`]).
+fn lock_patiently(path: &Path) -> io::Result<Flock<File>> {
+    const TRIES: u32 = 10;
+    const PAUSE: Duration = Duration::from_millis(50);
+    for _ in 1..TRIES {
+        match lock(path) {
+            Err(Errno::EWOULDBLOCK) => std::thread::sleep(PAUSE),
+            taken => return Ok(taken?),
+        }
+    }
+    lock(path).map_err(|error| match error {
+        Errno::EWOULDBLOCK => {
+            io::Error::other(format!("another vrrp-agent that runs uses the pins in {}", path.display()))
+        }
+        other => other.into(),
+    })
+}
+
+/// Removes the pins of agents whose network namespace is gone, as that of a container is once it has ended: nobody else does, and
+/// maps would be kept for ever. Whatever is not certainly dead stays.
+pub fn sweep() {
+    let Some(root) = lasting_root() else { return };
+    let root = root.join("vrrp-agent");
+    for path in directories(&root).filter(|path| is_namespace(path)) {
+        for named in directories(&path).filter(|path| is_instance(path)) {
+            sweep_directory(&named);
+        }
+        sweep_directory(&path);
+    }
+}
+
+/// The directories in one. None if it cannot be read.
+fn directories(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir())
+}
+
+/// True for the directory of a network namespace ([`host::namespace_suffix`]), today's or an earlier version's.
+fn is_namespace(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("netns-") || name.starts_with("net-")
+}
+
+/// True for the directory of a daemon with a name (`instance NAME`).
+fn is_instance(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("instance-"))
+}
+
+fn sweep_directory(path: &Path) {
+    // An agent that runs has it, even if it has no interface just now.
+    let Ok(_lock) = lock(path) else { return };
+    let Ok(entries) = fs::read_dir(path) else { return };
+    let names: Vec<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let links: Vec<&String> = names.iter().filter(|name| super::attach::is_link_pin(name)).collect();
+    let is_gone = |name: &&String| super::attach::ifindex_of_link(&path.join(name)) == Some(GONE);
+    if links.is_empty() || !links.iter().all(is_gone) {
+        return;
+    }
+    // Not by `PinDirectory::remove`: that also takes filters off interfaces, which it finds by their names, in our own namespace.
+    let _reload = fs::remove_dir_all(path.join("reload"));
+    for name in &names {
+        let _directory = fs::remove_file(path.join(name));
+    }
+    let _not_empty = fs::remove_dir(path);
+    tracing::info!(
+        "removed the pins in {}: the network namespace of the agent that they are of is gone",
+        path.display()
+    );
+}
+
+/// The number that a link has whose interface is gone.
+const GONE: u32 = 0;
 
 fn lasting_root() -> Option<&'static Path> {
     let is_bpffs = |path: &&str| statfs(*path).is_ok_and(|fs| fs.filesystem_type() == BPF_FS_MAGIC);
@@ -80,7 +170,7 @@ impl PinDirectory {
     /// A directory in it, for pins that are to take the place of those here.
     #[must_use]
     pub fn beside(&self) -> Self {
-        Self { path: self.path.join("reload"), lasting: self.lasting }
+        Self { path: self.path.join("reload"), lasting: self.lasting, _lock: None }
     }
 
     /// Removes every pin, and with them a program that nothing else holds; one in an operator's array is taken out of that.

@@ -113,13 +113,14 @@ impl Resources {
 
     /// Each of what is said anew; what is not true any more may be said again.
     fn say_once(&mut self, of: Option<Slot>, complaints: BTreeSet<String>) {
-        let said = self.said.insert(of, complaints.clone()).unwrap_or_default();
+        let said = self.said.remove(&of).unwrap_or_default();
         for complaint in complaints.difference(&said) {
             match of {
                 Some(slot) => tracing::error!("{}: {complaint}", self.name(slot)),
                 None => tracing::error!("static: {complaint}"),
             }
         }
+        self.said.insert(of, complaints);
     }
 
     /// Puts the addresses of an instance on their interfaces. One that the kernel refuses is no reason to leave the others to nobody,

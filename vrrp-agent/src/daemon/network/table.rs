@@ -124,7 +124,7 @@ impl Table {
                 Difference::None if is_marked(there) || !host::kernel_marks_addresses() => {}
                 // Somebody else has set it, or an operator's change has taken the mark off.
                 Difference::None | Difference::Changeable => {
-                    addresses::change(&self.handle, *ifindex, vip).await?
+                    addresses::change(&self.handle, *ifindex, vip).await?;
                 }
                 Difference::NeedsAnew => {
                     self.remove(&same).await.into_iter().try_for_each(Err)?;
