@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
+use nix::sys::signal::Signal;
 use vrrp_tests::bpf;
 use vrrp_tests::lab::{Host, Lab, eventually, ip, run};
 
@@ -97,8 +98,11 @@ fn refuse_and_take(pair: &Pair, program: &Path) -> Result<()> {
     };
     pair.h2.unplug()?;
     assert!(reaches(&pair.h2, 0, "fault"));
+    // It finds the interface with the other program on it.
+    pair.backup.signal(Signal::SIGSTOP)?;
     pair.lab.plug(&pair.h2)?;
     set_xdp(&["pinned", &program.display().to_string()])?;
+    pair.backup.signal(Signal::SIGCONT)?;
     pair.h2.give_address()?;
     assert!(reaches(&pair.h2, 0, "backup"), "{}", pair.backup.log());
     assert!(place(&pair.h2).contains("eth0: sockets"), "{}", place(&pair.h2));
@@ -149,5 +153,26 @@ fn r2_a_router_whose_adverts_are_refused_is_named_with_what_to_compare() -> Resu
         std::thread::sleep(Duration::from_secs(3));
         assert_eq!(ours.log().matches("are refused").count(), 1, "said once: {}", ours.log());
     }
+    Ok(())
+}
+
+/// FAULTS.md C5: an MTU beyond one buffer takes a program of another kind, which cannot share the operator's program array.
+#[test]
+fn c5_an_mtu_that_grows_beyond_one_buffer_is_followed_in_a_reload_and_after_a_kill() -> Result<()> {
+    let mut pair = Pair::start(&["--xdp-mode", "generic"])?;
+    assert!(reaches(&pair.h2, 0, "backup"));
+    let set_mtu = |mtu: &str| ip(&["-n", pair.h1.namespace(), "link", "set", "dev", "eth0", "mtu", mtu]);
+    set_mtu("9000")?;
+    pair.master.signal(Signal::SIGHUP)?;
+    assert!(pair.master.says("reloaded in", PATIENCE), "{}", pair.master.log());
+    assert!(eventually(PATIENCE, || place(&pair.h1).contains("frags")), "{}", place(&pair.h1));
+    assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
+    set_mtu("1500")?;
+    pair.master.signal(Signal::SIGKILL)?;
+    pair.master.wait(PATIENCE)?;
+    let again = pair.h1.agent_with(&Config::priority(HIGH).text(), &["--xdp-mode", "generic"])?;
+    assert!(again.says("went on where an earlier run", PATIENCE), "{}", again.log());
+    assert_eq!(became_master(&pair.h2)?, 0, "{}", pair.backup.log());
+    assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
     Ok(())
 }

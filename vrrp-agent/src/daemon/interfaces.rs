@@ -394,7 +394,10 @@ impl Interfaces {
         let gone = self.site.links[number].index;
         // Taken first: should a step fail, it must not count for another interface of this name.
         let just_attached = std::mem::take(&mut self.states[number].just_attached);
-        let changed = self.site.replace(number, link.clone(), &self.config);
+        let mut changed = self.site.replace(number, link.clone(), &self.config);
+        changed.extend(
+            self.site.sourceless_on(number).filter(|slot| !changed.contains(slot)).collect::<Vec<_>>(),
+        );
         self.report_sources(&changed);
         // Before the program is there, so that no address is without its fence.
         if let Some(kernel) = &mut self.kernel {

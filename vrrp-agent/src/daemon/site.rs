@@ -177,6 +177,11 @@ impl Site {
         !self.sources[slot].is_unspecified()
     }
 
+    /// The instances that have no address to send from on the interface by which their adverts leave.
+    pub(super) fn sourceless_on(&self, number: usize) -> impl Iterator<Item = usize> {
+        (0..self.len()).filter(move |&slot| self.is_wire_of(slot, number) && !self.has_source(slot))
+    }
+
     /// True if adverts of an instance leave and arrive by an interface.
     pub(super) fn is_wire_of(&self, slot: usize, number: usize) -> bool {
         self.wire_of[slot] == number

@@ -23,7 +23,10 @@ use crate::wire::advert::{address, family};
 /// use.
 const OF_A_CONFIGURATION: [&str; 6] = ["instances", "vips", "vmacs", "leases", "watchdogs", "events"];
 /// Those that outlive a reload too.
-const OF_A_RUN: [&str; 3] = ["counters", "settings", "next"];
+const OF_A_RUN: [&str; 3] = ["counters", "settings", NEXT];
+
+/// The program array of the operator's program behind ours.
+const NEXT: &str = "next";
 
 /// The loaded programs and where they are attached.
 pub struct KernelHalf {
@@ -62,7 +65,17 @@ impl KernelHalf {
     /// # Errors
     /// [`EbpfError`], with what is in the way.
     pub fn load(blueprint: &Blueprint<'_>, pins: &PinDirectory) -> Result<Self, EbpfError> {
-        let result = Self::load_and_attach(blueprint, pins);
+        let mut result = Self::load_and_attach(blueprint, pins);
+        // The kernel lets programs of one kind alone into a program array, and an MTU that has grown takes the other kind.
+        if let (Err(EbpfError::Program(_)), Maps::Adopted | Maps::Beside) = (&result, blueprint.maps)
+            && fs::remove_file(pins.path.join(NEXT)).is_ok()
+        {
+            tracing::warn!(
+                "the map `{NEXT}` is made anew, for programs for XDP of another kind; a program of your own has to be put there \
+                 again, loaded as `xdp.frags` if an interface has an MTU above 1500"
+            );
+            result = Self::load_and_attach(blueprint, pins);
+        }
         match (&result, blueprint.maps) {
             (Err(_), Maps::New) => pins.remove(),
             (Err(_), Maps::Beside) => pins.beside().remove(),
@@ -248,7 +261,7 @@ impl KernelHalf {
         let wanted = vips.iter().map(|vip| {
             let key =
                 VipKey { ifindex: vip.ifindex, family: family(vip.address), address: address(vip.address) };
-            (key, Vip { slot: slot_u32(vip.slot), mac: vip.mac, accept: vip.accept.into() })
+            (key, Vip { slot: slot_u32(vip.slot), mac: vip.mac, accept: vip.accept.into(), reserved: 0, key })
         });
         reconcile(&mut self.ebpf, "vips", wanted)
     }
@@ -259,7 +272,8 @@ impl KernelHalf {
     /// If the kernel refuses.
     pub fn write_vmacs(&mut self, vmacs: &[VmacEntry]) -> Result<(), EbpfError> {
         let wanted = vmacs.iter().map(|&VmacEntry { slot, ifindex, mac, own }| {
-            (VmacKey { ifindex, mac, reserved: 0 }, Vmac { slot: slot_u32(slot), mac: own, reserved: 0 })
+            let key = VmacKey { ifindex, mac, reserved: 0 };
+            (key, Vmac { slot: slot_u32(slot), mac: own, reserved: 0, key })
         });
         reconcile(&mut self.ebpf, "vmacs", wanted)
     }

@@ -13,7 +13,7 @@ use super::{Desired, Signal, Slot};
 use crate::host;
 use crate::net::NetError;
 use crate::net::links::Link;
-use crate::net::receive::Receiver;
+use crate::net::receive::{Heard, Receiver};
 use crate::vrrp::{Time, Watch};
 use crate::wire::advert::ip;
 
@@ -24,6 +24,14 @@ pub type Judges = HashMap<InstanceKey, Judge>;
 #[derive(Debug)]
 pub struct SocketPlane {
     receivers: Vec<Receiver>,
+    /// The receiver whose turn it is.
+    turn: usize,
+    court: Court,
+}
+
+/// All that it takes to judge what was heard.
+#[derive(Debug)]
+struct Court {
     judges: Judges,
     instances: HashMap<InstanceKey, Desired>,
     counters: Counters,
@@ -34,6 +42,10 @@ pub struct SocketPlane {
 /// A refused advert of an instance is told of at most this often, as by the program.
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// So many frames of a socket are judged in a row, whatever is in them: a flood of what we refuse must not keep us from sending. They are
+/// more than a socket's buffer has room for, so that an advert in it is heard before the deadline that it moves.
+const FRAMES_IN_A_ROW: usize = 1024;
+
 impl SocketPlane {
     /// Opens the sockets.
     ///
@@ -41,13 +53,9 @@ impl SocketPlane {
     /// Without `CAP_NET_RAW`, or if the kernel refuses.
     pub fn open<'l>(links: impl IntoIterator<Item = &'l Link>, judges: Judges) -> Result<Self, NetError> {
         let receivers = links.into_iter().map(Receiver::open).collect::<Result<_, _>>()?;
-        Ok(Self {
-            receivers,
-            judges,
-            instances: HashMap::new(),
-            counters: Counters::default(),
-            refusals: HashMap::new(),
-        })
+        let (instances, refusals) = (HashMap::new(), HashMap::new());
+        let court = Court { judges, instances, counters: Counters::default(), refusals };
+        Ok(Self { receivers, turn: 0, court })
     }
 
     /// Hears an interface anew, instead of the one that it was before.
@@ -58,15 +66,15 @@ impl SocketPlane {
 
     /// An instance has another key: its interface is another.
     pub(super) fn rename(&mut self, from: &InstanceKey, to: InstanceKey) {
-        self.instances.remove(from);
-        if let Some(judge) = self.judges.remove(from) {
-            self.judges.insert(to, judge);
+        self.court.instances.remove(from);
+        if let Some(judge) = self.court.judges.remove(from) {
+            self.court.judges.insert(to, judge);
         }
     }
 
     /// The program hears an instance from here on.
     pub(super) fn forget(&mut self, key: &InstanceKey) {
-        self.instances.remove(key);
+        self.court.instances.remove(key);
     }
 
     /// No socket hears an interface any more.
@@ -75,46 +83,26 @@ impl SocketPlane {
     }
 
     pub(super) fn apply(&mut self, desired: &Desired) {
-        self.instances.insert(desired.key, *desired);
+        self.court.instances.insert(desired.key, *desired);
     }
 
+    /// What the sockets have heard. None if there is nothing, or if more was refused than is looked at in a row: the descriptors of
+    /// sockets that have more stay readable.
     pub(super) fn next_signal(&mut self) -> Option<Signal> {
-        let Self { receivers, judges, instances, counters, refusals } = self;
-        for receiver in receivers {
+        let Self { receivers, turn, court } = self;
+        for _ in 0..receivers.len() {
+            // There may be fewer than before.
+            *turn %= receivers.len();
+            let receiver = &mut receivers[*turn];
             let ifindex = receiver.ifindex();
-            while let Some(heard) = receiver.next_advert() {
-                let datagram = heard.datagram();
-                let key = advert::vrid(datagram.payload).map(|vrid| InstanceKey {
-                    ifindex,
-                    family: datagram.family,
-                    vrid: vrid.into(),
-                });
-                let Some(desired) = key.and_then(|key| instances.get(&key)) else {
-                    counters.advert_not_ours += 1;
-                    continue;
-                };
-                let judge = judges.entry(desired.key).or_default();
-                match judge.judge(&heard, &desired.rules, host::utc()) {
-                    Err(reject) => {
-                        *counters.rejected(reject) += 1;
-                        let now = host::now();
-                        let told = refusals.get(&desired.slot);
-                        let due = told.is_none_or(|&told| now - told >= REFUSAL_INTERVAL);
-                        if due && reject != Reject::Destination {
-                            refusals.insert(desired.slot, now);
-                            let source = ip(datagram.family, &datagram.source);
-                            return Some(Signal::Refused { slot: desired.slot, source, reject });
-                        }
-                    }
-                    Ok(_) if desired.role == Role::Idle => counters.advert_idle += 1,
-                    Ok(advert) => {
-                        counters.advert_accepted += 1;
-                        counters.other_addresses += u64::from(advert.list == List::Other);
-                        counters.own_address += u64::from(advert.source == desired.candidate.address);
-                        return Some(Signal::Advert { slot: desired.slot, advert, watch: Watch::Here });
-                    }
+            for _ in 0..FRAMES_IN_A_ROW {
+                let Some(heard) = receiver.next_advert() else { break };
+                let signal = court.judge(ifindex, &heard);
+                if signal.is_some() {
+                    return signal;
                 }
             }
+            *turn += 1;
         }
         None
     }
@@ -124,6 +112,48 @@ impl SocketPlane {
     }
 
     pub(super) fn counters(&self) -> &Counters {
-        &self.counters
+        &self.court.counters
+    }
+}
+
+impl Court {
+    /// What an advert on an interface means, if it is for an instance and is either believed or refused for a reason to be told.
+    fn judge(&mut self, ifindex: u32, heard: &Heard) -> Option<Signal> {
+        let Self { judges, instances, counters, refusals } = self;
+        let datagram = heard.datagram();
+        let key = advert::vrid(datagram.payload).map(|vrid| InstanceKey {
+            ifindex,
+            family: datagram.family,
+            vrid: vrid.into(),
+        });
+        let Some(desired) = key.and_then(|key| instances.get(&key)) else {
+            counters.advert_not_ours += 1;
+            return None;
+        };
+        let judge = judges.entry(desired.key).or_default();
+        match judge.judge(heard, &desired.rules, host::utc()) {
+            Err(reject) => {
+                *counters.rejected(reject) += 1;
+                let now = host::now();
+                let told = refusals.get(&desired.slot);
+                let due = told.is_none_or(|&told| now - told >= REFUSAL_INTERVAL);
+                if !due || reject == Reject::Destination {
+                    return None;
+                }
+                refusals.insert(desired.slot, now);
+                let source = ip(datagram.family, &datagram.source);
+                Some(Signal::Refused { slot: desired.slot, source, reject })
+            }
+            Ok(_) if desired.role == Role::Idle => {
+                counters.advert_idle += 1;
+                None
+            }
+            Ok(advert) => {
+                counters.advert_accepted += 1;
+                counters.other_addresses += u64::from(advert.list == List::Other);
+                counters.own_address += u64::from(advert.source == desired.candidate.address);
+                Some(Signal::Advert { slot: desired.slot, advert, watch: Watch::Here })
+            }
+        }
     }
 }

@@ -278,7 +278,11 @@ impl Instance {
             }
             AtMaster::Inferior => match self.stalled_for(now) {
                 // Our silence made it master by the rules. It keeps the addresses until an orderly election: two hosts that
-                // shout at each other is what a peer of a stalled router must not see.
+                // shout at each other is what a peer of a stalled router must not see. A router that cannot send would be master
+                // again, and overtaken again.
+                Some(stalled) if self.sending.failing_since().is_some() => {
+                    self.surrender(now, Cause::CannotSend { silent: stalled });
+                }
                 Some(stalled) => {
                     let down = Duration::from_nanos(self.candidate().down_ns(advert.interval_ns));
                     self.step_down(now, advert, down, Cause::Overtaken { stalled });

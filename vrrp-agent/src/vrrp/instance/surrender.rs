@@ -76,7 +76,7 @@ impl Instance {
         }
     }
 
-    fn surrender(&mut self, now: Time, cause: Cause) {
+    pub(super) fn surrender(&mut self, now: Time, cause: Cause) {
         match self.state {
             State::Master => {
                 // Twice, as in any fault of a master.
