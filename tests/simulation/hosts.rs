@@ -9,8 +9,8 @@ use super::chaos::Mishap;
 use super::world::{Event, World};
 
 impl World {
-    pub(super) fn strike_host(&mut self, mishap: Mishap) -> Result<(), String> {
-        match mishap {
+    pub(super) fn strike_host(&mut self, mishap: &Mishap) -> Result<(), String> {
+        match *mishap {
             Mishap::Mute(node, intervals) => {
                 self.nodes[node].mute(self.now, self.now + self.interval * intervals);
             }

@@ -36,8 +36,15 @@ pub(crate) enum Scope {
     Hosts,
 }
 
+/// Whether a run keeps its transcript, which takes about as long to write as the run itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notes {
+    Kept,
+    Dropped,
+}
+
 /// A run that went well.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) steps: u64,
     pub(crate) became_master: u64,
@@ -99,11 +106,12 @@ pub(crate) struct World {
     fair: bool,
     pub(super) interval: Duration,
     steps: u64,
+    notes: Notes,
     transcript: Vec<String>,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, scope: Scope) -> Self {
+    pub(crate) fn new(seed: u64, scope: Scope, notes: Notes) -> Self {
         let mut random = Random::new(seed);
         let version = *random.pick(&[Version::V2, Version::V3, Version::V3]);
         let interval = match version {
@@ -132,6 +140,7 @@ impl World {
             nodes,
             interval,
             steps: 0,
+            notes,
             transcript: vec![format!(
                 "{count} nodes, {segments} segments, {version:?}, interval {interval:?}, {company:?}"
             )],
@@ -286,7 +295,7 @@ impl World {
     }
 
     fn strike(&mut self, mishap: Mishap) -> Result<(), String> {
-        self.note(format!("mishap: {mishap:?}"));
+        self.note(format_args!("mishap: {mishap:?}"));
         match mishap {
             Mishap::Crash(node) => self.nodes[node].crash(),
             Mishap::Blink(node, tenths) => {
@@ -350,7 +359,7 @@ impl World {
             | Mishap::Host(..)
             | Mishap::Edit(..)
             | Mishap::LeaveOrJoin(..)
-            | Mishap::Stranger(_) => self.strike_host(mishap)?,
+            | Mishap::Stranger(_) => self.strike_host(&mishap)?,
         }
         Ok(())
     }
@@ -423,9 +432,9 @@ impl World {
                         }
                     }
                 }
-                Did::Withdrawn { slot } => self.note(format!("node {node} slot {slot} withdraws")),
+                Did::Withdrawn { slot } => self.note(format_args!("node {node} slot {slot} withdraws")),
                 Did::Moved { slot, from, to, cause } => {
-                    self.note(format!("node {node} slot {slot}: {from:?} -> {to:?}: {cause:?}"));
+                    self.note(format_args!("node {node} slot {slot}: {from:?} -> {to:?}: {cause:?}"));
                     if (to, cause) == (State::Master, Cause::MasterSilent) {
                         self.check_takeover(node, slot)?;
                     }
@@ -453,7 +462,7 @@ impl World {
         priority: u8,
         message: &[u8],
     ) -> Result<(), String> {
-        self.note(format!("node {node} slot {slot} sends {priority}"));
+        self.note(format_args!("node {node} slot {slot} sends {priority}"));
         let state = self.nodes[node].slots[slot].machine.state();
         let resignations = self.nodes[node].slots[slot].resignations;
         // keepalived resigns twice when it enters fault.
@@ -481,7 +490,7 @@ impl World {
                 let machine = &slot.machine;
                 let heard =
                     machine.heard().map(|heard| (heard.advert.source.octets[3], heard.advert.priority));
-                self.note(format!(
+                self.note(format_args!(
                     "node {number} ({runs}, {plane}) slot {index}: {:?} {} (base {}) {:?} after {:?}, heard {heard:?}, claims {}",
                     machine.state(),
                     machine.priority(),
@@ -494,7 +503,11 @@ impl World {
         }
     }
 
+    /// Not formatted unless somebody will read it.
     fn note(&mut self, what: impl std::fmt::Display) {
+        if self.notes == Notes::Dropped {
+            return;
+        }
         self.transcript.push(format!("{:>12.6} {what}", self.now.elapsed().as_secs_f64()));
     }
 }
