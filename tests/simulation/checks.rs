@@ -16,17 +16,14 @@ impl World {
             if node.alive && slot.installed != (state == State::Master) {
                 return Err(format!("node {number} slot {index}: {state:?}, installed: {}", slot.installed));
             }
-            // Two attempts after the lease; what is less could not be known.
-            let silence_max = slot.machine.lease() + self.interval * 2 + self.interval / 10;
-            let silent = node.clock(self.now) - slot.silent_since;
-            if node.runs() && state == State::Master && node.is_mute(self.now) && silent > silence_max {
-                return Err(format!("node {number} slot {index}: master, and silent for {silent:?}"));
+            if node.runs() && state == State::Master && node.is_mute(self.now) {
+                self.check_silence(number, index)?;
             }
             if node.alive && state == State::Master && slot.machine.next_deadline().is_none() {
                 return Err(format!("node {number} slot {index}: a master that will not advertise again"));
             }
-            let answers = node.answers(index, self.now) && !node.has_taken(index, self.now);
-            if state != State::Master && node.kernel.is_some() && node.alive && answers {
+            let answers = || node.answers(index, self.now) && !node.has_taken(index, self.now);
+            if state != State::Master && node.kernel.is_some() && node.alive && answers() {
                 return Err(format!("node {number} slot {index}: {state:?}, and its kernel answers"));
             }
         }
@@ -46,11 +43,23 @@ impl World {
         Ok(())
     }
 
+    /// A master whose adverts do not leave it gives up.
+    fn check_silence(&self, number: usize, slot: usize) -> Result<(), String> {
+        let (node, of) = (&self.nodes[number], &self.nodes[number].slots[slot]);
+        // Two attempts after the lease; what is less could not be known.
+        let silence_max = of.machine.lease() + self.interval * 2 + self.interval / 10;
+        let silent = node.clock(self.now) - of.silent_since;
+        if silent > silence_max {
+            return Err(format!("node {number} slot {slot}: master, and silent for {silent:?}"));
+        }
+        Ok(())
+    }
+
     /// On a network that has lost and held up nothing for long, whoever takes over from a silent master finds
     /// that nobody is answered any more by its kernel half: the lease is over first.
     pub(super) fn check_takeover(&self, number: usize, slot: usize) -> Result<(), String> {
         let calm_since = self.network(slot).calm_since;
-        if !calm_since.is_some_and(|since| self.now - since > self.interval * 12) {
+        if calm_since.is_none_or(|since| self.now - since <= self.interval * 12) {
             return Ok(());
         }
         for (other, node) in self.nodes.iter().enumerate().filter(|&(other, _)| other != number) {
@@ -90,8 +99,9 @@ impl World {
         }
         let took_over = |&other: &usize| {
             let (node, machine) = (&self.nodes[other], &self.nodes[other].slots[slot].machine);
-            let since = node.clock(self.now) - machine.since();
-            node.runs() && machine.state() == State::Master && since > heard
+            // A master whose adverts do not leave it has taken over from nobody: nobody can know of it.
+            let all_know = |told| node.clock(self.now) - told > heard;
+            node.runs() && machine.state() == State::Master && node.slots[slot].told.is_some_and(all_know)
         };
         let others = (0..self.nodes.len()).filter(|&other| other != number);
         match others.filter(|&other| self.network(slot).are_together(other, number)).find(took_over) {
@@ -100,9 +110,11 @@ impl World {
         }
     }
 
-    /// Nobody who runs sleeps past a deadline; the clocks' rounding is less than this.
-    pub(super) fn check_deadlines(&self) -> Result<(), String> {
-        for number in (0..self.nodes.len()).filter(|&number| self.nodes[number].runs()) {
+    /// Nobody who runs sleeps past a deadline; the clocks' rounding is less than this. To ask whoever something is about to
+    /// happen to, and everybody now and then, misses nothing: a deadline stays in the past until something happens to its node.
+    pub(super) fn check_deadlines(&self, touched: Option<usize>) -> Result<(), String> {
+        let asked = touched.map_or(0..self.nodes.len(), |number| number..number + 1);
+        for number in asked.filter(|&number| self.nodes[number].runs()) {
             let node = &self.nodes[number];
             let late = |at: Time| at + Duration::from_micros(10) < node.clock(self.now);
             if node.slots.iter().any(|slot| slot.machine.next_deadline().is_some_and(late)) {

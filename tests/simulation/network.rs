@@ -36,14 +36,21 @@ impl Network {
     }
 
     /// When the copies of a frame arrive that leaves now; none if it is lost.
-    pub(crate) fn deliveries(&mut self, from: usize, to: usize, now: Time, random: &mut Random) -> Vec<Time> {
+    pub(crate) fn deliveries(
+        &mut self,
+        from: usize,
+        to: usize,
+        now: Time,
+        random: &mut Random,
+    ) -> [Option<Time>; 2] {
         if !self.reaches[from][to] || random.chance(self.loss_percent) {
-            return Vec::new();
+            return [None; 2];
         }
-        let copies = if random.chance(self.duplicate_percent) { 2 } else { 1 };
-        let mut arrivals: Vec<Time> = (0..copies).map(|_| now + random.duration(self.delay_max)).collect();
+        let copied = random.chance(self.duplicate_percent);
+        let mut arrive = || now + random.duration(self.delay_max);
+        let mut arrivals = [Some(arrive()), copied.then(arrive)];
         if self.calm_since.is_some() {
-            for at in &mut arrivals {
+            for at in arrivals.iter_mut().flatten() {
                 *at = (*at).max(self.last[from][to]);
                 self.last[from][to] = *at;
             }

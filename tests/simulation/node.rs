@@ -76,8 +76,9 @@ impl Node {
 
     /// The node's own clock at a time of the world.
     pub(crate) fn clock(&self, world: Time) -> Time {
-        let elapsed = world.elapsed();
-        Time::since_start(self.offset + elapsed + elapsed * self.drift_ppm / 1_000_000)
+        let elapsed = world.as_nanos();
+        let drift = elapsed * u64::from(self.drift_ppm) / 1_000_000;
+        Time::since_start(self.offset + Duration::from_nanos(elapsed + drift))
     }
 
     /// The clock leaps ahead, as that of a machine that was suspended may. This clock never goes back.
@@ -115,9 +116,10 @@ impl Node {
     /// The time of the world at which the node's clock shows this, or a little later.
     fn world(&self, clock: Time) -> Time {
         let elapsed = clock.elapsed().saturating_sub(self.offset);
-        let slower = elapsed.as_nanos() * 1_000_000 / u128::from(1_000_000 + self.drift_ppm);
-        let nanos = u64::try_from(slower).expect("short");
-        Time::from_nanos(nanos + 2)
+        let nanos = Time::since_start(elapsed).as_nanos();
+        let slower =
+            nanos.checked_mul(1_000_000).expect("a run is short") / u64::from(1_000_000 + self.drift_ppm);
+        Time::from_nanos(slower + 2)
     }
 
     pub(crate) fn runs(&self) -> bool {
@@ -445,6 +447,7 @@ impl Node {
                         if is_master {
                             slot.machine.handle_sent(clock);
                             slot.silent_since = clock;
+                            slot.told.get_or_insert(clock);
                             if let Some(kernel) = &mut self.kernel {
                                 kernel.renew(number, clock + slot.machine.lease());
                             }
@@ -463,6 +466,7 @@ impl Node {
                     Output::Transition { from, to, cause } => {
                         slot.mastering = to == State::Master;
                         slot.silent_since = slot.silent_since.max(clock);
+                        slot.told = None;
                         did.push(Did::Moved { slot: number, from, to, cause });
                     }
                     Output::Announce { .. } | Output::LowerHeard => {}

@@ -44,6 +44,8 @@ pub(crate) struct Slot {
     pub(crate) refused: bool,
     /// Since when no advert of its mastership has left, by the node's clock.
     pub(crate) silent_since: Time,
+    /// When the first advert of its mastership left, by the node's clock.
+    pub(crate) told: Option<Time>,
 }
 
 impl Slot {
@@ -85,6 +87,7 @@ impl Slot {
             tracked: Fault::None,
             refused: false,
             silent_since: Time::default(),
+            told: None,
         }
     }
 

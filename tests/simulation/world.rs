@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::rc::Rc;
 use std::time::Duration;
 use vrrp_tests::random::Random;
 
@@ -64,7 +65,7 @@ pub(super) enum Event {
     Frame {
         from: usize,
         to: usize,
-        message: Vec<u8>,
+        message: Rc<[u8]>,
     },
     Installed {
         node: usize,
@@ -93,12 +94,28 @@ pub(super) enum Event {
     Mishap,
 }
 
+impl Event {
+    /// The node that it happens to; none if there may be several.
+    fn touches(&self) -> Option<usize> {
+        match *self {
+            Self::Deadline(node) | Self::WakeUp(node) | Self::Restart(node) => Some(node),
+            Self::Frame { to: node, .. } | Self::Tagged { to: node, .. } => Some(node),
+            Self::Installed { node, .. } | Self::Refused { node, .. } | Self::Heard { node, .. } => {
+                Some(node)
+            }
+            Self::Mishap => None,
+        }
+    }
+}
+
 pub(crate) struct World {
     scope: Scope,
     pub(super) random: Random,
     pub(super) now: Time,
     sequence: u64,
     events: BinaryHeap<Reverse<(Time, u64, Event)>>,
+    /// The last [`Event::Deadline`] that was scheduled for each node, until it happens: one at a time is enough.
+    due: Vec<Option<Time>>,
     pub(super) nodes: Vec<Node>,
     /// The segments: one for all virtual routers, or one for each.
     networks: Vec<Network>,
@@ -137,6 +154,7 @@ impl World {
             now: Time::default(),
             sequence: 0,
             events: BinaryHeap::new(),
+            due: vec![None; count],
             nodes,
             interval,
             steps: 0,
@@ -193,11 +211,11 @@ impl World {
             let Some(Reverse((at, _, event))) = self.events.pop() else { break };
             self.now = at;
             self.steps += 1;
+            self.check_deadlines(event.touches())?;
             self.handle(event)?;
-            self.check_deadlines()?;
         }
         self.now = end;
-        Ok(())
+        self.check_deadlines(None)
     }
 
     fn handle(&mut self, event: Event) -> Result<(), String> {
@@ -218,6 +236,7 @@ impl World {
             Event::WakeUp(node) => self.wake_up(node),
             Event::Restart(node) => self.restart(node),
             Event::Deadline(node) => {
+                self.due[node] = self.due[node].filter(|&at| at != self.now);
                 if self.nodes[node].next_deadline().is_some_and(|at| at <= self.now) {
                     let did = self.nodes[node].handle_deadlines(self.now);
                     self.record(node, did)?;
@@ -450,7 +469,10 @@ impl World {
         }
         self.check_node(node)?;
         if let Some(at) = self.nodes[node].next_deadline() {
-            self.schedule(at.max(self.now), Event::Deadline(node));
+            let at = at.max(self.now);
+            if self.due[node].replace(at) != Some(at) {
+                self.schedule(at, Event::Deadline(node));
+            }
         }
         Ok(())
     }
@@ -470,10 +492,11 @@ impl World {
         if priority == 0 && (resignations > allowed || state == State::Master) {
             return Err(format!("node {node} slot {slot} sent {resignations} resignations, now {state:?}"));
         }
+        let (message, segment) = (Rc::from(message), slot % self.networks.len());
         for to in (0..self.nodes.len()).filter(|&to| to != node) {
-            let segment = slot % self.networks.len();
-            for at in self.networks[segment].deliveries(node, to, self.now, &mut self.random) {
-                let message = message.to_vec();
+            let arrivals = self.networks[segment].deliveries(node, to, self.now, &mut self.random);
+            for at in arrivals.into_iter().flatten() {
+                let message = Rc::clone(&message);
                 self.schedule(at, Event::Frame { from: node, to, message });
             }
         }
