@@ -62,6 +62,11 @@ impl World {
         if calm_since.is_none_or(|since| self.now - since <= self.interval * 12) {
             return Ok(());
         }
+        // Nor has it lost anything itself: a frame that arrives where the agent is dead and the kernel half sees nothing is lost, and
+        // no new agent can know of it. It may end the wait for a master, 4 intervals at most, so much too early.
+        if self.nodes[number].has_missed(slot, self.now, self.interval * 4) {
+            return Ok(());
+        }
         for (other, node) in self.nodes.iter().enumerate().filter(|&(other, _)| other != number) {
             let silent = node.kernel.is_some() && (!node.runs() || node.is_mute(self.now));
             if self.is_excused(other) {
@@ -97,7 +102,15 @@ impl World {
         if self.network(slot).calm_since.is_none_or(|since| self.now - since <= self.interval * 5) {
             return Ok(());
         }
+        let resumed = &self.nodes[number].slots[slot];
+        // Until it has said so, whoever lost the same master may have become master as well. One that ranks lower yields to the
+        // advert that it sends now, as it would have done had it not been killed; one that ranks higher has fenced it.
+        let is_known = resumed.told.is_some_and(|told| told < self.nodes[number].clock(self.now));
+        let rank = |node: usize| (self.nodes[node].slots[slot].machine.priority(), self.nodes[node].source);
         let took_over = |&other: &usize| {
+            if !is_known && rank(number) > rank(other) {
+                return false;
+            }
             let (node, machine) = (&self.nodes[other], &self.nodes[other].slots[slot].machine);
             // A master whose adverts do not leave it has taken over from nobody: nobody can know of it.
             let all_know = |told| node.clock(self.now) - told > heard;
@@ -136,21 +149,19 @@ impl World {
 
     fn check_part(&self, part: usize, slot: usize) -> Result<(), String> {
         let members = (0..self.nodes.len()).filter(|&node| self.network(slot).part_of(node) == part);
-        let able: Vec<usize> = members
-            .filter(|&node| {
-                self.nodes[node].alive && self.nodes[node].slots[slot].machine.state() != State::Fault
-            })
-            .collect();
+        let able: Vec<usize> = members.filter(|&node| self.nodes[node].is_able(slot)).collect();
         let state = |node: usize| self.nodes[node].slots[slot].machine.state();
         let masters: Vec<usize> = able.iter().copied().filter(|&node| state(node) == State::Master).collect();
+        let answering: Vec<usize> = (0..self.nodes.len())
+            .filter(|&node| self.network(slot).part_of(node) == part && self.nodes[node].alive)
+            .filter(|&node| self.nodes[node].answers(slot, self.now))
+            .collect();
         match (&able[..], &masters[..]) {
+            ([], []) if !answering.is_empty() => {
+                Err(format!("slot {slot}: nobody can be master, and {answering:?} answer"))
+            }
             ([], []) => Ok(()),
             (_, [master]) => {
-                let answers = |node: &usize| self.nodes[*node].answers(slot, self.now);
-                let answering: Vec<usize> = (0..self.nodes.len())
-                    .filter(|&node| self.network(slot).part_of(node) == part && self.nodes[node].alive)
-                    .filter(|node| answers(node))
-                    .collect();
                 if answering != [*master] {
                     return Err(format!("slot {slot}: node {master} is master, and {answering:?} answer"));
                 }

@@ -72,7 +72,11 @@ pub(crate) struct Kernel {
     desired: Vec<Option<Desired>>,
     watchdogs: Vec<Watchdog>,
     leases: Vec<Lease>,
+    /// When a socket last heard an advert of an instance that should have been heard here, in its epoch.
+    heard_elsewhere: Vec<Option<Time>>,
     ring: VecDeque<Event>,
+    /// Masters that were lost, until all else that has arrived is heard.
+    lost: VecDeque<Event>,
     room: usize,
 }
 
@@ -82,7 +86,9 @@ impl Kernel {
             desired: vec![None; slots],
             watchdogs: vec![Watchdog::default(); slots],
             leases: vec![Lease::default(); slots],
+            heard_elsewhere: vec![None; slots],
             ring: VecDeque::new(),
+            lost: VecDeque::new(),
             room,
         }
     }
@@ -93,8 +99,14 @@ impl Kernel {
             let taken = self.watch(slot).map(|_| self.watchdogs[slot].taken_until);
             let until = taken.filter(|_| desired.role == Role::Master).unwrap_or_default();
             self.leases[slot] = Lease { until, epoch: desired.epoch };
+            self.heard_elsewhere[slot] = None;
         }
         self.desired[slot] = Some(desired);
+    }
+
+    /// A socket hears what should have been heard here: what is believed here of the master is out of date.
+    pub(crate) fn is_passed_by(&mut self, slot: usize, now: Time) {
+        self.heard_elsewhere[slot] = Some(now);
     }
 
     /// A reload puts maps in the place of these that know nothing of an instance.
@@ -102,6 +114,7 @@ impl Kernel {
         self.desired[slot] = None;
         (self.watchdogs[slot], self.leases[slot]) = (Watchdog::default(), Lease::default());
         self.ring.retain(|event| event.slot != slot);
+        self.lost.retain(|event| event.slot != slot);
     }
 
     pub(crate) fn renew(&mut self, slot: usize, until: Time) {
@@ -242,10 +255,10 @@ impl Kernel {
         fits
     }
 
-    /// What the agent reads next, as its data plane understands it.
+    /// What the agent reads next, as its data plane understands it; that a master is lost is put by for [`Self::next_lost`].
     pub(crate) fn next_signal(&mut self) -> Option<(usize, Signal)> {
         while let Some(event) = self.ring.pop_front() {
-            if self.desired[event.slot].is_none_or(|desired| desired.epoch != event.epoch) {
+            if !self.is_of_this_epoch(&event) {
                 continue;
             }
             let signal = match event.kind {
@@ -255,10 +268,8 @@ impl Kernel {
                 }
                 EventKind::Superior => Signal::Advert(event.advert, Watch::Fenced),
                 EventKind::MasterLost => {
-                    if self.watch(event.slot).is_some_and(|(deadline, _)| deadline > event.at) {
-                        continue;
-                    }
-                    Signal::MasterDown
+                    self.lost.push_back(event);
+                    continue;
                 }
                 EventKind::Conflict | EventKind::Refused => continue,
             };
@@ -267,10 +278,27 @@ impl Kernel {
         None
     }
 
-    /// Until when the master of an instance counts as alive, and what it said, if the watch is of this epoch.
+    fn is_of_this_epoch(&self, event: &Event) -> bool {
+        self.desired[event.slot].is_some_and(|desired| desired.epoch == event.epoch)
+    }
+
+    /// The next instance whose master is lost, when the ring and the sockets are empty: what they have heard counts first.
+    pub(crate) fn next_lost(&mut self) -> Option<usize> {
+        while let Some(event) = self.lost.pop_front() {
+            // If a socket has heard the master since, the state machine's own timer watches it.
+            let is_over = self.watch(event.slot).is_some_and(|(deadline, _)| deadline <= event.at);
+            if is_over && self.is_of_this_epoch(&event) {
+                return Some(event.slot);
+            }
+        }
+        None
+    }
+
+    /// Until when the master of an instance counts as alive, and what it said, if the watch is of this epoch and not out of date.
     pub(crate) fn watch(&self, slot: usize) -> Option<(Time, Advert)> {
         let (watchdog, desired) = (&self.watchdogs[slot], self.desired[slot]?);
-        let live = watchdog.epoch == desired.epoch && desired.role == Role::Backup;
+        let knows = self.heard_elsewhere[slot].is_none_or(|heard| watchdog.last_at > heard);
+        let live = watchdog.epoch == desired.epoch && desired.role == Role::Backup && knows;
         live.then_some((watchdog.deadline, watchdog.last?))
     }
 

@@ -113,6 +113,11 @@ impl Node {
         self.kernel.is_some() && self.clock(now) < self.blind + within
     }
 
+    /// Whether it has missed an advert in this time, as if the network had lost it.
+    pub(crate) fn has_missed(&self, slot: usize, now: Time, within: Duration) -> bool {
+        self.slots[slot].missed.is_some_and(|at| self.clock(now) - at <= within)
+    }
+
     /// The time of the world at which the node's clock shows this, or a little later.
     fn world(&self, clock: Time) -> Time {
         let elapsed = clock.elapsed().saturating_sub(self.offset);
@@ -155,6 +160,16 @@ impl Node {
         for slot in &mut self.slots {
             slot.host = (HostDoes::Install, clock);
         }
+    }
+
+    /// Whether a virtual router may become master: where a member of its sync group is in fault, none of them may.
+    pub(crate) fn is_able(&self, slot: usize) -> bool {
+        let together = |other: &usize| {
+            *other == slot || self.slots[slot].is_grouped() && self.slots[*other].is_grouped()
+        };
+        let mut states =
+            (0..self.slots.len()).filter(together).map(|other| self.slots[other].machine.state());
+        self.alive && states.all(|state| state != State::Fault)
     }
 
     /// When the last of its virtual routers that hold still, or whose addresses were refused, is a candidate again.
@@ -319,6 +334,10 @@ impl Node {
         if !sees && !self.runs() {
             if self.alive {
                 self.waiting.push((source, message.to_vec()));
+            } else if self.kernel.is_some()
+                && let Some(slot) = self.slot_of(message)
+            {
+                self.slots[slot].missed = Some(clock);
             }
             return Vec::new();
         }
@@ -342,16 +361,20 @@ impl Node {
         let Ok(advert) = accept(&datagram(source, message), &self.slots[slot].rules()) else {
             return Vec::new();
         };
+        if let Some(kernel) = &mut self.kernel {
+            kernel.is_passed_by(slot, clock);
+        }
         self.slots[slot].machine.handle_advert(clock, &advert, Watch::Here);
         self.react(clock)
     }
 
-    /// After a stall, what has arrived is heard before a deadline that has passed.
+    /// After a stall, what has arrived is heard before a deadline that has passed: by the ring, then by sockets, and only then
+    /// that the kernel half has lost a master.
     pub(crate) fn wake_up(&mut self, now: Time) -> Vec<Did> {
         self.stalled_until = None;
         self.excuse_silence(now);
         let (clock, waiting) = (self.clock(now), std::mem::take(&mut self.waiting));
-        let mut did = Vec::new();
+        let mut did = self.read_ring(clock);
         for (source, message) in waiting {
             if let Some(slot) = self.slot_of(&message) {
                 did.extend(self.hear(clock, slot, source, &message));
@@ -403,6 +426,14 @@ impl Node {
     }
 
     fn drain_ring(&mut self, clock: Time) -> Vec<Did> {
+        let mut did = self.read_ring(clock);
+        while let Some(slot) = self.kernel.as_mut().and_then(Kernel::next_lost) {
+            did.extend(self.take(slot, Signal::MasterDown, clock));
+        }
+        did
+    }
+
+    fn read_ring(&mut self, clock: Time) -> Vec<Did> {
         let mut did = Vec::new();
         while let Some((slot, signal)) = self.kernel.as_mut().and_then(Kernel::next_signal) {
             did.extend(self.take(slot, signal, clock));
@@ -466,7 +497,8 @@ impl Node {
                     Output::Transition { from, to, cause } => {
                         slot.mastering = to == State::Master;
                         slot.silent_since = slot.silent_since.max(clock);
-                        slot.told = None;
+                        // Who goes on goes on with the same mastership.
+                        slot.told = slot.told.filter(|_| cause == Cause::Resumed);
                         did.push(Did::Moved { slot: number, from, to, cause });
                     }
                     Output::Announce { .. } | Output::LowerHeard => {}

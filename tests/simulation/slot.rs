@@ -44,7 +44,9 @@ pub(crate) struct Slot {
     pub(crate) refused: bool,
     /// Since when no advert of its mastership has left, by the node's clock.
     pub(crate) silent_since: Time,
-    /// When the first advert of its mastership left, by the node's clock.
+    /// When an advert last arrived that nobody heard, for its agent was dead and its kernel half saw nothing.
+    pub(crate) missed: Option<Time>,
+    /// When the first advert of its mastership left, also before it was killed and went on, by the node's clock.
     pub(crate) told: Option<Time>,
 }
 
@@ -87,6 +89,7 @@ impl Slot {
             tracked: Fault::None,
             refused: false,
             silent_since: Time::default(),
+            missed: None,
             told: None,
         }
     }
