@@ -72,7 +72,7 @@ pub(crate) struct Kernel {
     desired: Vec<Option<Desired>>,
     watchdogs: Vec<Watchdog>,
     leases: Vec<Lease>,
-    /// When a socket last heard an advert of an instance that should have been heard here, in its epoch.
+    /// When a socket last heard an advert of an instance that counts and should have been heard here, in its epoch.
     heard_elsewhere: Vec<Option<Time>>,
     ring: VecDeque<Event>,
     /// Masters that were lost, until all else that has arrived is heard.
@@ -105,8 +105,10 @@ impl Kernel {
     }
 
     /// A socket hears what should have been heard here: what is believed here of the master is out of date.
-    pub(crate) fn is_passed_by(&mut self, slot: usize, now: Time) {
-        self.heard_elsewhere[slot] = Some(now);
+    pub(crate) fn is_passed_by(&mut self, slot: usize, now: Time, advert: &Advert) {
+        if self.desired[slot].is_some_and(|desired| desired.candidate.waits_for(advert)) {
+            self.heard_elsewhere[slot] = Some(now);
+        }
     }
 
     /// A reload puts maps in the place of these that know nothing of an instance.

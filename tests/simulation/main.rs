@@ -82,6 +82,8 @@ fn what_was_found_once_is_not_found_again() {
         ("c3, kind 2", &[9_215_234, 9_319_257, 9_427_937]),
         // After a stall a master that the kernel half had lost counted as lost, though sockets had heard it since.
         ("sockets after the kernel half", &[20_001_988]),
+        // Sockets heard a lower router, and nobody watched the master any more.
+        ("a lower router beside the kernel half", &[20_060_530, 20_062_601, 20_075_598]),
         // These found that the simulator expected too much; each says why beside the check.
         ("who takes over", &[20_000_379, 20_044_094]),
         ("who goes on", &[1_795_752_260_001_590, 20_012_060]),

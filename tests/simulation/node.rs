@@ -362,7 +362,7 @@ impl Node {
             return Vec::new();
         };
         if let Some(kernel) = &mut self.kernel {
-            kernel.is_passed_by(slot, clock);
+            kernel.is_passed_by(slot, clock, &advert);
         }
         self.slots[slot].machine.handle_advert(clock, &advert, Watch::Here);
         self.react(clock)

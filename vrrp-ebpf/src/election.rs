@@ -97,6 +97,17 @@ impl Candidate {
         }
     }
 
+    /// Whether a backup waits for the sender of this advert from now on. Whoever hears one that says so watches the master, and what
+    /// anybody else believes of it is out of date; one that does not changes nothing about whose watch it is.
+    #[inline(always)]
+    #[must_use]
+    pub const fn waits_for(&self, advert: &Advert) -> bool {
+        match self.at_backup(advert, None) {
+            AtBackup::Alive { .. } => true,
+            AtBackup::Resigned { .. } | AtBackup::Outranked | AtBackup::Unrelated => false,
+        }
+    }
+
     /// What to do as master.
     #[inline(always)]
     #[must_use]
@@ -199,6 +210,17 @@ mod tests {
         assert_eq!(c.at_backup(&advert(0, 9), Some(&other)), AtBackup::Unrelated);
         assert_eq!(c.at_backup(&advert(100, 9), Some(&other)), AtBackup::Alive { down_ns: 3_609_375_000 });
         assert_eq!(c.at_backup(&advert(99, 9), Some(&other)), AtBackup::Outranked);
+    }
+
+    /// A lower router that a socket hears must not end the kernel's watch: nobody would be left to take over from it.
+    #[test]
+    fn a_backup_waits_for_no_lower_router_and_for_none_that_resigns() {
+        let c = candidate(Version::V3, 100);
+        let waits = |candidate: Candidate| {
+            [0, 99, 100, 101].map(|priority| candidate.waits_for(&advert(priority, 9)))
+        };
+        assert_eq!(waits(c), [false, false, true, true]);
+        assert_eq!(waits(Candidate { preempt: Preempt::No, ..c }), [false, true, true, true]);
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub struct EbpfPlane {
     listener: SocketPlane,
     /// Hear what the program should have dropped.
     canaries: Canaries,
-    /// By slot: when a socket has last heard an advert that the kernel's watch does not know of.
+    /// By slot: when a socket has last heard an advert that counts and that the kernel's watch does not know of.
     heard_here: Vec<Option<Time>>,
     waiting: VecDeque<Signal>,
     attached: String,
@@ -246,10 +246,18 @@ impl EbpfPlane {
             return Some(signal);
         }
         let signal = self.listener.next_signal();
-        if let Some(Signal::Advert { slot, .. }) = signal {
-            self.heard_here[slot] = Some(host::now());
+        if let Some(Signal::Advert { slot, advert, .. }) = signal {
+            self.note_heard_here(slot, &advert, host::now());
         }
         signal
+    }
+
+    /// The state machine watches whose advert a socket has heard. Unless the advert does not count: then it watches nobody, and the
+    /// kernel's watch must end as if there had been none, or nobody would ever take over.
+    fn note_heard_here(&mut self, slot: Slot, advert: &Advert, now: Time) {
+        if self.desired[slot].is_some_and(|desired| desired.candidate.waits_for(advert)) {
+            self.heard_here[slot] = Some(now);
+        }
     }
 
     /// The next advert that the program should have dropped: the state machine hears of it, and then the daemon.
@@ -264,7 +272,7 @@ impl EbpfPlane {
             let is_idle = self.desired[slot].is_some_and(|desired| desired.role == Role::Idle);
             match advert.filter(|_| !is_idle) {
                 Some(advert) => {
-                    self.heard_here[slot] = Some(now);
+                    self.note_heard_here(slot, &advert, now);
                     self.waiting.extend(told);
                     return Some(Signal::Advert { slot, advert, watch: Watch::Here });
                 }
