@@ -323,13 +323,29 @@ impl Engine {
     /// One round: all that has arrived, then all that is due, then send.
     fn step(&mut self) -> Next {
         let now = host::now();
-        let mut heard = 0;
+        let (mut heard, mut lost) = (0, Vec::new());
         while heard < ROUND_MAX
             && let Some(signal) = self.plane.next_signal()
         {
-            self.take_signal(signal, now);
-            self.flush_early();
             heard += 1;
+            match signal {
+                // A deadline too: sockets may have heard that master, where the program could not, and are read after the ring.
+                Signal::MasterDown { slot, deadline, .. } => lost.push((slot, deadline, signal)),
+                Signal::Advert { .. }
+                | Signal::Conflict { .. }
+                | Signal::Refused { .. }
+                | Signal::Unseen { .. } => {
+                    self.take_signal(signal, now);
+                    self.flush_early();
+                }
+            }
+        }
+        for (slot, deadline, signal) in lost {
+            // None, if the watch is over or out of date by now.
+            if self.plane.kernel_watch(slot).is_some_and(|watch| watch.deadline <= deadline) {
+                self.take_signal(signal, now);
+                self.flush_early();
+            }
         }
         // It is only there to wake us; what it counted does not matter, and reading it empty is no error.
         let _count = self.wake.read();
