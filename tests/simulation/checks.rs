@@ -102,13 +102,8 @@ impl World {
         if self.network(slot).calm_since.is_none_or(|since| self.now - since <= self.interval * 5) {
             return Ok(());
         }
-        let resumed = &self.nodes[number].slots[slot];
-        // Until it has said so, whoever lost the same master may have become master as well. One that ranks lower yields to the
-        // advert that it sends now, as it would have done had it not been killed; one that ranks higher has fenced it.
-        let is_known = resumed.told.is_some_and(|told| told < self.nodes[number].clock(self.now));
-        let rank = |node: usize| (self.nodes[node].slots[slot].machine.priority(), self.nodes[node].source);
         let took_over = |&other: &usize| {
-            if !is_known && rank(number) > rank(other) {
+            if self.knows_better(number, other, slot) {
                 return false;
             }
             let (node, machine) = (&self.nodes[other], &self.nodes[other].slots[slot].machine);
@@ -120,6 +115,21 @@ impl World {
         match others.filter(|&other| self.network(slot).are_together(other, number)).find(took_over) {
             Some(other) => Err(format!("slot {slot}: node {number} goes on as master, but node {other} is")),
             None => Ok(()),
+        }
+    }
+
+    /// Whether a node that was killed as master had a rank that another could not know of when that took over.
+    fn knows_better(&self, number: usize, other: usize, slot: usize) -> bool {
+        let source = self.nodes[number].source;
+        let (said, ranked) = self.nodes[number].slots[slot].former;
+        let rank = |node: usize| (self.nodes[node].slots[slot].machine.priority(), self.nodes[node].source);
+        match said {
+            // Until it has said anything, whoever lost the same master may have become master as well. One that ranks lower yields
+            // to the advert that it sends now, as it would have done had it not been killed; one that ranks higher has fenced it.
+            None => rank(number) > rank(other),
+            // A weight had been added that no advert told of: the other outranked what it had said, and its kernel half was right not
+            // to be fenced. What is in the ring, or the other's answer, ends it at once.
+            Some(said) => rank(other) > (said, source) && (ranked, source) > rank(other),
         }
     }
 

@@ -341,8 +341,13 @@ impl Kernel {
         if self.watch(slot).is_some_and(|(deadline, _)| deadline + SWEEP_GRACE < now) {
             return Some(Signal::MasterDown);
         }
+        Some(Signal::Advert(self.fence(slot)?, Watch::Fenced))
+    }
+
+    /// The advert of a better master for which it has stopped to answer in this epoch.
+    pub(crate) fn fence(&self, slot: usize) -> Option<Advert> {
         let (watchdog, desired) = (&self.watchdogs[slot], self.desired[slot]?);
         let fenced = desired.role == Role::Master && watchdog.fenced_epoch == desired.epoch;
-        Some(Signal::Advert(watchdog.last.filter(|_| fenced)?, Watch::Fenced))
+        watchdog.last.filter(|_| fenced)
     }
 }

@@ -84,10 +84,13 @@ fn what_was_found_once_is_not_found_again() {
         ("sockets after the kernel half", &[20_001_988]),
         // Sockets heard a lower router, and nobody watched the master any more.
         ("a lower router beside the kernel half", &[20_060_530, 20_062_601, 20_075_598]),
+        // A master that stood still advertised once more, though its kernel half had heard a better one: the news had not fitted.
+        ("a fence that was not told", &[20_088_024, 20_113_075]),
         // These found that the simulator expected too much; each says why beside the check.
         ("who takes over", &[20_000_379, 20_044_094]),
-        ("who goes on", &[1_795_752_260_001_590, 20_012_060]),
+        ("who goes on", &[1_795_752_260_001_590, 20_012_060, 20_120_425]),
         ("who is able", &[20_007_289, 20_030_217]),
+        ("when all have recovered", &[20_156_943]),
     ] {
         println!("{found}");
         seeds.iter().for_each(|&seed| run(seed, 1));

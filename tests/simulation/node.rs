@@ -395,14 +395,18 @@ impl Node {
         let mut did = self.drain_ring(clock);
         for slot in 0..self.slots.len() {
             if self.due(slot, clock) {
-                // The kernel's word on the master's life counts, should its event have been lost.
-                let watch = self.kernel.as_ref().and_then(|kernel| kernel.watch(slot));
-                let machine = &mut self.slots[slot].machine;
-                if let Some((deadline, advert)) = watch
-                    && deadline > clock
-                    && machine.state() == State::Backup
-                {
-                    machine.handle_advert(clock, &advert, Watch::Kernel);
+                // What the kernel knows counts, should its event have been lost: that the master lives, or that there is a better one.
+                let unheard =
+                    self.kernel.as_ref().and_then(|kernel| match self.slots[slot].machine.state() {
+                        State::Backup => {
+                            let alive = kernel.watch(slot).filter(|(deadline, _)| *deadline > clock);
+                            alive.map(|(_, advert)| (advert, Watch::Kernel))
+                        }
+                        State::Master => kernel.fence(slot).map(|advert| (advert, Watch::Fenced)),
+                        State::Initialize | State::Fault => None,
+                    });
+                if let Some((advert, watch)) = unheard {
+                    self.slots[slot].machine.handle_advert(clock, &advert, watch);
                 }
                 if self.due(slot, clock) {
                     self.slots[slot].machine.handle_timeout(clock);
@@ -479,6 +483,7 @@ impl Node {
                             slot.machine.handle_sent(clock);
                             slot.silent_since = clock;
                             slot.told.get_or_insert(clock);
+                            slot.said = Some(priority);
                             if let Some(kernel) = &mut self.kernel {
                                 kernel.renew(number, clock + slot.machine.lease());
                             }
@@ -497,8 +502,7 @@ impl Node {
                     Output::Transition { from, to, cause } => {
                         slot.mastering = to == State::Master;
                         slot.silent_since = slot.silent_since.max(clock);
-                        // Who goes on goes on with the same mastership.
-                        slot.told = slot.told.filter(|_| cause == Cause::Resumed);
+                        (slot.told, slot.said) = (None, None);
                         did.push(Did::Moved { slot: number, from, to, cause });
                     }
                     Output::Announce { .. } | Output::LowerHeard => {}

@@ -46,8 +46,11 @@ pub(crate) struct Slot {
     pub(crate) silent_since: Time,
     /// When an advert last arrived that nobody heard, for its agent was dead and its kernel half saw nothing.
     pub(crate) missed: Option<Time>,
-    /// When the first advert of its mastership left, also before it was killed and went on, by the node's clock.
+    /// When the first advert of its mastership left, by the node's clock, and with what priority the last did.
     pub(crate) told: Option<Time>,
+    pub(crate) said: Option<u8>,
+    /// What it had said so when it was killed last, and how it ranked then.
+    pub(crate) former: (Option<u8>, u8),
 }
 
 impl Slot {
@@ -91,11 +94,14 @@ impl Slot {
             silent_since: Time::default(),
             missed: None,
             told: None,
+            said: None,
+            former: (None, 0),
         }
     }
 
     /// A new process has a new state machine, and has seen nothing of what it tracks.
     pub(crate) fn begin_anew(&mut self, clock: Time) {
+        self.former = (self.said, self.machine.priority());
         self.machine = Instance::new(self.params.clone(), clock);
         (self.installed, self.mastering, self.resignations) = (false, false, 0);
         (self.tracked, self.refused) = (Fault::None, false);

@@ -188,10 +188,12 @@ impl World {
         self.run_until(Time::default() + self.interval * CHAOS_INTERVALS)?;
         self.make_peace()?;
         let bound = self.now + self.interval * BOUND_INTERVALS + SWEEP;
-        // Until who has asked the host for something in vain has noticed.
+        let before = self.last_recovery();
+        // Until who has asked the host for something in vain has noticed. Who was in fault before and is not any more has recovered
+        // meanwhile.
         self.run_until(self.now + self.interval * 6)?;
-        let refused = self.interval * (REFUSED_INTERVALS + 1);
-        let recovered = self.nodes.iter().filter_map(|node| node.last_recovery(self.now, refused)).max();
+        let before = before.map(|at| at.min(self.now));
+        let recovered = self.last_recovery().max(before);
         // Whoever is a candidate again has as much time to get its due.
         let recovered = recovered.map(|at| at + self.interval * BOUND_INTERVALS + SWEEP);
         self.run_until(recovered.map_or(bound, |at| at.max(bound)))?;
@@ -202,6 +204,12 @@ impl World {
             self.check_one_master()?;
         }
         Ok(())
+    }
+
+    /// When the last of those in fault that will be candidates again are.
+    fn last_recovery(&self) -> Option<Time> {
+        let refused = self.interval * (REFUSED_INTERVALS + 1);
+        self.nodes.iter().filter_map(|node| node.last_recovery(self.now, refused)).max()
     }
 
     fn run_until(&mut self, end: Time) -> Result<(), String> {

@@ -549,13 +549,18 @@ impl Engine {
     fn take_deadline(&mut self, slot: Slot, now: Time) {
         let machine = &mut self.routers[slot].machine;
         let late = machine.next_deadline().map(|at| Late { noticed: None, acted: now - at });
-        // The kernel's word on the master's life counts, should its event have been lost.
-        let alive = match machine.state() {
-            State::Backup => self.plane.kernel_watch(slot).filter(|watch| watch.deadline > now),
-            State::Initialize | State::Master | State::Fault => None,
+        // The kernel's word on the master's life counts, should its event have been lost; and that it has heard a better master
+        // while we did not run, before we say that we are one.
+        let unheard = match machine.state() {
+            State::Backup => {
+                let alive = self.plane.kernel_watch(slot).filter(|watch| watch.deadline > now);
+                alive.map(|watch| (watch.advert, Watch::Kernel))
+            }
+            State::Master => self.plane.fence(slot).map(|advert| (advert, Watch::Fenced)),
+            State::Initialize | State::Fault => None,
         };
-        if let Some(watch) = alive {
-            machine.handle_advert(now, &watch.advert, Watch::Kernel);
+        if let Some((advert, watch)) = unheard {
+            machine.handle_advert(now, &advert, watch);
         }
         // Still due: nobody watches, or whom the kernel watches ranks below us by now.
         if machine.next_deadline().is_some_and(|at| at <= now) {

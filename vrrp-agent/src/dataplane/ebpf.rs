@@ -369,20 +369,20 @@ impl EbpfPlane {
         [counted, outranked_by(&watchdog, desired.epoch)].into_iter().flatten().max_by_key(|heard| heard.at)
     }
 
+    pub(super) fn fence(&self, slot: Slot) -> Option<Advert> {
+        let desired = self.desired[slot].filter(|desired| desired.role == Role::Master)?;
+        let Cell(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
+        heard_by(&watchdog).filter(|_| watchdog.fenced_epoch == desired.epoch)
+    }
+
     pub(super) fn sweep(&self, now: Time) -> Vec<Signal> {
         let overdue = |slot: Slot| {
             let deadline = Time::from_nanos(self.watchdog(slot)?.deadline_ns);
             (deadline + SWEEP_GRACE < now).then_some(Signal::MasterDown { slot, deadline, noticed: None })
         };
         let fenced = |slot: Slot| {
-            let desired = self.desired[slot].filter(|desired| desired.role == Role::Master)?;
-            let Cell(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
-            let advert = heard_by(&watchdog)?;
-            (watchdog.fenced_epoch == desired.epoch).then_some(Signal::Advert {
-                slot,
-                advert,
-                watch: Watch::Fenced,
-            })
+            let advert = self.fence(slot)?;
+            Some(Signal::Advert { slot, advert, watch: Watch::Fenced })
         };
         (0..self.desired.len()).filter_map(|slot| overdue(slot).or_else(|| fenced(slot))).collect()
     }

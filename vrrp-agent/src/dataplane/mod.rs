@@ -234,6 +234,15 @@ impl DataPlane {
         }
     }
 
+    /// The advert of a better master for which the kernel has stopped to answer in an instance's present epoch.
+    #[must_use]
+    pub fn fence(&self, slot: Slot) -> Option<Advert> {
+        match self {
+            Self::Ebpf(plane) => plane.fence(slot),
+            Self::Socket(_) => None,
+        }
+    }
+
     /// The last advert of anybody that the kernel has heard for a backup in its present epoch, told or not.
     #[must_use]
     pub fn last_heard(&self, slot: Slot) -> Option<Heard> {
