@@ -196,7 +196,10 @@ impl World {
         if !calm || master.state() != State::Master || !self.nodes[number].runs() {
             return Ok(());
         }
-        if self.nodes[number].is_mute(self.now) {
+        // Its first advert may not have left it.
+        let ago = |told| self.nodes[number].clock(self.now) - told;
+        let told = self.nodes[number].slots[slot].told;
+        if told.is_none_or(|told| ago(told) < self.network(slot).delay_max) {
             return Ok(());
         }
         for (other, node) in self.nodes.iter().enumerate().filter(|&(other, _)| other != number) {

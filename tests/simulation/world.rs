@@ -98,11 +98,14 @@ impl Event {
     /// The node that it happens to; none if there may be several.
     fn touches(&self) -> Option<usize> {
         match *self {
-            Self::Deadline(node) | Self::WakeUp(node) | Self::Restart(node) => Some(node),
-            Self::Frame { to: node, .. } | Self::Tagged { to: node, .. } => Some(node),
-            Self::Installed { node, .. } | Self::Refused { node, .. } | Self::Heard { node, .. } => {
-                Some(node)
-            }
+            Self::Deadline(node)
+            | Self::WakeUp(node)
+            | Self::Restart(node)
+            | Self::Frame { to: node, .. }
+            | Self::Tagged { to: node, .. }
+            | Self::Installed { node, .. }
+            | Self::Refused { node, .. }
+            | Self::Heard { node, .. } => Some(node),
             Self::Mishap => None,
         }
     }
