@@ -309,7 +309,7 @@ mod tests {
 
     #[tokio::test]
     async fn in_order_its_own_first() {
-        crate::process::identity::look_up([]).await;
+        process::identity::look_up([]).await;
         let keywords = "notify_master \"NOTE up\"\nnotify_backup \"NOTE down\"\nnotify \"NOTE any x\"";
         let said = run("order", keywords, &[Event::Backup, Event::Master, Event::Stop]).await;
         let expected =
@@ -319,7 +319,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_goes_on_in_a_state_has_no_arguments() {
-        crate::process::identity::look_up([]).await;
+        process::identity::look_up([]).await;
         let keywords =
             "notify_master_rx_lower_pri \"NOTE lower\"\nnotify \"NOTE any\"\nnotify_priority_changes";
         let said = run("lower", keywords, &[Event::MasterRxLowerPri, Event::MasterPriority]).await;
@@ -328,7 +328,7 @@ mod tests {
 
     #[tokio::test]
     async fn deletion_is_a_fault_unless_it_has_a_name() {
-        crate::process::identity::look_up([]).await;
+        process::identity::look_up([]).await;
         let said = run("fault", "notify_fault \"NOTE fault\"\nnotify NOTE", &[Event::Deleted]).await;
         assert_eq!(said, "fault\nINSTANCE A FAULT 100\n");
         let keywords = "notify_fault \"NOTE fault\"\nnotify NOTE\nnotify_deleted \"NOTE gone\"";
@@ -338,7 +338,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_queue_goes_on_over_a_reload() {
-        crate::process::identity::look_up([]).await;
+        process::identity::look_up([]).await;
         let (mut notifier, directory) = notifier("reload", "notify \"NOTE before\"");
         for _ in 0..5 {
             notifier.tell(notification(Subject::Instance, "A", Event::Master, 100));

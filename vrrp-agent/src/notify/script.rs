@@ -116,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_hangs_holds_up_its_own_queue_only() {
-        crate::process::identity::look_up([]).await;
+        process::identity::look_up([]).await;
         let flag = std::env::temp_dir().join(format!("vrrp-notify-script-{}", std::process::id()));
         let mut scripts = Scripts::default();
         scripts.run(&key("A"), call(&["sleep", "2"]));
@@ -130,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_never_ends_is_killed_and_the_next_runs() {
-        crate::process::identity::look_up([]).await;
+        process::identity::look_up([]).await;
         let flag = std::env::temp_dir().join(format!("vrrp-notify-killed-{}", std::process::id()));
         let (queue, calls) = channel(4);
         queue.send(call(&["sleep", "3600"])).unwrap();
@@ -143,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_too_many_the_last_are_run() {
-        crate::process::identity::look_up([]).await;
+        process::identity::look_up([]).await;
         let log = std::env::temp_dir().join(format!("vrrp-notify-many-{}", std::process::id()));
         let mut scripts = Scripts::default();
         for number in 0..3 * WAITING_MAX {

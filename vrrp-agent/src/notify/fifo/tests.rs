@@ -129,7 +129,7 @@ async fn a_flood_that_nobody_reads_keeps_the_last_lines_whole_and_in_order() {
 
 #[tokio::test]
 async fn its_reader_is_started_again_and_ended() {
-    crate::process::identity::look_up([]).await;
+    process::identity::look_up([]).await;
     let directory = Directory::new("reader");
     let settings = directory.settings();
     let log = directory.0.join("log");
