@@ -107,6 +107,11 @@ impl World {
                 return false;
             }
             let (node, machine) = (&self.nodes[other], &self.nodes[other].slots[slot].machine);
+            // Nor is it known to who has not heard the master that lived, as in `check_takeover`.
+            let since = machine.since();
+            if node.slots[slot].missed.is_some_and(|at| since - at <= self.interval * 4) {
+                return false;
+            }
             // A master whose adverts do not leave it has taken over from nobody: nobody can know of it.
             let all_know = |told| node.clock(self.now) - told > heard;
             node.runs() && machine.state() == State::Master && node.slots[slot].told.is_some_and(all_know)

@@ -88,7 +88,7 @@ fn what_was_found_once_is_not_found_again() {
         ("a fence that was not told", &[20_088_024, 20_113_075]),
         // These found that the simulator expected too much; each says why beside the check.
         ("who takes over", &[20_000_379, 20_044_094]),
-        ("who goes on", &[1_795_752_260_001_590, 20_012_060, 20_120_425]),
+        ("who goes on", &[1_795_752_260_001_590, 20_012_060, 20_120_425, 20_480_557, 20_292_356]),
         ("who is able", &[20_007_289, 20_030_217]),
         ("who has been heard", &[21_082_630]),
         ("when all have recovered", &[20_156_943]),
