@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use vrrp_agent::host;
 use vrrp_agent::wire::advert::{Body, Repr, V2Auth, V3Checksum, address};
 use vrrp_agent::wire::ethernet::{advert_ipv4, ipv4_packet};
-use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, InstanceKey, Lease, Role};
+use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, InstanceKey, Lease, Role, Vip, Vmac};
 use vrrp_ebpf::advert::{Address, Auth, Cast, Family, GROUP_V4, Judge, Rules, Version, list_sum, offset};
 use vrrp_ebpf::checksum;
 use vrrp_ebpf::election::{Candidate, DOWN_ADVERTS, Preempt, Takeover};
@@ -116,11 +116,12 @@ fn program() -> Result<Program> {
         };
         program.set_lease(vrid.into(), Lease { heartbeat_ns: 0, until_ns, epoch: 1 })?;
     }
-    program.set_vip(VIP_HELD.into(), MASTER.into(), OURS, true)?;
-    program.set_vip(VIP_NOT_HELD.into(), BACKUP_V3.into(), OURS, true)?;
-    program.set_vip(vip_v6().into(), MASTER.into(), OURS, true)?;
+    let vip = |vrid: u8| Vip { slot: vrid.into(), mac: OURS, accept: 1 };
+    program.set_vip(VIP_HELD.into(), vip(MASTER))?;
+    program.set_vip(VIP_NOT_HELD.into(), vip(BACKUP_V3))?;
+    program.set_vip(vip_v6().into(), vip(MASTER))?;
     for vrid in [MASTER, BACKUP_V3] {
-        program.set_vmac(vmac(vrid), vrid.into(), OURS)?;
+        program.set_vmac(vmac(vrid), Vmac { slot: vrid.into(), mac: OURS, reserved: 0 })?;
     }
     // The first advert of each backup is news; what follows is the steady state.
     program.run(&advert_v2(|_| {}))?;

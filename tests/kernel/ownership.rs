@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use anyhow::Result;
 use vrrp_agent::host;
 use vrrp_agent::wire::ethernet::ipv4_packet;
-use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, Lease, Role};
+use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, Lease, Role, Vip, Vmac};
 use vrrp_ebpf::advert::{Family, Version};
 
 use super::given::{CLIENT, EPOCH, OTHER, SLOT, VIP, VMAC, VRID, advert, arp_claim, arp_request, instance};
@@ -27,8 +27,8 @@ fn program(entry: Entry, standing: Standing, accept: bool) -> Result<Program> {
     let mut program = Program::load_with(entry, EVENTS_BYTES, !accept)?;
     let role = if standing == Standing::Backup { Role::Backup } else { Role::Master };
     program.set(&Instance { role, epoch: EPOCH, ..instance(VRID, Family::V4, Version::V3, None) })?;
-    program.set_vip(VIP.into(), SLOT, VMAC, accept)?;
-    program.set_vmac(VMAC, SLOT, OWN)?;
+    program.set_vip(VIP.into(), Vip { slot: SLOT, mac: VMAC, accept: accept.into() })?;
+    program.set_vmac(VMAC, Vmac { slot: SLOT, mac: OWN, reserved: 0 })?;
     let until_ns = match standing {
         Standing::Held | Standing::Fenced => host::now().as_nanos() + 1_000_000_000_000,
         Standing::LeaseOver => host::now().as_nanos() - 1,
@@ -139,7 +139,7 @@ fn over_ipv6_solicitations_are_never_refused() -> Result<()> {
     for entry in Entry::ALL {
         let mut program = program(entry, Standing::Held, false)?;
         let vip: std::net::Ipv6Addr = "fd00::10".parse()?;
-        program.set_vip(vip.into(), SLOT, VMAC, false)?;
+        program.set_vip(vip.into(), Vip { slot: SLOT, mac: VMAC, accept: 0 })?;
         let packet = |kind: u8| {
             let mut frame = [&VMAC[..], &CLIENT, &[0x86, 0xdd, 0x60, 0, 0, 0, 0, 24, 58, 255]].concat();
             frame.extend("fd00::7".parse::<std::net::Ipv6Addr>().expect("an address").octets());
@@ -165,7 +165,7 @@ fn a_claim_is_answered_while_we_hold_the_address_and_passed_on_while_we_do_not()
                 [(arp_claim(CLIENT, VIP), arp_claim(VMAC, VIP)), (neighbour(CLIENT), neighbour(VMAC))]
             {
                 let mut program = program(entry, standing, true)?;
-                program.set_vip(vip_v6.into(), SLOT, VMAC, true)?;
+                program.set_vip(vip_v6.into(), Vip { slot: SLOT, mac: VMAC, accept: 1 })?;
                 program.drain_events();
                 assert_eq!(program.run(&own)?, Action::Pass, "our own announcement, come back");
                 let (action, out) = program.run_to(&claim)?;

@@ -103,15 +103,13 @@ impl Program {
         Ok(self.instances.insert(Cell(instance.key), Cell(*instance), 0)?)
     }
 
-    pub(crate) fn set_vip(&mut self, address: IpAddr, slot: u32, mac: [u8; 6], accept: bool) -> Result<()> {
+    pub(crate) fn set_vip(&mut self, address: IpAddr, vip: Vip) -> Result<()> {
         let key = VipKey { ifindex: IFINDEX, family: family(address), address: wire_address(address) };
-        let vip = Vip { slot, mac, accept: accept.into(), reserved: 0, key };
         Ok(self.vips.insert(Cell(key), Cell(vip), 0)?)
     }
 
-    pub(crate) fn set_vmac(&mut self, mac: [u8; 6], slot: u32, own: [u8; 6]) -> Result<()> {
+    pub(crate) fn set_vmac(&mut self, mac: [u8; 6], vmac: Vmac) -> Result<()> {
         let key = VmacKey { ifindex: IFINDEX, mac, reserved: 0 };
-        let vmac = Vmac { slot, mac: own, reserved: 0, key };
         Ok(self.vmacs.insert(Cell(key), Cell(vmac), 0)?)
     }
 

@@ -65,16 +65,14 @@ pub(crate) fn instance(key: &InstanceKey, reader: Reader) -> Option<&'static Ins
     instance.key.same(key).then_some(instance)
 }
 
-/// As for an instance: the copy is of this address only if it says so.
 #[inline(always)]
 pub(crate) fn vip(key: &VipKey) -> Option<Vip> {
-    VIPS.get_ptr(key).map(crate::ctx::copy).filter(|vip| vip.key.same(key))
+    VIPS.get_ptr(key).map(crate::ctx::copy)
 }
 
-/// As for an instance: the copy is of this hardware address only if it says so.
 #[inline(always)]
 pub(crate) fn vmac(key: &VmacKey) -> Option<Vmac> {
-    VMACS.get_ptr(key).map(crate::ctx::copy).filter(|vmac| vmac.key.same(key))
+    VMACS.get_ptr(key).map(crate::ctx::copy)
 }
 
 #[inline(always)]

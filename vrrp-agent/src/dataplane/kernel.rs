@@ -261,7 +261,7 @@ impl KernelHalf {
         let wanted = vips.iter().map(|vip| {
             let key =
                 VipKey { ifindex: vip.ifindex, family: family(vip.address), address: address(vip.address) };
-            (key, Vip { slot: slot_u32(vip.slot), mac: vip.mac, accept: vip.accept.into(), reserved: 0, key })
+            (key, Vip { slot: slot_u32(vip.slot), mac: vip.mac, accept: vip.accept.into() })
         });
         reconcile(&mut self.ebpf, "vips", wanted)
     }
@@ -272,8 +272,7 @@ impl KernelHalf {
     /// If the kernel refuses.
     pub fn write_vmacs(&mut self, vmacs: &[VmacEntry]) -> Result<(), EbpfError> {
         let wanted = vmacs.iter().map(|&VmacEntry { slot, ifindex, mac, own }| {
-            let key = VmacKey { ifindex, mac, reserved: 0 };
-            (key, Vmac { slot: slot_u32(slot), mac: own, reserved: 0, key })
+            (VmacKey { ifindex, mac, reserved: 0 }, Vmac { slot: slot_u32(slot), mac: own, reserved: 0 })
         });
         reconcile(&mut self.ebpf, "vmacs", wanted)
     }
