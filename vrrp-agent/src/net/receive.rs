@@ -124,7 +124,7 @@ impl Receiver {
         let open = || {
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
             socket.set_nonblocking(true)?;
-            socket.attach_filter(&only_adverts_of(family, vrids))?;
+            socket.attach_filter(&only_adverts_of(link.index, family, vrids))?;
             let protocol = match family {
                 Family::V4 => libc::ETH_P_IP,
                 Family::V6 => libc::ETH_P_IPV6,
@@ -247,9 +247,12 @@ fn only_adverts() -> [SockFilter; 12] {
     ]
 }
 
-/// A classic BPF program: adverts of a family and of these VRIDs that are for this host. The kernel marks a frame of a VLAN that has
-/// no interface here as another host's and forgets its tag.
-fn only_adverts_of(family: Family, vrids: &[u8]) -> Vec<SockFilter> {
+/// A classic BPF program: adverts of a family and of these VRIDs that are for this host, on an interface itself. The kernel marks a
+/// frame of a VLAN that has no interface here as another host's and forgets its tag. A frame of a VLAN that has one it hands to
+/// sockets of the interface below it too, without its tag, and under the number of the VLAN's interface.
+fn only_adverts_of(ifindex: u32, family: Family, vrids: &[u8]) -> Vec<SockFilter> {
+    /// `SKF_AD_OFF + SKF_AD_IFINDEX`.
+    const INTERFACE: u32 = (-0x1000_i32 + 8).cast_unsigned();
     /// `SKF_AD_OFF + SKF_AD_PKTTYPE`.
     const PACKET_TYPE: u32 = (-0x1000_i32 + 4).cast_unsigned();
     const OTHER_HOST: u32 = 3;
@@ -264,7 +267,14 @@ fn only_adverts_of(family: Family, vrids: &[u8]) -> Vec<SockFilter> {
     let accept = || SockFilter::new(0x06, 0, 0, u32::MAX);
     let reject = || SockFilter::new(0x06, 0, 0, 0);
     let protocol = u32::from(PROTOCOL);
-    let mut filter = vec![load_word(PACKET_TYPE), jump_equal(OTHER_HOST, 0, 1), reject()];
+    let mut filter = vec![
+        load_word(PACKET_TYPE),
+        jump_equal(OTHER_HOST, 0, 1),
+        reject(),
+        load_word(INTERFACE),
+        jump_equal(ifindex, 1, 0),
+        reject(),
+    ];
     match family {
         Family::V4 => filter.extend([
             load_byte(23),
