@@ -33,7 +33,6 @@ fn what_is_wrong_in_the_file_is_shown_with_its_place() -> Result<()> {
     for (config, place, message) in [
         ("vrrp_instance V {\n  interface eth0\n}\n", ":1:1", "has no valid virtual_router_id"),
         ("vrrp_instance V {\n  interface eth0\n", ":1:17", "a block that is never closed"),
-        ("global_defs {\n}\n", ":1:1", "no vrrp_instance"),
     ] {
         let said = refused(&lab, &host, config, &[], &[])?;
         assert!(said.contains(&format!("{}{place}", file.display())), "{said}");
