@@ -13,7 +13,7 @@ use vrrp_tests::lab::{Host, Lab};
 
 const ROUNDS: usize = 8;
 const TIME: Duration = Duration::from_millis(1500);
-/// What is written and read at once.
+/// Bytes of each write and each read.
 const CHUNK: usize = 128 * 1024;
 const PORT: u16 = 5001;
 

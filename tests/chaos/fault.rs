@@ -1,4 +1,4 @@
-//! What can happen to routers, and what happens next, by the seed.
+//! The faults that a round does to its routers, and the choice of the next one by the seed.
 
 use std::time::Duration;
 

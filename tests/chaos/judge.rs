@@ -1,4 +1,5 @@
-//! What must hold in peace: of each virtual router one master, the right one, and nobody else who answers or has its addresses.
+//! The checks after the last fault of a round: each virtual router has one master, which is the router with the highest priority that
+//! is able to; no other router answers for its addresses or has them.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use crate::router::{Agent, Router};
 /// How long everything must be right in one piece.
 pub(crate) const CALM: Duration = Duration::from_millis(1000);
 
-/// Who must be master of a virtual router: who ranks highest of those that can.
+/// The router that must be master of a virtual router: the one with the highest priority among those that are able to.
 pub(crate) fn rightful(plan: &Plan, routers: &[Router], index: usize) -> Option<usize> {
     let needed = |router: &Router| -> bool {
         if plan.is_grouped(index) {
@@ -27,7 +28,7 @@ pub(crate) fn rightful(plan: &Plan, routers: &[Router], index: usize) -> Option<
     able.max_by_key(|&number| routers[number].file.priorities[index])
 }
 
-/// What is not right now, of states and addresses.
+/// Checks the states and addresses of all routers now. The error says which router is wrong, and how.
 pub(crate) fn look(plan: &Plan, routers: &[Router]) -> Result<()> {
     for (number, router) in routers.iter().enumerate() {
         let installed = router.addresses()?;
@@ -63,7 +64,8 @@ pub(crate) fn look(plan: &Plan, routers: &[Router]) -> Result<()> {
     Ok(())
 }
 
-/// What is not right of the answers since some time: each question has exactly one, of the rightful master's hardware address.
+/// Checks the answers to ARP and neighbour discovery since a moment: each question must have exactly one, with the hardware address of
+/// the router that must be master. The error says which question had others.
 pub(crate) fn listen(
     plan: &Plan,
     routers: &[Router],

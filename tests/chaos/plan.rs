@@ -1,4 +1,4 @@
-//! What the routers of a round are configured for, and the files that say so.
+//! The configuration of a round: its virtual routers, and the file of each of the three routers.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -35,7 +35,7 @@ impl Virtual {
     }
 }
 
-/// What the seed has decided for a round.
+/// The virtual routers of a round, as its seed has chosen them.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) virtuals: Vec<Virtual>,
@@ -45,12 +45,12 @@ pub(crate) struct Plan {
     pub(crate) script: bool,
 }
 
-/// What one router's file says, beyond the plan.
+/// The values in one router's file that differ from router to router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct File {
     /// Of each virtual router.
     pub(crate) priorities: Vec<u8>,
-    /// Whether the addresses of each have a prefix of their own network, not of the host alone.
+    /// Of each virtual router: true if its addresses have the prefix length of their network (24 or 64), false for 32 or 128.
     pub(crate) wide: Vec<bool>,
 }
 

@@ -91,7 +91,7 @@ impl Prober {
         of[..of.len().saturating_sub(1)].iter().filter(|question| question.at >= time).cloned().collect()
     }
 
-    /// Whether the thread still asks; it ends only when something is wrong.
+    /// True while the thread sends questions; it ends early only if a socket fails.
     pub(crate) fn asks(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }

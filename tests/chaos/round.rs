@@ -32,7 +32,8 @@ pub(crate) struct Round {
     hogs: Vec<Process>,
     names: Option<SlowNames>,
     names_slow: bool,
-    /// Of each interface, when two answers are nobody's fault.
+    /// For each interface, the spans (begin, and end if it is over) in which two routers may both answer, because a
+    /// fault separates them.
     divided: [Vec<(Instant, Option<Instant>)>; 2],
     routers: Vec<Router>,
     client: Host,

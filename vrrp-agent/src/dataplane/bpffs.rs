@@ -79,7 +79,7 @@ fn lock(path: &Path) -> Result<Flock<File>, Errno> {
     Flock::lock(directory, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)
 }
 
-/// The same for the agent itself: somebody who sweeps has it for a moment ([`super::sweep`]).
+/// The same for the agent itself, which waits up to half a second: another agent that sweeps holds the lock for a moment ([`sweep`]).
 fn lock_patiently(path: &Path) -> io::Result<Flock<File>> {
     const TRIES: u32 = 10;
     const PAUSE: Duration = Duration::from_millis(50);
@@ -98,11 +98,13 @@ fn lock_patiently(path: &Path) -> io::Result<Flock<File>> {
 }
 
 /// Removes the pins of agents whose network namespace is gone, as that of a container is once it has ended: nobody else does, and
-/// maps would be kept for ever. Whatever is not certainly dead stays.
+/// maps would be kept for ever. A directory stays if an agent runs that uses it, if an attachment in it still has its interface, or if
+/// it is of our own network namespace, whose interfaces may have been made anew.
 pub fn sweep() {
     let Some(root) = lasting_root() else { return };
+    let own = root.join(own_directory());
     let root = root.join("vrrp-agent");
-    for path in directories(&root).filter(|path| is_namespace(path)) {
+    for path in directories(&root).filter(|path| is_namespace(path) && !own.starts_with(path)) {
         for named in directories(&path).filter(|path| is_instance(path)) {
             sweep_directory(&named);
         }
