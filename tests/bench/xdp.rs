@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use vrrp_agent::host;
 use vrrp_agent::wire::advert::{Body, Repr, V2Auth, V3Checksum, address};
 use vrrp_agent::wire::ethernet::{advert_ipv4, ipv4_packet};
-use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, InstanceKey, Lease, Role, Vip, Vmac};
+use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, InstanceKey, Lease, Role, Vip, VipUse, Vmac};
 use vrrp_ebpf::advert::{Address, Auth, Cast, Family, GROUP_V4, Judge, Rules, Version, list_sum, offset};
 use vrrp_ebpf::checksum;
 use vrrp_ebpf::election::{Candidate, DOWN_ADVERTS, Preempt, Takeover};
@@ -110,13 +110,13 @@ fn program() -> Result<Program> {
     ] {
         program.prepare(vrid.into())?;
         program.set(&instance(vrid, version, role))?;
-        let until_ns = match role {
-            Role::Master => host::now().as_nanos() + 3_600_000_000_000,
+        let until_boot_ns = match role {
+            Role::Master => host::uptime().as_nanos() as u64 + 3_600_000_000_000,
             Role::Backup | Role::Idle => 0,
         };
-        program.set_lease(vrid.into(), Lease { heartbeat_ns: 0, until_ns, epoch: 1 })?;
+        program.set_lease(vrid.into(), Lease { heartbeat_ns: 0, until_boot_ns, epoch: 1 })?;
     }
-    let vip = |vrid: u8| Vip { slot: vrid.into(), mac: OURS, accept: 1 };
+    let vip = |vrid: u8| Vip { slot: vrid.into(), mac: OURS, usage: VipUse::Accept };
     program.set_vip(VIP_HELD.into(), vip(MASTER))?;
     program.set_vip(VIP_NOT_HELD.into(), vip(BACKUP_V3))?;
     program.set_vip(vip_v6().into(), vip(MASTER))?;

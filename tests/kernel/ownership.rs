@@ -6,13 +6,18 @@ use std::net::Ipv4Addr;
 use anyhow::Result;
 use vrrp_agent::host;
 use vrrp_agent::wire::ethernet::ipv4_packet;
-use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, Lease, Role, Vip, Vmac};
+use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, Lease, Role, Vip, VipUse, Vmac};
 use vrrp_ebpf::advert::{Family, Version};
 
 use super::given::{CLIENT, EPOCH, OTHER, SLOT, VIP, VMAC, VRID, advert, arp_claim, arp_request, instance};
 use super::program::{Action, Entry, Program};
 
 const OWN: [u8; 6] = [2, 0, 0, 0, 0, 0x99];
+
+/// The clock of leases.
+fn uptime_ns() -> u64 {
+    u64::try_from(host::uptime().as_nanos()).expect("less than 584 years")
+}
 
 /// How an instance stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +32,17 @@ fn program(entry: Entry, standing: Standing, accept: bool) -> Result<Program> {
     let mut program = Program::load_with(entry, EVENTS_BYTES, !accept)?;
     let role = if standing == Standing::Backup { Role::Backup } else { Role::Master };
     program.set(&Instance { role, epoch: EPOCH, ..instance(VRID, Family::V4, Version::V3, None) })?;
-    program.set_vip(VIP.into(), Vip { slot: SLOT, mac: VMAC, accept: accept.into() })?;
+    program.set_vip(
+        VIP.into(),
+        Vip { slot: SLOT, mac: VMAC, usage: if accept { VipUse::Accept } else { VipUse::NoAccept } },
+    )?;
     program.set_vmac(VMAC, Vmac { slot: SLOT, mac: OWN, reserved: 0 })?;
-    let until_ns = match standing {
-        Standing::Held | Standing::Fenced => host::now().as_nanos() + 1_000_000_000_000,
-        Standing::LeaseOver => host::now().as_nanos() - 1,
+    let until_boot_ns = match standing {
+        Standing::Held | Standing::Fenced => uptime_ns() + 1_000_000_000_000,
+        Standing::LeaseOver => uptime_ns() - 1,
         Standing::Backup => 0,
     };
-    program.set_lease(SLOT, Lease { heartbeat_ns: 0, until_ns, epoch: EPOCH })?;
+    program.set_lease(SLOT, Lease { heartbeat_ns: 0, until_boot_ns, epoch: EPOCH })?;
     if standing == Standing::Fenced {
         assert_eq!(program.run(&advert(VRID, 200, 100))?, Action::Drop);
     }
@@ -118,6 +126,27 @@ fn questions_are_answered_with_the_virtual_router_s_address_while_we_hold_it() -
     Ok(())
 }
 
+/// Linux answers for it here too.
+#[test]
+fn b2_a_question_for_an_address_of_another_interface_reaches_the_stack_under_the_lease_only() -> Result<()> {
+    for entry in Entry::ALL {
+        for (standing, expected) in [
+            (Standing::Held, Action::Pass),
+            (Standing::LeaseOver, Action::Drop),
+            (Standing::Fenced, Action::Drop),
+            (Standing::Backup, Action::Drop),
+        ] {
+            let mut program = program(entry, standing, true)?;
+            program.set_vip(VIP.into(), Vip { slot: SLOT, mac: OWN, usage: VipUse::Elsewhere })?;
+            let question = arp_request([0xff; 6], VIP);
+            assert_eq!(program.run_to(&question)?.0, expected, "{standing:?}");
+            // The holder's own announcement, heard by the other card, is no claim to fight.
+            assert_eq!(program.run(&arp_claim(VMAC, VIP))?, Action::Pass, "{standing:?}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn an_address_that_accepts_nothing_is_answered_for_and_gets_nothing() -> Result<()> {
     for entry in Entry::ALL {
@@ -139,7 +168,7 @@ fn over_ipv6_solicitations_are_never_refused() -> Result<()> {
     for entry in Entry::ALL {
         let mut program = program(entry, Standing::Held, false)?;
         let vip: std::net::Ipv6Addr = "fd00::10".parse()?;
-        program.set_vip(vip.into(), Vip { slot: SLOT, mac: VMAC, accept: 0 })?;
+        program.set_vip(vip.into(), Vip { slot: SLOT, mac: VMAC, usage: VipUse::NoAccept })?;
         let packet = |kind: u8| {
             let mut frame = [&VMAC[..], &CLIENT, &[0x86, 0xdd, 0x60, 0, 0, 0, 0, 24, 58, 255]].concat();
             frame.extend("fd00::7".parse::<std::net::Ipv6Addr>().expect("an address").octets());
@@ -165,7 +194,7 @@ fn a_claim_is_answered_while_we_hold_the_address_and_passed_on_while_we_do_not()
                 [(arp_claim(CLIENT, VIP), arp_claim(VMAC, VIP)), (neighbour(CLIENT), neighbour(VMAC))]
             {
                 let mut program = program(entry, standing, true)?;
-                program.set_vip(vip_v6.into(), Vip { slot: SLOT, mac: VMAC, accept: 1 })?;
+                program.set_vip(vip_v6.into(), Vip { slot: SLOT, mac: VMAC, usage: VipUse::Accept })?;
                 program.drain_events();
                 assert_eq!(program.run(&own)?, Action::Pass, "our own announcement, come back");
                 let (action, out) = program.run_to(&claim)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use vrrp_agent::host;
-use vrrp_ebpf::abi::{Instance, Lease, Vip};
+use vrrp_ebpf::abi::{Instance, Lease, Vip, VipUse};
 use vrrp_ebpf::advert::{Family, Version};
 use vrrp_ebpf::election::Takeover;
 
@@ -22,8 +22,8 @@ fn backup(entry: Entry, takeover: Takeover) -> Result<Program> {
     program.prepare(SLOT)?;
     let backup = instance(VRID, Family::V4, Version::V3, None);
     program.set(&Instance { epoch: EPOCH, takeover, ..backup })?;
-    program.set_lease(SLOT, Lease { heartbeat_ns: 0, until_ns: 0, epoch: EPOCH })?;
-    program.set_vip(VIP.into(), Vip { slot: SLOT, mac: VMAC, accept: 1 })?;
+    program.set_lease(SLOT, Lease { heartbeat_ns: 0, until_boot_ns: 0, epoch: EPOCH })?;
+    program.set_vip(VIP.into(), Vip { slot: SLOT, mac: VMAC, usage: VipUse::Accept })?;
     assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Drop, "a backup does not answer");
     Ok(program)
 }
@@ -65,7 +65,7 @@ fn it_lasts_no_longer_than_the_agent_has_to_confirm_it() -> Result<()> {
     program.run(&advert(VRID, 200, 1))?;
     std::thread::sleep(DOWN);
     assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Send);
-    program.set_lease(SLOT, Lease { heartbeat_ns: 0, until_ns: 0, epoch: EPOCH + 1 })?;
+    program.set_lease(SLOT, Lease { heartbeat_ns: 0, until_boot_ns: 0, epoch: EPOCH + 1 })?;
     assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Drop);
     Ok(())
 }

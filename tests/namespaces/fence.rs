@@ -18,6 +18,40 @@ fn settled() -> Result<Pair> {
     Ok(pair)
 }
 
+/// Linux answers by each card for all addresses of the host.
+#[test]
+fn b2_another_card_in_the_same_network_answers_under_the_lease_only() -> Result<()> {
+    let lab = Lab::new()?;
+    let (h1, h2, client) = (lab.host("h1", 11)?, lab.host("h2", 12)?, lab.host("client", 13)?);
+    lab.second_card(&h1, "192.168.1.111")?;
+    let master = h1.agent(&Config::priority(HIGH).text())?;
+    h1.wait_for_address(VIP, true, PATIENCE)?;
+    let backup = h2.agent(&Config::priority(LOW).text())?;
+    assert!(reaches(&h2, 0, "backup"), "{}", backup.log());
+    // By either card, as without us.
+    let answers = client.arping(VIP)?;
+    assert!(!answers.is_empty() && !answers.contains(&h2.mac()?), "{answers:?}");
+    master.signal(Signal::SIGSTOP)?;
+    std::thread::sleep(LEASE);
+    assert!(h1.has_address(VIP)?, "nobody has removed it");
+    let answers = client.arping(VIP)?;
+    assert!(answers.iter().all(|answer| h2.mac().is_ok_and(|mac| *answer == mac)), "{answers:?}");
+    h2.wait_for_address(VIP, true, PATIENCE)?;
+    assert_eq!(client.arping(VIP)?, [h2.mac()?]);
+    master.signal(Signal::SIGCONT)?;
+    h2.wait_for_address(VIP, false, PATIENCE)?;
+    assert!(!master.log().contains("claims"), "its own announcements are no conflict: {}", master.log());
+    // The card goes and comes back, and is guarded again.
+    ip(&["-n", h1.namespace(), "link", "del", "eth9"])?;
+    lab.second_card(&h1, "192.168.1.111")?;
+    assert!(master.says("eth9 is there again", PATIENCE), "{}", master.log());
+    master.signal(Signal::SIGSTOP)?;
+    std::thread::sleep(LEASE);
+    h2.wait_for_address(VIP, true, PATIENCE)?;
+    assert_eq!(client.arping(VIP)?, [h2.mac()?]);
+    Ok(())
+}
+
 /// keepalived stopped by SIGSTOP goes on answering ARP, beside its successor.
 #[test]
 fn a_stopped_master_answers_no_more_and_does_not_fight_when_it_goes_on() -> Result<()> {
@@ -107,7 +141,7 @@ fn a_backup_does_not_answer() -> Result<()> {
         assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
     }
     let leases = pair.h2.map("leases")?;
-    assert_eq!(leases[0]["formatted"]["value"]["until_ns"], 0, "{leases}");
+    assert_eq!(leases[0]["formatted"]["value"]["until_boot_ns"], 0, "{leases}");
     let instances = pair.h1.map("instances")?;
     assert_eq!(instances[0]["formatted"]["value"]["role"], "Master", "{instances}");
     Ok(())

@@ -28,6 +28,7 @@ mod living;
 mod manager;
 mod many;
 mod mastership;
+mod namesakes;
 mod notify;
 mod operator;
 mod placed;

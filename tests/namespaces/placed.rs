@@ -116,6 +116,37 @@ fn refuse_and_take(pair: &Pair, program: &Path) -> Result<()> {
     Ok(())
 }
 
+/// FAULTS.md E: a reload that cannot have the program on one of its new interfaces leaves it on none of them.
+#[test]
+fn e_a_reload_that_fails_at_its_second_new_interface_leaves_nothing_on_the_first() -> Result<()> {
+    let lab = Lab::new()?;
+    let h1 = lab.host("h1", 11)?;
+    lab.second_interface(&h1)?;
+    lab.second_card(&h1, "192.168.9.11")?;
+    let program = h1.pin("")?.with_file_name(format!("test-foreign-{}", h1.namespace()));
+    let instance = |dev: &str, vrid: u8| {
+        format!(
+            "vrrp_instance {dev} {{\ninterface {dev}\nvirtual_router_id {vrid}\nvirtual_ipaddress {{\n10.0.0.{vrid}\n}}\n}}\n"
+        )
+    };
+    let file = lab.write("h1.conf", &instance("eth0", 51))?;
+    let agent = h1.agent_on(&file, &["--xdp-mode", "generic"])?;
+    std::fs::create_dir_all(program.parent().expect("a directory"))?;
+    bpf::pin(&bpf::load_xdp(&bpf::PASS)?, &program)?;
+    let pinned = program.display().to_string();
+    let foreign = ip(&["-n", h1.namespace(), "link", "set", "dev", "eth9", "xdpgeneric", "pinned", &pinned]);
+    let _gone = std::fs::remove_file(&program);
+    foreign?;
+    std::fs::write(&file, instance("eth0", 51) + &instance("eth1", 52) + &instance("eth9", 53))?;
+    agent.signal(Signal::SIGHUP)?;
+    assert!(agent.says("not reloaded", PATIENCE), "{}", agent.log());
+    let shown = ip(&["-n", h1.namespace(), "link", "show", "dev", "eth1"])?;
+    assert!(!shown.contains("xdp"), "{shown}\n{}", agent.log());
+    assert!(!h1.pin("link-eth1")?.exists());
+    assert_eq!(place(&h1), "ebpf (eth0: generic)");
+    Ok(())
+}
+
 /// FIELD.md R1: the usual name of a VLAN interface has a dot, which a bpffs refuses in the names of pins.
 #[test]
 fn r1_an_interface_whose_name_has_a_dot_has_the_kernel_half() -> Result<()> {

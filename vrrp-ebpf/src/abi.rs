@@ -1,5 +1,6 @@
 //! The maps' keys, values and events: what the agent writes for the kernel, what the kernel writes for the agent, and
-//! what `bpftool map dump` shows an operator. No padding, sizes asserted. Times are nanoseconds of `CLOCK_MONOTONIC`.
+//! what `bpftool map dump` shows an operator. No padding, sizes asserted. Times are nanoseconds of `CLOCK_MONOTONIC`, but for the
+//! end of a lease.
 //!
 //! What changes rarely (`instances`, `vips`, written by the agent) is kept apart from what the kernel writes
 //! (`watchdogs`, `counters`), because updating a hash element from userspace replaces it and would free a timer in it.
@@ -9,7 +10,7 @@ use crate::election::{Candidate, Takeover};
 
 /// The version of the layout of all below. An agent goes on with the maps of an earlier run only if they say the same; a test
 /// knows when it must change.
-pub const LAYOUT: u32 = 4;
+pub const LAYOUT: u32 = 5;
 
 /// How many instances one agent may run: 255 VRIDs on two interfaces in both families, rounded up.
 pub const INSTANCES_MAX: usize = 1024;
@@ -106,8 +107,20 @@ pub struct Vip {
     pub slot: u32,
     /// The hardware address to answer with.
     pub mac: [u8; 6],
-    /// 1 if the stack may have what is sent to the address (RFC 9568's `Accept_Mode`), 0 if not.
-    pub accept: u16,
+    /// What it is on this interface.
+    pub usage: VipUse,
+}
+
+/// What a virtual address is on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum VipUse {
+    /// Held here, and the stack may have nothing that is sent to it (RFC 9568's `Accept_Mode` is false).
+    NoAccept = 0,
+    /// Held here, and the stack may have what is sent to it.
+    Accept = 1,
+    /// Held on another interface of this host. Linux answers ARP for it here too, which it may do under the lease only.
+    Elsewhere = 2,
 }
 
 /// Key of `vmacs`: the hardware address of a virtual router on an interface.
@@ -140,8 +153,9 @@ pub struct Vmac {
 pub struct Lease {
     /// When the last advert left (the clock was read just before).
     pub heartbeat_ns: u64,
-    /// Until when the addresses may be answered for; zero when not master.
-    pub until_ns: u64,
+    /// Until when the addresses may be answered for, in nanoseconds of `CLOCK_BOOTTIME`: the peers of a suspended host wait no
+    /// longer than those of any other. Zero when not master.
+    pub until_boot_ns: u64,
     /// The epoch that it is for; a fence of this epoch ends it.
     pub epoch: u64,
 }
@@ -457,6 +471,6 @@ mod tests {
     /// If this fails, the layout has changed: increase `LAYOUT`, and write down the new pair.
     #[test]
     fn another_layout_has_another_number() {
-        assert_eq!((LAYOUT, fingerprint()), (4, 0xd431_501c_867c_524f));
+        assert_eq!((LAYOUT, fingerprint()), (5, 0xcdcf_c29a_9410_b3a3));
     }
 }

@@ -162,7 +162,7 @@ pub enum Auth {
 }
 
 /// Whom the routers of an instance speak to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Cast {
     /// The group (RFC 9568 section 5.1.1.2).

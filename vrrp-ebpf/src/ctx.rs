@@ -7,7 +7,8 @@ use core::ffi::c_void;
 
 use aya_ebpf::bindings::bpf_timer;
 use aya_ebpf::helpers::{
-    bpf_csum_diff, bpf_ktime_get_ns, bpf_timer_init, bpf_timer_set_callback, bpf_timer_start,
+    bpf_csum_diff, bpf_ktime_get_boot_ns, bpf_ktime_get_ns, bpf_timer_init, bpf_timer_set_callback,
+    bpf_timer_start,
 };
 use vrrp_ebpf::abi::{Counters, Plain, Watchdog};
 use vrrp_ebpf::advert::MESSAGE_MAX;
@@ -93,6 +94,13 @@ pub(crate) fn increment(counters: *mut Counters, counter: impl FnOnce(&mut Count
 pub(crate) fn now_ns() -> u64 {
     // SAFETY: no arguments.
     unsafe { bpf_ktime_get_ns() }
+}
+
+/// Nanoseconds of `CLOCK_BOOTTIME`, which goes on while the host is suspended.
+#[inline(always)]
+pub(crate) fn boot_ns() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { bpf_ktime_get_boot_ns() }
 }
 
 /// Changes a watchdog through a pointer that a map lookup returned. Writers race; every field is a word of its own, and

@@ -65,14 +65,23 @@ pub(crate) fn instance(key: &InstanceKey, reader: Reader) -> Option<&'static Ins
     instance.key.same(key).then_some(instance)
 }
 
+// These have no key in them to compare. Whether the copy is of this key is asked by looking it up again: the element may have been
+// replaced, and its memory used for another key, while it was copied. The agent writes them on reloads only, so a second copy is
+// not made in vain.
 #[inline(always)]
 pub(crate) fn vip(key: &VipKey) -> Option<Vip> {
-    VIPS.get_ptr(key).map(crate::ctx::copy)
+    let first = VIPS.get_ptr(key)?;
+    let copy = crate::ctx::copy(first);
+    let now = VIPS.get_ptr(key)?;
+    Some(if now == first { copy } else { crate::ctx::copy(now) })
 }
 
 #[inline(always)]
 pub(crate) fn vmac(key: &VmacKey) -> Option<Vmac> {
-    VMACS.get_ptr(key).map(crate::ctx::copy)
+    let first = VMACS.get_ptr(key)?;
+    let copy = crate::ctx::copy(first);
+    let now = VMACS.get_ptr(key)?;
+    Some(if now == first { copy } else { crate::ctx::copy(now) })
 }
 
 #[inline(always)]

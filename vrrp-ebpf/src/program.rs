@@ -7,7 +7,9 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 use network_types::arp::ArpHdr;
 use network_types::eth::{EthHdr, EtherType};
 use network_types::ip::Ipv6Hdr;
-use vrrp_ebpf::abi::{Event, EventKind, Instance, InstanceKey, Lease, Role, Vip, VipKey, VmacKey, Watchdog};
+use vrrp_ebpf::abi::{
+    Event, EventKind, Instance, InstanceKey, Lease, Role, Vip, VipKey, VipUse, VmacKey, Watchdog,
+};
 use vrrp_ebpf::advert::{self, Address, Advert, Family, Judge, List, Reject};
 use vrrp_ebpf::arp;
 use vrrp_ebpf::election::{AtBackup, AtMaster};
@@ -145,7 +147,7 @@ fn on_other<C: Context>(ctx: &C) -> Action {
 #[inline(never)]
 fn refused<C: Context>(ctx: &C) -> bool {
     let Some((family, address)) = frame::destination(&Packet(ctx)) else { return false };
-    let refused = vip(ctx, family, address).is_some_and(|vip| vip.accept == 0);
+    let refused = vip(ctx, family, address).is_some_and(|vip| matches!(vip.usage, VipUse::NoAccept));
     if refused {
         maps::count(|c| &mut c.unaccepted);
     }
@@ -371,6 +373,7 @@ fn on_arp<C: Context>(ctx: &C) -> Action {
     let claimed = arp::claimed(&packet);
     if let Some(claimed) = claimed
         && let Some(vip) = vip(ctx, Family::V4, Address::v4(claimed))
+        && !matches!(vip.usage, VipUse::Elsewhere)
         && packet.sha != vip.mac
         && leased(vip.slot)
         && let Some(action) = on_claim(ctx, &packet, claimed, &vip)
@@ -385,6 +388,9 @@ fn on_arp<C: Context>(ctx: &C) -> Action {
     }
     let Some(vip) = vip(ctx, Family::V4, Address::v4(asked)) else { return Action::Pass };
     if held(vip.slot) {
+        if matches!(vip.usage, VipUse::Elsewhere) {
+            return Action::Pass;
+        }
         let reply = arp::answer(&packet, vip.mac);
         maps::count(|c| &mut c.arp_answered);
         return send_arp(ctx, reply.tha, &reply);
@@ -450,9 +456,10 @@ pub(crate) fn vip<C: Context>(ctx: &C, family: Family, address: Address) -> Opti
 pub(crate) fn held(slot: u32) -> bool {
     let Some(lease) = maps::lease(slot) else { return false };
     let Some(watchdog) = maps::watchdog(slot) else { return false };
-    let now_ns = ctx::now_ns();
-    lasts(&lease, watchdog, now_ns)
-        || ctx::with(watchdog, |w| now_ns < w.taken_until_ns && w.epoch == lease.epoch)
+    lasts(&lease, watchdog)
+        || ctx::with(watchdog, |w| {
+            w.taken_until_ns != 0 && w.epoch == lease.epoch && ctx::now_ns() < w.taken_until_ns
+        })
 }
 
 /// Whether the addresses of an instance are ours against anybody's claim: as a master's.
@@ -460,12 +467,12 @@ pub(crate) fn held(slot: u32) -> bool {
 fn leased(slot: u32) -> bool {
     let Some(lease) = maps::lease(slot) else { return false };
     let Some(watchdog) = maps::watchdog(slot) else { return false };
-    lasts(&lease, watchdog, ctx::now_ns())
+    lasts(&lease, watchdog)
 }
 
 #[inline(always)]
-fn lasts(lease: &Lease, watchdog: *mut Watchdog, now_ns: u64) -> bool {
-    now_ns < lease.until_ns && ctx::with(watchdog, |w| w.fenced_epoch) != lease.epoch
+fn lasts(lease: &Lease, watchdog: *mut Watchdog) -> bool {
+    ctx::boot_ns() < lease.until_boot_ns && ctx::with(watchdog, |w| w.fenced_epoch) != lease.epoch
 }
 
 /// True if it may be said now that a frame was not let out. Nobody's claims are answered without a lease, so the time of the last

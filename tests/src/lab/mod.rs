@@ -124,6 +124,19 @@ impl Lab {
         ip(&["-n", ns, "address", "add", &format!("{address}/24"), "dev", "eth1"]).map(drop)
     }
 
+    /// Gives a host another card `eth9` in the segment of its `eth0`, with an address of the same network.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn second_card(&self, host: &Host, address: &str) -> Result<()> {
+        let (switch, ns, port) = (&self.switch, host.namespace(), format!("{}c", host.port()));
+        let peer = ["type", "veth", "peer", "name", "eth9", "netns", ns];
+        ip(&[&["link", "add", &port, "netns", switch][..], &peer].concat())?;
+        ip(&["-n", switch, "link", "set", &port, "master", "br0", "up"])?;
+        ip(&["-n", ns, "link", "set", "eth9", "up"])?;
+        ip(&["-n", ns, "address", "add", &format!("{address}/24"), "dev", "eth9"]).map(drop)
+    }
+
     /// A file of this lab.
     ///
     /// # Errors

@@ -359,6 +359,12 @@ impl InstanceConfig {
         if self.peers.is_empty() { Cast::Multicast } else { Cast::Unicast }
     }
 
+    /// Whether two instances have a peer in common.
+    #[must_use]
+    pub fn shares_peer(&self, other: &Self) -> bool {
+        self.peers.iter().any(|peer| other.peers.iter().any(|theirs| theirs.address == peer.address))
+    }
+
     /// The seal of its adverts, if they have one.
     #[must_use]
     pub fn sealing(&self) -> Option<Sealing<'_>> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use vrrp_ebpf::advert::{AUTH_DATA, Auth, Cast, Judge as JudgedBy, Rules, list_sum};
 use vrrp_ebpf::election::Takeover;
 
+use super::namesakes::destination;
 use crate::config::{Authentication, InstanceConfig};
 use crate::vrrp::{Company, Params};
 use crate::wire::advert::address;
@@ -51,10 +52,7 @@ pub(super) fn rules(instance: &InstanceConfig, source: IpAddr, judge: JudgedBy) 
         auth,
         password,
         interval_ns: u64::try_from(instance.interval.as_nanos()).expect("read as at most 255 seconds"),
-        destination: match cast {
-            Cast::Multicast => address(instance.group),
-            Cast::Unicast => address(source),
-        },
+        destination: address(destination(instance, source)),
         cast,
         ttl_min: match cast {
             Cast::Multicast => 255,

@@ -144,6 +144,12 @@ impl Executor {
                 // The other side only goes away when the daemon ends.
                 let _ended = self.unseen.send(ifindex);
             }
+            Effect::Suspended { duration } => {
+                tracing::warn!(
+                    "this host was suspended for {:.1} s; peers did not wait: instances that were master listen first",
+                    duration.as_secs_f64()
+                );
+            }
             Effect::LowerHeard { slot, priority } => self.notify(slot, Event::MasterRxLowerPri, priority),
             Effect::Priority { slot, state, priority } => match state {
                 State::Master => self.notify(slot, Event::MasterPriority, priority),

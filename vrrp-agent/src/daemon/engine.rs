@@ -38,6 +38,8 @@ use crate::vrrp::{Cause, Instance, Output, Params, Past, State, Time, Watch, gro
 use crate::wire::advert::ip;
 use crate::wire::ethernet::Mac;
 
+/// Less than this between two looks at the clocks is no suspension of the host.
+const SUSPENSION_MIN: Duration = Duration::from_millis(500);
 /// How often the kernel's watches are looked over, should an event have been lost.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// What is heard in one round, and announced in one: a flood, or a thousand addresses, must not hold up an advert.
@@ -85,6 +87,8 @@ pub(super) enum Effect {
     Transition { slot: Slot, from: State, to: State, cause: Cause, priority: u8, late: Option<Late> },
     /// A lower router was heard while master.
     LowerHeard { slot: Slot, priority: u8 },
+    /// The host was suspended for this long.
+    Suspended { duration: Duration },
     /// The priority has changed, and the state has not.
     Priority { slot: Slot, state: State, priority: u8 },
     /// Another host claims an address that we hold; it was answered.
@@ -210,6 +214,8 @@ pub(super) struct Engine {
     adverts: Vec<Queued>,
     announcements: Announcements,
     next_sweep: Time,
+    /// How long the host has been suspended since it was started.
+    suspended: Duration,
     /// When those begin that have yet to begin.
     start_at: Option<Time>,
     status: StatusPage,
@@ -260,6 +266,7 @@ impl Engine {
             adverts: Vec::new(),
             announcements: Announcements::default(),
             next_sweep,
+            suspended: host::uptime().saturating_sub(host::now().elapsed()),
             start_at: None,
             status,
             generation: 0,
@@ -323,6 +330,7 @@ impl Engine {
     /// One round: all that has arrived, then all that is due, then send.
     fn step(&mut self) -> Next {
         let now = host::now();
+        self.note_suspension(now);
         let (mut heard, mut lost) = (0, Vec::new());
         while heard < ROUND_MAX
             && let Some(signal) = self.plane.next_signal()
@@ -369,6 +377,22 @@ impl Engine {
         }
         self.flush();
         next
+    }
+
+    /// The clock of this thread stands still while the host is suspended, and that of leases goes on.
+    fn note_suspension(&mut self, now: Time) {
+        let suspended = host::uptime().saturating_sub(now.elapsed());
+        let before = std::mem::replace(&mut self.suspended, suspended);
+        let since = suspended.saturating_sub(before);
+        if since >= SUSPENSION_MIN {
+            for slot in 0..self.routers.len() {
+                self.routers[slot].machine.handle_suspended(now, since);
+                if let Some(until) = &mut self.routers[slot].lease_until {
+                    *until = now + (*until - now).saturating_sub(since);
+                }
+            }
+            self.tell(Effect::Suspended { duration: since });
+        }
     }
 
     /// Begins those that have yet to begin.
@@ -470,7 +494,7 @@ impl Engine {
         self.announcements.forget(slot);
         self.close_unused_sockets();
         if before != key
-            && let Err(error) = self.plane.rename(slot, &before, key)
+            && let Err(error) = self.plane.forget(slot, &before)
         {
             let error = error.to_string();
             self.tell(Effect::Failed { slot, doing: "change the kernel's maps", error });
@@ -635,10 +659,11 @@ impl Engine {
         }
     }
 
-    /// Sends the adverts, then renews the leases of those that left. The clock is read before: a lease is never longer than the
-    /// peers' patience.
+    /// Sends the adverts, then renews the leases of those that left. The clocks are read before, that of leases first: a lease is
+    /// never longer than the peers' patience.
     fn send_adverts(&mut self) {
         let adverts = std::mem::take(&mut self.adverts);
+        let uptime = host::uptime();
         let heartbeat = host::now();
         let outgoing: Vec<Outgoing<'_>> = adverts.iter().map(|queued| queued.packet.outgoing()).collect();
         let mut failures = vec![None; adverts.len()];
@@ -649,9 +674,9 @@ impl Engine {
             match failure {
                 None if queued.priority != 0 && self.routers[slot].machine.state() == State::Master => {
                     self.routers[slot].machine.handle_sent(heartbeat);
-                    let until = heartbeat + self.routers[slot].machine.lease();
-                    self.routers[slot].lease_until = Some(until);
-                    if let Err(error) = self.plane.renew(slot, heartbeat, until) {
+                    let lease = self.routers[slot].machine.lease();
+                    self.routers[slot].lease_until = Some(heartbeat + lease);
+                    if let Err(error) = self.plane.renew(slot, heartbeat, uptime + lease) {
                         self.complain(slot, heartbeat, "renew the lease", error.to_string());
                     }
                 }

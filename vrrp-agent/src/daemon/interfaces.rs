@@ -19,7 +19,7 @@ use crate::dataplane::bpffs::PinDirectory;
 use crate::dataplane::{KernelHalf, OnRefusal, VmacEntry};
 use crate::net::addresses;
 use crate::net::changes::Change;
-use crate::net::links::{self, Link};
+use crate::net::links::{self, Link, Purpose};
 use crate::net::receive::Membership;
 use crate::net::sysctl::Setting;
 use crate::track::Tracker;
@@ -313,13 +313,17 @@ impl Interfaces {
         for (number, found) in found.into_iter().enumerate() {
             match found {
                 Err(_) => self.lose(number),
-                Ok(link) if self.is_as_before(number, &link) => {
+                Ok(found) => {
+                    let link = Link { purpose: self.site.links[number].purpose, ..found };
+                    if !self.is_as_before(number, &link) {
+                        self.follow_and_say(number, &link, network, engineer);
+                        continue;
+                    }
                     self.set_running(number, link.running);
                     if self.site.links[number].addresses != link.addresses {
                         self.readdress(number, link, engineer);
                     }
                 }
-                Ok(link) => self.follow_and_say(number, &link, network, engineer),
             }
         }
     }
@@ -409,8 +413,13 @@ impl Interfaces {
         // The old guard goes first: it puts settings back, which the new one then finds as they were.
         self.states[number].held = None;
         self.states[number].held = Some(self.site.hold(number, &self.config, program_hears)?);
-        let hearing = self.site.hearing(link, &self.config, program_hears)?;
-        let _ended = engineer.tell(Command::Hear { gone, hearing });
+        match link.purpose {
+            Purpose::Instances => {
+                let hearing = self.site.hearing(link, &self.config, program_hears)?;
+                let _ended = engineer.tell(Command::Hear { gone, hearing });
+            }
+            Purpose::Guard => {}
+        }
         if let Some(kernel) = &self.kernel {
             let _ended = engineer.tell(Command::Attached(kernel.describe()));
         }
@@ -434,13 +443,13 @@ impl Interfaces {
             return Ok(true);
         }
         let known = kernel.refusal(link).map(str::to_owned);
-        match (kernel.attach(link), kernel.on_refusal()) {
-            (Ok(()), _) => {
+        match (kernel.attach(link), kernel.on_refusal(), link.purpose) {
+            (Ok(()), _, _) => {
                 tracing::info!("{}: the program is attached", link.name);
                 Ok(true)
             }
-            (Err(error), OnRefusal::Fail) => Err(error.into()),
-            (Err(error), OnRefusal::Sockets) => {
+            (Err(error), OnRefusal::Fail, Purpose::Instances) => Err(error.into()),
+            (Err(error), OnRefusal::Sockets, _) | (Err(error), _, Purpose::Guard) => {
                 let why = error.to_string();
                 if known.as_ref() != Some(&why) {
                     plane::warn_of_refusal(link, &why);

@@ -250,6 +250,7 @@ impl Hand {
             Effect::Network(order) => self.follow(order).await,
             effect @ (Effect::Transition { .. }
             | Effect::LowerHeard { .. }
+            | Effect::Suspended { .. }
             | Effect::Priority { .. }
             | Effect::Conflict { .. }
             | Effect::Notice { .. }

@@ -12,7 +12,7 @@ use crate::dataplane::{
     Blueprint, DataPlane, EbpfPlane, Hook, KernelHalf, Legacy, Maps, OnRefusal, Slot, SocketPlane, bpffs,
 };
 use crate::host::{self, Capability};
-use crate::net::links::Link;
+use crate::net::links::{Link, Purpose};
 use crate::vrrp::{Past, Spell};
 
 /// An open data plane.
@@ -178,11 +178,18 @@ fn load_kernel(
     if let Some(before) = before {
         half.inherit_refusals(before, &links);
         // A new interface may refuse the program; better now than half way.
-        for link in links.iter().filter(|link| !before.is_attached(link) && before.refusal(link).is_none()) {
-            match (half.attach(link), with.on_refusal) {
-                (Ok(()), _) => {}
-                (Err(error), OnRefusal::Sockets) => warn_of_refusal(link, &error.to_string()),
-                (Err(error), OnRefusal::Fail) => {
+        let is_new = |link: &&Link| !before.is_attached(link) && before.refusal(link).is_none();
+        for (number, link) in links.iter().filter(is_new).enumerate() {
+            match (half.attach(link), with.on_refusal, link.purpose) {
+                (Ok(()), _, _) => {}
+                (Err(error), OnRefusal::Sockets, _) | (Err(error), _, Purpose::Guard) => {
+                    warn_of_refusal(link, &error.to_string());
+                }
+                (Err(error), OnRefusal::Fail, Purpose::Instances) => {
+                    // Their pins are not with the others, so that they would stay.
+                    for attached in links.iter().filter(is_new).take(number) {
+                        half.give_up(attached, "the reload has failed".to_owned());
+                    }
                     remove(&half);
                     return Err(error.into());
                 }
@@ -210,10 +217,18 @@ fn load_kernel(
 
 /// One interface costs no other its program.
 pub(super) fn warn_of_refusal(link: &Link, why: &str) {
-    tracing::warn!(
-        "{}: the program cannot be attached, so adverts on it go through sockets, and its addresses are not fenced: {why}",
-        link.name
-    );
+    match link.purpose {
+        Purpose::Instances => tracing::warn!(
+            "{}: the program cannot be attached, so adverts on it go through sockets, and its addresses are not fenced: {why}",
+            link.name
+        ),
+        Purpose::Guard => tracing::warn!(
+            "{}: the program cannot be attached, so this host answers there for virtual addresses of its other interfaces also \
+             while their lease is over (unless net.ipv4.conf.{}.arp_ignore is 1): {why}",
+            link.name,
+            link.name
+        ),
+    }
 }
 
 /// The XDP program's own messages go to the log.

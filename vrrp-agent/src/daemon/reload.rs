@@ -13,6 +13,7 @@ use super::engine::Command;
 use super::engine::reload::{Attach, Member, Reload, Reloaded, Roster};
 use super::interfaces::{self, Interfaces};
 use super::lacks::{self, Facts, Links};
+use super::namesakes::identities;
 use super::plane;
 use super::site::{Site, virtual_addresses};
 use super::status::StatusPage;
@@ -44,7 +45,7 @@ pub(super) async fn reload(
     config.host.place = interfaces.config.host.place.clone();
     let others: Vec<IpAddr> = virtual_addresses(&interfaces.config);
     let mut site = Site::look(&executor.handle, &mut config, &others).await?;
-    let was = identities(interfaces, &config, &site);
+    let was = identities(&interfaces.site.wire_names(&interfaces.config), &site.wire_names(&config));
     let kept = || was.iter().enumerate().filter_map(|(here, there)| Some(((*there)?, here)));
     site.inherit(&interfaces.site, kept());
     let (plane, kernel) = plane::open_beside(&config, &site, interfaces.kernel.as_ref())?;
@@ -168,15 +169,4 @@ pub(super) fn check_size(config: &Config) -> Result<()> {
         bail!("{} instances are more than the {INSTANCES_MAX} that one agent runs", config.instances.len());
     }
     Ok(())
-}
-
-/// Where each instance was before, if it was there.
-fn identities(before: &Interfaces, config: &Config, site: &Site) -> Vec<Option<Slot>> {
-    let keys = before.site.keys(&before.config);
-    let same = |slot: Slot, key| {
-        keys.iter()
-            .position(|there| *there == key)
-            .filter(|&there| before.config.instances[there].cast() == config.instances[slot].cast())
-    };
-    site.keys(config).into_iter().enumerate().map(|(slot, key)| same(slot, key)).collect()
 }

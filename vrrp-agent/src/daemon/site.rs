@@ -4,20 +4,22 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use vrrp_ebpf::abi::InstanceKey;
+use vrrp_ebpf::abi::{InstanceKey, VIPS_MAX, VipUse};
 use vrrp_ebpf::advert::{AUTH_DATA, Cast, Family, GROUP_V4, GROUP_V6, HEADER, Judge as JudgedBy, Version};
 use vrrp_ebpf::nd::IPV6_HEADER;
 
 use super::derive::{judged_here, params, rules};
 use super::engine::{Parts, Router};
 use super::frames::{Frames, Macs, Origin, Sealer};
+use super::guards;
 use super::holdings::{Holding, Placed, place};
+use super::namesakes::{self, Named};
 use super::wire::{self, Found, position};
 use crate::config::{AddressTrait, Config, InstanceConfig, Primary, Sealing, Secondaries, Vmac};
 use crate::dataplane::{HeardBy, Hearing, Judge, Judges, Seal, Sequence, VipEntry, VmacEntry};
 use crate::host;
 use crate::net::NetError;
-use crate::net::links::{self, Link};
+use crate::net::links::{self, Link, Purpose};
 use crate::net::receive::{Membership, Receiver};
 use crate::net::sysctl::{Raised, Setting};
 use crate::track::interface::Interfaces;
@@ -48,6 +50,8 @@ pub(super) struct Site {
     requires: Vec<Vec<usize>>,
     /// Each instance's sequence of AH, which its sender and its receiver share.
     sequences: Vec<Sequence>,
+    /// The instances whose adverts only their destination tells from another's.
+    namesakes: BTreeSet<usize>,
 }
 
 /// What is held of an interface, for its effect.
@@ -110,8 +114,18 @@ impl Site {
                 );
             }
         }
-        let site = Self { links, tracked, link_of, wire_of, uses, requires, sources, sequences };
+        let namesakes = BTreeSet::new();
+        let mut site =
+            Self { links, tracked, link_of, wire_of, uses, requires, sources, sequences, namesakes };
         site.check_keys(config)?;
+        let guards = guards::find(netlink, &site.links, &site.holdings(config)).await?;
+        for guard in &guards {
+            tracing::info!(
+                "{}: it is in a network of virtual addresses too, so questions for them are dropped there while their lease is over",
+                guard.name
+            );
+        }
+        site.links.extend(guards);
         Ok(site)
     }
 
@@ -123,19 +137,17 @@ impl Site {
     }
 
     /// Two instances that adverts cannot tell apart are one too many. The file shows it unless one of them names no interface.
-    fn check_keys(&self, config: &Config) -> Result<(), NetError> {
+    fn check_keys(&mut self, config: &Config) -> Result<(), NetError> {
         let keys = self.keys(config);
-        for (slot, key) in keys.iter().enumerate() {
-            if let Some(before) = keys[..slot].iter().position(|other| other == key) {
-                let (one, other) = (&config.instances[before], &config.instances[slot]);
-                return Err(NetError::SameRouter {
-                    one: one.name.clone(),
-                    other: other.name.clone(),
-                    vrid: other.vrid,
-                    interface: self.wire(slot).name.clone(),
-                });
-            }
+        if let Some((one, other)) = namesakes::indistinguishable(config, &keys, &self.sources) {
+            return Err(NetError::SameRouter {
+                one: config.instances[one].name.clone(),
+                other: config.instances[other].name.clone(),
+                vrid: config.instances[other].vrid,
+                interface: self.wire(other).name.clone(),
+            });
         }
+        self.namesakes = namesakes::sharing(&keys);
         Ok(())
     }
 
@@ -194,13 +206,19 @@ impl Site {
 
     /// The interfaces that the kernel half is to be on.
     pub(super) fn programmable(&self) -> Vec<Link> {
-        let mut links = self.present();
+        let mut links = self.there();
         links.retain(Link::can_have_program);
         links
     }
 
-    /// The interfaces that are there.
+    /// The interfaces that are there and that instances or their addresses use.
     pub(super) fn present(&self) -> Vec<Link> {
+        let mut present = self.there();
+        present.retain(|link| link.purpose == Purpose::Instances);
+        present
+    }
+
+    fn there(&self) -> Vec<Link> {
         each_once(self.links.iter().filter(|link| link.is_there())).into_iter().cloned().collect()
     }
 
@@ -230,7 +248,9 @@ impl Site {
         let mut canaries = Vec::new();
         for family in [Family::V4, Family::V6] {
             let on_it = config.instances.iter().enumerate().filter(|(slot, instance)| {
-                self.wire(*slot).index == ifindex && instance.family == family && !judged_here(instance)
+                self.wire(*slot).index == ifindex
+                    && instance.family == family
+                    && self.judged_by(*slot, instance) == JudgedBy::Kernel
             });
             let vrids: BTreeSet<u8> = on_it.map(|(_, instance)| instance.vrid).collect();
             if !vrids.is_empty() {
@@ -276,8 +296,11 @@ impl Site {
 
     /// The groups that adverts come to on an interface.
     pub(super) fn groups_on(&self, number: usize, config: &Config) -> Vec<IpAddr> {
-        let mut groups =
-            if self.links[number].needs_arp() { vec![GROUP_V4.into(), GROUP_V6.into()] } else { Vec::new() };
+        let link = &self.links[number];
+        let mut groups = match link.purpose {
+            Purpose::Instances if link.needs_arp() => vec![GROUP_V4.into(), GROUP_V6.into()],
+            Purpose::Instances | Purpose::Guard => Vec::new(),
+        };
         let mut join = |instance: &InstanceConfig| {
             if instance.cast() == Cast::Multicast && !groups.contains(&instance.group) {
                 groups.push(instance.group);
@@ -334,10 +357,27 @@ impl Site {
                 // On another interface an address is held with that interface's own.
                 let is_virtual = self.vmac(slot, instance).is_some() && ifindex == self.link(slot).index;
                 let mac = if is_virtual { instance.virtual_mac() } else { own };
-                entries.push(VipEntry { slot, ifindex, address: vip.address, mac, accept: instance.accept });
+                let usage = if instance.accept { VipUse::Accept } else { VipUse::NoAccept };
+                entries.push(VipEntry { slot, ifindex, address: vip.address, mac, usage });
             }
         }
+        self.guard(&mut entries);
         entries
+    }
+
+    /// Adds what the addresses are on the interfaces that are guarded.
+    fn guard(&self, entries: &mut Vec<VipEntry>) {
+        let held: Vec<VipEntry> = entries.iter().filter(|entry| entry.address.is_ipv4()).copied().collect();
+        for link in self.links.iter().filter(|link| link.purpose == Purpose::Guard && link.is_there()) {
+            let is_room = entries.len() + held.len() <= VIPS_MAX;
+            if !is_room {
+                tracing::warn!("{}: too many virtual addresses for it to be guarded too", link.name);
+                continue;
+            }
+            let elsewhere =
+                |entry: &VipEntry| VipEntry { ifindex: link.index, usage: VipUse::Elsewhere, ..*entry };
+            entries.extend(held.iter().map(elsewhere));
+        }
     }
 
     pub(super) fn vmacs(&self, config: &Config) -> Vec<VmacEntry> {
@@ -358,6 +398,11 @@ impl Site {
     /// The virtual routers' hardware addresses on one interface.
     pub(super) fn vmacs_on(&self, link: &Link, config: &Config) -> Vec<VmacEntry> {
         self.vmacs(config).into_iter().filter(|vmac| vmac.ifindex == link.index).collect()
+    }
+
+    /// What the wire calls each instance, for comparing with another configuration.
+    pub(super) fn wire_names<'c>(&'c self, config: &'c Config) -> Named<'c> {
+        Named { config, keys: self.keys(config), sources: &self.sources }
     }
 
     /// What the wire calls each instance.
@@ -420,7 +465,7 @@ impl Site {
 
     /// The side that verifies an instance's adverts: the kernel half, or the agent.
     fn judged_by(&self, slot: usize, instance: &InstanceConfig) -> JudgedBy {
-        if judged_here(instance) || !self.wire(slot).can_have_program() {
+        if judged_here(instance) || self.namesakes.contains(&slot) || !self.wire(slot).can_have_program() {
             JudgedBy::Agent
         } else {
             JudgedBy::Kernel
@@ -440,7 +485,7 @@ impl Site {
                 Sealing::Hmac(keys) => Seal::Hmac(keys.clone()),
             });
             let judge = Judge::new(seal, instance.peers.clone(), instance.only_peers);
-            (self.key(slot, instance), judge)
+            (slot, judge)
         };
         judged.map(judge).collect()
     }

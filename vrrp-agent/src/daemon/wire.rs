@@ -90,10 +90,14 @@ fn unicast_source(instance: &InstanceConfig) -> Option<IpAddr> {
     }
 }
 
-/// Whether another instance on an interface has an instance's number: adverts could not tell the two apart there.
+/// Whether another unicast instance on an interface has an instance's number and a peer of it, and its source or one that is not
+/// known yet: adverts could not tell the two apart there.
 fn has_router(link: &Link, instance: &InstanceConfig, config: &Config) -> bool {
     let is_on = |other: &InstanceConfig| {
-        (other.vrid, other.family) == (instance.vrid, instance.family) && other.interface == link.name
+        (other.vrid, other.family, other.cast()) == (instance.vrid, instance.family, instance.cast())
+            && other.interface == link.name
+            && other.shares_peer(instance)
+            && other.source.is_none_or(|source| Some(source) == instance.source)
     };
     let is = config.instances.iter().any(is_on);
     if is {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::time::Duration;
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
@@ -22,7 +23,7 @@ use crate::vrrp::{Heard, Time, Watch};
 use crate::wire::advert::ip;
 
 /// How late the kernel's report of a lost master may be before the sweep takes it for lost too.
-const SWEEP_GRACE: std::time::Duration = std::time::Duration::from_millis(20);
+const SWEEP_GRACE: Duration = Duration::from_millis(20);
 
 /// The compiled eBPF half, for whoever wants to run it without an interface: kernel tests and benchmarks.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/vrrp"));
@@ -140,11 +141,11 @@ impl EbpfPlane {
         // has taken over goes on while the agent confirms it.
         if before.map(|before| before.epoch).or_else(|| self.lease_epoch(desired.slot)) != Some(desired.epoch)
         {
-            let until_ns = match desired.role {
-                Role::Master => self.taken_until_ns(desired.slot),
+            let until_boot_ns = match desired.role {
+                Role::Master => self.taken_until(desired.slot).map_or(0, boot_ns),
                 Role::Idle | Role::Backup => 0,
             };
-            self.write_lease(desired.slot, Lease { heartbeat_ns: 0, until_ns, epoch: desired.epoch })?;
+            self.write_lease(desired.slot, Lease { heartbeat_ns: 0, until_boot_ns, epoch: desired.epoch })?;
         }
         let instance = Instance {
             epoch: desired.epoch,
@@ -186,20 +187,15 @@ impl EbpfPlane {
             if self.is_heard_here(&desired) {
                 self.listener.apply(&desired);
             } else {
-                self.listener.forget(&desired.key);
+                self.listener.forget(desired.slot, &desired.key);
             }
         }
     }
 
-    pub(super) fn rename(
-        &mut self,
-        slot: Slot,
-        from: &InstanceKey,
-        to: InstanceKey,
-    ) -> Result<(), EbpfError> {
-        self.listener.rename(from, to);
+    pub(super) fn forget(&mut self, slot: Slot, key: &InstanceKey) -> Result<(), EbpfError> {
+        self.listener.forget(slot, key);
         self.desired[slot] = None;
-        match self.instances.remove(&Cell(*from)) {
+        match self.instances.remove(&Cell(*key)) {
             Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
             Err(error) => Err(map_error("instances")(error)),
         }
@@ -209,10 +205,11 @@ impl EbpfPlane {
         self.attached = attached;
     }
 
-    pub(super) fn renew(&mut self, slot: Slot, heartbeat: Time, until: Time) -> Result<(), EbpfError> {
+    pub(super) fn renew(&mut self, slot: Slot, heartbeat: Time, until: Duration) -> Result<(), EbpfError> {
         match self.desired[slot] {
             Some(Desired { role: Role::Master, epoch, .. }) => {
-                let lease = Lease { heartbeat_ns: heartbeat.as_nanos(), until_ns: until.as_nanos(), epoch };
+                let lease =
+                    Lease { heartbeat_ns: heartbeat.as_nanos(), until_boot_ns: boot_ns(until), epoch };
                 self.write_lease(slot, lease)
             }
             Some(_) | None => Ok(()),
@@ -220,8 +217,12 @@ impl EbpfPlane {
     }
 
     /// Until when the kernel answers by itself for a master that it has seen lost in the epoch that ends now.
-    fn taken_until_ns(&self, slot: Slot) -> u64 {
-        self.watchdog(slot).map_or(0, |watchdog| watchdog.taken_until_ns)
+    fn taken_until(&self, slot: Slot) -> Option<Duration> {
+        let until = Time::from_nanos(self.watchdog(slot)?.taken_until_ns);
+        // The clock of leases first: what passes between the two makes it shorter.
+        let uptime = host::uptime();
+        let left = until - host::now();
+        (!left.is_zero()).then_some(uptime + left)
     }
 
     /// The epoch that an earlier run may have held the addresses in.
@@ -437,6 +438,11 @@ pub(super) fn outranked_by(watchdog: &Watchdog, epoch: u64) -> Option<Heard> {
     };
     let heard = Heard { advert, at: Time::from_nanos(watchdog.outranked_ns) };
     (watchdog.outranked_epoch == epoch).then_some(heard)
+}
+
+/// A time since the host was started, as leases have it.
+fn boot_ns(uptime: Duration) -> u64 {
+    u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// An event from the ring. One of another size than ours cannot come from our program.

@@ -125,9 +125,17 @@ impl Judge {
         }
     }
 
+    /// Whether an advert is from one of the peers in the file.
+    pub(super) fn has_peer(&self, datagram: &Datagram<'_>) -> bool {
+        self.peer(datagram).is_some()
+    }
+
+    fn peer(&self, datagram: &Datagram<'_>) -> Option<&Peer> {
+        self.peers.iter().find(|peer| crate::wire::advert::address(peer.address) == datagram.source)
+    }
+
     fn check_peer(&self, datagram: &Datagram<'_>) -> Result<(), Reject> {
-        let is_it = |peer: &&Peer| crate::wire::advert::address(peer.address) == datagram.source;
-        match self.peers.iter().find(is_it) {
+        match self.peer(datagram) {
             Some(peer) if !peer.ttl.contains(&datagram.ttl) => Err(Reject::Ttl),
             None if self.only_peers => Err(Reject::Source),
             Some(_) | None => Ok(()),

@@ -9,14 +9,14 @@ use std::path::Path;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use aya::{Ebpf, EbpfLoader};
-use vrrp_ebpf::abi::{InstanceKey, LAYOUT, Plain, Settings, Vip, VipKey, Vmac, VmacKey, Watchdog};
+use vrrp_ebpf::abi::{InstanceKey, LAYOUT, Plain, Settings, Vip, VipKey, VipUse, Vmac, VmacKey, Watchdog};
 
 use super::attach::{self, ARRAY, Attachment, Buffers, pin_error};
 use super::bpffs::{PinDirectory, pin_name};
 use super::ebpf::{Cell, EbpfError, OBJECT, map_error, slot_u32};
 use super::load::{Blueprint, Maps, OnRefusal, prepare_timers};
 use super::{Hook, Mode, VipEntry, VmacEntry};
-use crate::net::links::Link;
+use crate::net::links::{Link, Purpose};
 use crate::wire::advert::{address, family};
 
 /// The maps that an operator reads and the next agent goes on with: those of one configuration. Not those that only hold what a program is about to
@@ -99,7 +99,7 @@ impl KernelHalf {
                 beside
             }
         };
-        let refusing = u32::from(vips.iter().any(|vip| !vip.accept));
+        let refusing = u32::from(vips.iter().any(|vip| vip.usage == VipUse::NoAccept));
         // As many slots as there are instances, so that a dump shows them and no others.
         let entries = u32::try_from(keys.len()).unwrap_or(u32::MAX).max(1);
         let mut loader = EbpfLoader::new();
@@ -163,15 +163,21 @@ impl KernelHalf {
             .iter()
             .filter(|link| !self.is_attached(link) && !self.refused.contains_key(&link.name))
             .collect();
-        let attached: Vec<Result<(), EbpfError>> =
-            missing.into_iter().map(|link| self.attach(link)).collect();
+        let mut failures = Vec::new();
+        for link in missing {
+            match (self.attach(link), link.purpose) {
+                (Err(error), Purpose::Instances) => failures.push(error),
+                // A guard is not what the program was loaded for; its refusal is remembered, and logged by the daemon.
+                (Ok(()), _) | (Err(_), Purpose::Guard) => {}
+            }
+        }
         self.detach_others(links).map_err(|e| pinned(&self.pins.path, &e))?;
         attach::pin_programs(&mut self.ebpf, &self.pins.path)?;
-        let failures = attached.into_iter().filter_map(Result::err).collect::<Vec<_>>();
-        match (self.on_refusal, self.attached.is_empty()) {
+        let hears = |link: &Link| link.purpose == Purpose::Instances && self.is_attached(link);
+        match (self.on_refusal, links.iter().any(hears)) {
             // One interface costs no other its program; if there is none at all, there is no kernel half.
-            (OnRefusal::Sockets, false) => Ok(()),
-            (OnRefusal::Fail, _) | (OnRefusal::Sockets, true) => {
+            (OnRefusal::Sockets, true) => Ok(()),
+            (OnRefusal::Fail, _) | (OnRefusal::Sockets, false) => {
                 failures.into_iter().next().map_or(Ok(()), Err)
             }
         }
@@ -261,7 +267,7 @@ impl KernelHalf {
         let wanted = vips.iter().map(|vip| {
             let key =
                 VipKey { ifindex: vip.ifindex, family: family(vip.address), address: address(vip.address) };
-            (key, Vip { slot: slot_u32(vip.slot), mac: vip.mac, accept: vip.accept.into() })
+            (key, Vip { slot: slot_u32(vip.slot), mac: vip.mac, usage: vip.usage })
         });
         reconcile(&mut self.ebpf, "vips", wanted)
     }

@@ -1,13 +1,16 @@
 //! What an agent that was killed has left in the kernel: programs and maps that still watch, hold and fence. The next one goes
 //! on with them, if they are of its layout and of the same instances.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use vrrp_ebpf::abi::{Instance, InstanceKey, LAYOUT, Lease, Role, Settings, Vip, VipKey, Watchdog};
 
 use super::bpffs::PinDirectory;
-use super::ebpf::{Cell, heard_by, outranked_by};
+use super::ebpf::{Cell, heard_by, outranked_by, slot_u32};
+use crate::host;
 use crate::vrrp::{Heard, Past, Spell, Time};
 use crate::wire::advert::ip;
 
@@ -43,24 +46,29 @@ fn read(pins: &PinDirectory, keys: &[InstanceKey]) -> Result<Legacy, MapError> {
         HashMap::try_from(map(pins, "instances")?)?;
     let leases: Array<MapData, Cell<Lease>> = Array::try_from(map(pins, "leases")?)?;
     let watchdogs: Array<MapData, Cell<Watchdog>> = Array::try_from(map(pins, "watchdogs")?)?;
-    let mut pasts = vec![Past { epoch: 0, spell: Spell::Over }; keys.len()];
-    let mut known = 0;
+    let other = || Ok(Legacy::Useless("are of other instances".to_owned()));
+    if leases.len() as usize != keys.len() || watchdogs.len() as usize != keys.len() {
+        return other();
+    }
+    let mut known: BTreeMap<InstanceKey, Instance> = BTreeMap::new();
     for entry in &instances {
         let (Cell(key), Cell(instance)) = entry?;
-        let slot = instance.slot as usize;
-        if keys.get(slot) != Some(&key) {
-            return Ok(Legacy::Useless("are of other instances".to_owned()));
+        if keys.get(instance.slot as usize) != Some(&key) {
+            return other();
         }
-        let (Cell(lease), Cell(watchdog)) =
-            (leases.get(&instance.slot, 0)?, watchdogs.get(&instance.slot, 0)?);
-        // Cut off between two writes, the agent may have begun an epoch with its lease.
-        let epoch = instance.epoch.max(lease.epoch);
-        let spell = if epoch == instance.epoch { spell(&instance, &lease, &watchdog) } else { Spell::Over };
-        pasts[slot] = Past { epoch, spell };
-        known += 1;
+        known.insert(key, instance);
     }
-    if known != keys.len() || leases.len() as usize != keys.len() || watchdogs.len() as usize != keys.len() {
-        return Ok(Legacy::Useless("are of other instances".to_owned()));
+    let mut pasts = Vec::new();
+    for (slot, key) in keys.iter().enumerate() {
+        let number = slot_u32(slot);
+        let (Cell(lease), Cell(watchdog)) = (leases.get(&number, 0)?, watchdogs.get(&number, 0)?);
+        let past = match known.get(key) {
+            Some(instance) if instance.slot == number => past(instance, &lease, &watchdog),
+            // The entry is of another instance with this key; the kernel has neither watched nor fenced for any of them.
+            Some(_) => leased(&lease),
+            None => return other(),
+        };
+        pasts.push(past);
     }
     Ok(Legacy::Usable(pasts))
 }
@@ -69,11 +77,34 @@ fn map(pins: &PinDirectory, name: &str) -> Result<Map, MapError> {
     Map::from_map_data(MapData::from_pin(pins.path.join(name))?)
 }
 
+/// What an entry of `instances`, the lease and the watch of its slot say together.
+fn past(instance: &Instance, lease: &Lease, watchdog: &Watchdog) -> Past {
+    // Cut off between two writes, the agent may have begun an epoch with its lease.
+    let epoch = instance.epoch.max(lease.epoch);
+    let spell = if epoch == instance.epoch { spell(instance, lease, watchdog) } else { Spell::Over };
+    Past { epoch, spell }
+}
+
+/// What the lease says alone: only a master has one.
+fn leased(lease: &Lease) -> Past {
+    let spell = match lease.until_boot_ns {
+        0 => Spell::Over,
+        _ => Spell::Lease { until: end(lease) },
+    };
+    Past { epoch: lease.epoch, spell }
+}
+
+/// The end of a lease on the clock of the state machine: not later than it is, whatever passes between the two looks at a clock.
+fn end(lease: &Lease) -> Time {
+    let now = host::now();
+    now + Duration::from_nanos(lease.until_boot_ns).saturating_sub(host::uptime())
+}
+
 /// What goes on in the kernel's epoch of an instance.
 fn spell(instance: &Instance, lease: &Lease, watchdog: &Watchdog) -> Spell {
     match instance.role {
         Role::Master if lease.epoch == instance.epoch && watchdog.fenced_epoch != instance.epoch => {
-            Spell::Lease { until: Time::from_nanos(lease.until_ns) }
+            Spell::Lease { until: end(lease) }
         }
         Role::Backup if watchdog.epoch == instance.epoch => match heard_by(watchdog) {
             Some(advert) => Spell::Watch {

@@ -14,8 +14,9 @@ mod socket;
 
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
-use vrrp_ebpf::abi::{Counters, InstanceKey, Role};
+use vrrp_ebpf::abi::{Counters, InstanceKey, Role, VipUse};
 use vrrp_ebpf::advert::{Advert, Reject, Rules};
 use vrrp_ebpf::election::{Candidate, Takeover};
 
@@ -64,8 +65,8 @@ pub struct VipEntry {
     pub address: IpAddr,
     /// What to answer with.
     pub mac: Mac,
-    /// Whether the stack may have what is sent to it.
-    pub accept: bool,
+    /// What it is there.
+    pub usage: VipUse,
 }
 
 /// The hardware address of a virtual router, which frames are for while its instance is master.
@@ -164,11 +165,11 @@ impl DataPlane {
         }
     }
 
-    /// An advert of ours left at `heartbeat`: the addresses may be answered for until `until`.
+    /// An advert of ours left at `heartbeat`: the addresses may be answered for until the host has been up for `until`.
     ///
     /// # Errors
     /// If the kernel refuses; the lease then ends by itself.
-    pub fn renew(&mut self, slot: Slot, heartbeat: Time, until: Time) -> Result<(), EbpfError> {
+    pub fn renew(&mut self, slot: Slot, heartbeat: Time, until: Duration) -> Result<(), EbpfError> {
         match self {
             Self::Ebpf(plane) => plane.renew(slot, heartbeat, until),
             Self::Socket(_) => Ok(()),
@@ -187,15 +188,15 @@ impl DataPlane {
         }
     }
 
-    /// The wire calls an instance otherwise than before: its interface is another. It is to be applied after this.
+    /// The wire calls an instance otherwise than by `key`, because its interface is another. It is to be applied after this.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn rename(&mut self, slot: Slot, from: &InstanceKey, to: InstanceKey) -> Result<(), EbpfError> {
+    pub fn forget(&mut self, slot: Slot, key: &InstanceKey) -> Result<(), EbpfError> {
         match self {
-            Self::Ebpf(plane) => plane.rename(slot, from, to),
+            Self::Ebpf(plane) => plane.forget(slot, key),
             Self::Socket(plane) => {
-                plane.rename(from, to);
+                plane.forget(slot, key);
                 Ok(())
             }
         }

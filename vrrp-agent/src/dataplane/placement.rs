@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 
 use crate::net::features::Tags;
-use crate::net::links::Link;
+use crate::net::links::{Link, Purpose};
 
 /// Where the operator wants the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +100,11 @@ fn wrong_in_driver(link: &Link) -> Option<&'static str> {
 /// The places to try on an interface, the best first. Generic XDP is never chosen automatically: it sees no VLAN tags either, and
 /// makes one buffer of every packet that has several, which costs TCP.
 pub(super) fn modes(link: &Link, hook: &Hook) -> Vec<Mode> {
+    match link.purpose {
+        Purpose::Instances => {}
+        // The operator has not named it: nothing that costs its traffic, or resets its card.
+        Purpose::Guard => return vec![Mode::Tcx, Mode::Clsact],
+    }
     match hook {
         Hook::Only(Mode::Tcx) => vec![Mode::Tcx, Mode::Clsact],
         Hook::Only(mode) => vec![*mode],

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
 use vrrp_ebpf::abi::{Counters, InstanceKey, Role};
-use vrrp_ebpf::advert::{self, List, Reject};
+use vrrp_ebpf::advert::{self, Datagram, List, Reject};
 
 use super::judge::Judge;
 use super::{Desired, Signal, Slot};
@@ -18,7 +18,7 @@ use crate::vrrp::{Time, Watch};
 use crate::wire::advert::ip;
 
 /// Who judges for which instance; the shared rule alone for those that are not in it.
-pub type Judges = HashMap<InstanceKey, Judge>;
+pub type Judges = HashMap<Slot, Judge>;
 
 /// A packet socket for each interface.
 #[derive(Debug)]
@@ -33,7 +33,8 @@ pub struct SocketPlane {
 #[derive(Debug)]
 struct Court {
     judges: Judges,
-    instances: HashMap<InstanceKey, Desired>,
+    /// Mostly one instance for each key. Where there are several, the destination of an advert says whose it is.
+    instances: HashMap<InstanceKey, Vec<Desired>>,
     counters: Counters,
     /// When a refused advert of an instance was last told of.
     refusals: HashMap<Slot, Time>,
@@ -64,17 +65,11 @@ impl SocketPlane {
         self.receivers.push(receiver);
     }
 
-    /// An instance has another key: its interface is another.
-    pub(super) fn rename(&mut self, from: &InstanceKey, to: InstanceKey) {
-        self.court.instances.remove(from);
-        if let Some(judge) = self.court.judges.remove(from) {
-            self.court.judges.insert(to, judge);
+    /// An instance has another key than `key`, because its interface is another; or the program hears it from here on.
+    pub(super) fn forget(&mut self, slot: Slot, key: &InstanceKey) {
+        if let Some(instances) = self.court.instances.get_mut(key) {
+            instances.retain(|there| there.slot != slot);
         }
-    }
-
-    /// The program hears an instance from here on.
-    pub(super) fn forget(&mut self, key: &InstanceKey) {
-        self.court.instances.remove(key);
     }
 
     /// No socket hears an interface any more.
@@ -83,7 +78,8 @@ impl SocketPlane {
     }
 
     pub(super) fn apply(&mut self, desired: &Desired) {
-        self.court.instances.insert(desired.key, *desired);
+        self.forget(desired.slot, &desired.key);
+        self.court.instances.entry(desired.key).or_default().push(*desired);
     }
 
     /// What the sockets have heard. None if there is nothing, or if more was refused than is looked at in a row: the descriptors of
@@ -126,11 +122,12 @@ impl Court {
             family: datagram.family,
             vrid: vrid.into(),
         });
-        let Some(desired) = key.and_then(|key| instances.get(&key)) else {
+        let sharing = key.and_then(|key| instances.get(&key)).map_or(&[][..], Vec::as_slice);
+        let Some(desired) = addressee(sharing, judges, &datagram) else {
             counters.advert_not_ours += 1;
             return None;
         };
-        let judge = judges.entry(desired.key).or_default();
+        let judge = judges.entry(desired.slot).or_default();
         match judge.judge(heard, &desired.rules, host::utc()) {
             Err(reject) => {
                 *counters.rejected(reject) += 1;
@@ -154,6 +151,23 @@ impl Court {
                 counters.own_address += u64::from(advert.source == desired.candidate.address);
                 Some(Signal::Advert { slot: desired.slot, advert, watch: Watch::Here })
             }
+        }
+    }
+}
+
+/// The instance that an advert is for, of those that share its key. Most often there is one, which then says itself what is wrong
+/// with the destination. Of several, it is the one at the destination; of several there, the one whose peer the sender is.
+fn addressee<'d>(sharing: &'d [Desired], judges: &Judges, datagram: &Datagram<'_>) -> Option<&'d Desired> {
+    if let [only] = sharing {
+        return Some(only);
+    }
+    let mut there = sharing.iter().filter(|desired| desired.rules.destination == datagram.destination);
+    match (there.next(), there.next()) {
+        (Some(only), None) => Some(only),
+        (first, second) => {
+            let of_peer =
+                |desired: &&Desired| judges.get(&desired.slot).is_some_and(|judge| judge.has_peer(datagram));
+            first.into_iter().chain(second).chain(there).find(of_peer)
         }
     }
 }

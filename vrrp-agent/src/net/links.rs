@@ -43,6 +43,17 @@ pub struct Link {
     pub xdp: Option<AttachedXdp>,
     /// Its place among other interfaces.
     pub place: Place,
+    /// What a program on it is for.
+    pub purpose: Purpose,
+}
+
+/// What a program on an interface is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Instances send and listen on it, or addresses go on it.
+    Instances,
+    /// Addresses of other interfaces are not to be answered for on it without a lease, as Linux would.
+    Guard,
 }
 
 /// The place of an interface among others, which decides where a program on it sees each frame once, whole, and under the
@@ -109,6 +120,7 @@ impl Link {
             running: false,
             xdp: None,
             place: Place::unknown(),
+            purpose: Purpose::Instances,
         }
     }
 
@@ -255,6 +267,7 @@ fn describe(wanted: &str, messages: &[LinkMessage], addresses: &[Installed]) -> 
             has_vlans: messages.iter().any(|other| is_vlan_on(other, index)),
             tags: Tags::MayBeHidden,
         },
+        purpose: Purpose::Instances,
     })
 }
 

@@ -83,7 +83,7 @@ pub enum NetError {
     },
     /// Adverts could not tell two instances apart.
     #[error(
-        "`{one}` and `{other}` are both virtual router {vrid} on `{interface}`; give one of them another `virtual_router_id`"
+        "`{one}` and `{other}` are both virtual router {vrid} on `{interface}`, with the same group or peer; give one of them another `virtual_router_id`"
     )]
     SameRouter {
         /// One of them.

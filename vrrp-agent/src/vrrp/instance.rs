@@ -75,6 +75,8 @@ pub struct Instance {
     outranked: Option<Time>,
     /// When the last advert of ours was due to leave; the lease counts from here.
     advertised: Option<Time>,
+    /// How long the host was suspended since then, which `Time` does not show.
+    suspended: Duration,
     /// The record of adverts that left or failed to.
     sending: Sending,
     /// When the host was asked to put the addresses on the interface, until it has.
@@ -112,6 +114,7 @@ impl Instance {
             installed: false,
             outranked: None,
             advertised: None,
+            suspended: Duration::ZERO,
             sending: Sending::default(),
             install_asked: None,
             paused: false,
@@ -307,9 +310,27 @@ impl Instance {
 
     /// How long no advert of ours has left, if longer than the lease and longer than lateness explains.
     fn stalled_for(&self, now: Time) -> Option<Duration> {
-        let silent = now - self.sending.failing_since().or(self.advertised)?;
-        let late = self.params.interval + self.params.interval / 2;
-        (silent > self.lease().max(late)).then_some(silent)
+        let silent = now - self.sending.failing_since().or(self.advertised)? + self.suspended;
+        (silent > self.lease().max(self.lateness())).then_some(silent)
+    }
+
+    /// How late an advert may be on a host that is busy.
+    fn lateness(&self) -> Duration {
+        self.params.interval + self.params.interval / 2
+    }
+
+    /// The host was suspended for this long, which no clock of ours shows. A master whose lease has ended meanwhile does not go on
+    /// with an advert: it first listens for as long as another master may take to advertise.
+    pub fn handle_suspended(&mut self, now: Time, suspended: Duration) {
+        match self.state {
+            State::Master => {
+                self.suspended += suspended;
+                if self.stalled_for(now).is_some() {
+                    self.timers.set(Timer::Advert, now + self.lateness());
+                }
+            }
+            State::Initialize | State::Backup | State::Fault => {}
+        }
     }
 
     fn step_down(&mut self, now: Time, advert: &Advert, down: Duration, cause: Cause) {
@@ -424,6 +445,7 @@ impl Instance {
     fn advertise(&mut self, now: Time) {
         self.statistics.adverts_sent += 1;
         self.advertised = Some(now);
+        self.suspended = Duration::ZERO;
         self.outputs.push_back(Output::Advertise { priority: self.priority() });
         self.timers.set(Timer::Advert, now + self.params.interval);
     }

@@ -410,6 +410,24 @@ fn a_master_that_stalled_gives_way_even_to_a_lower_one() {
     assert_eq!(instance.state(), State::Master);
 }
 
+/// The clock of the state machine stands still meanwhile, and peers do not wait for it.
+#[test]
+fn b4_a_master_whose_host_was_suspended_first_listens_whether_another_is_there() {
+    for (suspended, listens) in [(Duration::from_millis(1500), false), (Duration::from_secs(60), true)] {
+        let mut instance = master();
+        instance.handle_suspended(at(10.9), suspended);
+        assert_eq!(instance.next_deadline(), Some(at(if listens { 12.4 } else { 11.0 })));
+        instance.handle_advert(at(10.95), &advert(90, 9), Watch::Here);
+        assert_eq!(instance.state(), if listens { State::Backup } else { State::Master });
+    }
+    // Alone it goes on.
+    let mut instance = master();
+    instance.handle_suspended(at(10.9), Duration::from_secs(60));
+    instance.handle_timeout(at(12.4));
+    assert!(outputs(&mut instance).starts_with(&[Output::Advertise { priority: 100 }]));
+    assert_eq!(instance.state(), State::Master);
+}
+
 #[test]
 fn a_master_that_stalled_alone_goes_on_and_says_where_it_is() {
     let mut instance = master();

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::{Family, PRIORITY_OWNER, Version};
+use vrrp_ebpf::advert::{Cast, Family, PRIORITY_OWNER, Version};
 use vrrp_ebpf::election::Preempt;
 
 use super::super::diagnostic::{Diagnostic, Severity};
 use super::super::model::{
-    Authentication, Config, Hint, InstanceConfig, Standing, Thing, Tracked, Vip, Vmac,
+    Authentication, Config, Hint, InstanceConfig, Peer, Standing, Thing, Tracked, Vip, Vmac,
 };
 use super::super::syntax::Statement;
 use super::instance::{Draft, PRIORITY_DEFAULT};
@@ -99,11 +99,33 @@ pub(super) fn complete(
         let beyond = draft.vips.split_off(VIPS_MAX);
         draft.excluded.splice(0..0, beyond);
     }
-    if let Some(other) =
-        config.instances.iter().find(|o| o.vrid == vrid && o.interface == interface && o.family == family)
+    let group = draft.group.unwrap_or(match family {
+        Family::V4 => draft.groups.0,
+        Family::V6 => draft.groups.1,
+    });
+    let cast = if draft.peers.is_empty() { Cast::Multicast } else { Cast::Unicast };
+    for other in
+        config.instances.iter().filter(|o| o.vrid == vrid && o.interface == interface && o.family == family)
     {
-        let message = format!("vrrp_instance `{name}` has the virtual_router_id of `{}`", other.name);
-        let help = "two virtual routers on one interface need two identifiers";
+        let same_destination = other.cast() == cast
+            && match cast {
+                Cast::Multicast => other.group == group,
+                Cast::Unicast => {
+                    let is_theirs = |peer: &Peer| other.peers.iter().any(|o| o.address == peer.address);
+                    other.source == draft.source && draft.peers.iter().any(is_theirs)
+                }
+            };
+        let (what, help) = if same_destination {
+            (
+                "virtual_router_id",
+                "two virtual routers on one interface need two identifiers, or two multicast groups",
+            )
+        } else if draft.use_vmac && other.vmac.is_some() {
+            ("virtual hardware address", "`use_vmac` needs an identifier of its own on each interface")
+        } else {
+            continue;
+        };
+        let message = format!("vrrp_instance `{name}` has the {what} of `{}`", other.name);
         diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
         return None;
     }
@@ -163,10 +185,7 @@ pub(super) fn complete(
         on_higher: draft.on_higher,
         authentication,
         source: draft.source,
-        group: draft.group.unwrap_or(match family {
-            Family::V4 => draft.groups.0,
-            Family::V6 => draft.groups.1,
-        }),
+        group,
         hmac: draft.hmac.map(|hmac| hmac.complete(interval)),
         peers: draft.peers,
         only_peers: draft.only_peers,

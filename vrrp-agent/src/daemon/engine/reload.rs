@@ -175,7 +175,10 @@ impl Engine {
             let lease = self.routers[slot]
                 .lease_until
                 .filter(|_| self.routers[slot].machine.state() == State::Master);
-            let renewed = lease.map_or(Ok(()), |until| self.plane.renew(slot, host::now(), until));
+            // In this order: what passes between the two looks at a clock makes it shorter.
+            let uptime = host::uptime();
+            let now = host::now();
+            let renewed = lease.map_or(Ok(()), |until| self.plane.renew(slot, now, uptime + (until - now)));
             if let Err(error) = applied.and(renewed) {
                 let error = error.to_string();
                 self.tell(Effect::Failed { slot, doing: "write the kernel's maps", error });
