@@ -94,6 +94,16 @@ impl Installed {
         !is_tentative && !flags.contains(AddressFlags::Dadfailed)
     }
 
+    /// An address of IPv4 with a prefix and the mark of the agent that has put it there, for tests of other rooms.
+    #[cfg(test)]
+    pub(crate) fn example(index: u32, address: std::net::Ipv4Addr, prefix: u8, mark: u8) -> Self {
+        let mut message = AddressMessage::default();
+        (message.header.index, message.header.prefix_len) = (index, prefix);
+        message.attributes =
+            vec![AddressAttribute::Local(address.into()), AddressAttribute::Protocol(mark.into())];
+        Self { index, address: address.into(), message }
+    }
+
     fn new(message: AddressMessage) -> Option<Self> {
         Some(Self { index: message.header.index, address: address_of(&message)?, message })
     }

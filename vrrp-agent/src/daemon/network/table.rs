@@ -251,3 +251,6 @@ pub(super) fn interface(index: u32) -> String {
         Err(_gone) => index.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;
