@@ -1,6 +1,6 @@
-//! What may hang: files on a server that is gone, programs on it, name services. It is done on a thread of its own and waited for no
-//! longer than a limit, so that it holds up nothing but what needs it. While it still hangs the same is not begun again: however
-//! often it is asked for, one thread hangs.
+//! Work that may hang: files on a server that is gone, programs on such a server, name services. It runs on a thread of its
+//! own, and the caller waits for it no longer than a limit, so that it holds up only the part that needs its result. While work
+//! of some name hangs, no other work of that name is begun: repeated requests do not add threads that hang.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,24 +10,24 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-/// It has not come to an end.
+/// The work has not ended within its limit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: no answer within {} s", .limit.as_secs_f32())]
 pub struct Hangs {
-    /// What.
+    /// The name of the work.
     pub what: String,
-    /// How long it was waited for.
+    /// The limit: how long the caller has waited.
     pub limit: Duration,
 }
 
-/// What hangs, by name, and how many threads do.
+/// The names of the work that hangs, each with the number of threads that hang in it.
 static HANGING: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
 
 fn hanging() -> MutexGuard<'static, BTreeMap<String, usize>> {
     HANGING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How far one of them is.
+/// The progress of one piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     Waited,
@@ -35,13 +35,13 @@ enum Progress {
     Ended,
 }
 
-/// Does it on another thread, and waits for it for so long. What comes later than that is dropped.
+/// Runs `work` on another thread and waits for its end, for `limit` at most. A later result is dropped.
 ///
 /// # Errors
-/// If it has not ended by then, or if what has this name hangs already.
+/// If `work` has not ended by then, or if work of this name hangs already.
 ///
 /// # Panics
-/// If `work` does.
+/// If `work` panics.
 pub async fn within<T: Send + 'static>(
     what: &str,
     limit: Duration,
@@ -55,7 +55,7 @@ pub async fn within<T: Send + 'static>(
     let (done, is_done) = oneshot::channel();
     let (ours, name) = (Arc::clone(&progress), what.to_owned());
     spawn_blocking(move || {
-        // Also if it panics.
+        // Dropped also if `work` panics.
         let _ended = Ended { progress: ours, name };
         let _late = done.send(work());
     });
@@ -72,7 +72,7 @@ pub async fn within<T: Send + 'static>(
     }
 }
 
-/// Takes note of the end, whatever ends it.
+/// Notes the end of the work when it is dropped, in whatever way the work ended.
 struct Ended {
     progress: Arc<Mutex<Progress>>,
     name: String,
@@ -121,9 +121,9 @@ mod tests {
         }
         assert_eq!(BEGUN.load(Ordering::SeqCst), 1);
         assert!(start.elapsed() < Duration::from_secs(10), "none of these waited");
-        // Another of the same kind is not held up.
+        // Work of another name is not held up.
         assert_eq!(within("another", Duration::from_secs(20), || 1).await, Ok(1));
-        // It comes to an end after all, and then it may be tried again.
+        // The work ends after all, and then work of its name may be tried again.
         drop(release);
         while within("hanging", Duration::from_secs(20), || 2).await.is_err() {
             assert!(start.elapsed() < Duration::from_secs(20));

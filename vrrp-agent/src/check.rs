@@ -10,24 +10,24 @@ use crate::config::{
 };
 use crate::{host, process};
 
-/// A file, and how it is to be read.
+/// A configuration file, and how to read it.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// The file.
     pub file: PathBuf,
-    /// What `@id` conditions are compared with, if not the host's name.
+    /// The value that `@id` conditions are compared with; if `None`, the host's short name.
     pub id: Option<String>,
-    /// What becomes of an `include` that finds nothing.
+    /// The policy for an `include` that finds nothing.
     pub includes: Includes,
 }
 
 /// keepalived's exit code for a configuration with faults.
 pub const FAULTY: u8 = 5;
-/// keepalived's exit code for what cannot even be tried: here, a file that cannot be read.
+/// keepalived's exit code for a configuration that cannot even be tried: here, a file that cannot be read.
 pub const UNREADABLE: u8 = 4;
 
 impl Source {
-    /// Reads it, and what it includes.
+    /// Reads the file, and the files that it includes.
     #[must_use]
     pub fn read(&self) -> Reading {
         let mut context = Context {
@@ -42,8 +42,8 @@ impl Source {
     }
 }
 
-/// Complains of what a file names and this host has not: interfaces, and programs of scripts. Not if it is for another network
-/// namespace.
+/// Adds complaints about interfaces and programs of scripts that the file names and this host does not have. Does nothing if
+/// the file is for another network namespace.
 pub fn look_at_host(reading: &mut Reading) {
     if reading.config.as_ref().is_some_and(|config| config.host.place.net_namespace.is_some()) {
         return;
@@ -55,13 +55,13 @@ pub fn look_at_host(reading: &mut Reading) {
     reading.look_at_host(is_there, cannot_run);
 }
 
-/// All that is to be said of a file, as rustc says it.
+/// Returns all complaints about a file, in the style of rustc.
 #[must_use]
 pub fn render(reading: &Reading, color: bool) -> String {
     reading.diagnostics.iter().map(|diagnostic| diagnostic.render(&reading.sources, color) + "\n\n").collect()
 }
 
-/// One line that sums up.
+/// Returns one line that sums up the complaints.
 #[must_use]
 pub fn summary(file: &Path, reading: &Reading) -> String {
     let (errors, warnings) = (reading.count(Severity::Error), reading.count(Severity::Warning));
@@ -78,7 +78,7 @@ pub fn summary(file: &Path, reading: &Reading) -> String {
     )
 }
 
-/// A complaint for programs.
+/// A complaint, in the form for programs.
 #[derive(Serialize)]
 struct Complaint<'d> {
     severity: Severity,
@@ -90,7 +90,7 @@ struct Complaint<'d> {
     help: Option<&'d str>,
 }
 
-/// What `check --json` says.
+/// The output of `check --json`.
 #[derive(Serialize)]
 struct Report<'d> {
     file: String,
@@ -98,7 +98,7 @@ struct Report<'d> {
     complaints: Vec<Complaint<'d>>,
 }
 
-/// The whole for programs.
+/// Returns all complaints about a file in the form for programs (JSON).
 ///
 /// # Errors
 /// Never, unless there is no memory.
@@ -120,14 +120,14 @@ pub fn json(file: &Path, reading: &Reading) -> serde_json::Result<String> {
 /// Prints complaints on the standard error output.
 pub fn complain(reading: &Reading) {
     let text = render(reading, std::io::stderr().is_terminal());
-    // Nobody listens: then nobody is told.
+    // A closed output is ignored: nobody reads it.
     let _closed = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// keepalived's exit code for scripts without `enable_script_security`.
 pub const INSECURE: u8 = 6;
 
-/// keepalived's `-t`: 0 if it would say so too, that is, if there is nothing that it complains of.
+/// Returns the exit code of keepalived's `-t`: 0 if keepalived would return 0 too, that is, if it would have no complaint.
 #[must_use]
 pub fn exit_code(reading: &Reading) -> u8 {
     if !reading.readable {

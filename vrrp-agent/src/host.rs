@@ -1,4 +1,4 @@
-//! What this process is on this host: its namespaces, its runtime directory, its capabilities, its clock.
+//! This process on its host: its namespaces, its runtime directory, its capabilities, its clocks.
 
 mod place;
 
@@ -18,10 +18,10 @@ pub use place::{
     EnterError, address_mark, enter, is_address_mark, name_instance, shares_address_mark, suffix,
 };
 
-/// Whether the kernel remembers who has put an address there (`IFA_PROTO`), as it does since 5.18.
+/// Returns true if the kernel remembers which program has set an address (`IFA_PROTO`), as it does since 5.18.
 #[must_use]
 pub fn kernel_marks_addresses() -> bool {
-    // The kernel stays the same.
+    // The kernel does not change while this process runs.
     static MARKS: OnceLock<bool> = OnceLock::new();
     *MARKS.get_or_init(|| {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -33,7 +33,7 @@ pub fn kernel_marks_addresses() -> bool {
     })
 }
 
-/// Now, on the clock that the kernel half uses too.
+/// Returns the present time, on the clock that the kernel half uses too.
 ///
 /// # Panics
 /// Never: Linux has this clock.
@@ -43,7 +43,7 @@ pub fn now() -> Time {
     Time::since_start(Duration::from(now))
 }
 
-/// How long this host has been up, suspended or not: the clock of leases.
+/// Returns how long this host has been up, the time that it was suspended included: the clock of leases.
 ///
 /// # Panics
 /// Never: Linux has this clock.
@@ -52,14 +52,15 @@ pub fn uptime() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).expect("CLOCK_BOOTTIME exists").into()
 }
 
-/// The time since 1970, as adverts under `auth_hmac` say it. It may jump.
+/// Returns the time since 1970, as adverts under `auth_hmac` carry it. It may jump.
 #[must_use]
 pub fn utc() -> Duration {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
 sockopt_impl!(
-    /// `SO_NETNS_COOKIE`: the number of the network namespace of a socket, which no other gets before the host starts again.
+    /// `SO_NETNS_COOKIE`: the number of a socket's network namespace, which no other namespace gets before the host starts
+    /// again.
     NetnsCookie,
     GetOnly,
     libc::SOL_SOCKET,
@@ -67,15 +68,16 @@ sockopt_impl!(
     u64
 );
 
-/// What tells the agents of several network namespaces apart in a directory that they share: nothing for the host's own
-/// namespace, `netns-COOKIE` for any other. The number of its inode is given to another namespace soon after the end of the first,
-/// whose pins would then be taken for an earlier run's; before Linux 5.14, which has no cookies, it is `net-INODE` nevertheless.
+/// Returns the name that tells apart the agents of several network namespaces in a directory that they share: empty for the
+/// host's own namespace, `netns-COOKIE` for any other. The inode number of a namespace would not do: the kernel gives it to
+/// another namespace soon after the end of the first, whose pins would then be taken for an earlier run's. Before Linux 5.14,
+/// which has no cookies, the name is `net-INODE` nevertheless.
 #[must_use]
 pub fn namespace_suffix() -> String {
     let Some(ours) = namespace("self", "net") else { return "net-unknown".to_owned() };
     let is_host = match namespace("1", "net") {
         Some(host) => host == ours,
-        // Without CAP_SYS_PTRACE nobody may look at the first process. Any other namespace has a name, as a rule.
+        // Without CAP_SYS_PTRACE this process may not look at process 1. Any namespace but the host's has a name, as a rule.
         None => !is_named(ours),
     };
     match namespace_cookie() {
@@ -91,7 +93,7 @@ fn namespace_cookie() -> Option<u64> {
     getsockopt(&socket, NetnsCookie).ok()
 }
 
-/// Whether `ip netns` has a name for a network namespace.
+/// Returns true if `ip netns` has a name for a network namespace.
 fn is_named(inode: u64) -> bool {
     let names = fs::read_dir("/run/netns").into_iter().flatten().flatten();
     names.filter_map(|name| name.path().metadata().ok()).any(|metadata| metadata.ino() == inode)
@@ -113,13 +115,13 @@ pub fn short_name() -> String {
 #[must_use]
 pub fn random(range: std::ops::RangeInclusive<u32>) -> u32 {
     use std::hash::{BuildHasher as _, Hasher as _};
-    // Keyed anew for each, by the system's own randomness.
+    // The hasher has a new key each time, from the system's own randomness.
     let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
     let span = u64::from(range.end() - range.start()) + 1;
     range.start() + u32::try_from(random % span).unwrap_or(0)
 }
 
-/// Whether a mount made by this process is the host's.
+/// Returns true if a mount that this process makes is one of the host's, since it is in the mount namespace of process 1.
 #[must_use]
 pub fn shares_mounts_with_init() -> bool {
     namespace("self", "mnt").is_some_and(|ours| Some(ours) == namespace("1", "mnt"))
@@ -156,17 +158,17 @@ fn make_directory(path: &Path) -> std::io::Result<()> {
 /// A capability that the agent needs, by its number in `capability.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
-    /// Addresses, and attaching to an interface.
+    /// Changing addresses, and attaching to an interface.
     NetAdmin = 12,
     /// Packet and raw sockets.
     NetRaw = 13,
-    /// Memory that stays.
+    /// Locking memory, so that it is never swapped out.
     IpcLock = 14,
-    /// Another network namespace.
+    /// Entering another network namespace.
     SysAdmin = 21,
-    /// What the verifier allows to nobody else: the compiler's arithmetic with pointers into a frame.
+    /// Programs that the verifier refuses without it, because of the compiler's arithmetic with pointers into a frame.
     Perfmon = 38,
-    /// Programs and maps.
+    /// Loading programs and maps.
     Bpf = 39,
 }
 
@@ -184,7 +186,7 @@ impl Capability {
         }
     }
 
-    /// Whether this process has it.
+    /// Returns true if this process has the capability.
     #[must_use]
     pub fn held(self) -> bool {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -200,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_cannot_be_made_is_named() {
-        // Nobody makes a directory there, root included.
+        // No directory can be made there, not even by root.
         let error = make_directory(Path::new("/proc/vrrp-agent")).expect_err("not made");
         assert!(error.to_string().starts_with("/proc/vrrp-agent: "), "{error}");
     }

@@ -1,5 +1,5 @@
-//! As process 1 of a container, the agent is the parent of every process there that has lost its own: what a script leaves in the
-//! background, say. Somebody must take note of their ends, or each stays as a zombie. The daemon cannot tell them from its own
+//! As process 1 of a container, the agent is the parent of every process there that has lost its own parent: what a script
+//! leaves in the background, say. Process 1 must reap them, or each stays as a zombie. The daemon cannot tell them from its own
 //! children, whose ends tokio waits for; so process 1 does nothing but this, and the daemon is a child of it.
 
 use std::io;
@@ -11,13 +11,14 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-/// Where this process is process 1: runs the same command as a child to its end, hands it all signals that have a name (those without
-/// are for the daemon itself, whose number is in the pid file), and reaps what is orphaned. `None` in any other process.
+/// If this process is process 1: runs the same command as a child until it ends, hands it all signals that have a name (those
+/// without a name are for the daemon itself, whose number is in the pid file), and reaps orphaned processes. Returns `None` in
+/// any other process.
 ///
 /// # Errors
 /// If the child cannot be started.
 pub fn run_if_first() -> io::Result<Option<ExitCode>> {
-    // What whoever started us did not want to hear is nothing to a daemon.
+    // The process that started this one may have blocked signals; a daemon must not inherit that.
     SigSet::all().thread_unblock()?;
     if std::process::id() != 1 {
         return Ok(None);
@@ -39,24 +40,24 @@ pub fn run_if_first() -> io::Result<Option<ExitCode>> {
                 }
             }
             signal => {
-                // It may have ended just now.
+                // The child may have ended just now.
                 let _gone = kill(child, signal);
             }
         }
     }
 }
 
-/// Takes note of every end. The code to end with, if the child was among them.
+/// Reaps every child that has ended. Returns the exit code for this process if `child` was among them.
 fn reap(child: Pid) -> io::Result<Option<ExitCode>> {
     let mut ended = None;
     loop {
-        // Stopped is not ended.
+        // A process that was stopped has not ended.
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(pid, code)) if pid == child => {
                 ended = Some(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)));
             }
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => {
-                // As a shell says it.
+                // The exit code that a shell would report.
                 ended = Some(ExitCode::from(128 + u8::try_from(signal as i32).unwrap_or(0)));
             }
             Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(ended),

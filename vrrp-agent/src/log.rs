@@ -1,5 +1,6 @@
-//! Where the log goes: the console, syslog with a facility, or systemd's journal with fields. No line waits for whoever reads it: a
-//! terminal, a syslog or a journal that hangs must not hold up an address, so what they do not take at once is lost.
+//! The destinations of the log: the console, syslog with a facility, or systemd's journal with fields. The agent never waits
+//! for the reader of its log: a terminal, a syslog or a journal that hangs must not hold up an address, so lines that are not
+//! taken at once are lost.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::os::unix::net::UnixDatagram;
@@ -20,7 +21,7 @@ const NAME: &str = "vrrp-agent";
 const SYSLOG: &str = "/dev/log";
 const JOURNAL: &str = "/run/systemd/journal/socket";
 
-/// Where the log goes.
+/// The destination of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Standard error output.
@@ -43,7 +44,7 @@ pub enum Facility {
 }
 
 impl Facility {
-    /// Its number (RFC 5424 section 6.2.1).
+    /// The facility's number (RFC 5424 section 6.2.1).
     fn code(self) -> u8 {
         match self {
             Self::User => 1,
@@ -56,7 +57,7 @@ impl Facility {
 impl FromStr for Facility {
     type Err = NoFacility;
 
-    /// As `keepalived -S`.
+    /// Reads a facility as `keepalived -S` does.
     fn from_str(text: &str) -> Result<Self, NoFacility> {
         match text {
             "user" => Ok(Self::User),
@@ -69,28 +70,28 @@ impl FromStr for Facility {
     }
 }
 
-/// It is no facility that there is a use for.
+/// The text names no facility that the agent uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected: 0 to 7, local0 to local7, user or daemon")]
 pub struct NoFacility;
 
-/// Whether systemd has connected the standard error output with its journal.
+/// Returns true if systemd has connected the standard error output with its journal.
 #[must_use]
 pub fn journal_is_listening() -> bool {
     std::env::var_os("JOURNAL_STREAM").is_some() && Path::new(JOURNAL).exists()
 }
 
-/// Begins to log. What is still to be written is written when what is returned is dropped.
+/// Begins to log. Lines that still wait to be written are written when the returned guard is dropped.
 ///
 /// # Errors
-/// If there can be no socket.
+/// If the socket cannot be opened.
 pub fn start(target: Target, detail: bool) -> io::Result<Option<WorkerGuard>> {
     let level = if detail { LevelFilter::DEBUG } else { LevelFilter::INFO };
     let mut filter = EnvFilter::builder()
         .with_env_var("VRRP_AGENT_LOG")
         .with_default_directive(level.into())
         .from_env_lossy();
-    // netlink's crates tell every message at debug level, and warn of each that nobody waits for any more at the end.
+    // netlink's crates log every message at debug level, and at the end warn of each message that no task waits for any more.
     for quiet in
         ["netlink_proto=error", "rtnetlink=warn", "netlink_packet_route=error", "aya=info", "aya_obj=info"]
     {
@@ -127,7 +128,7 @@ pub fn start(target: Target, detail: bool) -> io::Result<Option<WorkerGuard>> {
     }
 }
 
-/// Fields are for the journal; people read them in the message.
+/// Writes the message without its fields. The fields are for the journal; people read their values in the message.
 fn message_only() -> impl for<'w> fmt::FormatFields<'w> + 'static {
     debug_fn(|writer, field, value| match field.name() {
         "message" => write!(writer, "{value:?}"),
@@ -135,7 +136,8 @@ fn message_only() -> impl for<'w> fmt::FormatFields<'w> + 'static {
     })
 }
 
-/// Whoever listens at a path. It may come later, or be started again, which makes another socket of it.
+/// A program that listens at a path. It may start later than the agent, or be started again, which makes another socket of the
+/// path.
 struct Listener {
     path: &'static str,
     socket: UnixDatagram,
@@ -148,7 +150,7 @@ impl Listener {
         Ok(Self { path, socket })
     }
 
-    /// Lost if nobody takes it at once, rather than waited for.
+    /// Sends a line, which is lost if it is not taken at once: this never waits.
     fn send(&self, bytes: &[u8]) {
         if let Err(error) = self.socket.send(bytes)
             && error.kind() != io::ErrorKind::WouldBlock
@@ -175,7 +177,7 @@ struct Syslog {
     socket: Listener,
 }
 
-/// A line that leaves when it is whole.
+/// A line that is sent once it is complete.
 struct SyslogLine<'s> {
     socket: &'s Listener,
     bytes: Vec<u8>,
@@ -236,7 +238,7 @@ impl<S: Subscriber> Layer<S> for Journal {
 struct Fields(Vec<u8>);
 
 impl Fields {
-    /// A value of several lines has its length before it.
+    /// Adds a field. A value of several lines has its length before it.
     fn push(&mut self, name: &str, value: &str) {
         self.0.extend_from_slice(name.as_bytes());
         if value.contains('\n') {
@@ -268,7 +270,7 @@ impl Visit for Fields {
 mod tests {
     use super::*;
 
-    /// By hand, from the journal's native protocol and RFC 5424.
+    /// Expectations by hand, from the journal's native protocol and RFC 5424.
     #[test]
     fn fields_and_priorities() {
         let mut fields = Fields(Vec::new());

@@ -16,7 +16,7 @@ use vrrp_agent::daemon::{self, AtEnd, Options};
 use vrrp_agent::dataplane::{bpffs, show_adverts};
 use vrrp_agent::{init, log};
 
-/// For threads that still do something at the end.
+/// The time for threads that still do something at the end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -120,7 +120,7 @@ fn adverts(which: &Which, visibility: Visibility) -> anyhow::Result<()> {
 }
 
 fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
-    // What is still to be written is written when this is dropped.
+    // Lines of the log that still wait are written when this is dropped.
     let _log = log::start(arguments.log_target(), arguments.log_detail).context("cannot log")?;
     for note in arguments.ignored.given() {
         tracing::warn!("{note}");
@@ -145,28 +145,28 @@ fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
         hook: arguments.hook(),
         at_end: if arguments.keep_addresses { AtEnd::Keep } else { AtEnd::Release },
     }));
-    // The addresses are gone; a thread that is stuck in the kernel is not waited for.
+    // The daemon has done its work; a thread that is stuck in the kernel is not waited for any longer than this.
     runtime.shutdown_timeout(PATIENCE);
     result
 }
 
-/// What the command line says of the configuration.
+/// The options of the command line that change the configuration.
 struct BesideTheFile {
-    /// Of every instance.
+    /// The interface of every instance.
     interface: Option<String>,
-    /// Whether managers see all.
+    /// True if managers see all MIBs.
     snmp: bool,
-    /// Where the SNMP master agent listens.
+    /// The address at which the SNMP master agent listens.
     master: Option<MasterAgent>,
-    /// Network namespace to run in.
+    /// The network namespace to run in.
     namespace: Option<String>,
-    /// Permissions that are not given.
+    /// The permissions that new files do not get (the umask).
     umask: Option<u32>,
-    /// Whether the whole is logged.
+    /// True if the whole configuration is logged.
     dump: bool,
 }
 
-/// Reads the configuration, and says what is to be said of it.
+/// Reads the configuration, and reports the complaints about it.
 fn read(source: &Source, beside: &BesideTheFile) -> anyhow::Result<Config> {
     let mut reading = source.read();
     say(&reading);
@@ -198,7 +198,7 @@ fn read(source: &Source, beside: &BesideTheFile) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// A daemon's complaints go where its log goes; on a console they look as a compiler's do.
+/// Reports complaints. A daemon's complaints go to its log; on a console they look like those of a compiler.
 fn say(reading: &Reading) {
     if std::io::stderr().is_terminal() {
         return check::complain(reading);

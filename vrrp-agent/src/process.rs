@@ -1,5 +1,5 @@
 //! Starting the operator's programs: without a shell, as another user, in a process group of their own; and, with script
-//! security, only what nobody but root could have put there.
+//! security, only files that root alone could have put there.
 
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -19,48 +19,48 @@ use crate::config::{Program, ScriptSecurity, ScriptUser};
 
 pub mod identity;
 
-/// Between the signal to terminate and the one that cannot be caught.
+/// The time between the signal to terminate and the signal that cannot be caught.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a program may take to begin: its file may be on a server that is gone.
+/// The time that a program may take to begin: its file may be on a server that is gone.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Programs run as this user if there is one and the file names none.
+/// The user that programs run as if there is such a user and the file names none.
 const DEFAULT_USER: &str = "keepalived_script";
 
-/// What is kept of a program's output.
+/// The number of bytes of a program's output that are kept.
 const KEPT: usize = 1024;
 
-/// Why a program cannot run.
+/// The reason why a program cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
-    /// Nobody has this name.
+    /// There is no user of this name.
     #[error("there is no user {0}")]
     NoUser(String),
-    /// Nor is there such a group.
+    /// There is no group of this name.
     #[error("there is no group {0}")]
     NoGroup(String),
-    /// Nobody has said yet who that is.
+    /// The name service has not answered yet who this user is.
     #[error("the name service has not said yet who user {0} is")]
     Unanswered(String),
-    /// Its file does not answer.
+    /// The file system of the program's file does not answer.
     #[error("{0}; its file system hangs")]
     Hangs(#[from] Hangs),
-    /// With script security nothing runs as root because nobody was named.
+    /// With script security a program does not run as root only because no user was named.
     #[error(
         "enable_script_security wants it to have a user: there is neither a `script_user` nor a user {}",
         DEFAULT_USER
     )]
     NobodyNamed,
-    /// There is no such file, or none that can be run.
+    /// There is no such file, or it cannot be run.
     #[error("{path}: {error}")]
     File {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         error: io::Error,
     },
-    /// Somebody else could have root run what he likes.
+    /// Another user than root could change it, and so have root run any program.
     #[error("not run as root, since {0} can be changed by others (enable_script_security)")]
     Changeable(PathBuf),
     /// The system refuses.
@@ -68,12 +68,12 @@ pub enum ProgramError {
     System(#[from] io::Error),
 }
 
-/// How a program belongs to whoever started it.
+/// The tie between a program and the caller that starts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tie {
-    /// Its last output is kept, and it is killed when nobody waits for it any more.
+    /// Its last output is kept, and it is killed when the caller does not wait for it any more.
     Close,
-    /// It goes on without us, and its output goes nowhere: it may start services, which inherit both.
+    /// It goes on without the agent, and its output goes nowhere: it may start services, which inherit both.
     Loose,
 }
 
@@ -82,28 +82,28 @@ pub enum Tie {
 pub struct Running {
     child: Child,
     group: Option<Pid>,
-    /// Whom it runs as, if not as the agent.
+    /// The user and group that it runs as; `None` if they are the agent's.
     identity: Option<Identity>,
     tie: Tie,
     output: Option<pipe::Receiver>,
     tail: Tail,
 }
 
-/// How it ended.
+/// The end of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// By itself.
+    /// It ended by itself.
     Exited(ExitStatus),
-    /// It took too long, and was killed with all that it had started.
+    /// It took too long, and was killed with all processes that it had started.
     Killed,
     /// It took too long, and is still there though it was killed: it hangs in the kernel, say on a file server that is gone.
     Stuck,
 }
 
-/// Starts a program, with more arguments behind its own.
+/// Starts a program, with the arguments `more` behind its own.
 ///
 /// # Errors
-/// If it cannot run, or its file does not answer.
+/// If the program cannot run, or its file system does not answer.
 pub async fn start(
     program: &Program,
     more: &[String],
@@ -118,7 +118,7 @@ pub async fn start(
     begun.await?.map(Begun::taken)
 }
 
-/// A program that has begun, which ends if that was too late for whoever wanted it.
+/// A program that has begun. If that was too late for its caller, this is dropped, and kills it.
 struct Begun(Option<Running>);
 
 impl Begun {
@@ -148,7 +148,7 @@ fn begin(
     let Permit { path, identity } = examine(program, security)?;
     let mut command = Command::new(path);
     command.arg0(&program.command[0]).args(&program.command[1..]).args(more).stdin(Stdio::null());
-    // A server that it starts must not speak for the agent.
+    // A server that the program starts must not speak for the agent.
     command.env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
     if let Some((user, group)) = identity {
         // Its supplementary groups go too, since the agent's may be root's.
@@ -171,24 +171,25 @@ fn begin(
     Ok(Running { child, group, identity, tie, output, tail: Tail::default() })
 }
 
-/// What runs, and as whom if not as the agent.
+/// The program that may run, and the user and group that it runs as; `None` if they are the agent's.
 #[derive(Debug)]
 pub struct Permit {
     path: PathBuf,
     identity: Option<Identity>,
 }
 
-/// Whether a program could run now: said at the start, rather than when it is needed.
+/// Returns a permit if a program could run now, so that an error is reported at the start rather than when the program is
+/// needed.
 ///
 /// # Errors
-/// If it could not.
+/// If the program could not run.
 pub fn examine(program: &Program, security: ScriptSecurity) -> Result<Permit, ProgramError> {
     let identity = identity(program.user.as_ref(), security)?;
     let path = find(&program.command[0])?;
     let as_root = identity.map_or(Uid::effective(), |(user, _)| user).is_root();
     match security {
         ScriptSecurity::On if as_root => {
-            // Links are followed first: what runs is what was looked at.
+            // Symbolic links are followed first, so that the file that runs is the file that was examined.
             let path = path.canonicalize().map_err(|error| ProgramError::File { path, error })?;
             match path.ancestors().find(|part| is_changeable(part)) {
                 Some(part) => Err(ProgramError::Changeable(part.to_owned())),
@@ -202,7 +203,7 @@ pub fn examine(program: &Program, security: ScriptSecurity) -> Result<Permit, Pr
 /// A user and a group.
 pub type Identity = (Uid, Gid);
 
-/// Whom a program runs as, if not as the agent: keepalived's rule.
+/// Returns the user and group that a program runs as, by keepalived's rule; `None` if they are the agent's.
 fn identity(user: Option<&ScriptUser>, security: ScriptSecurity) -> Result<Option<Identity>, ProgramError> {
     if let Some(user) = user {
         return Ok(Some(identity::known(user)?).filter(|&ids| ids != (Uid::effective(), Gid::effective())));
@@ -215,7 +216,7 @@ fn identity(user: Option<&ScriptUser>, security: ScriptSecurity) -> Result<Optio
     }
 }
 
-/// Says it if a program could not run now, at the start rather than when it is needed. Returns at once.
+/// Logs an error if a program could not run now, at the start rather than when it is needed. Returns at once.
 pub fn examine_soon(what: String, program: &Program, security: ScriptSecurity) {
     let program = program.clone();
     tokio::spawn(async move {
@@ -230,7 +231,7 @@ pub fn examine_soon(what: String, program: &Program, security: ScriptSecurity) {
     });
 }
 
-/// A program by its path, or by its name in one of the directories of `PATH`.
+/// Finds a program by its path, or by its name in one of the directories of `PATH`.
 fn find(name: &str) -> Result<PathBuf, ProgramError> {
     let runs = |path: &Path| match path.metadata() {
         Ok(metadata) if !metadata.is_file() => Err(io::Error::other("not a file")),
@@ -251,7 +252,8 @@ fn find(name: &str) -> Result<PathBuf, ProgramError> {
     Ok(path)
 }
 
-/// Whether anybody but root could put something else here. In a sticky directory nobody can replace what is root's.
+/// Returns true if another user than root could put something else here. In a sticky directory only root can replace root's
+/// files.
 fn is_changeable(path: &Path) -> bool {
     const STICKY: u32 = 0o1000;
     let Ok(metadata) = path.metadata() else { return true };
@@ -263,10 +265,10 @@ fn is_changeable(path: &Path) -> bool {
 }
 
 impl Running {
-    /// Waits for its end.
+    /// Waits for the end of the program.
     ///
     /// # Errors
-    /// If the system does not know.
+    /// If the system does not know how it ended.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         let Self { child, output, tail, .. } = self;
         loop {
@@ -274,8 +276,8 @@ impl Running {
             tokio::select! {
                 status = child.wait() => {
                     let status = status?;
-                    // What it wrote before its end is in the pipe. What it has started may go on writing, and must not be
-                    // hurt by that.
+                    // The output from before its end is in the pipe. The programs that it has started may go on writing, and
+                    // must not be hurt when the pipe is closed.
                     match tail.take_what_is_there(pipe) {
                         Flow::Ended => {}
                         Flow::MoreToCome => drop(tokio::spawn(discard(output.take()))),
@@ -283,7 +285,7 @@ impl Running {
                     return Ok(status);
                 }
                 readable = pipe.readable() => match readable.map(|()| tail.take_what_is_there(pipe)) {
-                    // Others have their turn, however much it writes.
+                    // Other tasks have their turn, however much the program writes.
                     Ok(Flow::MoreToCome) => tokio::task::yield_now().await,
                     Ok(Flow::Ended) | Err(_) => *output = None,
                 },
@@ -291,7 +293,7 @@ impl Running {
         }
     }
 
-    /// Waits for its end, for as long as it may take; then ends its whole process group.
+    /// Waits for the end of the program, for `limit` at most; then ends its whole process group.
     ///
     /// # Errors
     /// If the system does not know how it ended.
@@ -302,21 +304,22 @@ impl Running {
         Ok(if self.terminate().await { End::Killed } else { End::Stuck })
     }
 
-    /// Whether it has ended.
+    /// Returns true if the program has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|status| status.is_some())
     }
 
-    /// Asks it and all that it has started to end, and sees to it. False if even that does not help, which nobody can wait for.
+    /// Asks the program and all that it has started to end, and then kills them. Returns false if the program is there even
+    /// after that, which a caller cannot wait for.
     pub async fn terminate(&mut self) -> bool {
         self.signal(Signal::SIGTERM);
         let ended = timeout(PATIENCE, self.child.wait()).await.is_ok();
-        // Its children may have ignored the first one.
+        // The program's children may have ignored the first signal.
         self.signal(Signal::SIGKILL);
         ended || timeout(PATIENCE, self.child.wait()).await.is_ok()
     }
 
-    /// The last lines that it has written.
+    /// Returns the last lines that the program has written.
     #[must_use]
     pub fn last_lines(&self) -> String {
         self.tail.text()
@@ -324,10 +327,10 @@ impl Running {
 
     fn signal(&self, signal: Signal) {
         let Some(group) = self.group else { return };
-        // Gone already is what is wanted.
+        // An error because the group is gone already is ignored.
         let refused = killpg(group, signal) == Err(Errno::EPERM);
         if let (true, Some((user, own_group))) = (refused, self.identity) {
-            // Without CAP_KILL it takes somebody of its own user.
+            // Without CAP_KILL, the signal must come from a process of the program's own user.
             let mut kill = Command::new("/bin/kill");
             kill.args(["-s", signal.as_str().trim_start_matches("SIG"), "--", &format!("-{group}")]);
             let _told = kill.uid(user.as_raw()).gid(own_group.as_raw()).stderr(Stdio::null()).spawn();
@@ -337,7 +340,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Without a number it has been reaped.
+        // A child that has no number any more has been reaped.
         match self.tie {
             Tie::Close if self.child.id().is_some() => self.signal(Signal::SIGKILL),
             Tie::Close | Tie::Loose => {}
@@ -345,7 +348,7 @@ impl Drop for Running {
     }
 }
 
-/// Reads what goes on to be written, so that nobody is stopped by a pipe that nobody reads.
+/// Reads and drops what is still written, so that no program is stopped by a pipe that is not read.
 async fn discard(output: Option<pipe::Receiver>) {
     let Some(pipe) = output else { return };
     let mut tail = Tail::default();
@@ -357,15 +360,15 @@ async fn discard(output: Option<pipe::Receiver>) {
     }
 }
 
-/// The end of an output.
+/// The end of a program's output.
 #[derive(Debug, Default)]
 struct Tail {
     bytes: Vec<u8>,
-    /// Whether something stood before it.
+    /// True if there was output before it, which was dropped.
     cut: bool,
 }
 
-/// Whether anything may follow.
+/// The prospect of more output from a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
     MoreToCome,
@@ -373,7 +376,8 @@ enum Flow {
 }
 
 impl Tail {
-    /// Reads until there is nothing more for now, or for a while: a program that writes without end must not keep us.
+    /// Reads until nothing more is there for now, or a bounded number of times: a program that writes without end must not keep
+    /// the agent.
     fn take_what_is_there(&mut self, pipe: &pipe::Receiver) -> Flow {
         const READS_MAX: usize = 64;
         let mut buffer = [0; 4096];
@@ -395,7 +399,7 @@ impl Tail {
         self.bytes.drain(..surplus);
     }
 
-    /// Whole lines, unless the last one alone is longer than what is kept.
+    /// Returns whole lines, unless the last line alone is longer than what is kept.
     fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.bytes);
         let text = text.trim_end();

@@ -1,25 +1,26 @@
-//! The maps' keys, values and events: what the agent writes for the kernel, what the kernel writes for the agent, and
-//! what `bpftool map dump` shows an operator. No padding, sizes asserted. Times are nanoseconds of `CLOCK_MONOTONIC`, but for the
-//! end of a lease.
+//! Keys and values of the maps, and the events: data that the agent writes for the kernel half, that the kernel half writes for
+//! the agent, and that `bpftool map dump` shows to an operator. The types have no padding; their sizes are asserted. Times are
+//! nanoseconds of `CLOCK_MONOTONIC`, except the end of a lease, which is in nanoseconds of `CLOCK_BOOTTIME`.
 //!
-//! What changes rarely (`instances`, `vips`, written by the agent) is kept apart from what the kernel writes
-//! (`watchdogs`, `counters`), because updating a hash element from userspace replaces it and would free a timer in it.
+//! The maps that change rarely (`instances`, `vips`, written by the agent) are separate from those that the kernel half writes
+//! (`watchdogs`, `counters`), because an update of a hash element from userspace replaces the element and would free a timer in
+//! it.
 
 use crate::advert::{Address, Family, List, Reject, Rules};
 use crate::election::{Candidate, Takeover};
 
-/// The version of the layout of all below. An agent goes on with the maps of an earlier run only if they say the same; a test
-/// knows when it must change.
+/// The version of the layout of the data below. An agent continues with the maps of an earlier run only if they have the same
+/// version. A test fails if the layout changes and this number does not.
 pub const LAYOUT: u32 = 5;
 
-/// How many instances one agent may run: 255 VRIDs on two interfaces in both families, rounded up.
+/// The greatest number of instances of one agent: 255 VRIDs on two interfaces in both families, rounded up.
 pub const INSTANCES_MAX: usize = 1024;
-/// How many virtual addresses they may have together.
+/// The greatest number of virtual addresses that all instances may have together.
 pub const VIPS_MAX: usize = 16384;
 /// Bytes of the event ring.
 pub const EVENTS_BYTES: usize = 256 * 1024;
 
-/// Plain data: `repr(C)`, `Copy`, without padding, so that its bytes may cross the border to the kernel.
+/// Plain data: `repr(C)`, `Copy`, without padding, so that its bytes may be exchanged with the kernel.
 ///
 /// # Safety
 /// The implementor has no padding and no pointers.
@@ -27,18 +28,18 @@ pub unsafe trait Plain: Copy + 'static {}
 
 macro_rules! plain {
     ($($name:ident: $size:literal),+ $(,)?) => {$(
-        // SAFETY: repr(C), and the size asserted is the sum of the fields' sizes, worked by hand.
+        // SAFETY: repr(C), and the size asserted is the sum of the fields' sizes, calculated by hand.
         unsafe impl Plain for $name {}
         const _: () = assert!(size_of::<$name>() == $size);
     )+};
 }
 plain! { InstanceKey: 12, Instance: 120, VipKey: 24, Vip: 12, VmacKey: 12, Vmac: 12, Lease: 24, Watchdog: 208, Counters: 304, Settings: 8, Event: 72 }
 
-/// Key of `instances`: a virtual router as the wire names it.
+/// Key of `instances`: identifies a virtual router as the adverts on the wire do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct InstanceKey {
-    /// Interface that its adverts arrive on.
+    /// Index of the interface on which the adverts arrive.
     pub ifindex: u32,
     /// Address family.
     pub family: Family,
@@ -47,7 +48,7 @@ pub struct InstanceKey {
 }
 
 impl InstanceKey {
-    /// Equality without `memcmp`: BPF has none.
+    /// Returns true if both keys are equal. Does not use `memcmp`, which BPF does not have.
     #[inline(always)]
     #[must_use]
     pub const fn same(&self, other: &Self) -> bool {
@@ -55,11 +56,11 @@ impl InstanceKey {
     }
 }
 
-/// What an instance is, as far as the kernel must know.
+/// The role of an instance, as far as the kernel half needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Role {
-    /// Neither: starting, or in fault. Its adverts are dropped unheard.
+    /// Neither backup nor master: starting, or in fault. Adverts are dropped; an accepted one is only counted.
     Idle = 1,
     /// Watching a master.
     Backup = 2,
@@ -71,19 +72,19 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Instance {
-    /// Grows with each change of role; a watch or an event of another epoch is stale.
+    /// Increases with each change of role; a watch or an event of another epoch is stale.
     pub epoch: u64,
-    /// What is believed.
+    /// The rules by which an advert is accepted.
     pub rules: Rules,
-    /// How it ranks.
+    /// The instance's own values in the election.
     pub candidate: Candidate,
-    /// Its index in `leases` and `watchdogs`.
+    /// The instance's index in `leases` and `watchdogs`.
     pub slot: u32,
     /// Its role.
     pub role: Role,
-    /// Its own key.
+    /// The key of this element. A reader compares it, because the memory may have been reused for another key.
     pub key: InstanceKey,
-    /// Who answers first when its master is lost.
+    /// The half (kernel or agent) that answers first for the addresses when the master is lost.
     pub takeover: Takeover,
 }
 
@@ -91,7 +92,7 @@ pub struct Instance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct VipKey {
-    /// Interface that requests for it arrive on.
+    /// Index of the interface on which requests for the address arrive.
     pub ifindex: u32,
     /// Address family.
     pub family: Family,
@@ -107,19 +108,20 @@ pub struct Vip {
     pub slot: u32,
     /// The hardware address to answer with.
     pub mac: [u8; 6],
-    /// What it is on this interface.
+    /// The use of the address on this interface.
     pub usage: VipUse,
 }
 
-/// What a virtual address is on an interface.
+/// The use of a virtual address on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum VipUse {
-    /// Held here, and the stack may have nothing that is sent to it (RFC 9568's `Accept_Mode` is false).
+    /// Belongs to this interface, and packets to it do not reach the stack (RFC 9568: `Accept_Mode` is false).
     NoAccept = 0,
-    /// Held here, and the stack may have what is sent to it.
+    /// Belongs to this interface, and packets to it reach the stack.
     Accept = 1,
-    /// Held on another interface of this host. Linux answers ARP for it here too, which it may do under the lease only.
+    /// Belongs to another interface of this host. Linux answers ARP for it here too, which it may do only while the lease
+    /// lasts.
     Elsewhere = 2,
 }
 
@@ -127,7 +129,7 @@ pub enum VipUse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct VmacKey {
-    /// Interface that frames to it arrive on.
+    /// Index of the interface on which frames to this hardware address arrive.
     pub ifindex: u32,
     /// 00:00:5e:00:01:VRID, or 02 for IPv6 (RFC 9568 section 7.3).
     pub mac: [u8; 6],
@@ -141,26 +143,26 @@ pub struct VmacKey {
 pub struct Vmac {
     /// The instance's index in `leases` and `watchdogs`.
     pub slot: u32,
-    /// The interface's own hardware address, which frames are given while we are master.
+    /// The interface's own hardware address. Frames get it as their destination while this router is master.
     pub mac: [u8; 6],
     /// Zero.
     pub reserved: u16,
 }
 
-/// Value of `leases`, indexed by slot, written by the thread that sends adverts, after each of them.
+/// Value of `leases`, indexed by slot, written after each advert by the thread that sends adverts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Lease {
-    /// When the last advert left (the clock was read just before).
+    /// The time when the last advert left (the clock was read just before).
     pub heartbeat_ns: u64,
-    /// Until when the addresses may be answered for, in nanoseconds of `CLOCK_BOOTTIME`: the peers of a suspended host wait no
-    /// longer than those of any other. Zero when not master.
+    /// The end of the lease: until then the addresses may be answered for. In nanoseconds of `CLOCK_BOOTTIME`, because the
+    /// peers of a suspended host wait no longer than those of any other. Zero when this router is not master.
     pub until_boot_ns: u64,
-    /// The epoch that it is for; a fence of this epoch ends it.
+    /// The epoch to which the lease belongs; a fence of this epoch ends the lease.
     pub epoch: u64,
 }
 
-/// The kernel's timer. The name and size are what the kernel looks for in the map's BTF.
+/// The kernel's timer. The kernel looks for this name and this size in the map's BTF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub struct bpf_timer {
@@ -173,57 +175,58 @@ pub struct bpf_timer {
 pub struct Watchdog {
     /// Fires no later than the deadline; reads as zero.
     pub timer: bpf_timer,
-    /// The epoch of the instance that armed it.
+    /// The epoch of the instance when it armed the timer.
     pub epoch: u64,
     /// 1 while the timer runs.
     pub armed: u64,
-    /// When the master counts as lost.
+    /// The time at which the master counts as lost.
     pub deadline_ns: u64,
-    /// When the last believed advert arrived.
+    /// The time of the last advert that moved the deadline, or, as master, of the last one that ranked higher.
     pub last_advert_ns: u64,
-    /// Believed adverts since the program was loaded.
+    /// Number of adverts that set or confirmed the deadline, since the program was loaded.
     pub adverts: u64,
-    /// The epoch in which a better claim was heard: in it no address is answered for any more.
+    /// The fence: the epoch in which an advert that ranks higher was heard. No address is answered for in this epoch any more.
     pub fenced_epoch: u64,
-    /// Until when the kernel itself answers for the addresses of a master that it has seen lost, for the agent to confirm; zero
-    /// when it does not.
+    /// The time until which the kernel half on its own answers for the addresses of a master that it has seen lost, unless the
+    /// agent confirms the takeover before. Zero when it does not answer on its own.
     pub taken_until_ns: u64,
-    /// The epoch in which a lower router has advertised, as backup: somebody else is master, or about to be.
+    /// As backup: the epoch in which a lower router has advertised, so that another router is master or is about to be.
     pub outranked_epoch: u64,
-    /// When the last event about a rival went out; they are limited.
+    /// The time when the last event about a rival was sent; the rate of these events is limited.
     pub last_rival_ns: u64,
-    /// When a claim to an address of ours was last answered; the answers are limited (RFC 5227 section 2.4).
+    /// The time when a claim to an address of ours was last answered; the rate of these answers is limited (RFC 5227 section
+    /// 2.4).
     pub last_defence_ns: u64,
-    /// The interval of the master heard.
+    /// The advertisement interval of `master`.
     pub master_interval_ns: u64,
-    /// The master heard.
+    /// The address of the master, as last reported to the agent.
     pub master: Address,
-    /// Its priority.
+    /// The priority of `master`.
     pub master_priority: u32,
     /// The instance watched.
     pub key: InstanceKey,
-    /// Its list of addresses: [`List`], or zero before the first advert.
+    /// The list of addresses of `master`, compared with ours: [`List`], or zero before the first advert.
     pub master_list: u32,
-    /// 1 if the ring had no room for the event that told of this master: the next advert tells again.
+    /// 1 if the ring had no room for the event about this master: the next advert is reported again.
     pub untold: u32,
-    /// The sender of the advert that has set the deadline: only its resignation shortens it. `master` may be older, since a
-    /// change that comes too soon after another is not told.
+    /// The sender of the advert that has set the deadline: only its resignation shortens the deadline. `master` may be older,
+    /// because a change that follows another one too soon is not reported.
     pub watched: Address,
-    /// The lower router that advertised last in `outranked_epoch`. Its adverts do not move the deadline; should our priority
-    /// fall below its own, they would have.
+    /// The lower router that advertised last in `outranked_epoch`. Its adverts do not move the deadline. If our priority falls
+    /// below its priority, they should have moved it.
     pub outranked_by: Address,
-    /// When it did.
+    /// The time of that advert.
     pub outranked_ns: u64,
-    /// Its interval.
+    /// The advertisement interval in that advert.
     pub outranked_interval_ns: u64,
-    /// Its priority.
+    /// The priority in that advert.
     pub outranked_priority: u64,
-    /// When the last event about an advert that was refused went out; they are limited.
+    /// The time when the last event about a refused advert was sent; the rate of these events is limited.
     pub last_refusal_ns: u64,
 }
 
 impl Watchdog {
-    /// One that has watched nothing yet.
+    /// Returns a watchdog that has not watched anything yet.
     #[must_use]
     pub const fn of(key: InstanceKey) -> Self {
         Self {
@@ -256,7 +259,7 @@ impl Watchdog {
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
-        /// Value of `counters`, one per CPU: VRRP and ARP frames by what became of them.
+        /// Value of `counters`, one per CPU: VRRP, ARP and other frames, counted by what was done with them.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[repr(C)]
         pub struct Counters {
@@ -264,12 +267,12 @@ macro_rules! counters {
         }
 
         impl Counters {
-            /// Adds another CPU's.
+            /// Adds the counters of another CPU.
             pub const fn add(&mut self, other: &Self) {
                 $(self.$name += other.$name;)+
             }
 
-            /// Names and values, in order.
+            /// Returns the names and the values, in the order of the fields.
             pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name)),+].into_iter()
             }
@@ -278,9 +281,9 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Adverts believed.
+    /// Accepted adverts.
     advert_accepted,
-    /// Adverts of virtual routers that are not ours: passed on.
+    /// Adverts of virtual routers that are not configured here: passed to the stack.
     advert_not_ours,
     /// Adverts for an instance that is in fault or starting: dropped.
     advert_idle,
@@ -312,52 +315,52 @@ counters! {
     bad_seal_key,
     /// Rejected by the agent: time of the seal.
     stale,
-    /// Rejected by the agent: a sequence number that was there before.
+    /// Rejected by the agent: a sequence number that was already used.
     replayed,
-    /// Rejected by the agent: not a peer.
+    /// Rejected by the agent: the sender is not a peer.
     bad_source,
-    /// Adverts that the agent must judge: passed to it.
+    /// Adverts that the agent must judge: passed to the agent.
     advert_to_agent,
-    /// Of the adverts believed: those whose list of addresses is not ours.
+    /// Accepted adverts whose list of addresses is not ours.
     other_addresses,
-    /// Of the adverts believed: those that were sent from our own address, by another router or by a loop in the network.
+    /// Accepted adverts that were sent from our own address, by another router or by a loop in the network.
     own_address,
     /// ARP requests for a VIP, answered.
     arp_answered,
-    /// ARP requests for a VIP that we do not hold, swallowed.
+    /// ARP requests for a VIP that this router does not hold: dropped without an answer.
     arp_swallowed,
-    /// Claims to a VIP that we hold, answered with our own.
+    /// ARP claims of other hosts to a VIP that this router holds: answered with our own claim.
     arp_defended,
-    /// Claims to a VIP that we hold, not answered because one just was.
+    /// Such ARP claims that were not answered, because another answer was sent just before.
     arp_defence_limited,
     /// Neighbour solicitations for a VIP, answered.
     nd_answered,
-    /// Neighbour solicitations for a VIP that we do not hold, swallowed.
+    /// Neighbour solicitations for a VIP that this router does not hold: dropped without an answer.
     nd_swallowed,
-    /// Neighbour advertisements that claim a VIP that we hold, answered with our own.
+    /// Neighbour advertisements of other hosts for a VIP that this router holds: answered with our own advertisement.
     nd_defended,
-    /// Such claims, not answered because one just was.
+    /// Such advertisements that were not answered, because another answer was sent just before.
     nd_defence_limited,
-    /// Frames to a virtual router's hardware address, handed to the stack because we are master.
+    /// Frames to a virtual router's hardware address: passed to the stack because this router is master.
     vmac_admitted,
-    /// Such frames, dropped because we are not.
+    /// Such frames: dropped because this router is not master.
     vmac_dropped,
-    /// Packets to an address that accepts none (`no_accept`), dropped.
+    /// Packets to an address with `no_accept`: dropped.
     unaccepted,
-    /// Frames that this host was about to send from a VIP, or as a claim to one, without a lease: dropped.
+    /// Frames that this host was about to send from a VIP, or as a claim to a VIP, without a lease: dropped.
     left_dropped,
-    /// Events that did not fit in the ring; the agent's sweep finds what they said.
+    /// Events that did not fit in the ring; the agent's sweep finds the same information in the watchdogs.
     event_lost,
     /// Timers that could not be set; the agent's sweep finds the deadline.
     timer_failed,
-    /// Times that a timer was set or moved: not once for each advert.
+    /// Number of times that a timer was set or moved; less often than once per advert.
     timer_set,
-    /// Masters lost whose addresses the kernel answered for at once.
+    /// Lost masters for whose addresses the kernel half answered at once, before the agent.
     taken_over,
 }
 
 impl Counters {
-    /// The counter of a reason.
+    /// Returns the counter for a reason of rejection.
     #[inline(always)]
     pub const fn rejected(&mut self, reject: Reject) -> &mut u64 {
         match reject {
@@ -381,29 +384,28 @@ impl Counters {
     }
 }
 
-/// Value of `settings`, of which there is one; `show_adverts` is written by whoever wants to: `vrrp-agent adverts show`, or
-/// `bpftool`.
+/// Value of `settings`, a map with one element. `show_adverts` may be changed with `vrrp-agent adverts show` or `bpftool`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
-    /// Not zero: adverts for our virtual routers, once judged, go on to the stack, where tcpdump sees them.
+    /// Not zero: adverts for our virtual routers are passed to the stack after they were judged, so that tcpdump sees them.
     pub show_adverts: u32,
     /// [`LAYOUT`] of the agent that made the maps.
     pub layout: u32,
 }
 
-/// What an event says.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum EventKind {
-    /// As backup: a master is heard for the first time in this epoch, or another one than before. From here on the
-    /// kernel watches it.
+    /// As backup: a master is heard for the first time in this epoch, or the master, its priority or its interval has changed.
+    /// From here on the kernel half watches it.
     MasterSeen = 1,
     /// As backup: the master resigned; `deadline_ns` is when the skew time ends.
     Resigned = 2,
     /// As backup: the master was silent until the deadline.
     MasterLost = 3,
-    /// As backup: a lower priority is advertised, which does not hold us back.
+    /// As backup: a router of lower priority advertises, which does not prevent our takeover.
     Outranked = 4,
     /// As master: another router advertises that does not rank higher.
     Rival = 5,
@@ -411,24 +413,24 @@ pub enum EventKind {
     Conflict = 6,
     /// As master: a router that ranks higher advertises; the epoch is fenced.
     Superior = 7,
-    /// As backup: an advert for which no timer could be set, or a resignation before anybody is watched in this epoch; the
-    /// agent watches.
+    /// As backup: an advert for which no timer could be set, or a resignation before any master is watched in this epoch. The
+    /// agent watches instead.
     Unwatched = 8,
-    /// An advert of this virtual router was refused: `refusal` says why, `address` who sent it.
+    /// An advert of this virtual router was refused: `refusal` is the reason, `address` the sender.
     Refused = 9,
 }
 
-/// What goes through the ring `events`.
+/// An entry of the ring buffer `events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Event {
-    /// What it says.
+    /// The kind of the event.
     pub kind: EventKind,
     /// The instance's slot.
     pub slot: u32,
-    /// The instance's epoch when it was said.
+    /// The instance's epoch when the event was sent.
     pub epoch: u64,
-    /// When it was said.
+    /// The time when the event was sent.
     pub time_ns: u64,
     /// The deadline of the watch.
     pub deadline_ns: u64,
@@ -440,9 +442,9 @@ pub struct Event {
     pub priority: u32,
     /// The advert's list of addresses.
     pub list: List,
-    /// The hardware address that claims ours.
+    /// The hardware address of the host that claims an address of ours.
     pub mac: [u8; 6],
-    /// Why an advert was refused, as [`Reject::code`] writes it; zero in all other events.
+    /// The reason why an advert was refused, as [`Reject::code`] writes it; zero in all other events.
     pub refusal: u16,
 }
 
@@ -450,7 +452,7 @@ pub struct Event {
 mod tests {
     use super::LAYOUT;
 
-    /// FNV-1a over the text of everything that has a layout of its own, without comments.
+    /// Returns the FNV-1a hash of the source text of all types with a fixed layout, without comments.
     fn fingerprint() -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325;
         for source in [include_str!("abi.rs"), include_str!("advert.rs"), include_str!("election.rs")] {

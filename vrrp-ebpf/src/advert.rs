@@ -1,5 +1,5 @@
-//! Reading an advert and deciding whether it may be believed: the one rule (RFC 9568 section 7.1, RFC 2338
-//! section 7.1 for version 2, and what keepalived checks besides).
+//! Reading an advert and deciding if it is accepted. This is the only implementation of the rules (RFC 9568 section 7.1, RFC
+//! 2338 section 7.1 for version 2, and the additional checks of keepalived).
 
 use crate::checksum;
 
@@ -13,8 +13,8 @@ pub const GROUP_V6: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 
 pub const HEADER: usize = 8;
 /// Bytes of version 2's authentication data, behind the addresses.
 pub const AUTH_DATA: usize = 8;
-/// No longer message is looked at: 255 IPv4 addresses and authentication data are 1036 bytes, and what an Ethernet
-/// frame carries ends at 1480.
+/// The greatest length of a message that is read: 255 IPv4 addresses and authentication data are 1036 bytes, and the payload of
+/// an Ethernet frame ends at 1480.
 pub const MESSAGE_MAX: usize = 1536;
 /// The priority with which a master resigns (RFC 9568 section 5.2.4).
 pub const PRIORITY_RESIGN: u8 = 0;
@@ -65,8 +65,8 @@ impl Family {
     }
 }
 
-/// An address in network order; an IPv4 address is the first four bytes, the rest zero. Aligned so that it is copied and
-/// compared by words: BPF reads what may be unaligned byte by byte.
+/// An address in network byte order; an IPv4 address is in the first four bytes, and the rest is zero. Aligned so that it is
+/// copied and compared by words: BPF reads data that may be unaligned byte by byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C, align(8))]
 pub struct Address {
@@ -75,7 +75,7 @@ pub struct Address {
 }
 
 impl Family {
-    /// The group that adverts go to unless the file names another (RFC 9568 sections 5.1.1.2 and 5.1.2.2).
+    /// The group to which adverts are sent unless the configuration names another (RFC 9568 sections 5.1.1.2 and 5.1.2.2).
     #[must_use]
     pub const fn group(self) -> Address {
         match self {
@@ -107,11 +107,12 @@ impl Address {
     #[inline(always)]
     #[must_use]
     pub const fn from_words(words: [u32; 4]) -> Self {
-        // SAFETY: four words are sixteen bytes, and any are valid. Byte by byte it would be a loop in BPF.
+        // SAFETY: four words are sixteen bytes, and all bit patterns are valid. A conversion byte by byte would be a loop in
+        // BPF.
         Self { octets: unsafe { core::mem::transmute::<[u32; 4], [u8; 16]>(words) } }
     }
 
-    /// The two halves as numbers, for comparisons that need no `memcmp`: BPF has none.
+    /// The two halves as numbers, for comparisons without `memcmp`, which BPF does not have.
     #[inline(always)]
     #[must_use]
     pub const fn halves(&self) -> (u64, u64) {
@@ -122,7 +123,8 @@ impl Address {
         )
     }
 
-    /// Whether this address is greater, unsigned and in network order (the tie-break of RFC 9568 section 6.4.3).
+    /// Returns true if this address is greater, compared unsigned and in network byte order (the tie-break of RFC 9568 section
+    /// 6.4.3).
     #[inline(always)]
     #[must_use]
     pub const fn above(&self, other: &Self) -> bool {
@@ -130,7 +132,7 @@ impl Address {
         a.0 > b.0 || (a.0 == b.0 && a.1 > b.1)
     }
 
-    /// Equality without `memcmp`.
+    /// Returns true if both addresses are equal, without `memcmp`.
     #[inline(always)]
     #[must_use]
     pub const fn same(&self, other: &Self) -> bool {
@@ -139,7 +141,7 @@ impl Address {
     }
 }
 
-/// The protocol version, which the file fixes per instance.
+/// The protocol version, which the configuration sets for each instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Version {
@@ -149,7 +151,7 @@ pub enum Version {
     V3 = 3,
 }
 
-/// How version 2 adverts are authenticated (RFC 2338 section 5.3.6).
+/// The authentication of version 2 adverts (RFC 2338 section 5.3.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Auth {
@@ -161,27 +163,27 @@ pub enum Auth {
     Ah = 2,
 }
 
-/// Whom the routers of an instance speak to.
+/// The kind of destination to which the routers of an instance send adverts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Cast {
     /// The group (RFC 9568 section 5.1.1.2).
     Multicast = 1,
-    /// Each other by name (keepalived's `unicast_peer`).
+    /// Each peer at its own address (keepalived's `unicast_peer`).
     Unicast = 2,
 }
 
-/// Who can tell whether an advert may be believed.
+/// The half that decides if an advert is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Judge {
-    /// [`accept`] alone, wherever it runs.
+    /// [`accept`] decides alone, in the kernel half or in the agent.
     Kernel = 1,
-    /// The agent: a seal (AH, HMAC), or one peer among several, is judged before [`accept`] is asked.
+    /// The agent: it checks a seal (AH, HMAC), or that the sender is one of several peers, before it calls [`accept`].
     Agent = 2,
 }
 
-/// What an instance believes; the part of its configuration that decides about an advert.
+/// The rules by which an instance accepts an advert; the part of its configuration that decides about adverts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Rules {
@@ -191,17 +193,18 @@ pub struct Rules {
     pub auth: Auth,
     /// The password, zero-padded, if [`Auth::Pass`].
     pub password: [u8; 8],
-    /// Our own advertisement interval in nanoseconds; a version 2 advert with another one is not believed.
+    /// Our own advertisement interval in nanoseconds; a version 2 advert with another interval is rejected.
     pub interval_ns: u64,
-    /// What adverts are sent to: the group, or our own address where the routers speak to each other by name.
+    /// The destination that an advert must have: the group, or our own address if the routers use unicast.
     pub destination: Address,
-    /// Whom the routers speak to.
+    /// The kind of destination: multicast or unicast.
     pub cast: Cast,
-    /// The least TTL or hop limit: 255 for multicast (RFC 9568 section 5.1.1.3), as configured for unicast.
+    /// The lowest TTL or hop limit that is accepted: 255 for multicast (RFC 9568 section 5.1.1.3), as configured for unicast.
     pub ttl_min: u32,
-    /// Who judges.
+    /// The half that judges adverts.
     pub judge: Judge,
-    /// The sum of our own list of addresses, as [`list_sum`] takes it; another list is believed, but told.
+    /// The sum of our own list of addresses, as [`list_sum`] calculates it. An advert with another list is accepted, but the
+    /// difference is reported.
     pub list_sum: u32,
 }
 
@@ -218,11 +221,12 @@ pub struct Datagram<'a> {
     pub ttl: u8,
     /// The VRRP message, without Ethernet padding, at most [`MESSAGE_MAX`] bytes.
     pub payload: &'a [u8],
-    /// What follows it in the packet and was verified: the agent's affair. The checksum over IPv6 covers it.
+    /// The bytes that follow the message in the packet, which the agent verifies; empty in the kernel half. The checksum over
+    /// IPv6 covers them.
     pub trailer: &'a [u8],
 }
 
-/// An advert that was read and believed.
+/// An advert that was read and accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advert {
     /// The sender's primary address.
@@ -231,22 +235,22 @@ pub struct Advert {
     pub priority: u8,
     /// The sender's advertisement interval in nanoseconds, never zero.
     pub interval_ns: u64,
-    /// Its list of addresses.
+    /// The result of comparing its list of addresses with ours.
     pub list: List,
 }
 
-/// How an advert's list of addresses compares with ours. Like keepalived since 2.3.3, we believe it either way; but two
-/// routers that do not agree on what they share deserve a word.
+/// The result of comparing an advert's list of addresses with ours. Like keepalived since 2.3.3, we accept the advert in both
+/// cases; a difference is reported, because the two routers do not agree on the addresses that they share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum List {
     /// The same addresses, in any order.
     Same = 1,
-    /// Others.
+    /// Other addresses.
     Other = 2,
 }
 
-/// Why an advert is not believed. The names are those of the counters.
+/// The reason why an advert is rejected. Each reason has a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Reject {
@@ -270,22 +274,22 @@ pub enum Reject {
     Interval,
     /// Version 3 without addresses (erratum 8299).
     NoAddress,
-    /// Without the seal that is configured: AH, or the trailer of `auth_hmac`.
+    /// The seal that is configured is missing: AH, or the trailer of `auth_hmac`.
     Unsealed,
     /// A seal that is wrong or malformed.
     Seal,
     /// A seal under a key that is not configured.
     SealKey,
-    /// A seal of a time that is too far from ours.
+    /// The time in the seal is too far from our own time.
     Stale,
-    /// A sequence number that was there before.
+    /// A sequence number that was already used.
     Replay,
     /// Not from one of the peers (`check_unicast_src`).
     Source,
 }
 
 impl Reject {
-    /// All of them.
+    /// All reasons.
     const ALL: [Self; 16] = [
         Self::Length,
         Self::Ttl,
@@ -305,14 +309,14 @@ impl Reject {
         Self::Source,
     ];
 
-    /// A number for an event; never zero.
+    /// Returns the number of the reason in an event; never zero.
     #[inline(always)]
     #[must_use]
     pub const fn code(self) -> u16 {
         self as u16 + 1
     }
 
-    /// The reason with this number.
+    /// Returns the reason with this number.
     #[must_use]
     pub fn from_code(code: u16) -> Option<Self> {
         Self::ALL.into_iter().find(|reject| reject.code() == code)
@@ -324,14 +328,14 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// Nanoseconds in version 3's unit of time.
 const CENTISECOND_NS: u64 = 10_000_000;
 
-/// The VRID that a message is for, before anything about it is believed.
+/// Returns the VRID of a message, before any check of the message.
 #[inline(always)]
 #[must_use]
 pub fn vrid(payload: &[u8]) -> Option<u8> {
     payload.get(offset::VRID).copied()
 }
 
-/// Reads an advert and decides whether an instance with these rules may believe it.
+/// Reads an advert and decides if an instance with these rules accepts it.
 ///
 /// # Errors
 /// The first check that failed, in keepalived's order.
@@ -340,8 +344,8 @@ pub fn accept(datagram: &Datagram<'_>, rules: &Rules) -> Result<Advert, Reject> 
     accept_summed(datagram, rules, checksum::sum)
 }
 
-/// [`accept`], with another way to sum the message: the kernel has one that needs no loop. It may fold its result, but not
-/// invert it.
+/// [`accept`], with another function to sum the message: the kernel has a helper that needs no loop. The function may fold its
+/// result, but must not invert it.
 ///
 /// # Errors
 /// As [`accept`].
@@ -403,7 +407,8 @@ pub fn accept_summed(
     if !checksum_matches(datagram, version, sum) {
         return Err(Reject::Checksum);
     }
-    // What has been summed, less what is not the list; in one's complement, where a number is subtracted by its inverse.
+    // The sum of the list is the sum of the message minus the sum of everything around the list. In one's complement, adding
+    // the inverse of a number subtracts it.
     let around = checksum::fold(checksum::sum_of(header) + auth_data_sum(payload, version));
     let listed = checksum::fold(u32::from(checksum::fold(sum)) + u32::from(!around));
     let same = u32::from(checksum::zero(listed)) == rules.list_sum;
@@ -411,11 +416,11 @@ pub fn accept_summed(
     Ok(Advert { source: datagram.source, priority: header[offset::PRIORITY], interval_ns, list })
 }
 
-/// What is remembered of a list of addresses, to compare it with another's in any order: the sum of its words. Two lists
-/// that differ may have the same sum, which costs a word in the log and nothing else.
+/// Returns the sum of the words of a list of addresses, to compare it with another list in any order. Two lists that differ may
+/// have the same sum; then the difference is not logged, which is the only effect.
 #[must_use]
 pub fn list_sum(addresses: impl Iterator<Item = Address>) -> u32 {
-    // The rest of an IPv4 address is zero.
+    // The rest of an IPv4 address is zero and does not change the sum.
     let sum: u32 = addresses.map(|address| checksum::sum(&address.octets)).sum();
     checksum::zero(checksum::fold(sum)).into()
 }
@@ -428,11 +433,12 @@ fn auth_data_sum(payload: &[u8], version: Version) -> u32 {
     }
 }
 
-/// Version 2, IPv4: over the message. Version 3 over IPv6: with the pseudo-header. Version 3 over IPv4: either, since
-/// RFC 5798 and keepalived include the pseudo-header and RFC 9568 section 5.2.8 does not. `sum` is the message's.
+/// Returns true if the checksum is right. Version 2 over IPv4: it covers the message. Version 3 over IPv6: also the
+/// pseudo-header. Version 3 over IPv4: both are accepted, since RFC 5798 and keepalived include the pseudo-header and RFC 9568
+/// section 5.2.8 does not. `sum` is the sum of the message.
 ///
-/// keepalived up to 1.3.6 takes the group's address for the pseudo-header of what it sends to a peer; for unicast that is
-/// believed too.
+/// keepalived up to 1.3.6 uses the group's address in the pseudo-header of an advert that it sends to a unicast peer; for
+/// unicast this is accepted too.
 #[inline(always)]
 fn checksum_matches(datagram: &Datagram<'_>, version: Version, sum: u32) -> bool {
     let Datagram { family, source, destination, payload, trailer, .. } = datagram;
@@ -453,11 +459,11 @@ fn checksum_matches(datagram: &Datagram<'_>, version: Version, sum: u32) -> bool
     }
 }
 
-/// The authentication data is what the message ends with.
+/// Returns true if the password is right. The authentication data is at the end of the message.
 #[inline(always)]
 fn password_matches(payload: &[u8], password: &[u8; AUTH_DATA]) -> bool {
     let Some(given) = payload.last_chunk::<AUTH_DATA>() else { return false };
-    // Every byte is looked at, so that the time taken says nothing about where the first difference is.
+    // All bytes are compared, so that the time taken does not show where the first difference is.
     let mut difference = 0;
     let mut at = 0;
     while at < AUTH_DATA {

@@ -1,5 +1,5 @@
-//! What an ARP packet deserves when it concerns a virtual address of ours, and the packets we answer with
-//! (RFC 826, RFC 5227, RFC 9568 section 8.1.2).
+//! The contents of an ARP packet that concerns a virtual address of ours, and the packets that we answer with (RFC 826, RFC
+//! 5227, RFC 9568 section 8.1.2).
 
 use network_types::arp::ArpHdr;
 
@@ -9,12 +9,12 @@ pub const REQUEST: u16 = 1;
 pub const REPLY: u16 = 2;
 /// The Ethernet broadcast address.
 pub const BROADCAST: [u8; 6] = [0xff; 6];
-/// A claim to an address of ours is answered at most this often (RFC 5227 section 2.4 says 10 seconds between two
-/// defenders that both give up; an election must settle sooner).
+/// The least time between two answers to claims to an address of ours, in nanoseconds (RFC 5227 section 2.4 says 10 seconds
+/// between two defenders that both give up; an election must settle sooner).
 pub const DEFENCE_INTERVAL_NS: u64 = 1_000_000_000;
 
-/// The address that the sender says to have: of any request or reply, since each teaches those who hear it (RFC 5227
-/// section 2.4). A probe says none.
+/// Returns the address that the sender claims to have. Any request or reply is such a claim, since every receiver learns from
+/// it (RFC 5227 section 2.4). A probe claims no address.
 #[inline(always)]
 #[must_use]
 pub fn claimed(arp: &ArpHdr) -> Option<[u8; 4]> {
@@ -22,14 +22,14 @@ pub fn claimed(arp: &ArpHdr) -> Option<[u8; 4]> {
     (speaks && arp.spa != [0; 4]).then_some(arp.spa)
 }
 
-/// The address that the sender asks for.
+/// Returns the address that the sender asks for.
 #[inline(always)]
 #[must_use]
 pub fn asked(arp: &ArpHdr) -> Option<[u8; 4]> {
     (arp.oper() == REQUEST).then_some(arp.tpa)
 }
 
-/// The answer to a question: the address is at `mac`.
+/// Returns the answer to a request: the address is at `mac`.
 #[inline(always)]
 #[must_use]
 pub fn answer(question: &ArpHdr, mac: [u8; 6]) -> ArpHdr {
@@ -42,7 +42,7 @@ pub fn answer(question: &ArpHdr, mac: [u8; 6]) -> ArpHdr {
     arp
 }
 
-/// Our own claim to `address`, as a gratuitous request, which is what keepalived sends.
+/// Returns our own claim to `address`, as a gratuitous request, which is what keepalived sends.
 #[inline(always)]
 #[must_use]
 pub fn gratuitous(address: [u8; 4], mac: [u8; 6]) -> ArpHdr {

@@ -4,8 +4,8 @@ use crate::advert::{Address, Family, MESSAGE_MAX, PROTOCOL};
 
 /// The one's complement sum of `bytes` as big-endian 16-bit words, an odd last byte padded with zero. Not folded.
 ///
-/// Counts to a constant so that the kernel's verifier sees the end of the loop; bytes past [`MESSAGE_MAX`] are
-/// not summed, and no caller passes more.
+/// The loop counts to a constant, so that the kernel's verifier sees that it ends; bytes past [`MESSAGE_MAX`] are not summed,
+/// and no caller passes more.
 #[inline(always)]
 #[must_use]
 pub fn sum(bytes: &[u8]) -> u32 {
@@ -20,7 +20,7 @@ pub fn sum(bytes: &[u8]) -> u32 {
     sum
 }
 
-/// The same of few bytes, whose number is even and known.
+/// Returns the same sum for a short array, whose length is even and known at compile time.
 #[inline(always)]
 #[must_use]
 pub fn sum_of<const N: usize>(bytes: &[u8; N]) -> u32 {
@@ -33,7 +33,7 @@ pub fn sum_of<const N: usize>(bytes: &[u8; N]) -> u32 {
     sum
 }
 
-/// A folded sum, with zero written in one way only: one's complement has two.
+/// Returns a folded sum in which zero is always 0: one's complement has two representations of zero, 0 and 0xffff.
 #[inline(always)]
 #[must_use]
 pub const fn zero(folded: u16) -> u16 {

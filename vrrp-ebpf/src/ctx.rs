@@ -1,4 +1,4 @@
-//! The only place where pointers are followed: packet memory ([`packet`]), map values, timers.
+//! The only module that dereferences pointers: packet memory ([`packet`]), map values, timers.
 
 pub(crate) mod packet;
 
@@ -13,10 +13,11 @@ use aya_ebpf::helpers::{
 use vrrp_ebpf::abi::{Counters, Plain, Watchdog};
 use vrrp_ebpf::advert::MESSAGE_MAX;
 
-/// The sum of a message by the kernel's own checksum, folded; as [`vrrp_ebpf::checksum::sum`] counts. Of a message whose
-/// length is no multiple of four, which none is that is valid, it is zero, which is no valid message's.
+/// Returns the folded sum of a message, calculated by the kernel's own checksum helper. The result is the one of
+/// [`vrrp_ebpf::checksum::sum`]. Returns zero if the length is not a multiple of four; no valid message has such a length, and
+/// no valid message has the sum zero.
 ///
-/// In parts, since kernels before 6.12 take 512 bytes at most.
+/// The message is summed in parts, since kernels before 6.12 take 512 bytes at most.
 #[inline(always)]
 pub(crate) fn sum(message: &[u8]) -> u32 {
     const PART: usize = 512;
@@ -26,7 +27,7 @@ pub(crate) fn sum(message: &[u8]) -> u32 {
         if message.len() > done {
             let left = opaque(message.len() - done);
             let size = if left > PART { PART } else { ((left - 1) & (PART - 1)) + 1 };
-            // SAFETY: the message goes on for so many bytes; its buffer has room for more than any.
+            // SAFETY: the message has at least `size` bytes from `done` on; its buffer is larger than any message.
             sum = unsafe {
                 let from = message.as_ptr().add(done).cast_mut().cast();
                 bpf_csum_diff(core::ptr::null_mut(), 0, from, size as u32, sum as u32)
@@ -37,15 +38,16 @@ pub(crate) fn sum(message: &[u8]) -> u32 {
         }
         done += PART;
     }
-    // Words were added as this machine reads them; a one's complement sum only needs its bytes put in order at the end.
+    // The helper has added the words in this machine's byte order. For a one's complement sum it is enough to put the bytes of
+    // the result in order.
     let sum = sum as u64 & 0xffff_ffff;
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
     u32::from(u16::from_be(sum as u16))
 }
 
-/// The same number, but the compiler no longer knows its range: a mask that it would find superfluous stays, for the
-/// verifier, which does not.
+/// Returns the same number, but hides its range from the compiler. The compiler then keeps a mask that it would otherwise
+/// remove as superfluous, and that the verifier needs.
 #[inline(always)]
 fn opaque(mut number: usize) -> usize {
     // SAFETY: a register moved to itself.
@@ -53,8 +55,9 @@ fn opaque(mut number: usize) -> usize {
     number
 }
 
-/// Copies a map value into one that is this CPU's alone, where it stays until the program ends. Word by word, and volatile so
-/// that it stays so: left to the compiler it is a call of `memcpy`, which is a loop over bytes here and took 70 ns.
+/// Copies a map value into a value that only this CPU uses, where it stays until the program ends. The copy is made word by
+/// word, with volatile accesses, because the compiler would otherwise call `memcpy`, which is a loop over bytes in BPF and took
+/// 70 ns.
 #[inline(always)]
 pub(crate) fn copy_to<T: Plain>(from: *const T, to: *mut T) -> &'static T {
     const { assert!(align_of::<T>() == align_of::<u64>() && size_of::<T>().is_multiple_of(size_of::<u64>())) };
@@ -69,10 +72,10 @@ pub(crate) fn copy_to<T: Plain>(from: *const T, to: *mut T) -> &'static T {
     unsafe { &*to }
 }
 
-/// Reads a constant that the loader may have set to something else than the compiler knows.
+/// Reads a constant for which the loader may have set another value than the compiler knows.
 #[inline(always)]
 pub(crate) fn constant(value: &u32) -> u32 {
-    // SAFETY: a reference.
+    // SAFETY: a reference may always be read.
     unsafe { core::ptr::read_volatile(value) }
 }
 
@@ -103,15 +106,16 @@ pub(crate) fn boot_ns() -> u64 {
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
-/// Changes a watchdog through a pointer that a map lookup returned. Writers race; every field is a word of its own, and
-/// the two that decide a race are exchanged atomically below.
+/// Changes a watchdog through a pointer that a map lookup returned. Writers race; every field is a separate word, and the
+/// fields that decide a race are exchanged atomically below.
 #[inline(always)]
 pub(crate) fn with<R>(watchdog: *mut Watchdog, change: impl FnOnce(&mut Watchdog) -> R) -> R {
     // SAFETY: a pointer that a map lookup returned, used before the program ends.
     unsafe { change(&mut *watchdog) }
 }
 
-/// `BPF_XCHG`: sequentially consistent. By hand, because `core` gives this target's atomics only load and store.
+/// Executes `BPF_XCHG`, which is sequentially consistent. In assembly, because `core` has only load and store for atomics on
+/// this target.
 ///
 /// # Safety
 /// `word` is an aligned word of a map value.
@@ -136,7 +140,7 @@ pub(crate) fn deadline(watchdog: *mut Watchdog) -> u64 {
     unsafe { (&raw const (*watchdog).deadline_ns).read_volatile() }
 }
 
-/// Exchanges until when the kernel answers by itself; a full barrier.
+/// Exchanges the time until which the kernel half answers on its own; a full barrier.
 #[inline(always)]
 pub(crate) fn swap_taken(watchdog: *mut Watchdog, until_ns: u64) -> u64 {
     // SAFETY: an aligned word of a map value.
@@ -150,11 +154,11 @@ pub(crate) fn swap_armed(watchdog: *mut Watchdog, armed: u64) -> u64 {
     unsafe { exchange(&raw mut (*watchdog).armed, armed) }
 }
 
-/// What the kernel calls when a timer fires: the map, the key, the value.
+/// The function that the kernel calls when a timer fires, with the map, the key and the value.
 pub(crate) type Callback = extern "C" fn(*mut c_void, *mut u32, *mut Watchdog) -> i64;
 
-/// Makes the timer and gives it its callback. False if there was no memory for it: the kernel does not wait for any here, so
-/// that this may fail on a machine with plenty. Doing it again changes nothing.
+/// Initialises the timer and sets its callback. Returns false if there was no memory for the timer: the kernel does not wait
+/// for memory here, so this may fail even on a machine with plenty. A repeated call changes nothing.
 #[inline(always)]
 pub(crate) fn prepare_timer(watchdog: *mut Watchdog, callback: Callback) -> bool {
     const CLOCK_MONOTONIC: u64 = 1;

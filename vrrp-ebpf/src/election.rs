@@ -1,4 +1,4 @@
-//! What a believed advert means to a router, and the protocol's intervals (RFC 9568 section 6).
+//! The meaning of an accepted advert for a router, and the protocol's intervals (RFC 9568 section 6).
 //!
 //! Times are nanoseconds in `u64`: 255 seconds times 256 is below 2^46.
 
@@ -7,46 +7,46 @@ use crate::advert::{Address, Advert, PRIORITY_RESIGN, Version};
 /// How long a master may be silent, as multiples of its interval, unless `vrrp_down_timer_adverts` says otherwise.
 pub const DOWN_ADVERTS: u32 = 3;
 
-/// What the election needs to know of the router that hears an advert.
+/// The values of the router that hears an advert, as far as the election needs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Candidate {
     /// Our primary address, which breaks ties.
     pub address: Address,
-    /// The version spoken: skew differs.
+    /// The protocol version; the skew time depends on it.
     pub version: Version,
     /// Effective priority, 1 to 255.
     pub priority: u32,
-    /// Whether a lower priority may stay master.
+    /// Says if a master of lower priority is preempted.
     pub preempt: Preempt,
     /// Adverts that may be missed before the master counts as lost.
     pub down_adverts: u32,
 }
 
-/// Whether a backup takes over from a master of lower priority.
+/// Says if a backup takes over from a master of lower priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Preempt {
-    /// It does: lower adverts do not hold it back.
+    /// The backup takes over: adverts of lower priority do not prevent it.
     Yes = 1,
-    /// It does not (`nopreempt`).
+    /// The backup does not take over (`nopreempt`).
     No = 2,
 }
 
-/// Who answers first for the addresses of a master that is lost.
+/// The half that answers first for the addresses of a master that is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Takeover {
-    /// The kernel, as soon as its timer fires; the agent confirms it by a mastership.
+    /// The kernel half, as soon as its timer fires; the agent confirms the takeover by becoming master.
     Kernel = 1,
-    /// Nobody before the agent has asked whoever else has a say: a sync group, a tracker.
+    /// The agent, after it has asked a sync group or a tracker that takes part in the decision.
     Agent = 2,
 }
 
-/// What an advert means to a backup (RFC 9568 section 6.4.2).
+/// The meaning of an advert for a backup (RFC 9568 section 6.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtBackup {
-    /// The master lives: it must be heard again within this many nanoseconds.
+    /// The master is alive: it must be heard again within `down_ns` nanoseconds.
     Alive {
         /// The new master-down interval.
         down_ns: u64,
@@ -56,32 +56,34 @@ pub enum AtBackup {
         /// The skew time.
         skew_ns: u64,
     },
-    /// A lower priority, which does not hold us back.
+    /// An advert of lower priority, which does not prevent our takeover.
     Outranked,
-    /// The resignation of a router that is not the master watched. It ends nothing, so nothing changes.
+    /// The resignation of a router that is not the watched master. It changes nothing.
     Unrelated,
 }
 
-/// What an advert means to a master (RFC 9568 section 6.4.3).
+/// The meaning of an advert for a master (RFC 9568 section 6.4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtMaster {
-    /// Another router resigns; say at once that we are here.
+    /// Another router resigns: this router advertises at once.
     Resigned,
-    /// We rank higher; say so.
+    /// The sender ranks lower: this router answers with an advert.
     Inferior,
-    /// It ranks higher: step down. It must be heard again within this many nanoseconds.
+    /// The sender ranks higher: this router steps down. The sender must be heard again within `down_ns` nanoseconds.
     Superior {
         /// The master-down interval under the new master.
         down_ns: u64,
     },
-    /// Our own address: an advert of ours come back, or a misconfigured twin. Not an election.
+    /// The sender has our own address: an advert of ours has come back, or another router is misconfigured with our address.
+    /// This is no election.
     Echo,
 }
 
 impl Candidate {
-    /// The meaning of an advert to a backup. `watched` is the sender of the last advert that counted, which is the master as far as we know;
-    /// none before there was one. Only its resignation shortens the wait: one that was on its way while the next master's first
-    /// advert overtook it must not make us take over from that next master.
+    /// Returns the meaning of an advert for a backup. `watched` is the sender of the last advert that counted, which is the
+    /// master as far as we know; `None` before the first one. Only the resignation of that sender shortens the wait: if the
+    /// next master's first advert overtakes the resignation of the previous master, the resignation must not make us take over
+    /// from the next master.
     #[inline(always)]
     #[must_use]
     pub const fn at_backup(&self, advert: &Advert, watched: Option<&Address>) -> AtBackup {
@@ -97,8 +99,9 @@ impl Candidate {
         }
     }
 
-    /// Whether a backup waits for the sender of this advert from now on. Whoever hears one that says so watches the master, and what
-    /// anybody else believes of it is out of date; one that does not changes nothing about whose watch it is.
+    /// Returns true if a backup waits for the sender of this advert from now on. The half (kernel or agent) that hears such an
+    /// advert watches the master, and what the other half knows of the master is out of date. Any other advert does not change
+    /// which half watches.
     #[inline(always)]
     #[must_use]
     pub const fn waits_for(&self, advert: &Advert) -> bool {
@@ -108,7 +111,7 @@ impl Candidate {
         }
     }
 
-    /// What to do as master.
+    /// Returns the meaning of an advert for a master.
     #[inline(always)]
     #[must_use]
     pub const fn at_master(&self, advert: &Advert) -> AtMaster {
@@ -127,8 +130,8 @@ impl Candidate {
         }
     }
 
-    /// Skew time: version 2 `(256 - priority) / 256` seconds whatever the interval, version 3 that share of the
-    /// master's interval (RFC 9568 section 6.1). Nanoseconds.
+    /// Returns the skew time in nanoseconds: in version 2 `(256 - priority) / 256` seconds whatever the interval, in version 3
+    /// that share of the master's interval (RFC 9568 section 6.1).
     #[inline(always)]
     #[must_use]
     pub const fn skew_ns(&self, master_interval_ns: u64) -> u64 {
@@ -139,7 +142,7 @@ impl Candidate {
         }
     }
 
-    /// Master-down interval: the missed adverts and the skew. Nanoseconds.
+    /// Returns the master-down interval in nanoseconds: the adverts that may be missed, and the skew time.
     #[inline(always)]
     #[must_use]
     pub const fn down_ns(&self, master_interval_ns: u64) -> u64 {
@@ -168,7 +171,7 @@ mod tests {
         Advert { source: Address::v4([10, 0, 0, last]), priority, interval_ns: 1000 * MS, list: List::Same }
     }
 
-    /// The table of RFC 9568's formulas, worked by hand: 1 s gives 3.6094 s at priority 100.
+    /// Values of RFC 9568's formulas, calculated by hand: an interval of 1 s gives 3.6094 s at priority 100.
     #[test]
     fn master_down_intervals() {
         for (interval_ms, priority, expected_ns) in [
@@ -201,7 +204,7 @@ mod tests {
         assert_eq!(hold.at_backup(&advert(1, 1), None), AtBackup::Alive { down_ns: 3_609_375_000 });
     }
 
-    /// The resignation of one master may arrive after the next one's first advert.
+    /// The resignation of one master may arrive after the first advert of the next master.
     #[test]
     fn c3_only_the_resignation_of_the_master_watched_shortens_the_wait() {
         let c = candidate(Version::V3, 100);
@@ -212,7 +215,8 @@ mod tests {
         assert_eq!(c.at_backup(&advert(99, 9), Some(&other)), AtBackup::Outranked);
     }
 
-    /// A lower router that a socket hears must not end the kernel's watch: nobody would be left to take over from it.
+    /// An advert of a lower router that arrives on a socket must not end the kernel half's watch: otherwise no half would be
+    /// left to take over from that router.
     #[test]
     fn a_backup_waits_for_no_lower_router_and_for_none_that_resigns() {
         let c = candidate(Version::V3, 100);

@@ -1,4 +1,4 @@
-//! Telling an Ethernet frame that is ours to judge from the rest, in as few loads as possible.
+//! Finding the Ethernet frames that the program must judge, with as few loads as possible.
 
 use network_types::arp::ArpHdr;
 use network_types::eth::{EthHdr, EtherType};
@@ -7,7 +7,7 @@ use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 use crate::advert::{Address, Datagram, Family, PROTOCOL};
 use crate::nd;
 
-/// A type that any bytes are a value of, with alignment that a packet offers.
+/// A header type for which any bytes are a valid value, and which can be read from a packet without alignment.
 ///
 /// # Safety
 /// Every bit pattern is valid and there is no padding.
@@ -29,11 +29,11 @@ unsafe impl<const N: usize> Header for [u8; N] {}
 
 /// A received Ethernet frame: packet memory in the kernel, a slice on the host.
 pub trait Frame {
-    /// Reads a header at an offset; `None` if the frame ends before it does.
+    /// Reads a header at an offset; `None` if the frame ends before the header does.
     fn load<T: Header>(&self, offset: usize) -> Option<T>;
 
-    /// Reads four bytes as this machine does; `None` if the frame ends before. BPF reads a header byte by byte, since nobody says
-    /// how it is aligned, and this at once.
+    /// Reads four bytes as a word in this machine's byte order; `None` if the frame ends before. BPF reads a header byte by
+    /// byte, since its alignment is not known, and this word at once.
     #[inline(always)]
     fn load_word(&self, offset: usize) -> Option<u32> {
         self.load::<[u8; 4]>(offset).map(u32::from_ne_bytes)
@@ -61,10 +61,10 @@ impl Frame for [u8] {
     }
 }
 
-/// What a frame is to us.
+/// The class of a frame.
 #[derive(Clone, Copy, Debug)]
 pub enum Class {
-    /// Neither VRRP nor about somebody's address: the stack's.
+    /// Neither VRRP nor about the address of a host: left to the stack.
     Other,
     /// A datagram of protocol 112, not yet judged.
     Vrrp(Carrier),
@@ -77,17 +77,18 @@ pub enum Class {
 /// A message of neighbour discovery.
 #[derive(Clone, Copy, Debug)]
 pub struct Neighbour {
-    /// Whether it asks or claims.
+    /// The kind: a request or a claim.
     pub kind: NeighbourKind,
-    /// The address that it is about.
+    /// The address that the message is about.
     pub target: [u8; 16],
-    /// Who sends it; all zero is a host that is about to take the target (RFC 4862 section 5.4).
+    /// The source address; all zero if a host is about to take the target (RFC 4862 section 5.4).
     pub source: [u8; 16],
-    /// The hardware address of the frame's sender; of an advertisement, the one that it says in its option, if that stands first.
+    /// The hardware address of the frame's sender. For an advertisement: the address in its target link-layer option, if that
+    /// is the first option.
     pub mac: [u8; 6],
 }
 
-/// What a message of neighbour discovery does.
+/// The kind of a message of neighbour discovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NeighbourKind {
     /// Asks for the target.
@@ -109,12 +110,12 @@ pub struct Carrier {
     pub ttl: u8,
     /// Offset of the VRRP message in the frame.
     pub offset: usize,
-    /// Its length as the IP header says, which leaves Ethernet padding out.
+    /// Length of the message according to the IP header, without Ethernet padding.
     pub length: usize,
 }
 
 impl Carrier {
-    /// The datagram, with the message that stands at [`Self::offset`].
+    /// Returns the datagram, with the message at [`Self::offset`].
     #[inline(always)]
     #[must_use]
     pub const fn datagram<'p>(&self, payload: &'p [u8]) -> Datagram<'p> {
@@ -131,21 +132,21 @@ pub const ETHERTYPE_IPV6: u16 = EtherType::Ipv6 as u16;
 pub const ETHERTYPE_ARP: u16 = EtherType::Arp as u16;
 const ETHERTYPE_8021Q: u16 = EtherType::Ieee8021q as u16;
 const ETHERTYPE_8021AD: u16 = EtherType::Ieee8021ad as u16;
-/// Bytes of a tag.
+/// Bytes of a VLAN tag.
 pub const TAG: usize = 4;
-/// Bytes of the two hardware addresses in front of it.
+/// Bytes of the two hardware addresses in front of the tag.
 pub const MACS: usize = 12;
-/// The VLAN in a tag.
+/// Mask of the VLAN identifier in a tag.
 pub const VLAN_ID: u16 = 0x0fff;
 /// Hardware type Ethernet, protocol type IPv4, address lengths 6 and 4 (RFC 826).
 const ARP_ETHERNET_IPV4: (u16, u16, u8, u8) = (1, 0x0800, 6, 4);
-/// More-fragments flag and fragment offset.
+/// Mask of the more-fragments flag and the fragment offset.
 pub const FRAGMENT: u16 = 0x3fff;
 
-/// What a frame is by the least of its bytes: what all other traffic pays for.
+/// The kind of a frame, decided by as few bytes as possible, because all other traffic pays for this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The stack's.
+    /// Left to the stack.
     Other,
     /// With a tag of 802.1Q or 802.1ad; see [`tagged`].
     Tagged,
@@ -159,7 +160,7 @@ pub enum Kind {
     Icmpv6,
 }
 
-/// What the hardware addresses of virtual routers begin with; then 1 for IPv4 or 2 for IPv6, and the VRID.
+/// The first four bytes of the hardware addresses of virtual routers; then follow 1 for IPv4 or 2 for IPv6, and the VRID.
 const VIRTUAL_ROUTER: u32 = 0x0000_5e00;
 /// Offset of the source in an IPv4 frame.
 const IPV4_SOURCE: usize = EthHdr::LEN + 12;
@@ -174,15 +175,15 @@ const IPV4_PROTOCOL: usize = EthHdr::LEN + 9;
 /// Offset of the next header in an IPv6 frame.
 const IPV6_NEXT_HEADER: usize = EthHdr::LEN + 6;
 
-/// The kind of a frame.
+/// Returns the kind of a frame.
 #[inline(always)]
 pub fn kind<F: Frame + ?Sized>(frame: &F) -> Kind {
     let Some(ethernet) = frame.load::<EthHdr>(0) else { return Kind::Other };
     payload_kind(frame, ethernet.ether_type, 0)
 }
 
-/// The kind of what is behind a tag of VLAN 0, which says a priority and no VLAN (802.1Q section 6.9.1): the same as without
-/// the tag. What has another tag is of another network.
+/// Returns the kind of a frame behind a tag of VLAN 0, which has a priority and no VLAN (802.1Q section 6.9.1): the same as
+/// without the tag. A frame with another tag belongs to another network.
 #[inline(always)]
 pub fn tagged<F: Frame + ?Sized>(frame: &F) -> Kind {
     let Some(tag) = frame.load::<[u8; 4]>(MACS + 2) else { return Kind::Other };
@@ -192,10 +193,10 @@ pub fn tagged<F: Frame + ?Sized>(frame: &F) -> Kind {
     payload_kind(frame, u16::from_ne_bytes([tag[2], tag[3]]), TAG)
 }
 
-/// The kind by the type of the payload, behind so many bytes of tags.
+/// Returns the kind by the EtherType of the payload, behind `tags` bytes of tags.
 #[inline(always)]
 fn payload_kind<F: Frame + ?Sized>(frame: &F, ether_type: u16, tags: usize) -> Kind {
-    // 0 is neither of those looked for. An `Option` would leave the verifier with a register that was never written.
+    // 0 is none of the protocols looked for. With an `Option` the verifier would see a register that was never written.
     let protocol = |at| frame.load::<[u8; 1]>(at + tags).map_or(0, |[protocol]| protocol);
     match ether_type {
         ETHERTYPE_IPV4 => match protocol(IPV4_PROTOCOL) {
@@ -213,7 +214,7 @@ fn payload_kind<F: Frame + ?Sized>(frame: &F, ether_type: u16, tags: usize) -> K
     }
 }
 
-/// Whether a frame has a tag of some VLAN, and so is of another network than those without.
+/// Returns true if a frame has the tag of a VLAN other than 0, and so belongs to another network than untagged frames.
 #[inline(always)]
 pub fn is_of_other_vlan<F: Frame + ?Sized>(frame: &F) -> bool {
     let Some([t, y, high, low]) = frame.load::<[u8; 4]>(MACS) else { return false };
@@ -221,11 +222,11 @@ pub fn is_of_other_vlan<F: Frame + ?Sized>(frame: &F) -> bool {
         && u16::from_be_bytes([high, low]) & VLAN_ID != 0
 }
 
-/// Classifies a frame. Fragments, and whatever is malformed below VRRP, are the stack's.
+/// Classifies a frame. Fragments, and frames that are malformed below VRRP, are left to the stack.
 #[inline(always)]
 pub fn classify<F: Frame + ?Sized>(frame: &F) -> Class {
     match kind(frame) {
-        // The stack takes a tag of VLAN 0 off before anybody on the host sees the frame.
+        // The stack removes a tag of VLAN 0 before any socket of the host sees the frame.
         Kind::Other | Kind::Tagged => Class::Other,
         Kind::VrrpV4 => carrier(frame, Family::V4).map_or(Class::Other, Class::Vrrp),
         Kind::VrrpV6 => carrier(frame, Family::V6).map_or(Class::Other, Class::Vrrp),
@@ -234,7 +235,8 @@ pub fn classify<F: Frame + ?Sized>(frame: &F) -> Class {
     }
 }
 
-/// The hardware address of a virtual router, if the frame goes to one (RFC 9568 section 7.3). One comparison for all others.
+/// Returns the destination hardware address if it is that of a virtual router (RFC 9568 section 7.3). All other frames cost one
+/// comparison.
 #[inline(always)]
 pub fn to_virtual_router<F: Frame + ?Sized>(frame: &F) -> Option<[u8; 6]> {
     let mac = frame.load::<[u8; 6]>(0)?;
@@ -242,7 +244,7 @@ pub fn to_virtual_router<F: Frame + ?Sized>(frame: &F) -> Option<[u8; 6]> {
     (prefix == VIRTUAL_ROUTER && matches!(mac[4], 1 | 2)).then_some(mac)
 }
 
-/// Where a packet goes that is not ours to judge.
+/// Returns the destination of a packet that is neither VRRP nor about an address.
 #[inline(always)]
 pub fn destination<F: Frame + ?Sized>(frame: &F) -> Option<(Family, Address)> {
     let ethernet = frame.load::<EthHdr>(0)?;
@@ -253,7 +255,7 @@ pub fn destination<F: Frame + ?Sized>(frame: &F) -> Option<(Family, Address)> {
     }
 }
 
-/// The packet around a VRRP message. With IPv6 extension headers, or in fragments, it is not ours.
+/// Returns the IP packet around a VRRP message. Packets with IPv6 extension headers and fragments are not judged.
 #[inline(always)]
 pub fn carrier<F: Frame + ?Sized>(frame: &F, family: Family) -> Option<Carrier> {
     match family {
@@ -288,7 +290,7 @@ pub fn carrier<F: Frame + ?Sized>(frame: &F, family: Family) -> Option<Carrier> 
     }
 }
 
-/// An ARP packet for Ethernet and IPv4.
+/// Returns an ARP packet for Ethernet and IPv4.
 #[inline(always)]
 pub fn arp<F: Frame + ?Sized>(frame: &F) -> Option<ArpHdr> {
     let arp = frame.load::<ArpHdr>(EthHdr::LEN)?;
@@ -296,7 +298,7 @@ pub fn arp<F: Frame + ?Sized>(frame: &F) -> Option<ArpHdr> {
     (form == ARP_ETHERNET_IPV4).then_some(arp)
 }
 
-/// A message of neighbour discovery that did not cross a router.
+/// Returns a message of neighbour discovery that did not cross a router.
 #[inline(always)]
 pub fn neighbour<F: Frame + ?Sized>(frame: &F) -> Option<Neighbour> {
     let ethernet = frame.load::<EthHdr>(0)?;

@@ -1,8 +1,8 @@
-//! The program for what leaves an interface, in tc: nothing that claims a virtual address, or comes from one, leaves without a
-//! lease.
+//! The program for outgoing frames of an interface, in tc: without a lease no frame leaves that claims a virtual address or
+//! comes from one.
 //!
-//! Swallowing questions is not enough. The stack of a stalled agent's host still has the address: it asks for its neighbours by
-//! unicast ARP with the address as sender, and whoever hears that believes it.
+//! It is not enough to leave requests unanswered. If the agent stalls, the stack of its host still has the address: it asks for
+//! its neighbours by unicast ARP with the address as sender, and each receiver learns the address from that.
 
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::macros::classifier;
@@ -19,13 +19,13 @@ use crate::ctx::packet::{Context as _, Packet, pull_for_reading};
 use crate::maps;
 use crate::program::{held, report_due, vip};
 
-/// Protocol number of the authentication header, which adverts of version 2 may be under.
+/// Protocol number of the authentication header, which may enclose adverts of version 2.
 const AH: u8 = 51;
 
-/// The entry.
+/// The entry point of the program.
 #[classifier]
 pub(crate) fn vrrp_out(ctx: TcContext) -> i32 {
-    // In a VLAN it is another network's address.
+    // In a VLAN the address belongs to another network.
     if ctx.is_of_other_vlan() {
         return TC_ACT_UNSPEC;
     }
@@ -52,7 +52,8 @@ fn may_leave(ctx: &TcContext) -> bool {
     }
 }
 
-/// An advert goes before the lease that it renews; an owner sends it from a virtual address.
+/// Returns true if an IPv4 packet may leave. An advert always may: it leaves before the lease that it renews, and an owner
+/// sends it from a virtual address.
 #[inline(always)]
 fn ipv4_may_leave(ctx: &TcContext) -> bool {
     let Some(ip) = Packet(ctx).load::<Ipv4Hdr>(EthHdr::LEN) else { return true };
@@ -65,7 +66,7 @@ fn ipv6_may_leave(ctx: &TcContext) -> bool {
     match ip.next_hdr {
         PROTOCOL => true,
         nd::ICMPV6 => match Packet(ctx).load::<nd::Message>(EthHdr::LEN + Ipv6Hdr::LEN) {
-            // It may come from the interface's own address and still claim a virtual one.
+            // An advertisement may come from the interface's own address and still claim a virtual address.
             Some(message) if message.kind == nd::ADVERTISEMENT => {
                 address_may_leave(ctx, Family::V6, Address::v6(message.target))
             }
@@ -82,7 +83,7 @@ fn address_may_leave(ctx: &TcContext, family: Family, address: Address) -> bool 
         return true;
     }
     if report_due(vip.slot) {
-        // The agent hears of nothing else from here.
+        // Apart from the counter, this log message is all that the agent learns from here.
         info!(
             ctx,
             "slot {}: this host was about to send as a virtual address without a lease; dropped", vip.slot

@@ -1,4 +1,4 @@
-//! What both halves share: the one rule for accepting an advert, what an accepted advert means, the protocol's
+//! The code that both halves share: the only rule for accepting an advert, the meaning of an accepted advert, the protocol's
 //! time arithmetic, and the layout of the maps. `no_std`, no allocation, no dependency on the host.
 //!
 //! The same functions decide in the XDP program, on the agent's socket path and in the simulator.

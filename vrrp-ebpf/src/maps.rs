@@ -8,12 +8,12 @@ use vrrp_ebpf::abi::{
     VipKey, Vmac, VmacKey, Watchdog,
 };
 
-// Not preallocated: an update then puts a new element in the old one's place, and hardly ever reuses its memory at once, as
-// it always does with preallocated elements.
+// Not preallocated: an update then replaces the old element by a new one and hardly ever reuses its memory at once. With
+// preallocated elements it always does.
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 
-/// 1 if an instance has `no_accept`: otherwise nobody pays for looking where packets go. Set by the agent before it loads the
-/// program, so that the kernel knows it for a constant.
+/// 1 if an instance has `no_accept`. If none has, no time is spent on looking up the destinations of other packets. The agent
+/// sets it before it loads the program, so that the kernel treats it as a constant.
 #[unsafe(no_mangle)]
 static REFUSING: u32 = 0;
 
@@ -22,7 +22,7 @@ pub(crate) fn refusing() -> bool {
     crate::ctx::constant(&REFUSING) != 0
 }
 
-/// Room for the longest advert, a power of two so that a length can be masked to it.
+/// Bytes of the scratch buffer: room for the longest advert, and a power of two so that a length can be masked to it.
 pub(crate) const SCRATCH_BYTES: usize = 2048;
 
 #[btf_map(name = "instances")]
@@ -48,8 +48,8 @@ static CURRENT: PerCpuArray<Instance, 2> = PerCpuArray::new();
 #[btf_map(name = "events")]
 static EVENTS: RingBuf<Event, EVENTS_BYTES> = RingBuf::new();
 
-/// The reader of an instance. Each has a copy of its own: where a packet's program runs outside a softirq, as in a test run before Linux
-/// 6.2, a timer may go off in the middle of it.
+/// The program that reads an instance. Each has its own copy: where a packet program runs outside a softirq, as in a test run
+/// before Linux 6.2, a timer may fire while it runs.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(crate) enum Reader {
@@ -59,15 +59,15 @@ pub(crate) enum Reader {
 
 #[inline(always)]
 pub(crate) fn instance(key: &InstanceKey, reader: Reader) -> Option<&'static Instance> {
-    // A copy, off the stack: the memory of a replaced element may serve another key a moment later, and what was copied is
-    // only ours if it says so.
+    // A copy, not on the BPF stack: the memory of a replaced element may be reused for another key a moment later. The copy is
+    // valid only if the key in it is the one asked for.
     let instance = crate::ctx::copy_to(INSTANCES.get_ptr(key)?, CURRENT.get_ptr_mut(reader as u32)?);
     instance.key.same(key).then_some(instance)
 }
 
-// These have no key in them to compare. Whether the copy is of this key is asked by looking it up again: the element may have been
-// replaced, and its memory used for another key, while it was copied. The agent writes them on reloads only, so a second copy is
-// not made in vain.
+// The values of `vips` and `vmacs` contain no key to compare. A second lookup shows if the copy is of this key: the element may
+// have been replaced, and its memory reused for another key, during the copy. The agent writes these maps on reloads only, so
+// the second copy is not disturbed again.
 #[inline(always)]
 pub(crate) fn vip(key: &VipKey) -> Option<Vip> {
     let first = VIPS.get_ptr(key)?;
@@ -89,7 +89,7 @@ pub(crate) fn lease(slot: u32) -> Option<Lease> {
     LEASES.get_ptr(slot).map(crate::ctx::copy)
 }
 
-/// Whether somebody wants to see the adverts that we judge.
+/// Returns true if the operator wants to see the adverts that the kernel half judges.
 #[inline(always)]
 pub(crate) fn show_adverts() -> bool {
     SETTINGS.get_ptr(0).is_some_and(|settings| crate::ctx::copy(settings).show_adverts != 0)
@@ -113,14 +113,16 @@ pub(crate) fn count(counter: impl FnOnce(&mut Counters) -> &mut u64) {
     }
 }
 
-/// Sends an event and wakes the agent, if it has read all that is before it: not for each of 255 events at once, since a wake-up
-/// takes longer than all the rest (measured: the median master was noticed 485 µs late with a wake-up for each, 17 without).
+/// Sends an event, and wakes the agent if it has read everything before this event. The agent is not woken for each of 255
+/// events at once, since a wake-up takes longer than all the rest (measured: the median loss of a master was noticed 485 µs
+/// late with a wake-up for each event, 17 µs without).
 ///
-/// None is lost by that. The kernel looks how far the agent has read after the event is in the ring; an agent that is further
-/// behind has yet to look at the ring, and one that finds an event only half written does not sleep: `epoll` is level triggered
-/// and returns at once while anything in the ring is unread.
+/// No event is lost by this. After the event is in the ring, the kernel checks how far the agent has read. An agent that is
+/// further behind has yet to look at the ring. An agent that finds an event only half written does not sleep, because `epoll`
+/// is level triggered and returns at once while anything in the ring is unread.
 ///
-/// An event that does not fit is counted, and what it said stands in the watchdog for the agent's sweep. False if it did not.
+/// An event that does not fit is counted, and the agent's sweep finds the same information in the watchdog. Returns false if
+/// the event did not fit.
 #[inline(always)]
 pub(crate) fn send(event: Event) -> bool {
     const WAKE_WHO_WAITS: u64 = 0;

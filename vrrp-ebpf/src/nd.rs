@@ -1,5 +1,5 @@
-//! Neighbour discovery for IPv6 virtual addresses (RFC 4861; RFC 9568 sections 8.2.2 and 8.2.3): what a message concerns,
-//! and the advertisements that we send.
+//! Neighbour discovery for IPv6 virtual addresses (RFC 4861; RFC 9568 sections 8.2.2 and 8.2.3): the messages, and the
+//! advertisements that we send.
 
 use crate::checksum;
 
@@ -13,7 +13,7 @@ pub const ADVERTISEMENT: u8 = 136;
 pub const ALL_NODES: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 /// The Ethernet address of [`ALL_NODES`] (RFC 2464 section 7).
 pub const ALL_NODES_MAC: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
-/// Hop limit of all of these messages: what crossed a router is not one (RFC 4861 section 7.1).
+/// Hop limit of all these messages: a message with a lower one has crossed a router and is not valid (RFC 4861 section 7.1).
 pub const HOP_LIMIT: u8 = 255;
 
 /// Flags of an advertisement: from a router, solicited, overriding.
@@ -35,11 +35,11 @@ pub struct Message {
     pub checksum: [u8; 2],
     /// Flags of an advertisement.
     pub flags: [u8; 4],
-    /// The address that it is about.
+    /// The address that the message is about.
     pub target: [u8; 16],
 }
 
-/// An advertisement with the option that says the hardware address.
+/// An advertisement with the option that contains the hardware address.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Advertisement {
@@ -51,21 +51,21 @@ pub struct Advertisement {
     pub mac: [u8; 6],
 }
 
-/// What a neighbour advertisement answers.
+/// The occasion for a neighbour advertisement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// A question from this address.
+    /// A solicitation from this address.
     Solicited([u8; 16]),
-    /// Nobody's question, or that of a host that has no address yet: to all nodes.
+    /// No solicitation, or one from a host that has no address yet: the advertisement goes to all nodes.
     Unsolicited,
 }
 
-/// Where the fixed part of an IPv6 header ends.
+/// Offset at which the fixed part of an IPv6 header ends.
 pub const IPV6_HEADER: usize = 40;
 /// Bytes of an advertisement with its option.
 pub const ADVERTISEMENT_BYTES: usize = size_of::<Advertisement>();
 
-/// Our advertisement for `target` at `mac`, and the address that it goes to.
+/// Returns our advertisement for `target` at `mac`, and the address to which it is sent.
 #[inline(always)]
 #[must_use]
 pub fn advertisement(target: [u8; 16], mac: [u8; 6], reply: Reply) -> (Advertisement, [u8; 16]) {
@@ -89,7 +89,7 @@ pub fn advertisement(target: [u8; 16], mac: [u8; 6], reply: Reply) -> (Advertise
     (advertisement, destination)
 }
 
-/// Of the message, whose checksum is still zero, and its pseudo-header; the source is the target.
+/// Returns the sum of the message, whose checksum is still zero, and of its pseudo-header; the source is the target.
 #[inline(always)]
 fn sum(advertisement: &Advertisement, source: &[u8; 16], destination: &[u8; 16]) -> u32 {
     let Advertisement { message, option, mac } = advertisement;
@@ -99,7 +99,7 @@ fn sum(advertisement: &Advertisement, source: &[u8; 16], destination: &[u8; 16])
     sum += word(mac[0], mac[1]) + word(mac[2], mac[3]) + word(mac[4], mac[5]);
     let mut at = 0;
     while at < 16 {
-        // The target stands in the message and in the pseudo-header, as source.
+        // The target is in the message and, as source, in the pseudo-header.
         sum += word(message.target[at], message.target[at + 1]) + word(source[at], source[at + 1]);
         sum += word(destination[at], destination[at + 1]);
         at += 2;

@@ -1,4 +1,4 @@
-//! The entries: from a frame to what becomes of it, in XDP or in tc.
+//! The entry points: they decide what is done with a frame, in XDP or in tc.
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
@@ -21,30 +21,31 @@ use crate::ctx::packet::{Context, Packet, go_on, pull_headers, send_back};
 use crate::maps::{self, Reader};
 use crate::watchdog;
 
-/// As master, events about rivals are at least this far apart: what a flood of adverts costs the agent is bounded.
+/// The least time between two events about rivals, in nanoseconds. It limits what a flood of adverts costs the agent.
 const RIVAL_INTERVAL_NS: u64 = 10_000_000;
-/// The source of a host that has no address yet.
+/// The source address of a host that has no address yet.
 const NOBODY: [u8; 16] = [0; 16];
 
-/// What becomes of a frame.
+/// The action for a frame.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 enum Action {
-    /// The stack's, or the next program's.
+    /// Pass the frame to the next program or to the stack.
     Pass,
-    /// Nobody's.
+    /// Drop the frame.
     Drop,
-    /// Back where it came from, rewritten.
+    /// Send the frame, which was rewritten, back out of its interface.
     Back,
 }
 
-// Each handler is a function of its own, so that the stack of 512 bytes holds one of them at a time.
+// Each handler is a separate function, so that the BPF stack of 512 bytes holds only one of them at a time.
 #[xdp]
 pub(crate) fn vrrp(ctx: XdpContext) -> u32 {
     on_frame(&ctx)
 }
 
-/// The same for interfaces with frames of more than one buffer. Programs of the two kinds cannot call each other, hence both.
+/// The same program for interfaces whose frames may have more than one buffer. XDP programs with and without `frags` cannot
+/// call each other, so both are needed.
 #[xdp(frags)]
 pub(crate) fn vrrp_frags(ctx: XdpContext) -> u32 {
     on_frame(&ctx)
@@ -54,7 +55,7 @@ pub(crate) fn vrrp_frags(ctx: XdpContext) -> u32 {
 fn on_frame(ctx: &XdpContext) -> u32 {
     match judge(ctx) {
         Action::Pass => {
-            // A load balancer's program, say: it gets all that we leave to the stack.
+            // The operator's own program, for example a load balancer, gets every frame that is left to the stack.
             go_on(ctx);
             XDP_PASS
         }
@@ -63,7 +64,7 @@ fn on_frame(ctx: &XdpContext) -> u32 {
     }
 }
 
-/// The same behind whatever is in XDP, with the tags of VLANs still to be seen.
+/// The same program in tc, behind any XDP program; VLAN tags are still visible here.
 #[classifier]
 pub(crate) fn vrrp_tc(ctx: TcContext) -> i32 {
     if ctx.is_of_other_vlan() {
@@ -88,7 +89,7 @@ fn judge<C: Context>(ctx: &C) -> Action {
     if matches!(kind, Kind::Other) {
         return on_other(ctx);
     }
-    // Each handler is called from one place: the verifier goes through it again for each.
+    // Each handler is called from one place only, because the verifier goes through it again for each call.
     on_ours(ctx, if matches!(kind, Kind::Tagged) { untag(ctx) } else { kind })
 }
 
@@ -102,13 +103,14 @@ fn on_ours<C: Context>(ctx: &C, kind: Kind) -> Action {
     }
 }
 
-/// A frame to the hardware address of a virtual router: the host's while we are master, by giving it the interface's own
-/// address, and nobody's here while we are not (RFC 9568 sections 6.4.2 and 6.4.3). False if it is to be dropped.
+/// Handles a frame to the hardware address of a virtual router (RFC 9568 sections 6.4.2 and 6.4.3). While this router is
+/// master, the frame gets the interface's own address and goes to the stack; otherwise it is dropped. Returns false if the
+/// frame must be dropped.
 #[inline(never)]
 fn admit<C: Context>(ctx: &C, mac: [u8; 6]) -> bool {
     let key = VmacKey { ifindex: ctx.interface(), mac, reserved: 0 };
     let Some(vmac) = maps::vmac(&key) else { return true };
-    // In a VLAN it is another virtual router's.
+    // In a VLAN the address belongs to another virtual router.
     if frame::is_of_other_vlan(&Packet(ctx)) {
         return true;
     }
@@ -122,8 +124,8 @@ fn admit<C: Context>(ctx: &C, mac: [u8; 6]) -> bool {
     ours
 }
 
-/// Takes tags of VLAN 0 off what is ours to judge; all else keeps them and is the stack's. A provider's tag may stand
-/// around a customer's.
+/// Removes tags of VLAN 0 from a frame that this program judges. Any other frame is left to the stack; of two tags it may have
+/// lost the outer one. A provider's tag may be in front of a customer's tag.
 #[inline(never)]
 fn untag<C: Context>(ctx: &C) -> Kind {
     let packet = Packet(ctx);
@@ -138,7 +140,7 @@ fn untag<C: Context>(ctx: &C) -> Kind {
     }
 }
 
-/// What is neither VRRP nor about addresses passes, unless it is for an address that accepts nothing.
+/// Passes a frame that is neither VRRP nor about an address, unless its destination is an address with `no_accept`.
 #[inline(always)]
 fn on_other<C: Context>(ctx: &C) -> Action {
     if maps::refusing() && refused(ctx) { Action::Drop } else { Action::Pass }
@@ -154,8 +156,8 @@ fn refused<C: Context>(ctx: &C) -> bool {
     refused
 }
 
-/// Makes the timer of the slot that the frame begins with. Run by the agent before it attaches the program above, as often
-/// as it takes, since a packet's program cannot wait for memory.
+/// Initialises the timer of the slot whose number is at the start of the frame. The agent runs this program before it attaches
+/// the program above, and repeats that until it succeeds, since a packet program cannot wait for memory.
 #[xdp]
 pub(crate) fn prepare(ctx: XdpContext) -> u32 {
     let Some(slot) = Packet(&ctx).load::<[u8; 4]>(0) else { return XDP_DROP };
@@ -188,7 +190,7 @@ fn on_vrrp<C: Context>(ctx: &C, kind: Kind) -> Action {
     match advert::accept_summed(&carrier.datagram(payload), &instance.rules, ctx::sum) {
         Err(reject) => {
             maps::count(|c| c.rejected(reject));
-            // On its way to somebody else through this host, perhaps.
+            // The packet may be on its way through this host to another one.
             if matches!(reject, Reject::Destination) {
                 return Action::Pass;
             }
@@ -229,7 +231,8 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
         AtBackup::Alive { down_ns } => (EventKind::MasterSeen, now_ns + down_ns),
         AtBackup::Resigned { skew_ns } if watching => (EventKind::Resigned, now_ns + skew_ns),
         AtBackup::Resigned { .. } => {
-            // Nobody is watched in this epoch yet. The agent knows whom it has heard before it, and its own timer runs.
+            // No master is watched in this epoch yet. The agent knows which router it heard before this epoch, and its own
+            // timer runs.
             report_rival(EventKind::Unwatched, instance, watchdog, advert, now_ns);
             return;
         }
@@ -257,8 +260,8 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
         w.last_advert_ns = now_ns;
         w.watched = advert.source;
         w.adverts += 1;
-        // The first of an epoch is always told: it hands the watch over. A change that comes too soon after another is not
-        // noted either, so that the next advert still is news.
+        // The first advert of an epoch is always reported, because it hands the watch over to the kernel half. A change that
+        // follows another one too soon is not stored either, so that the next advert is still news.
         let news = first || w.untold != 0 || (changed && now_ns - w.last_rival_ns >= RIVAL_INTERVAL_NS);
         if news {
             w.key = *key;
@@ -272,7 +275,8 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
         news
     });
     if !watched {
-        // Each advert goes to the agent then, whose own timer watches: slower, but a master is never lost unseen.
+        // Then each advert is reported to the agent, whose own timer watches: slower, but the loss of a master is always
+        // noticed.
         maps::send(event(EventKind::Unwatched, instance, advert, now_ns, deadline_ns));
     } else if news {
         let told = maps::send(event(kind, instance, advert, now_ns, deadline_ns));
@@ -287,7 +291,8 @@ fn at_master(instance: &Instance, watchdog: *mut Watchdog, advert: &Advert) {
         // Another router with our address, or a loop: no election, but the operator is told.
         AtMaster::Echo => report_rival(EventKind::Rival, instance, watchdog, advert, now_ns),
         AtMaster::Superior { .. } => {
-            // No more answers in this epoch, before the agent has woken. Told once whatever the limit: it ends a mastership.
+            // The fence stops all answers in this epoch, before the agent has woken. The first such advert is reported whatever
+            // the limit, because it ends a mastership.
             let first = ctx::with(watchdog, |w| {
                 let first = w.fenced_epoch != instance.epoch;
                 w.master = advert.source;
@@ -316,11 +321,11 @@ fn report_rival(kind: EventKind, instance: &Instance, watchdog: *mut Watchdog, a
     }
 }
 
-/// The agent says who sends adverts of this virtual router that are not believed, and why: two routers that refuse each other are
-/// two masters.
+/// Reports a rejected advert of this virtual router, so that the agent can log its sender and the reason: two routers that
+/// reject each other's adverts are both master.
 #[inline(always)]
 fn report_refusal(instance: &Instance, watchdog: *mut Watchdog, source: Address, reject: Reject) {
-    /// A flood of them costs the agent no more than this.
+    /// The least time between two such events. It limits what a flood of them costs the agent.
     const INTERVAL_NS: u64 = 1_000_000_000;
     let now_ns = ctx::now_ns();
     if ctx::with(watchdog, |w| due(&mut w.last_refusal_ns, now_ns, INTERVAL_NS)) {
@@ -340,7 +345,7 @@ fn report_refusal(instance: &Instance, watchdog: *mut Watchdog, source: Address,
     }
 }
 
-/// Whether something that is limited may be done again; if so it counts as done now.
+/// Returns true if a rate-limited action may be done again; it then counts as done now.
 #[inline(always)]
 fn due(last_ns: &mut u64, now_ns: u64, interval_ns: u64) -> bool {
     let due = now_ns - *last_ns >= interval_ns;
@@ -381,8 +386,8 @@ fn on_arp<C: Context>(ctx: &C) -> Action {
         return action;
     }
     let Some(asked) = arp::asked(&packet) else { return Action::Pass };
-    // A claim to an address that is not ours: the new master's announcement, say, which the stack's neighbour table wants. A question
-    // for another address of ours never gets as far as the stack, whoever asks.
+    // A gratuitous request, for example the announcement of a new master, which the stack's neighbour table needs. A request
+    // for another address of ours never reaches the stack, whichever host asks.
     if claimed == Some(asked) {
         return Action::Pass;
     }
@@ -395,13 +400,13 @@ fn on_arp<C: Context>(ctx: &C) -> Action {
         maps::count(|c| &mut c.arp_answered);
         return send_arp(ctx, reply.tha, &reply);
     }
-    // The address may still be on the interface of an agent that died: the stack must not answer for it.
+    // The address may still be on the interface if an agent died: the stack must not answer for it.
     maps::count(|c| &mut c.arp_swallowed);
     Action::Drop
 }
 
-/// Another host's claim to an address that we hold: answered with our own. `None` if one was answered just now and this one also asks
-/// for something; a mere claim is dropped then.
+/// Handles another host's claim to an address that this router holds: answers with our own claim. If another claim was answered
+/// just before, this one is dropped, or `None` is returned if the packet also asks for an address.
 #[inline(always)]
 fn on_claim<C: Context>(ctx: &C, packet: &ArpHdr, claimed: [u8; 4], vip: &Vip) -> Option<Action> {
     if !defence_due(vip, Address::v4(claimed), packet.sha) {
@@ -421,7 +426,7 @@ fn on_icmpv6<C: Context>(ctx: &C) -> Action {
     let Some(vip) = vip(ctx, Family::V6, address) else { return Action::Pass };
     match message.kind {
         NeighbourKind::Solicitation if held(vip.slot) => {
-            // Who asks without an address is about to take ours: all nodes are told.
+            // A host that asks without an address is about to take ours: the answer goes to all nodes.
             let reply = match message.source {
                 NOBODY => Reply::Unsolicited,
                 asker => Reply::Solicited(asker),
@@ -450,8 +455,8 @@ pub(crate) fn vip<C: Context>(ctx: &C, family: Family, address: Address) -> Opti
     maps::vip(&VipKey { ifindex: ctx.interface(), family, address })
 }
 
-/// Whether the addresses of an instance may be answered for now: its lease lasts, and no better claim was heard in its epoch; or
-/// the kernel has seen its master lost, and the agent has yet to say what it makes of it.
+/// Returns true if the addresses of an instance may be answered for now: its lease lasts, and no better claim was heard in its
+/// epoch; or the kernel half has seen its master lost, and the agent has not yet decided about the takeover.
 #[inline(always)]
 pub(crate) fn held(slot: u32) -> bool {
     let Some(lease) = maps::lease(slot) else { return false };
@@ -462,7 +467,7 @@ pub(crate) fn held(slot: u32) -> bool {
         })
 }
 
-/// Whether the addresses of an instance are ours against anybody's claim: as a master's.
+/// Returns true if this router defends the addresses of an instance against any claim, as a master with a lease does.
 #[inline(always)]
 fn leased(slot: u32) -> bool {
     let Some(lease) = maps::lease(slot) else { return false };
@@ -475,8 +480,8 @@ fn lasts(lease: &Lease, watchdog: *mut Watchdog) -> bool {
     ctx::boot_ns() < lease.until_boot_ns && ctx::with(watchdog, |w| w.fenced_epoch) != lease.epoch
 }
 
-/// True if it may be said now that a frame was not let out. Nobody's claims are answered without a lease, so the time of the last
-/// defence is free to limit this.
+/// Returns true if a dropped outgoing frame may be reported now. Claims are not answered without a lease, so the time of the
+/// last defence is free to limit these reports.
 #[inline(always)]
 pub(crate) fn report_due(slot: u32) -> bool {
     const INTERVAL_NS: u64 = 10_000_000_000;
@@ -485,7 +490,7 @@ pub(crate) fn report_due(slot: u32) -> bool {
     ctx::with(watchdog, |w| due(&mut w.last_defence_ns, now_ns, INTERVAL_NS))
 }
 
-/// Whether another host's claim to an address that we hold is to be answered now; if so it is reported.
+/// Returns true if another host's claim to an address that this router holds must be answered now; it is then also reported.
 #[inline(always)]
 fn defence_due(vip: &Vip, address: Address, mac: [u8; 6]) -> bool {
     let Some(watchdog) = maps::watchdog(vip.slot) else { return false };

@@ -1,14 +1,15 @@
 //! The master-down timers.
 //!
-//! Re-armed lazily: an advert stores the new deadline and leaves the timer alone; the callback, when it fires early,
-//! sleeps for the rest. Timer work is then independent of the advert rate. Only a deadline that moves earlier (a
-//! resignation, a shorter interval) moves the timer.
+//! The timers are re-armed lazily: an advert stores the new deadline and does not touch the timer; a callback that fires early
+//! restarts the timer for the rest of the time. The timer work therefore does not depend on the advert rate. Only a deadline
+//! that moves earlier (a resignation, a shorter interval) moves the timer.
 //!
-//! The race between an advert and the callback is decided by two exchanges, each a full barrier. An advert stores the
-//! deadline, then marks the timer as running; the callback takes the mark away, then reads the deadline. Whatever the
-//! interleaving, either the callback sees the new deadline and sleeps on, or the advert sees the mark gone and starts
-//! the timer. Both may happen, and the later start wins; whoever starts a timer therefore reads the deadline once more and,
-//! if it has moved earlier meanwhile, starts the timer again. A watch without a timer, or with one too late, cannot be.
+//! The race between an advert and the callback is decided by two exchanges, each a full barrier. An advert stores the deadline,
+//! then marks the timer as running; the callback clears the mark, then reads the deadline. In any interleaving, either the
+//! callback sees the new deadline and restarts the timer, or the advert sees that the mark is cleared and starts the timer.
+//! Both may happen, and the later start wins. Therefore both read the deadline once more after they have started the timer and,
+//! if the deadline has moved earlier meanwhile, start the timer again. A watch without a timer, or with a timer that fires too
+//! late, is not possible.
 
 use core::ffi::c_void;
 
@@ -19,13 +20,14 @@ use vrrp_ebpf::election::Takeover;
 use crate::ctx;
 use crate::maps::{self, Reader};
 
-/// Makes the timer, ahead of time. False if it must be tried again.
+/// Initialises the timer in advance. Returns false if the call must be repeated.
 #[inline(always)]
 pub(crate) fn prepare(watchdog: *mut Watchdog) -> bool {
     ctx::prepare_timer(watchdog, fired)
 }
 
-/// Expects the master again by `deadline_ns`. False if the timer could not be set: then nobody watches here.
+/// Sets `deadline_ns` as the deadline for the master's next advert. Returns false if the timer could not be set: then the
+/// kernel half does not watch.
 #[inline(always)]
 pub(crate) fn expect_by(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) -> bool {
     let before_ns = ctx::swap_deadline(watchdog, deadline_ns);
@@ -34,19 +36,19 @@ pub(crate) fn expect_by(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) 
         return true;
     }
     if !running {
-        // Made when the agent started, as a rule.
+        // Normally the timer was initialised when the agent started.
         prepare(watchdog);
     }
     start(watchdog, now_ns, deadline_ns)
 }
 
-/// A router advertises: if the kernel answers for the addresses by itself, it ends.
+/// Stops the kernel half's own answers for the addresses, if it gives any, because another router advertises.
 #[inline(always)]
 pub(crate) fn yield_to_advert(watchdog: *mut Watchdog) {
     ctx::swap_taken(watchdog, 0);
 }
 
-/// Starts the timer for a deadline, or for an earlier one that another CPU has stored meanwhile.
+/// Starts the timer for a deadline, or for an earlier deadline that another CPU has stored meanwhile.
 #[inline(always)]
 fn start(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) -> bool {
     maps::count(|c| &mut c.timer_set);
@@ -62,11 +64,11 @@ fn start(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) -> bool {
     started
 }
 
-/// Answers for the addresses from now on, until the agent has confirmed it, which it must before its first advert is due. Not
-/// where a lower router is heard: that one answers until it has heard us.
+/// Lets the kernel half answer for the addresses from now on, until the agent has confirmed the takeover; the agent must do so
+/// before its first advert is due. Not if a lower router is heard: that router answers until it has heard our advert.
 ///
-/// An advert meanwhile, on another CPU, stores what it has to say and then takes this back; we say it and then look what is
-/// stored. Whatever the interleaving, one of the two sees the other.
+/// An advert that arrives meanwhile on another CPU first stores its information and then ends the takeover; this function first
+/// starts the takeover and then reads what is stored. In any interleaving, one of the two sees the other.
 #[inline(always)]
 fn take_over(watchdog: *mut Watchdog, now_ns: u64, epoch: u64, interval_ns: u64) {
     ctx::swap_taken(watchdog, now_ns + interval_ns);
@@ -78,7 +80,7 @@ fn take_over(watchdog: *mut Watchdog, now_ns: u64, epoch: u64, interval_ns: u64)
     }
 }
 
-/// The callback. Not exported, because the kernel wants it static.
+/// The callback of the timers. Not exported, because the kernel requires a static function.
 #[inline(never)]
 extern "C" fn fired(_map: *mut c_void, slot: *mut u32, watchdog: *mut Watchdog) -> i64 {
     let slot = ctx::copy(slot);
@@ -92,7 +94,7 @@ extern "C" fn fired(_map: *mut c_void, slot: *mut u32, watchdog: *mut Watchdog) 
     }
     let (key, epoch, master, priority, interval_ns) =
         ctx::with(watchdog, |w| (w.key, w.epoch, w.master, w.master_priority, w.master_interval_ns));
-    // The instance may have changed its role, or be gone, since the timer was set: then nobody waits for this.
+    // The instance may have changed its role, or may be gone, since the timer was set: then the expiry is ignored.
     match maps::instance(&key, Reader::Timer) {
         Some(instance) if instance.epoch == epoch && matches!(instance.role, Role::Backup) => {
             match instance.takeover {

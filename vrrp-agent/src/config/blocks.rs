@@ -1,4 +1,4 @@
-//! From statements to the model, in the order of the file: as with keepalived, a default set in `global_defs` holds for
+//! Builds the model from the statements, in the order of the file. As with keepalived, a default set in `global_defs` holds for
 //! the instances below it, and a script must stand above the instance that tracks it.
 
 mod authentication;
@@ -38,7 +38,7 @@ use super::syntax::{Statement, Word};
 use super::value;
 use globals::Globals;
 
-/// Builds the model, and complains. The result is only to be used if no complaint is an error.
+/// Builds the model and adds diagnostics. Use the result only if no diagnostic is an error.
 pub(super) fn build(
     statements: &[Statement],
     files: &dyn Files,
@@ -68,7 +68,7 @@ pub(super) fn build(
         fixtures: Fixtures::default(),
     };
     let mut group_tracked = Vec::new();
-    // keepalived resolves these at the end, so they hold for instances above them too.
+    // keepalived resolves these keywords at the end of the file, so they also hold for the instances above them.
     globals::read_ahead(statements, &mut globals, diagnostics);
     for statement in statements {
         let keyword = statement.keyword();
@@ -110,7 +110,8 @@ pub(super) fn build(
             _ if host_settings::read_root(statement, &mut globals.host, diagnostics) => {}
             "track_file" | "vrrp_track_file" => config.files.extend(track_file::read(statement, diagnostics)),
             "vrrp_track_process" => config.processes.extend(track_process::read(statement, diagnostics)),
-            // The rest is read below, when all instances are known; what it tracks must stand above.
+            // The rest of the group is read below, when all instances are known. The things that the group tracks must stand
+            // above it.
             "vrrp_sync_group" => group_tracked.push(group::tracked(statement, &config, diagnostics)),
             _ => unread(Block::Root, statement, diagnostics),
         }
@@ -149,7 +150,7 @@ pub(super) fn build(
     config
 }
 
-/// Whether a block of the outermost level has programs run.
+/// Returns true if a statement of the outermost level makes the daemon run programs.
 fn runs_something(statement: &Statement) -> bool {
     let notifies = |statement: &Statement| {
         let keyword = &statement.keyword().text;
@@ -165,7 +166,7 @@ fn runs_something(statement: &Statement) -> bool {
     }
 }
 
-/// The statements of a block; a missing one is complained of.
+/// Returns the statements of a block. A missing block is a warning.
 fn block<'s>(statement: &'s Statement, diagnostics: &mut Vec<Diagnostic>) -> &'s [Statement] {
     statement.block.as_deref().unwrap_or_else(|| {
         let message = format!("`{}` needs a block", statement.keyword().text);
@@ -175,8 +176,8 @@ fn block<'s>(statement: &'s Statement, diagnostics: &mut Vec<Diagnostic>) -> &'s
     })
 }
 
-/// The name of a named block. As with keepalived, a missing one is an error, except that instances and groups are left out if
-/// they have no name, or more than one.
+/// Returns the name of a named block. As with keepalived, a missing name is an error. The exceptions are instances and groups:
+/// without a name, or with more than one name, the block is ignored with a warning.
 fn name<'s>(statement: &'s Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<&'s str> {
     let keyword = statement.keyword();
     let left_out = matches!(keyword.text.as_str(), "vrrp_instance" | "vrrp_sync_group" | "track_group");
@@ -195,7 +196,8 @@ fn name<'s>(statement: &'s Statement, diagnostics: &mut Vec<Diagnostic>) -> Opti
     None
 }
 
-/// A keyword that nobody has read: what the table says of it, or what it might have been meant to be.
+/// Reports a keyword that no reader has accepted: with the text from the keyword table, or, if it is unknown there, with the
+/// keyword that was probably meant.
 fn unread(block: Block, statement: &Statement, diagnostics: &mut Vec<Diagnostic>) {
     let keyword = statement.keyword();
     let name = &keyword.text;

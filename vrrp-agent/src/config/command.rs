@@ -1,24 +1,25 @@
-//! Command lines as keepalived reads them: no shell, but its quotes and escapes. What stands in a pair of double quotes is read
-//! twice, once for the file's quotes and once for the command's, so that `\t` is a blank between arguments and `\\t` a tab.
+//! Command lines as keepalived reads them: no shell is used, only keepalived's quotes and escapes. Text in double quotes is
+//! read twice, once for the quotes of the file and once for the quotes of the command, so that `\t` is white space between
+//! arguments and `\\t` is a tab in an argument.
 
-/// A command line as a list of arguments, split at white space outside of `'…'` and `"…"`. `None` if a quote is not closed, or
-/// if an argument could not be handed over: a byte of zero would end it.
+/// Splits a command line into arguments at white space outside of `'…'` and `"…"`. Returns `None` if a quote is not closed, or
+/// if an argument cannot be passed to a program, because a zero byte would end it or because it is not UTF-8.
 pub(super) fn command(text: &str) -> Option<Vec<String>> {
     split(&unescape(text.as_bytes())?)
 }
 
-/// A command line in double quotes that reads as these arguments.
+/// Returns a command line in double quotes that is read as these arguments.
 pub(super) fn quoted(arguments: &[String]) -> String {
     let mut text = String::from("\"");
     for (place, argument) in arguments.iter().enumerate() {
         text.push_str(if place == 0 { "'" } else { " '" });
         for c in argument.chars() {
             match c {
-                // Each time that it is read, one is left of two.
+                // The text is read twice, and each time two backslashes become one.
                 '\\' => text.push_str(r"\\\\"),
                 '\'' => text.push_str(r"\\'"),
                 '"' => text.push_str("\\\""),
-                // They would end the line.
+                // A line break would end the line of the file, so it is written as an escape.
                 '\n' => text.push_str(r"\n"),
                 '\r' => text.push_str(r"\r"),
                 c => text.push(c),
@@ -30,7 +31,7 @@ pub(super) fn quoted(arguments: &[String]) -> String {
     text
 }
 
-/// All escapes as what they stand for; quotes stay.
+/// Replaces all escapes; quotes stay.
 fn unescape(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -68,7 +69,7 @@ fn split(text: &[u8]) -> Option<Vec<String>> {
 
 const VERTICAL_TAB: u8 = 0x0b;
 
-/// What a backslash and the bytes behind it stand for; `None` is a zero, or a backslash at the very end.
+/// Returns the byte for a backslash and the bytes behind it. `None` means a zero byte, or a backslash at the very end.
 fn escaped(rest: &mut &[u8]) -> Option<u8> {
     const OCTAL_MAX: usize = 3;
     let text = *rest;
@@ -94,7 +95,7 @@ fn escaped(rest: &mut &[u8]) -> Option<u8> {
     (value != 0).then_some(value)
 }
 
-/// The number that digits at the beginning say, of which the last byte counts, and how many there are.
+/// Reads the digits at the beginning. Returns the lowest byte of the number and the count of digits.
 fn digits(text: &[u8], radix: u8, most: usize) -> Option<(u8, usize)> {
     let digit =
         |&byte: &u8| char::from(byte).to_digit(radix.into()).and_then(|digit| u8::try_from(digit).ok());
@@ -110,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// What keepalived 2.2.7 hands to a script, observed; the command itself is left out.
+    /// Arguments that keepalived 2.2.7 passes to a script, as observed; the command itself is left out.
     #[test]
     fn arguments_are_keepaliveds() {
         for (text, arguments) in [
@@ -118,7 +119,7 @@ mod tests {
             (r"a\tb", &["a", "b"]),
             (r"'a\tb'", &["a\tb"]),
             (r"'a\\tb'", &["a\tb"]),
-            // As many digits as there are, and of their number the last byte.
+            // All following digits belong to the number, and its lowest byte counts.
             (r"a\x41b", &["a\x1b"]),
             (r"a\x4 1", &["a\x04", "1"]),
             (r"a\x411z \1011 \8 \x", &["a\x11z", "A1", "8", "x"]),

@@ -1,5 +1,5 @@
-//! `$NAME=value` and what `$NAME` and `${NAME}` stand for. A value is expanded where it is used, not where it is
-//! defined, so that it can hold names that get their values later.
+//! Definitions: `$NAME=value`, used as `$NAME` or `${NAME}`. A value is expanded where it is used, not where it is defined, so
+//! it can contain names that are defined later.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
@@ -9,63 +9,64 @@ use super::diagnostic::Diagnostic;
 use super::sources::Span;
 use super::text::{Text, is_space};
 
-/// What a configuration may ask of the host. Nothing is taken from the process itself.
+/// The values of the host that a configuration can use. The parser takes nothing from the process itself.
 pub struct Context {
-    /// What `@id` is compared with: `-i`, or the host name up to the first dot.
+    /// The name that `@id` is compared with: the value of `-i`, or the host name up to the first dot.
     pub id: String,
-    /// A number of a range, for `${_RANDOM}`.
+    /// Returns a random number of the range, for `${_RANDOM}`.
     pub random: Box<dyn FnMut(RangeInclusive<u32>) -> u32>,
-    /// A variable of the environment, for `${_ENV NAME}`.
+    /// Returns an environment variable, for `${_ENV NAME}`.
     pub environment: Environment,
-    /// What becomes of an `include` that finds nothing.
+    /// The treatment of an `include` that finds nothing.
     pub includes: Includes,
 }
 
-/// What becomes of an `include` that finds nothing.
+/// The treatment of an `include` that finds nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Includes {
-    /// What the file says: a warning, if it says nothing.
+    /// The file decides (`include_check`, and the keywords of the `include` family). Without such a check it is not an error.
     #[default]
     AsWritten,
-    /// An error (`-e`).
+    /// It is an error (command line option `-e`).
     AllOfThem,
 }
 
-/// The value of a variable of the environment, if it has one.
+/// Returns the value of an environment variable, if it is set.
 pub type Environment = Box<dyn Fn(&str) -> Option<String>>;
 
-/// Values in values in values: a name that stands for itself would go on forever.
+/// Largest depth of values within values. Without this limit, a name whose value contains the name itself would never end.
 const NESTED_MAX: usize = 64;
 
-/// What one reference may grow to.
+/// Largest expansion of one reference, in bytes.
 const VALUE_MAX: usize = 1024 * 1024;
 
-/// How many references are replaced in all. Names that double each other reach any number.
+/// Largest number of replacements in all. Without this limit, names that double each other would reach any number.
 const REPLACED_MAX: usize = 10_000_000;
 
-/// The longest `${_RANDOM 1 2}` or `${_ENV NAME}`.
+/// Largest length of the arguments in `${_RANDOM 1 2}` or `${_ENV NAME}`, in bytes.
 const ARGUMENTS_MAX: usize = 256;
 
-/// What a name stands for.
+/// The text that a name is replaced with.
 #[derive(Clone, Debug)]
 pub(super) enum Definition {
     /// A part of a line.
     Value(Rc<str>),
-    /// Lines, each with its place in the definition.
+    /// Several lines, each with its place in the definition.
     Lines(Rc<[Text]>),
 }
 
-/// `$NAME` or `${NAME}` in a text.
+/// A reference, `$NAME` or `${NAME}`, in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reference<'t> {
     pub(super) name: &'t str,
-    /// What stands behind the name in the braces.
+    /// The text behind the name, within the braces.
     pub(super) arguments: &'t str,
-    /// How many bytes it has in all.
+    /// Length of the whole reference, in bytes.
     pub(super) length: usize,
 }
 
-/// How many bytes of a name a text begins with: letters, digits and `_`, no digit first.
+/// Returns the length in bytes of the name at the beginning of a text. A name has letters, digits and `_`, and does not begin
+/// with a digit.
 fn name_length(text: &str) -> usize {
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return 0;
@@ -73,8 +74,8 @@ fn name_length(text: &str) -> usize {
     text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())
 }
 
-/// The reference that a text begins with. Without braces it needs white space, `,` or `)` behind it, or nothing;
-/// `following` is what comes behind the text.
+/// Returns the reference at the beginning of a text. Without braces, white space, `,`, `)` or the end of the line must follow;
+/// `following` is the character behind the text.
 pub(super) fn reference(text: &str, following: Option<char>) -> Option<Reference<'_>> {
     let rest = text.strip_prefix('$')?;
     let Some(inner) = rest.strip_prefix('{') else {
@@ -94,21 +95,21 @@ pub(super) fn reference(text: &str, following: Option<char>) -> Option<Reference
     Some(Reference { name: &inner[..length], arguments, length: 2 + length + close + 1 })
 }
 
-/// The name that a line defines, and where its value begins. There must be no space before the `=`.
+/// Returns the name that a line defines, and the offset of its value. There must be no white space before the `=`.
 pub(super) fn definition(line: &str) -> Option<(&str, usize)> {
     let rest = line.strip_prefix('$')?;
     let length = name_length(rest);
     (length > 0 && rest[length..].starts_with('=')).then_some((&rest[..length], 1 + length + 1))
 }
 
-/// Where references are looked up.
+/// The place of a line, for the lookup of references.
 pub(super) struct Place<'p> {
-    /// `${_PWD}`.
+    /// The value of `${_PWD}`.
     pub(super) directory: &'p str,
     pub(super) context: &'p mut Context,
 }
 
-/// What was found for a reference.
+/// The result of a lookup.
 enum Found {
     Value(Rc<str>),
     Lines,
@@ -119,7 +120,7 @@ enum Found {
 #[derive(Default)]
 pub(super) struct Definitions {
     values: HashMap<String, Definition>,
-    /// Complained of already.
+    /// The undefined names that have already been reported.
     unknown: HashSet<String>,
     replaced: usize,
 }
@@ -133,8 +134,8 @@ impl Definitions {
         self.values.get(name)
     }
 
-    /// A line with values in place of names. What is not defined stays as it is, with a warning. `None`, with an
-    /// error, if a value does not end.
+    /// Replaces the references of a line with their values. An undefined reference stays unchanged, with a warning. Returns
+    /// `None`, with an error, if an expansion is too long or does not end.
     pub(super) fn expand(
         &mut self,
         line: &Text,
@@ -189,7 +190,7 @@ impl Definitions {
         Some(expanded)
     }
 
-    /// A value with values in place of the names in it. No recursion: the stack would be the configuration's to fill.
+    /// Replaces the references within a value. There is no recursion, so that a configuration cannot overflow the stack.
     fn expand_value(
         &mut self,
         value: &Rc<str>,
@@ -197,7 +198,7 @@ impl Definitions {
         place: &mut Place<'_>,
     ) -> Result<String, &'static str> {
         let mut expanded = String::new();
-        // Values that are being read, each inside the one before, and how far.
+        // The values that are being read, each within the one before, with the offset reached.
         let mut open: Vec<(Rc<str>, usize)> = vec![(Rc::clone(value), 0)];
         while let Some((value, at)) = open.pop() {
             self.replaced += 1;
@@ -256,7 +257,7 @@ impl Definitions {
     }
 }
 
-/// `${_RANDOM [MIN [MAX]]}`.
+/// Returns the value of `${_RANDOM [MIN [MAX]]}`.
 fn random(arguments: &str, context: &mut Context) -> Option<String> {
     let mut numbers = arguments.split(is_space).filter(|word| !word.is_empty());
     let mut number = |default: u32| numbers.next().map_or(Some(default), |word| word.parse().ok());
@@ -296,7 +297,7 @@ mod tests {
         (expanded.map(|text| text.as_str().to_owned()), diagnostics)
     }
 
-    /// keepalived 2.2.7, observed with `notification_email` and `-d`.
+    /// Observed with keepalived 2.2.7 by means of `notification_email` and `-d`.
     #[test]
     fn as_keepalived_substitutes() {
         let definitions =
@@ -315,7 +316,8 @@ mod tests {
         }
     }
 
-    /// By hand, from keepalived.conf(5). (2.2.7 leaves the `}` of `${_RANDOM 5 6}` behind; it knows no `_ENV`.)
+    /// Worked out by hand from keepalived.conf(5). (keepalived 2.2.7 leaves the `}` of `${_RANDOM 5 6}` in the text and has no
+    /// `_ENV`.)
     #[test]
     fn built_in_names() {
         let expanded = expand(&[], "${_RANDOM} $_RANDOM ${_RANDOM 5} ${_RANDOM 5 6} ${_ENV HOME}");

@@ -1,42 +1,42 @@
-//! A complaint about the configuration, shown as rustc shows its own.
+//! Diagnostics about the configuration, shown in the style of rustc.
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::sources::{Sources, Span};
 
-/// Nobody reads more; a hostile file would make millions.
+/// Largest number of diagnostics. Nobody reads more, and a hostile file could cause millions.
 pub(super) const COMPLAINTS_MAX: usize = 200;
 
-/// A message that would be longer is cut: what it quotes may be megabytes.
+/// Longer messages are cut, in bytes: a message can quote text of several megabytes.
 const MESSAGE_MAX: usize = 500;
 
-/// A longer piece of a file is not shown, only named.
+/// Longest excerpt of a file that is shown, in bytes. Of a longer one, only the place is printed.
 const SHOWN_MAX: usize = 8192;
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// keepalived says nothing of it; it is different here, or dangerous.
+    /// keepalived does not report this, but the behaviour differs here, or is dangerous.
     Note,
-    /// keepalived would complain and go on, and so do we; the message says with what.
+    /// keepalived would report this and continue, and so does this daemon. The message says which value is used.
     Warning,
-    /// Nothing is started.
+    /// The configuration is not used: nothing is started.
     Error,
 }
 
-/// A complaint with its place.
+/// A message with its place in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// What is wrong.
+    /// The description of the problem.
     pub message: String,
-    /// Where.
+    /// The place of the problem.
     pub span: Span,
-    /// What is wrong with just this.
+    /// The description of the problem at this place.
     pub label: String,
-    /// The mend.
+    /// The suggestion how to solve it.
     pub help: Option<String>,
 }
 
@@ -62,13 +62,13 @@ impl Diagnostic {
         Self { help: Some(cut(help.into())), ..self }
     }
 
-    /// Line and column, from 1; the column counts characters.
+    /// Returns line and column, counted from 1; the column counts characters.
     #[must_use]
     pub fn position(&self, sources: &Sources) -> (usize, usize) {
         sources.position(self.span)
     }
 
-    /// The complaint with file, line, column, the line itself and a caret.
+    /// Returns the diagnostic as text, with file, line, column, the source line and a caret.
     #[must_use]
     pub fn render(&self, sources: &Sources, color: bool) -> String {
         let level = match self.severity {
@@ -78,7 +78,7 @@ impl Diagnostic {
         };
         let path = sources.path(self.span.file).display().to_string();
         let (line, column) = self.position(sources);
-        // Only the lines it is about: the renderer would look through the whole file for each complaint.
+        // Only the lines of the span are passed: the renderer would search the whole file for each diagnostic.
         let (shown, first) = sources.lines(self.span);
         let title = level.primary_title(self.message.as_str());
         let help = self.help.as_deref().map(|help| Level::HELP.message(help));

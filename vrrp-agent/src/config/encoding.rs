@@ -1,32 +1,32 @@
-//! From the bytes of a file to its text. keepalived takes any bytes for a text; here it is UTF-8, and what is not is said.
+//! Decodes the bytes of a file. keepalived accepts any bytes as text; this parser expects UTF-8 and reports other bytes.
 
 use std::borrow::Cow;
 
-/// The mark that some editors put at the beginning of UTF-8 text.
+/// The byte order mark that some editors write at the beginning of UTF-8 text.
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What is odd about the bytes of a file that can be read all the same.
+/// An oddity in the bytes of a file that can be read nevertheless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Oddity {
-    /// It begins with a byte order mark, which is left out.
+    /// The file begins with a byte order mark, which is left out.
     ByteOrderMark,
-    /// This line, counted from 1, is the first with bytes that are no UTF-8; each such byte is read as Latin-1.
+    /// The file has bytes that are not UTF-8. Each such byte is read as Latin-1.
     Latin1 {
-        /// The line.
+        /// The first line with such bytes, counted from 1.
         line: usize,
     },
 }
 
-/// A text, and what was odd about its bytes.
+/// A text, with the oddities of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decoded {
     /// The text, without a byte order mark.
     pub(super) text: String,
-    /// What was odd.
+    /// The oddities that were found.
     pub(super) oddities: Vec<Oddity>,
 }
 
-/// The text of a file. The error says what the file holds instead.
+/// Decodes the text of a file. The error says which kind of data the file contains instead.
 pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     if is_utf16(bytes) {
         return Err("UTF-16 text, of which keepalived reads nothing either: save it as UTF-8".to_owned());
@@ -51,7 +51,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     Ok(Decoded { text: text.into_owned(), oddities })
 }
 
-/// UTF-8 where it is valid, and Latin-1 where it is not.
+/// Decodes valid UTF-8 as UTF-8, and every other byte as Latin-1.
 fn mixed(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -61,7 +61,8 @@ fn mixed(bytes: &[u8]) -> String {
     text
 }
 
-/// Either with its mark, or with the zero byte that every letter of a keyword has in it.
+/// Returns true if the bytes are UTF-16: they begin with its byte order mark, or exactly one of the first two bytes is zero, as
+/// in every letter of a keyword.
 fn is_utf16(bytes: &[u8]) -> bool {
     match bytes {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
@@ -86,7 +87,7 @@ mod tests {
         assert_eq!(decoded(b""), (String::new(), vec![]));
     }
 
-    /// keepalived reads on, whatever a comment is written in.
+    /// keepalived continues, whatever the encoding of a comment is.
     #[test]
     fn r10_latin_1_is_read_on() {
         let (text, oddities) = decoded(b"a \xc3\xb6\n# K\xf6ln\n");

@@ -1,4 +1,4 @@
-//! Where the texts come from: the file system, or a map in memory for tests and the fuzzer.
+//! The source of the texts: the file system, or a map in memory for tests and the fuzzer.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,36 +9,36 @@ use std::path::{Path, PathBuf};
 
 use super::encoding;
 
-/// No configuration file is larger: 255 instances with 20 addresses each are about 200 kB.
+/// Largest size of a file, in bytes. No configuration is larger: 255 instances with 20 addresses each are about 200 kB.
 const SIZE_MAX: usize = 16 * 1024 * 1024;
 
-/// No more files are read, so no more need to be found.
+/// Largest number of files that are read, and therefore also the largest number that a pattern needs to find.
 pub(super) const FILES_MAX: usize = 1000;
 
-/// As libc's `glob` does: `*` matches neither a `/` nor the dot of a hidden file.
+/// Matching as in libc's `glob`: `*` matches neither a `/` nor the dot of a hidden file.
 const MATCHING: glob::MatchOptions = glob::MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
     require_literal_leading_dot: true,
 };
 
-/// Why a file could not be read at all.
+/// The reason why a file could not be read at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The system refused.
+    /// The operating system reported an error.
     #[error("{path}: {source}")]
     Io {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Something that is not a text file of reasonable size.
+    /// The path does not name a text file of reasonable size.
     #[error("{path}: {what}")]
     NotText {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// What it is instead.
+        /// The kind of file or data that was found.
         what: String,
     },
 }
@@ -48,21 +48,21 @@ impl ReadError {
         Self::NotText { path: path.display().to_string(), what }
     }
 
-    /// Whether there is no such file.
+    /// Returns true if the file does not exist.
     pub(super) fn is_missing(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
-/// What can be read. Nothing is read but through this.
+/// Access to files. The parser reads files only through this trait.
 pub trait Files {
-    /// The bytes of a file.
+    /// Returns the bytes of a file.
     ///
     /// # Errors
     /// [`ReadError`], with the path.
     fn bytes(&self, path: &Path) -> Result<Vec<u8>, ReadError>;
 
-    /// The text of a file, whatever is odd about its bytes.
+    /// Returns the text of a file, and ignores oddities of its bytes.
     ///
     /// # Errors
     /// [`ReadError`], with the path.
@@ -71,10 +71,10 @@ pub trait Files {
         decoded.map(|decoded| decoded.text).map_err(|what| ReadError::not_text(path, what))
     }
 
-    /// The files that a pattern with `*`, `?` and `[…]` matches, sorted.
+    /// Returns the files that a pattern with `*`, `?` and `[…]` matches, sorted.
     ///
     /// # Errors
-    /// What is wrong with the pattern, or with a directory on the way.
+    /// A description of the problem with the pattern, or with a directory on the path.
     fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>, String>;
 }
 
@@ -86,9 +86,9 @@ impl Files for Disk {
     fn bytes(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
         let io = |source| ReadError::Io { path: path.display().to_string(), source };
         let not_text = |what: String| ReadError::not_text(path, what);
-        // Before it is opened: to open a device can have an effect.
+        // This check comes before `open`, because opening a device can have an effect.
         suitable(&fs::metadata(path).map_err(io)?).map_err(not_text)?;
-        // Without waiting, and looked at again: another file may have taken its place meanwhile.
+        // Opens the file without waiting, and checks it again, because another file may have taken its place in the meantime.
         let file =
             OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path).map_err(io)?;
         suitable(&file.metadata().map_err(io)?).map_err(not_text)?;
@@ -101,7 +101,8 @@ impl Files for Disk {
     }
 
     fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
-        // To libc's `glob`, which keepalived calls, `**` is no more than `*`; here it would walk the whole tree.
+        // For libc's `glob`, which keepalived calls, `**` means the same as `*`; in the `glob` crate it would search the whole
+        // tree.
         let mut pattern = pattern.to_owned();
         while pattern.contains("**") {
             pattern = pattern.replace("**", "*");
@@ -116,7 +117,7 @@ impl Files for Disk {
     }
 }
 
-/// What keepalived takes for a configuration file.
+/// Checks that keepalived would accept this as a configuration file, and that the file is not too large.
 fn suitable(metadata: &Metadata) -> Result<(), String> {
     if !metadata.is_file() {
         Err("not a regular file".to_owned())
@@ -133,7 +134,7 @@ fn too_large() -> String {
     "larger than 16 MiB, which no configuration is".to_owned()
 }
 
-/// Files in memory, which remember what was read of them.
+/// Files in memory, with a record of the paths that were read.
 #[derive(Debug, Default)]
 pub struct Memory {
     files: BTreeMap<PathBuf, String>,
@@ -141,13 +142,13 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Files by path and text.
+    /// Creates the map from pairs of path and text.
     pub fn new<P: Into<PathBuf>, T: Into<String>>(files: impl IntoIterator<Item = (P, T)>) -> Self {
         let files = files.into_iter().map(|(path, text)| (path.into(), text.into())).collect();
         Self { files, asked: RefCell::default() }
     }
 
-    /// The paths that [`Files::read`] was asked for, in that order.
+    /// Returns the paths that [`Files::bytes`] was called with, in order. [`Files::read`] calls it too.
     #[must_use]
     pub fn asked(&self) -> Vec<PathBuf> {
         self.asked.borrow().clone()
@@ -174,7 +175,7 @@ impl Files for Memory {
 mod tests {
     use super::*;
 
-    /// keepalived 2.2.7, observed: "is not a regular non-executable file - skipping", for the main file too.
+    /// Observed with keepalived 2.2.7, also for the main file: "is not a regular non-executable file - skipping".
     #[test]
     fn only_regular_files_without_an_execute_bit() {
         let directory = std::env::temp_dir().join(format!("vrrp-files-{}", std::process::id()));

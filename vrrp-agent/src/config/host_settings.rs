@@ -1,66 +1,68 @@
-//! What a file says of the daemon itself: where it runs, how it is scheduled, what runs before it and after it.
+//! Settings of the daemon itself: its place and its scheduling, and the programs that run before and after it.
 
 use std::time::Duration;
 
 use super::model::Program;
 
-/// What the daemon does for itself.
+/// Settings of the daemon itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostSettings {
-    /// Where it runs.
+    /// The place where the daemon runs.
     pub place: Place,
-    /// How its protocol thread is scheduled.
+    /// The scheduling of the protocol thread.
     pub scheduling: Scheduling,
-    /// Permissions that the files it makes do not have (`umask`); `None` is what it was started with.
+    /// The permissions that new files of the daemon do not get (`umask`); `None` keeps the umask that the daemon was started
+    /// with.
     pub umask: Option<u32>,
-    /// What runs once, before all else (`startup_script`).
+    /// The program that runs once before everything else (`startup_script`).
     pub startup: Once,
-    /// What runs once, after all else (`shutdown_script`).
+    /// The program that runs once after everything else (`shutdown_script`).
     pub shutdown: Once,
-    /// What is said of virtual routers that are not in the file.
+    /// The treatment of adverts of virtual routers that are not in the file.
     pub unknown_vrids: UnknownVrids,
 }
 
-/// Where a daemon runs, which it cannot change.
+/// The place where the daemon runs. A running daemon cannot change it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// `net_namespace`; `None` is the one that it was started in.
+    /// `net_namespace`; `None` is the namespace that the daemon was started in.
     pub net_namespace: Option<String>,
-    /// `instance`: its name among several in one network namespace.
+    /// `instance`: the name that distinguishes several daemons in one network namespace.
     pub instance: Option<String>,
 }
 
-/// How the protocol thread is scheduled; `None` is as it was started.
+/// The scheduling of the protocol thread. `None` keeps the setting that the daemon was started with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scheduling {
-    /// `vrrp_priority`, from -20, the most urgent, to 19.
+    /// `vrrp_priority`: the nice value, from -20 (most urgent) to 19.
     pub nice: Option<i32>,
-    /// `vrrp_rt_priority`, from 1 to 99.
+    /// `vrrp_rt_priority`: the real-time priority, from 1 to 99.
     pub real_time: Option<i32>,
-    /// `vrrp_cpu_affinity`: the numbers of processors; none is all.
+    /// `vrrp_cpu_affinity`: the numbers of processors; an empty list means all.
     pub processors: Vec<usize>,
-    /// `vrrp_rlimit_rttime`: real-time work between two sleeps that is said to be too much.
+    /// `vrrp_rlimit_rttime`: the CPU time that the thread may use under real-time scheduling between two sleeps; more is
+    /// reported.
     pub most_real_time: Option<Duration>,
     /// `vrrp_no_swap`.
     pub memory: MemoryUse,
 }
 
-/// Whether the kernel may take memory away for a while.
+/// `vrrp_no_swap`: permission for the kernel to swap the memory of the daemon out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MemoryUse {
-    /// It may.
+    /// The kernel may swap the memory out.
     #[default]
     Swappable,
-    /// It may not.
+    /// The memory is locked.
     Locked,
 }
 
 /// A program that runs once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Once {
-    /// Which, if any.
+    /// The program, if there is one.
     pub program: Option<Program>,
-    /// How long it may take.
+    /// The largest run time of the program.
     pub timeout: Duration,
 }
 
@@ -73,9 +75,9 @@ impl Default for Once {
 /// `log_unknown_vrids`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownVrids {
-    /// Nobody listens to them.
+    /// Adverts of unknown virtual routers are not observed.
     #[default]
     Unheard,
-    /// Each is logged once.
+    /// Each unknown virtual router is logged once.
     Logged,
 }

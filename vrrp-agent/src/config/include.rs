@@ -1,29 +1,30 @@
-//! What an `include` line says: which files, and what is an error. Reading them is `preprocess`'s.
+//! The meaning of an `include` line: the files to read, and the cases that are errors. The module `preprocess` reads the files.
 
 use std::collections::BTreeSet;
 
 use super::files::FILES_MAX;
 use super::text::is_space;
 
-/// When an `include` that does not find or read all its files is an error; otherwise it is a warning.
+/// The cases in which an `include` that does not find or read all its files is an error. In other cases it is a warning, a
+/// note, or not reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Check {
-    /// What matches must be a readable file. All the others mean this one too.
+    /// Every file that matches must be readable. All other checks include this one.
     Readable,
-    /// A name without wildcards must match.
+    /// A name without wildcards must match a file.
     Match,
-    /// A pattern with wildcards must match as well.
+    /// A pattern with wildcards must match a file too.
     WildcardMatch,
-    /// Each alternative in braces must match.
+    /// Each alternative in braces must match a file.
     BraceMatch,
 }
 
 pub(super) const ALL: [Check; 4] = [Check::Readable, Check::Match, Check::WildcardMatch, Check::BraceMatch];
 
-/// The longest path there is.
+/// The longest possible path, in bytes.
 const PATTERN_MAX: usize = 4096;
 
-/// The checks that a keyword adds, if it is one of the `include` family.
+/// Returns the checks that a keyword adds, or `None` if the keyword is not in the `include` family.
 pub(super) fn keyword(word: &str) -> Option<BTreeSet<Check>> {
     let checks: &[Check] = match word {
         "include" => &[],
@@ -37,8 +38,7 @@ pub(super) fn keyword(word: &str) -> Option<BTreeSet<Check>> {
     Some(checks.iter().copied().collect())
 }
 
-/// `include_check [[+|-]OPTION…]` of `global_defs`, applied to what holds so far. What is unknown is passed over here;
-/// the statement itself is complained of by who reads `global_defs`.
+/// Applies `include_check [[+|-]OPTION…]` of `global_defs` to the current checks. Unknown options are ignored here.
 pub(super) fn change(checks: &mut BTreeSet<Check>, options: &str) {
     let options: Vec<&str> = options.split(is_space).filter(|word| !word.is_empty()).collect();
     if options.is_empty() {
@@ -74,18 +74,18 @@ pub(super) fn change(checks: &mut BTreeSet<Check>, options: &str) {
     }
 }
 
-/// Whether a name stands for what it matches.
+/// Returns true if the name contains wildcards.
 pub(super) fn is_wildcard(pattern: &str) -> bool {
     pattern.contains(['*', '?', '['])
 }
 
-/// `{a,b}` as in csh, which may nest: all names, in that order.
+/// Returns all names of a pattern with `{a,b}` as in csh, in order. The braces may be nested.
 pub(super) fn alternatives(pattern: &str) -> Result<Vec<String>, &'static str> {
     if pattern.len() > PATTERN_MAX {
         return Err("longer than any path");
     }
     let mut names = Vec::new();
-    // What is still to be looked at, the next one last.
+    // The patterns that still have to be expanded, the next one last.
     let mut open = vec![pattern.to_owned()];
     while let Some(pattern) = open.pop() {
         let Some((start, end)) = group(&pattern) else {
@@ -106,7 +106,7 @@ pub(super) fn alternatives(pattern: &str) -> Result<Vec<String>, &'static str> {
     Ok(names)
 }
 
-/// The first pair of braces that belong together, but for `{}`, which stands for itself.
+/// Returns the first outermost pair of matching braces. `{}` stands for itself and does not count.
 fn group(pattern: &str) -> Option<(usize, usize)> {
     let mut open = Vec::new();
     let mut outermost: Option<(usize, usize)> = None;
@@ -127,7 +127,7 @@ fn group(pattern: &str) -> Option<(usize, usize)> {
     outermost
 }
 
-/// What stands between the commas that are in no inner braces.
+/// Splits the text within braces at the commas that are not within inner braces.
 fn choices(inner: &str) -> Vec<&str> {
     let mut choices = Vec::new();
     let mut depth = 0_usize;
@@ -151,7 +151,7 @@ fn choices(inner: &str) -> Vec<&str> {
 mod tests {
     use super::*;
 
-    /// By hand, as csh does; the first is the example of keepalived.conf(5).
+    /// Worked out by hand from the rules of csh; the first case is the example of keepalived.conf(5).
     #[test]
     fn braces_are_alternatives() {
         for (pattern, names) in [
@@ -171,7 +171,7 @@ mod tests {
         assert!(alternatives(&"x".repeat(5000)).is_err());
     }
 
-    /// By hand, from keepalived.conf(5).
+    /// Worked out by hand from keepalived.conf(5).
     #[test]
     fn checks_are_added_and_removed() {
         let mut checks = BTreeSet::new();

@@ -1,36 +1,37 @@
-//! Every keyword that a keepalived.conf may have, once: where it stands, what it takes, and what becomes of it here.
-//! The reader's complaints and the documentation come from this one table.
+//! The table of all keywords that a keepalived.conf may contain: the block, the value and the support of each keyword. The
+//! parser's diagnostics and the documentation both come from this table.
 
 mod table;
 
 pub(crate) use table::KEYWORDS;
 
-/// Edits that still are a slip of the pen.
+/// Largest edit distance that counts as a typing error.
 const TYPO_MAX: usize = 2;
-/// No keyword is longer, by far; to compare a megabyte with each takes seconds.
+/// Longest name that gets a suggestion, in characters. No keyword is nearly as long, and comparing a megabyte with each keyword
+/// would take seconds.
 const NAME_MAX: usize = 64;
 
 /// A keyword.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Keyword {
-    /// Where it stands.
+    /// The block that the keyword stands in.
     pub(crate) block: Block,
-    /// The keyword itself.
+    /// The name of the keyword.
     pub(crate) name: &'static str,
-    /// What follows it.
+    /// The value behind the keyword.
     pub(crate) value: Value,
-    /// What holds without it, as with keepalived; nothing if there is nothing to say.
+    /// The value used without the keyword, as with keepalived. Empty if there is nothing to say.
     pub(crate) default: &'static str,
-    /// What becomes of it here.
+    /// The effect of the keyword in this daemon.
     pub(crate) support: Support,
-    /// What it is for.
+    /// The purpose of the keyword.
     pub(crate) what: &'static str,
 }
 
-/// Where keywords stand, in the order of the documentation.
+/// The blocks of the file, in the order of the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Block {
-    /// Outside all blocks.
+    /// The outermost level, outside all blocks.
     Root,
     /// `global_defs`.
     Globals,
@@ -40,11 +41,11 @@ pub(crate) enum Block {
     Authentication,
     /// `auth_hmac` of an instance.
     AuthHmac,
-    /// What may follow a peer on its line in `unicast_peer`.
+    /// The options behind a peer on its line in `unicast_peer`.
     Peer,
-    /// What may follow an address on its line.
+    /// The options behind an address on its line.
     Address,
-    /// What may follow a name on its line in `track_script` and its like.
+    /// The options behind a name on its line in `track_script` and similar blocks.
     Tracked,
     /// `vrrp_script`.
     Script,
@@ -63,7 +64,7 @@ pub(crate) enum Block {
 }
 
 impl Block {
-    /// What it is called in complaints and in the documentation.
+    /// Returns the name of the block in diagnostics and in the documentation.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Root => "the outermost level",
@@ -85,22 +86,22 @@ impl Block {
     }
 }
 
-/// What follows a keyword.
+/// The kind of value behind a keyword.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
-    /// Nothing.
+    /// No value.
     Nothing,
-    /// A BOOL; nothing is on.
+    /// A boolean. No value means on.
     Switch,
     /// A whole number.
     Number { min: u32, max: u32 },
     /// A whole number that may be negative.
     Integer { min: i32, max: i32 },
-    /// A whole number of some unit.
+    /// A whole number with a unit.
     Quantity { min: u32, max: u32, unit: &'static str },
     /// A change of priority, from `-most` to `most`.
     Weight { most: u32 },
-    /// Decimal seconds.
+    /// Seconds, with decimals.
     Seconds { min_ns: u64, max_ns: u64 },
     /// One word, or a text in quotes.
     Text,
@@ -108,22 +109,22 @@ pub(crate) enum Value {
     Ip,
     /// A command and its arguments, as words or in quotes.
     Command,
-    /// A command, in quotes if it has arguments, then maybe the user and the group it runs as.
+    /// A command, in quotes if it has arguments, then optionally the user and the group that it runs as.
     CommandAs,
-    /// One of some words.
+    /// One of several words.
     Choice(&'static [&'static str]),
     /// A block of keywords.
     Section(Block),
     /// A name, then a block of keywords.
     Named(Block),
-    /// A block of free lines, each of which is described.
+    /// A block of lines in a free format, with a description of a line.
     Lines(&'static str),
-    /// A grammar of its own, described.
+    /// A value with its own grammar, with a description of it.
     Rest(&'static str),
 }
 
 impl Value {
-    /// Unit and range, for people.
+    /// Returns unit and range as text for the user.
     pub(crate) fn describe(self) -> String {
         match self {
             Self::Nothing => "nothing".to_owned(),
@@ -156,7 +157,7 @@ fn range(min: u32, max: u32) -> String {
     if max == u32::MAX { format!("from {min}") } else { format!("from {min} to {max}") }
 }
 
-/// Nanoseconds as decimal seconds, exactly.
+/// Returns nanoseconds as decimal seconds, exactly.
 fn seconds(ns: u64) -> String {
     let (whole, rest) = (ns / 1_000_000_000, ns % 1_000_000_000);
     match rest {
@@ -165,21 +166,21 @@ fn seconds(ns: u64) -> String {
     }
 }
 
-/// What becomes of a keyword here.
+/// The effect of a keyword in this daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Support {
-    /// It is read and used.
+    /// The keyword is read and used.
     Works,
-    /// It has no effect and needs none, which is why nothing is said; the reason.
+    /// The keyword has no effect and needs none, so it is not reported. The text is the reason.
     Accepted(&'static str),
-    /// It is ignored, and said to be: what is lost, and what to use instead.
+    /// The keyword is ignored with a warning. The text says which function is missing, and the alternative.
     Warned(&'static str),
-    /// It is no keyword, of keepalived's neither, though real files have it: what to write instead.
+    /// The word is not a keyword, in keepalived neither, but real files contain it. The text says what to write instead.
     Mistaken(&'static str),
 }
 
 impl Support {
-    /// For the documentation.
+    /// Returns the text for the documentation.
     pub(crate) fn describe(self) -> String {
         match self {
             Self::Works => "yes".to_owned(),
@@ -190,14 +191,14 @@ impl Support {
     }
 }
 
-/// The keyword of this name in this block.
+/// Returns the keyword of this name in this block.
 pub(crate) fn lookup(block: Block, name: &str) -> Option<&'static Keyword> {
     let index =
         KEYWORDS.binary_search_by(|keyword| (keyword.block, keyword.name).cmp(&(block, name))).ok()?;
     KEYWORDS.get(index)
 }
 
-/// What an unknown name was probably meant to be: the nearest keyword of this block, if it is near.
+/// Returns the keyword of this block that was probably meant by an unknown name, if one is similar enough.
 pub(crate) fn suggest(block: Block, name: &str) -> Option<&'static str> {
     let length = name.chars().count();
     if length > NAME_MAX {
@@ -208,17 +209,17 @@ pub(crate) fn suggest(block: Block, name: &str) -> Option<&'static str> {
         .filter(|keyword| keyword.block == block)
         .map(|keyword| (strsim::osa_distance(name, keyword.name), keyword))
         .filter(|(distance, _)| *distance <= TYPO_MAX && 2 * distance < length)
-        // Of two that are as near, rather one that does something.
+        // Of two keywords that are equally similar, one that has an effect is preferred.
         .min_by_key(|(distance, keyword)| (*distance, keyword.support != Support::Works))
         .map(|(_, keyword)| keyword.name)
 }
 
-/// A block that does have a keyword of this name.
+/// Returns a block that has a keyword of this name.
 pub(crate) fn elsewhere(name: &str) -> Option<Block> {
     KEYWORDS.iter().find(|keyword| keyword.name == name).map(|keyword| keyword.block)
 }
 
-/// The whole table as documentation.
+/// Returns the whole table as documentation.
 #[must_use]
 pub fn markdown() -> String {
     let mut text = String::from(
@@ -244,7 +245,7 @@ fn heading(block: Block) -> String {
 }
 
 fn row(keyword: &Keyword) -> String {
-    // Even in a code span, a bar would end the cell.
+    // A `|` would end the cell, even within a code span.
     let cell = |text: &str| text.replace('|', "\\|");
     let default = if keyword.default.is_empty() { "–" } else { keyword.default };
     format!(
@@ -311,7 +312,7 @@ mod tests {
         assert_eq!(suggest(Block::Instance, "prioirty"), Some("priority"));
         assert_eq!(suggest(Block::Instance, "advert_in"), Some("advert_int"));
         assert_eq!(suggest(Block::Root, "vrrp_instanc"), Some("vrrp_instance"));
-        // Too short, too far, and not of this block.
+        // One name is too short, one is too different, and one is not a keyword of this block.
         assert_eq!(suggest(Block::Script, "fa"), None);
         assert_eq!(suggest(Block::Instance, "completely_different"), None);
         assert_eq!(suggest(Block::Instance, "router_id"), None);
@@ -336,7 +337,7 @@ mod tests {
         for keyword in KEYWORDS {
             assert!(text.contains(&row(keyword)), "{}", keyword.name);
         }
-        // Five cells in each, whatever stands in them.
+        // Each line has five cells, whatever their content is.
         for line in text.lines().filter(|line| line.starts_with('|')) {
             assert_eq!(line.replace("\\|", "").matches('|').count(), 6, "{line}");
         }

@@ -1,23 +1,24 @@
-//! What of this host a file names, and where: for those who look whether it is there. The file itself can be read on any host.
+//! The interfaces and scripts of the host that a file names, with their places, so that a caller can check whether they exist.
+//! The file itself can be read on any host.
 
 use super::sources::Span;
 use super::syntax::{Statement, Word};
 
-/// Something of the host that a file names.
+/// An interface or a script of the host that a file names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
     /// The name of the interface or of the `vrrp_script`.
     pub name: String,
-    /// Where it is named.
+    /// The place where the file names it.
     pub span: Span,
-    /// What for.
+    /// The purpose of the interface or script.
     pub purpose: Purpose,
 }
 
-/// What something of the host is named for.
+/// The purpose that the file names an interface or a script for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// An interface that adverts are sent on, or that an address is put on.
+    /// An interface that adverts are sent on, or that an address is set on.
     Interface,
     /// An interface that is tracked.
     TrackedInterface,
@@ -27,7 +28,7 @@ pub enum Purpose {
     Script,
 }
 
-/// All mentions, in the order of the file.
+/// Returns all mentions, in the order of the file.
 pub(super) fn mentions(statements: &[Statement]) -> Vec<Mention> {
     let mut mentions = Vec::new();
     for statement in statements {
@@ -64,7 +65,7 @@ fn of_line(line: &Statement, mentions: &mut Vec<Mention>) {
     }
 }
 
-/// The words behind `dev`.
+/// Adds the words behind `dev`.
 fn devs(block: &[Statement], purpose: Purpose, mentions: &mut Vec<Mention>) {
     for line in block {
         for pair in line.words.windows(2) {

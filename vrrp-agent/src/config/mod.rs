@@ -1,5 +1,5 @@
-//! Reading keepalived.conf: files to lines, lines to statements with their places, statements to a model that cannot
-//! be invalid, and complaints that say where, what and how to mend it.
+//! The parser of keepalived.conf. It turns files into lines, lines into statements with their places, and statements into a
+//! model that cannot be invalid. Its diagnostics name the place, the problem and a solution.
 
 mod blocks;
 mod command;
@@ -43,31 +43,31 @@ pub use snmp::{MasterAgent, Mib, NoMasterAgent, Snmp, Traps};
 pub use sources::{FileId, Sources, Span};
 pub use sync_daemon::SyncDaemon;
 
-/// What was read, and all that is to be said about it. `config` is there unless a complaint is an error.
+/// The result of reading a configuration. `config` is present unless a diagnostic is an error.
 #[derive(Debug)]
 pub struct Reading {
-    /// The files, to show complaints with, and to watch for changes.
+    /// The files that were read. They are needed to show diagnostics, and to watch the files for changes.
     pub sources: Sources,
-    /// Whether the file itself could be read.
+    /// True if the main file could be read.
     pub readable: bool,
-    /// The configuration, if it can be run.
+    /// The configuration, if it has no errors.
     pub config: Option<Config>,
-    /// Complaints, by file and place.
+    /// The diagnostics, ordered by file and place.
     pub diagnostics: Vec<Diagnostic>,
-    /// What of the host it names.
+    /// The interfaces and scripts of the host that the file names.
     pub mentions: Vec<Mention>,
 }
 
 impl Reading {
-    /// Complaints at least as bad as this.
+    /// Returns the number of diagnostics of at least this severity.
     #[must_use]
     pub fn count(&self, least: Severity) -> usize {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.severity >= least).count()
     }
 
-    /// Complains of what is not on this host. `is_there` and `cannot_run` look: whether an interface is there, and why a script
-    /// cannot run, if it cannot. As with keepalived these are faults, but an interface that may come later; none of them keeps the
-    /// file from being read.
+    /// Reports interfaces and scripts that are not usable on this host. `is_there` says whether an interface exists;
+    /// `cannot_run` returns the reason why a script cannot run, if there is one. As with keepalived these are warnings; with
+    /// `dynamic_interfaces`, a missing interface is only a note. The configuration stays usable in any case.
     pub fn look_at_host(
         &mut self,
         is_there: impl Fn(&str) -> bool,
@@ -108,7 +108,8 @@ impl Reading {
     }
 }
 
-/// Reads a configuration from a file and those that it includes. A file that cannot be read is a complaint too.
+/// Reads a configuration from a file and the files that it includes. A file that cannot be read is reported as a diagnostic
+/// too.
 #[must_use]
 pub fn load(path: &Path, context: &mut Context, files: &dyn Files) -> Reading {
     let mut sources = Sources::default();
@@ -116,7 +117,7 @@ pub fn load(path: &Path, context: &mut Context, files: &dyn Files) -> Reading {
     let lines = preprocess::read(path, context, files, &mut sources, &mut diagnostics);
     let readable = lines.is_some();
     let lines = lines.unwrap_or_default();
-    // What could not be read to its end would be complained of again for what is missing.
+    // If the lines are incomplete, the model is not built: it would report the missing part again.
     let complete = diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error);
     let statements = syntax::parse(&lines, &mut diagnostics);
     let mentions = mentions::mentions(&statements);
@@ -126,7 +127,7 @@ pub fn load(path: &Path, context: &mut Context, files: &dyn Files) -> Reading {
     Reading { sources, readable, config: config.filter(|_| !failed), diagnostics, mentions }
 }
 
-/// Reads a configuration from its text, which can include nothing and sees no host: for tests and the fuzzer.
+/// Reads a configuration from its text, without includes and without values of the host: for tests and the fuzzer.
 #[must_use]
 pub fn parse(text: &str) -> Reading {
     let path = "/etc/keepalived/keepalived.conf";
@@ -139,7 +140,7 @@ pub fn parse(text: &str) -> Reading {
     load(Path::new(path), &mut context, &Memory::new([(path, text)]))
 }
 
-/// Permissions that are not given, in the words of `umask`: a number as C writes it, or bits such as `IWGRP|IWOTH`.
+/// Parses a value of `umask`, the permissions that new files do not get: a number in C notation, or bits such as `IWGRP|IWOTH`.
 #[must_use]
 pub fn umask(text: &str) -> Option<u32> {
     blocks::umask::parse(text)

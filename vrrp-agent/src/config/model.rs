@@ -1,4 +1,4 @@
-//! The configuration as understood: every field valid by itself and with the others.
+//! The parsed configuration. Every field is valid by itself and together with the others.
 
 mod addresses;
 mod authentication;
@@ -32,7 +32,7 @@ use crate::wire::ethernet::Mac;
 /// A whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `router_id`, for people.
+    /// `router_id`, the name of the router for its users.
     pub router_id: Option<String>,
     /// The check scripts.
     pub scripts: Vec<Script>,
@@ -40,42 +40,42 @@ pub struct Config {
     pub files: Vec<TrackFile>,
     /// The tracked processes.
     pub processes: Vec<TrackProcess>,
-    /// The instances, at least one.
+    /// The instances. The list is empty if the file has no `vrrp_instance` that can be used.
     pub instances: Vec<InstanceConfig>,
     /// The sync groups.
     pub groups: Vec<Group>,
-    /// Whether what runs as root must be root's (`enable_script_security`).
+    /// The rules for programs that run as root (`enable_script_security`).
     pub script_security: ScriptSecurity,
-    /// FIFOs that get what happens.
+    /// The FIFOs that notifications are written to.
     pub fifos: Vec<Fifo>,
-    /// Mail, if there is somebody to send it to and a server.
+    /// The mail settings, if there is a recipient and a server.
     pub mail: Option<Mail>,
-    /// What SNMP managers see and are told.
+    /// The objects and notifications for SNMP managers.
     pub snmp: Snmp,
-    /// The name on the system bus, if D-Bus clients are to see anything (`enable_dbus`, `dbus_service_name`).
+    /// The name on the system bus, if D-Bus is enabled (`enable_dbus`, `dbus_service_name`).
     pub dbus: Option<String>,
-    /// The daemon of IPVS that follows an instance, if one does.
+    /// The IPVS sync daemon that follows an instance, if there is one.
     pub sync_daemon: Option<SyncDaemon>,
-    /// How announcements are spaced out.
+    /// The intervals between announcements.
     pub spacing: Spacing,
-    /// What the daemon does for itself.
+    /// Settings of the daemon itself.
     pub host: HostSettings,
-    /// Interfaces that announce at a pace of their own (`garp_group`).
+    /// Groups of interfaces with their own interval between announcements (`garp_group`).
     pub paced_together: Vec<PacedTogether>,
-    /// How long changes of links must last, by interface (`interface_up_down_delays`).
+    /// The time that a change of a link must last to count, by interface (`interface_up_down_delays`).
     pub link_delays: BTreeMap<String, LinkDelays>,
-    /// Instances that need what is static.
+    /// Groups of instances that depend on static addresses, routes and rules (`track_group`).
     pub track_groups: Vec<TrackGroup>,
-    /// What becomes of an interface that is not there at the start.
+    /// The treatment of an interface that does not exist when the daemon starts.
     pub missing: Missing,
-    /// How long elections wait.
+    /// The delay of elections after the start.
     pub start_delay: StartDelay,
-    /// What is there in every state.
+    /// The addresses, routes and rules that are set in every state.
     pub fixtures: Fixtures,
 }
 
 impl Config {
-    /// Whether it has programs run.
+    /// Returns true if the configuration contains programs to run.
     #[must_use]
     pub fn runs_programs(&self) -> bool {
         let instances = self.instances.iter().map(|instance| &instance.notify);
@@ -87,7 +87,7 @@ impl Config {
             || notify.any(|notify| notify.programs().next().is_some())
     }
 
-    /// The users that the programs of an operator run as, and that FIFOs belong to; one may come more than once.
+    /// Returns the users that programs run as and the owners of FIFOs. A user may occur more than once.
     pub fn script_users(&self) -> impl Iterator<Item = &ScriptUser> {
         let instances = self.instances.iter().map(|instance| &instance.notify);
         let notify = instances.chain(self.groups.iter().map(|group| &group.notify));
@@ -100,7 +100,7 @@ impl Config {
         programs.filter_map(|program| program.user.as_ref()).chain(owners)
     }
 
-    /// At what pace an interface announces, and the number of the group that it shares that with.
+    /// Returns the interval between announcements on an interface, and the index of its `garp_group`, if it is in one.
     #[must_use]
     pub fn pace_of(&self, interface: &str) -> (Option<usize>, Spacing) {
         let is_in = |group: &PacedTogether| group.interfaces.iter().any(|name| name == interface);
@@ -108,13 +108,13 @@ impl Config {
         (group, group.map_or(self.spacing, |group| self.paced_together[group].spacing))
     }
 
-    /// Whether an instance tracks something.
+    /// Returns true if an instance tracks this thing.
     #[must_use]
     pub fn tracks(&self, thing: &Thing) -> bool {
         self.instances.iter().any(|instance| instance.tracked.iter().any(|tracked| tracked.thing == *thing))
     }
 
-    /// The interfaces that instances track beside their own; one may come more than once.
+    /// Returns the interfaces that instances track in addition to their own. An interface may occur more than once.
     pub fn tracked_interfaces(&self) -> impl Iterator<Item = &str> {
         let tracked = self.instances.iter().flat_map(|instance| &instance.tracked);
         tracked.filter_map(|tracked| match &tracked.thing {
@@ -124,220 +124,223 @@ impl Config {
     }
 }
 
-/// A `garp_group`: interfaces that wait for each other's announcements.
+/// A `garp_group`: interfaces that share an interval between announcements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PacedTogether {
-    /// Their names, at least one; an interface is in one group at most.
+    /// The names of the interfaces, at least one. An interface is in at most one group.
     pub interfaces: Vec<String>,
-    /// Between two announcements on any of them.
+    /// The interval between two announcements on any of these interfaces.
     pub spacing: Spacing,
 }
 
-/// How long a change of a link must last to count.
+/// The time that a change of a link must last to count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkDelays {
-    /// One that goes down.
+    /// The time for a link that goes down.
     pub down: Duration,
-    /// One that comes up.
+    /// The time for a link that comes up.
     pub up: Duration,
 }
 
-/// A `track_group`: instances that are in fault while something static cannot be there.
+/// A `track_group`: instances that are in fault while a static address, route or rule of the group cannot be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackGroup {
-    /// Its name, which static addresses, routes and rules say.
+    /// The name of the group, which static addresses, routes and rules refer to.
     pub name: String,
     /// Indices in [`Config::instances`], each once.
     pub members: Vec<usize>,
 }
 
-/// Whether an instance needs the address that it is told to send from (`track_src_ip`).
+/// The treatment of an instance whose source address is missing (`track_src_ip`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceNeed {
-    /// It is taken to be there.
+    /// The address is assumed to exist.
     Assumed,
-    /// While it is not on this host the instance is in fault.
+    /// The instance is in fault while the address is not on this host.
     Tracked,
 }
 
-/// Whether an instance can be anything but in fault.
+/// The ability of an instance to leave the state fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It can.
+    /// The instance can leave it.
     Able,
-    /// It has no peers, and is told not to speak to a group then (`unicast_fault_no_peer`).
+    /// The instance is always in fault: it has no peers, and may not use multicast instead (`unicast_fault_no_peer`).
     WithoutPeers,
 }
 
-/// Whether the other addresses of a network stay when one of them goes.
+/// The treatment of the other addresses of a network when one of them is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secondaries {
-    /// As the host has it.
+    /// The setting of the host is not changed.
     AsTheyAre,
-    /// `promote_secondaries`.
+    /// The other addresses stay (`promote_secondaries`).
     Promoted,
 }
 
-/// An interface that is not there when the daemon starts.
+/// The treatment of an interface that does not exist when the daemon starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Missing {
-    /// It does not start.
+    /// The daemon does not start.
     #[default]
     Fatal,
-    /// It is waited for (`dynamic_interfaces`).
+    /// The daemon waits for the interface (`dynamic_interfaces`).
     Awaited,
 }
 
-/// How long elections wait when the daemon starts: until both have passed.
+/// The delay of elections after the start. Elections begin when both delays have passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StartDelay {
-    /// From the start of the daemon (`vrrp_startup_delay`).
+    /// The delay from the start of the daemon (`vrrp_startup_delay`).
     pub from_start: Duration,
-    /// From that of the host (`vrrp_delay_after_boot`).
+    /// The delay from the start of the host (`vrrp_delay_after_boot`).
     pub from_boot: Duration,
 }
 
-/// A `vrrp_sync_group`: instances that are master together or not at all.
+/// A `vrrp_sync_group`: instances that are either all master or all not master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Its name.
+    /// The name of the group.
     pub name: String,
     /// Indices in [`Config::instances`], at least one; an instance is in one group at most.
     pub members: Vec<usize>,
-    /// What is run and told when it changes.
+    /// The programs to run and the events to report when the state of the group changes.
     pub notify: NotifyScripts,
 }
 
-/// The least time between two announcements on one interface (`vrrp_garp_interval`, `vrrp_gna_interval`); zero is none.
+/// The minimum time between two announcements on one interface (`vrrp_garp_interval`, `vrrp_gna_interval`). Zero means no
+/// limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spacing {
-    /// Between two gratuitous ARP packets.
+    /// The time between two gratuitous ARP packets.
     pub arp: Duration,
-    /// Between two unsolicited neighbour advertisements.
+    /// The time between two unsolicited neighbour advertisements.
     pub na: Duration,
 }
 
-/// Whether an instance needs its own interface.
+/// The treatment of an instance whose own interface is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Primary {
-    /// While it is down the instance is in fault.
+    /// The instance is in fault while the interface is down.
     Tracked,
-    /// `dont_track_primary`.
+    /// The state of the interface does not matter (`dont_track_primary`).
     Untracked,
 }
 
-/// A router that adverts are sent to.
+/// A router that unicast adverts are sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its address.
+    /// The address of the peer.
     pub address: IpAddr,
-    /// TTL or hop limit believed of it.
+    /// The TTL or hop limit that an advert of the peer must have.
     pub ttl: RangeInclusive<u8>,
 }
 
-/// The keyword `state`: a hint that only matters to the owner of the addresses, and against `nopreempt`.
+/// The keyword `state`. It matters only for the default priority, which is 255 (address owner) with MASTER, and against
+/// `nopreempt` and `preempt_delay`, which MASTER clears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// `state MASTER`.
     Master,
-    /// `state BACKUP`, or nothing.
+    /// `state BACKUP`, or no `state`.
     Backup,
 }
 
 /// A `vrrp_instance`.
 #[derive(Clone, Debug)]
 pub struct InstanceConfig {
-    /// Its name.
+    /// The name of the instance.
     pub name: String,
-    /// Interface that adverts are sent and heard on. Where the file names none, the text of [`Self::source`], whose interface it is
-    /// on this host.
+    /// The interface that adverts are sent and received on. If the file names none, this is the text of [`Self::source`]; the
+    /// interface with that address on this host is used.
     pub interface: String,
-    /// Virtual router identifier, 1 to 255.
+    /// The virtual router identifier, 1 to 255.
     pub vrid: u8,
-    /// Protocol version.
+    /// The protocol version.
     pub version: Version,
-    /// Address family of the adverts, and of the addresses in them.
+    /// The address family of the adverts, and of the addresses in them.
     pub family: Family,
-    /// `state`.
+    /// The value of `state`.
     pub hint: Hint,
-    /// Base priority, 1 to 255.
+    /// The base priority, 1 to 255.
     pub priority: u8,
-    /// Advertisement interval, as the version can say it.
+    /// The advertisement interval, as the version can express it.
     pub interval: Duration,
-    /// Whether a lower priority may stay master.
+    /// The preemption mode: `nopreempt` lets a master with a lower priority stay master.
     pub preempt: Preempt,
-    /// How long a lower master is let be.
+    /// The time that a master with a lower priority is tolerated before preemption.
     pub preempt_delay: Duration,
-    /// What a master does about a lower advert.
+    /// The reaction of a master to an advert with a lower priority.
     pub on_lower: OnLower,
-    /// What a master does about a higher one.
+    /// The reaction of a master to an advert with a higher priority.
     pub on_higher: OnHigher,
-    /// Version 2's authentication.
+    /// The authentication of version 2.
     pub authentication: Option<Authentication>,
-    /// `mcast_src_ip` or `unicast_src_ip`; otherwise the interface's first address, for IPv6 its link-local one.
+    /// `mcast_src_ip` or `unicast_src_ip`. The default is the interface's first address; for IPv6, its link-local address.
     pub source: Option<IpAddr>,
     /// `auth_hmac`.
     pub hmac: Option<HmacKeys>,
-    /// The multicast group of its adverts, of its family (`mcast_dst_ip`, `vrrp_mcast_group4`, `vrrp_mcast_group6`).
+    /// The multicast group of the adverts, in their address family (`mcast_dst_ip`, `vrrp_mcast_group4`, `vrrp_mcast_group6`).
     pub group: IpAddr,
-    /// `unicast_peer`; none is multicast.
+    /// `unicast_peer`. If the list is empty, adverts are multicast.
     pub peers: Vec<Peer>,
-    /// Whether only peers are believed (`check_unicast_src`).
+    /// True if adverts are accepted only from peers (`check_unicast_src`).
     pub only_peers: bool,
-    /// TTL or hop limit of what is sent to peers.
+    /// The TTL or hop limit of adverts to peers.
     pub unicast_ttl: u8,
-    /// What a version 3 checksum over IPv4 covers.
+    /// The data covered by a version 3 checksum over IPv4.
     pub v3_checksum: V3Checksum,
-    /// `use_vmac`: the hardware address of the virtual router instead of the interface's own.
+    /// `use_vmac`: the virtual router uses its own hardware address instead of the interface's.
     pub vmac: Option<Vmac>,
-    /// Whether the host accepts what is sent to the addresses (`accept`, `no_accept`); its owner always does.
+    /// True if the host accepts packets sent to the virtual addresses (`accept`, `no_accept`). The address owner always accepts
+    /// them.
     pub accept: bool,
-    /// Addresses that are advertised, at most 255.
+    /// The addresses that are advertised, at most 255.
     pub vips: Vec<Vip>,
-    /// Addresses that are not (`virtual_ipaddress_excluded`).
+    /// The addresses that are not advertised (`virtual_ipaddress_excluded`).
     pub excluded: Vec<Vip>,
-    /// Routes that a master has (`virtual_routes`).
+    /// The routes that a master sets (`virtual_routes`).
     pub routes: Vec<Route>,
-    /// Rules that a master has (`virtual_rules`).
+    /// The rules that a master sets (`virtual_rules`).
     pub rules: Vec<Rule>,
-    /// What is run and told when it changes.
+    /// The programs to run and the events to report when the state of the instance changes.
     pub notify: NotifyScripts,
-    /// Whether it needs the address of [`Self::source`].
+    /// The treatment of a missing address [`Self::source`].
     pub source_need: SourceNeed,
-    /// Whether it can be anything but in fault.
+    /// The ability of the instance to leave the state fault.
     pub standing: Standing,
-    /// Whether the other addresses of a network stay when one goes.
+    /// The treatment of the other addresses of a network when one of them is removed.
     pub secondaries: Secondaries,
-    /// Whether it needs its own interface to be up.
+    /// The treatment of an own interface that is down.
     pub primary: Primary,
-    /// What it tracks beside.
+    /// The things that the instance tracks in addition to its own interface.
     pub tracked: Vec<Tracked>,
-    /// When the addresses are announced.
+    /// The schedule of the announcements of the addresses.
     pub garp: GarpSchedule,
-    /// Adverts that may be missed.
+    /// The number of adverts that may be missed before the master counts as down.
     pub down_adverts: u32,
 }
 
-/// What proves that an advert is a fellow router's, beyond the message itself.
+/// The proof, beyond the advert itself, that an advert comes from a router of the same virtual router.
 #[derive(Clone, Copy)]
 pub enum Sealing<'i> {
-    /// An authentication header, with this key.
+    /// An IP authentication header with this key.
     Ah([u8; AUTH_DATA]),
-    /// A trailer.
+    /// A trailer with an HMAC.
     Hmac(&'i HmacKeys),
 }
 
-/// How the hardware address of a virtual router is used.
+/// The use of the hardware address of a virtual router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vmac {
-    /// Adverts leave from it too (RFC 9568 section 7.2).
+    /// Adverts are sent from it too (RFC 9568 section 7.2).
     All,
-    /// Adverts leave from the interface's own (`vmac_xmit_base`).
+    /// Adverts are sent from the interface's own hardware address (`vmac_xmit_base`).
     AddressesOnly,
 }
 
 impl InstanceConfig {
-    /// The hardware address of the virtual router (RFC 9568 section 7.3).
+    /// Returns the hardware address of the virtual router (RFC 9568 section 7.3).
     #[must_use]
     pub fn virtual_mac(&self) -> Mac {
         let family = match self.family {
@@ -347,25 +350,25 @@ impl InstanceConfig {
         [0x00, 0x00, 0x5e, 0x00, family, self.vrid]
     }
 
-    /// Whether its interface is named, and not only said to be the one that has its source.
+    /// Returns true if the file names the interface, and false if the interface is found by the source address.
     #[must_use]
     pub fn names_interface(&self) -> bool {
         self.source.is_none_or(|source| self.interface != source.to_string())
     }
 
-    /// Whom the routers speak to.
+    /// Returns the destination kind of the adverts, multicast or unicast.
     #[must_use]
     pub fn cast(&self) -> Cast {
         if self.peers.is_empty() { Cast::Multicast } else { Cast::Unicast }
     }
 
-    /// Whether two instances have a peer in common.
+    /// Returns true if the two instances have a peer in common.
     #[must_use]
     pub fn shares_peer(&self, other: &Self) -> bool {
         self.peers.iter().any(|peer| other.peers.iter().any(|theirs| theirs.address == peer.address))
     }
 
-    /// The seal of its adverts, if they have one.
+    /// Returns the seal of the adverts, if they have one.
     #[must_use]
     pub fn sealing(&self) -> Option<Sealing<'_>> {
         match (self.authentication, &self.hmac) {
@@ -375,7 +378,7 @@ impl InstanceConfig {
         }
     }
 
-    /// All addresses, advertised or not.
+    /// Returns all addresses, advertised or not.
     pub fn addresses(&self) -> impl Iterator<Item = &Vip> {
         self.vips.iter().chain(&self.excluded)
     }

@@ -1,5 +1,5 @@
-//! From files to the lines that are read as statements: comments, includes, `@` conditions, `$` definitions and `~`
-//! sequences are gone from them. In the order of keepalived, so that each line sees the definitions above it.
+//! Turns files into the lines that are read as statements: it removes comments and resolves includes, `@` conditions, `$`
+//! definitions and `~` sequences. The order is that of keepalived, so that each line sees the definitions above it.
 
 mod including;
 mod lines;
@@ -18,23 +18,23 @@ use super::sources::{FileId, Sources, Span};
 use super::text::{Text, is_space};
 use lines::{Lines, conditions, continued};
 
-/// A longer line is read as several by keepalived.
+/// Longest line, in bytes. keepalived reads a longer line as several lines.
 const LINE_MAX: usize = 1023;
 
-/// Sequences in definitions in included files, each within the one before.
+/// Largest depth of included files, sequences and definitions within each other.
 const DEPTH_MAX: usize = 48;
 
-/// How often the beginning of a line may be replaced before the line is read.
+/// Largest number of times that the beginning of a line is replaced before the line is read.
 const REWRITES_MAX: usize = 16;
 
-/// What sequences and definitions may become: a line that is read twice counts twice.
+/// Largest number of lines, with all sequences and definitions. A line that is read twice counts twice.
 const LINES_MAX: usize = 1_000_000;
 
-/// As many bytes as that many lines of usual length.
+/// Largest number of bytes of those lines: about [`LINES_MAX`] lines of usual length.
 const BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Reads a file and all that it includes. Complains of what cannot be read, and reads on where keepalived would. None if it is the
-/// file itself that cannot be read.
+/// Reads a file and all files that it includes. Reports files that cannot be read, and continues where keepalived would.
+/// Returns `None` if the main file cannot be read.
 pub(super) fn read(
     main: &Path,
     context: &mut Context,
@@ -73,12 +73,12 @@ pub(super) fn read(
     Some(preprocessor.lines)
 }
 
-/// The text of a file, with what is odd about it.
+/// Returns the text of a file, with the oddities of its bytes.
 fn text_of(path: &Path, files: &dyn Files) -> Result<Decoded, ReadError> {
     encoding::decode(&files.bytes(path)?).map_err(|what| ReadError::not_text(path, what))
 }
 
-/// What is to be said of the bytes of a file that can be read all the same.
+/// Returns the diagnostic for an oddity in the bytes of a file.
 fn odd(file: FileId, oddity: Oddity, sources: &Sources) -> Diagnostic {
     match oddity {
         Oddity::ByteOrderMark => {
@@ -100,14 +100,14 @@ fn odd(file: FileId, oddity: Oddity, sources: &Sources) -> Diagnostic {
     }
 }
 
-/// Where a line is read.
+/// The context in which a line is read.
 #[derive(Clone)]
 struct Here {
-    /// The directory of the file that is being read; not that of the definition that a line comes from.
+    /// The directory of the file that is being read. It is not the directory of the definition that a line comes from.
     directory: Rc<Path>,
-    /// How many files include each other here.
+    /// The depth of included files.
     includes: usize,
-    /// How many files, sequences and definitions are within each other here.
+    /// The depth of included files, sequences and definitions within each other.
     depth: usize,
 }
 
@@ -121,11 +121,11 @@ fn directory_of(file: &Path) -> Rc<Path> {
     file.parent().unwrap_or(Path::new("")).into()
 }
 
-/// What a line begins with, if it is a name.
+/// The kind of reference at the beginning of a line.
 enum Leading {
-    /// A definition of several lines, and nothing behind it.
+    /// A definition of several lines, with nothing behind the reference.
     Lines(Rc<[Text]>),
-    /// A value that may be a condition or a sequence, for a reference of so many bytes.
+    /// A value that may begin with a condition, a sequence or a reference, and the length of its reference in bytes.
     Value(Rc<str>, usize),
     Nothing,
 }
@@ -141,7 +141,7 @@ struct Preprocessor<'a> {
     lines: Vec<Text>,
     lines_spent: usize,
     bytes_spent: usize,
-    /// Something is out of bounds, and no more is read.
+    /// True if a limit was exceeded. Then nothing more is read.
     stopped: bool,
 }
 
@@ -153,7 +153,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// Whether there is room for another line.
+    /// Counts a line, and returns true if no limit is exceeded.
     fn spend(&mut self, line: &Text) -> bool {
         self.lines_spent += 1;
         self.bytes_spent += line.len();
@@ -187,7 +187,7 @@ impl Preprocessor<'_> {
                 let head = Text::without_comment(file, cut, start);
                 let first = head.part((at + value).min(head.len())..head.len());
                 let definition = self.body(file, &first, &mut lines);
-                // A false condition takes the whole definition away, not only its first line.
+                // A false condition removes the whole definition, not only its first line.
                 if holds {
                     self.definitions.set(name, definition);
                 }
@@ -214,7 +214,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// A `\` at the end, which means something to definitions only.
+    /// Removes a `\` at the end, which has a meaning in definitions only.
     fn without_continuation(&mut self, line: Text) -> Text {
         let Some(head) = line.as_str().strip_suffix('\\') else { return line };
         let kept = head.trim_end_matches(is_space).len();
@@ -230,7 +230,7 @@ impl Preprocessor<'_> {
         line.part(0..kept)
     }
 
-    /// The lines of a definition: those that end in `\`, and one more.
+    /// Reads the lines of a definition: the lines that end in `\`, and the line after them.
     fn body(&mut self, file: FileId, first: &Text, lines: &mut Lines<'_>) -> Definition {
         let mut body = vec![first.clone()];
         for (line, start) in lines {
@@ -356,7 +356,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// A line in which nothing is left to be replaced.
+    /// Reads a line in which all references have been replaced.
     fn statement(&mut self, line: Text, here: &Here) {
         let source = line.as_str().trim_matches(is_space);
         let word = source.split(is_space).next().unwrap_or("");

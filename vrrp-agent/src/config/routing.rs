@@ -1,5 +1,5 @@
-//! Lines of `virtual_routes` and `virtual_rules`, and of their static twins: iproute2's grammar, as far as it works here. What
-//! does not work is an error that names the word; nothing is left out in silence.
+//! Lines of `virtual_routes` and `virtual_rules`, and of their static counterparts: the grammar of iproute2, as far as this
+//! daemon supports it. An unsupported word is an error that names the word; no word is ignored silently.
 
 mod read_route;
 mod route;
@@ -27,7 +27,7 @@ pub(super) use words::{BadWord, number, scope};
 use crate::wire::advert::family as family_of;
 use words::decimal;
 
-/// keepalived's number in `rt_protos`: how what it has put there is told from what others have.
+/// keepalived's number in `rt_protos`. It distinguishes the routes and rules of this daemon from those of other programs.
 pub const PROTOCOL: u8 = 18;
 
 /// The table that is looked up when no rule says otherwise.
@@ -36,17 +36,17 @@ pub const TABLE_MAIN: u32 = 254;
 const TABLE_DEFAULT: u32 = 253;
 const TABLE_LOCAL: u32 = 255;
 
-/// An address and how much of it counts.
+/// An address with a prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Prefix {
     /// The address.
     pub address: IpAddr,
-    /// How many of its bits count, from the first.
+    /// The number of significant bits, counted from the first.
     pub length: u8,
 }
 
 impl Prefix {
-    /// All addresses of a family: `default`.
+    /// Returns the prefix of all addresses of a family: `default`.
     #[must_use]
     pub fn all(family: Family) -> Self {
         let address = match family {
@@ -56,13 +56,13 @@ impl Prefix {
         Self { address, length: 0 }
     }
 
-    /// The family of its address.
+    /// Returns the address family.
     #[must_use]
     pub fn family(self) -> Family {
         family_of(self.address)
     }
 
-    /// The same with the bits that do not count at zero.
+    /// Returns the same prefix with all host bits zero.
     #[must_use]
     pub fn network(self) -> Self {
         let length = u32::from(self.length);

@@ -1,27 +1,27 @@
-//! `~SEQ`, `~SEQx` and `~LST`: the rest of the line is read again and again, each time with other values.
+//! `~SEQ`, `~SEQx` and `~LST`: the rest of the line is read several times, each time with other values.
 
-/// Which of them a line begins with.
+/// The kind of sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Decimal numbers.
     Sequence,
     /// Hexadecimal numbers.
     Hexadecimal,
-    /// Values that are listed.
+    /// A list of values.
     List,
 }
 
-/// A sequence at the beginning of a line: what is in its parentheses, and what it is.
+/// A sequence at the beginning of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) kind: Kind,
-    /// Where the arguments begin, behind the `(`.
+    /// The offset of the arguments, behind the `(`.
     pub(super) arguments: usize,
-    /// Where the `)` is; `None` if there is none.
+    /// The offset of the `)`; `None` if it is missing.
     pub(super) close: Option<usize>,
 }
 
-/// The sequence that a line begins with.
+/// Returns the sequence at the beginning of a line.
 pub(super) fn head(line: &str) -> Option<Head> {
     let names = [("~SEQx", Kind::Hexadecimal), ("~SEQ", Kind::Sequence), ("~LST", Kind::List)];
     let (kind, name) =
@@ -36,17 +36,17 @@ pub(super) fn head(line: &str) -> Option<Head> {
     Some(Head { kind, arguments, close })
 }
 
-/// What the variables of a sequence are in each round.
+/// The values of the variables in each round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Rounds {
-    /// One variable that counts.
+    /// One variable that counts up or down.
     Numbers { name: String, kind: Kind, start: i64, step: i64, count: u64 },
     /// Any number of variables, and a row of values for each round.
     Rows { names: Vec<String>, rows: Vec<Vec<String>> },
 }
 
 impl Rounds {
-    /// How many rounds there are, one at least.
+    /// Returns the number of rounds, at least one.
     pub(super) fn count(&self) -> u64 {
         match self {
             Self::Numbers { count, .. } => *count,
@@ -54,7 +54,7 @@ impl Rounds {
         }
     }
 
-    /// Names and values of a round.
+    /// Returns the names and values of a round.
     pub(super) fn round(&self, index: u64) -> Vec<(&str, String)> {
         match self {
             Self::Numbers { name, kind, start, step, .. } => {
@@ -74,7 +74,7 @@ impl Rounds {
     }
 }
 
-/// Reads what is in the parentheses, references already replaced.
+/// Parses the text within the parentheses, in which references have already been replaced.
 pub(super) fn rounds(kind: Kind, arguments: &str) -> Result<Rounds, &'static str> {
     match kind {
         Kind::Sequence | Kind::Hexadecimal => numbers(kind, arguments),
@@ -106,7 +106,7 @@ fn numbers(kind: Kind, arguments: &str) -> Result<Rounds, &'static str> {
     Ok(Rounds::Numbers { name: name.to_owned(), kind, start, step, count })
 }
 
-/// A number as C reads it: `0x…` is hexadecimal, `0…` octal.
+/// Parses a number in C notation: `0x…` is hexadecimal, `0…` is octal.
 fn number(word: &str) -> Option<i64> {
     let (negative, digits) = match word.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -118,7 +118,7 @@ fn number(word: &str) -> Option<i64> {
         None if digits.len() > 1 && digits.starts_with('0') => (&digits[1..], 8),
         None => (digits, 10),
     };
-    // `from_str_radix` would take another sign.
+    // `from_str_radix` would accept another sign.
     if !digits.starts_with(|c: char| c.is_ascii_hexdigit()) {
         return None;
     }
@@ -146,7 +146,7 @@ fn rows(arguments: &str) -> Result<Rounds, &'static str> {
     Ok(Rounds::Rows { names, rows })
 }
 
-/// `a,{b,c}` as `[[a], [b, c]]`.
+/// Parses `a,{b,c}` as `[[a], [b, c]]`.
 fn items(arguments: &str) -> Result<Vec<Vec<String>>, &'static str> {
     let owned = |word: &str| word.trim().to_owned();
     let mut items = Vec::new();
@@ -190,7 +190,7 @@ mod tests {
         (0..rounds.count()).map(values).collect()
     }
 
-    /// keepalived 2.2.7, observed with `notification_email` and `-d`.
+    /// Observed with keepalived 2.2.7 by means of `notification_email` and `-d`.
     #[test]
     fn numbers_count_as_in_keepalived() {
         for (kind, arguments, expected) in [
@@ -218,14 +218,15 @@ mod tests {
         assert!(rounds(Kind::Hexadecimal, "S1,-1,1").is_err());
     }
 
-    /// By hand: neither the span of all numbers nor its length fits into 64 bits with a sign.
+    /// Worked out by hand: neither the distance of the numbers nor their count fits into a signed integer of 64 bits.
     #[test]
     fn the_largest_sequence_is_only_long() {
         let text = format!("A,{},{}", i64::MIN + 1, i64::MAX);
         assert_eq!(rounds(Kind::Sequence, &text).expect("valid").count(), u64::MAX);
     }
 
-    /// keepalived 2.2.7, observed; but values with spaces inside, which it refuses, are taken.
+    /// Observed with keepalived 2.2.7, except for values with white space inside: keepalived refuses them, and this parser
+    /// accepts them.
     #[test]
     fn lists_go_row_by_row() {
         let rows = |arguments| all(Kind::List, arguments);

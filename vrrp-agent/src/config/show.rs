@@ -1,4 +1,5 @@
-//! A configuration as it was understood, defaults filled in, in keepalived's own language: what it shows reads as the same again.
+//! Writes a configuration as it was understood, with all defaults, in keepalived's language. The output is read as the same
+//! configuration.
 
 mod host;
 mod programs;
@@ -22,16 +23,16 @@ use tracking::{show_file, show_process, show_script, show_tracked};
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 
-/// Whether passwords and keys are shown.
+/// The treatment of passwords and keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secrets {
-    /// As they are.
+    /// They are written as they are.
     Shown,
-    /// As asterisks.
+    /// They are written as asterisks.
     Hidden,
 }
 
-/// The configuration as text.
+/// Returns the configuration as text.
 #[must_use]
 pub fn show(config: &Config, secrets: Secrets) -> String {
     let mut lines = Lines::default();
@@ -99,7 +100,7 @@ pub fn show(config: &Config, secrets: Secrets) -> String {
         }
         lines.close();
         show_notify(&mut lines, &group.notify);
-        // What it would take away is gone already.
+        // Without this keyword the weights would be removed; where that was to be done, it has already been done.
         lines.add(format_args!("sync_group_tracking_weight"));
         lines.close();
     }
@@ -138,7 +139,7 @@ impl Lines {
     }
 }
 
-/// Decimal seconds, exactly.
+/// Returns decimal seconds, exactly.
 fn seconds(duration: Duration) -> String {
     let text = format!("{}.{:09}", duration.as_secs(), duration.subsec_nanos());
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -265,7 +266,7 @@ fn show_garp(lines: &mut Lines, garp: &GarpSchedule) {
     lines.add(format_args!("garp_lower_prio_repeat {}", garp.lower_repeat));
 }
 
-/// `kind` is how the names of the blocks begin.
+/// Writes routes and rules. `kind` is the beginning of the block names.
 fn show_routing(lines: &mut Lines, kind: &str, routes: &[Route], rules: &[Rule]) {
     if !routes.is_empty() {
         lines.open(&format!("{kind}_routes"));

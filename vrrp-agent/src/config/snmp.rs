@@ -1,22 +1,22 @@
-//! What SNMP managers see, and how.
+//! Settings of SNMP.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// What SNMP managers see, and by whom they are answered.
+/// The data for SNMP managers, and the master agent that answers them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snmp {
-    /// What they see; with none there is no SNMP.
+    /// The sets of objects that managers can read. If there are none, SNMP is off.
     pub mibs: BTreeSet<Mib>,
-    /// Whether they are told when something changes.
+    /// The setting for notifications about changes.
     pub traps: Traps,
-    /// Who answers them, and asks us.
+    /// The address of the master agent, which answers the managers and asks this daemon.
     pub master: MasterAgent,
 }
 
-/// A set of objects that managers know.
+/// A management information base: a set of objects that managers know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mib {
     /// KEEPALIVED-MIB (`enable_snmp_vrrp`).
@@ -28,10 +28,10 @@ pub enum Mib {
 }
 
 impl Mib {
-    /// All of them.
+    /// All of them, in the order of the enum.
     pub const ALL: [Self; 3] = [Self::Keepalived, Self::Rfc2787, Self::Rfc6527];
 
-    /// The keyword for it.
+    /// Returns the keyword that enables the MIB.
     #[must_use]
     pub fn keyword(self) -> &'static str {
         match self {
@@ -42,22 +42,22 @@ impl Mib {
     }
 }
 
-/// `enable_traps`.
+/// `enable_traps`: notifications about changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Traps {
-    /// Managers have to ask.
+    /// No notifications are sent; managers have to ask.
     #[default]
     Unsent,
-    /// They are told.
+    /// Notifications are sent.
     Sent,
 }
 
-/// Where a master agent listens for subagents (`snmp_socket`).
+/// The address where a master agent listens for subagents (`snmp_socket`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MasterAgent {
-    /// On a socket of this path.
+    /// A Unix socket with this path.
     Unix(PathBuf),
-    /// On a port of a host, which is a name or an address.
+    /// A TCP port of a host, which is a name or an address.
     Tcp(String, u16),
 }
 
@@ -67,18 +67,19 @@ impl Default for MasterAgent {
     }
 }
 
-/// It is neither `unix:PATH` nor `tcp:HOST:PORT`.
+/// The text is neither `unix:PATH` nor `tcp:HOST:PORT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected: unix:PATH or tcp:HOST:PORT")]
 pub struct NoMasterAgent;
 
-/// RFC 2741 section 8.1.1.
+/// The default port (RFC 2741 section 8.1.1).
 const PORT: u16 = 705;
 
 impl FromStr for MasterAgent {
     type Err = NoMasterAgent;
 
-    /// As Net-SNMP reads it: a path may stand alone, and so may a port, then of this host.
+    /// Parses the address as Net-SNMP does. A path may stand without `unix:`, and a port without a host means a port of this
+    /// host.
     fn from_str(text: &str) -> Result<Self, NoMasterAgent> {
         let path = text.strip_prefix("unix:").or(text.starts_with('/').then_some(text));
         if let Some(path) = path.filter(|path| !path.is_empty()) {
@@ -86,7 +87,7 @@ impl FromStr for MasterAgent {
         }
         let tcp = text.strip_prefix("tcp:").or(text.strip_prefix("tcp6:")).ok_or(NoMasterAgent)?;
         let (host, port) = match tcp.rsplit_once(':') {
-            // An address of version 6 without a port ends in its bracket.
+            // An IPv6 address without a port ends in `]`.
             Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| NoMasterAgent)?),
             Some(_) => (tcp, PORT),
             None => match tcp.parse() {

@@ -1,15 +1,15 @@
-//! The files that were read, and places in them. A place is always one in the text as the user wrote it, so that a
-//! complaint about a substituted value shows the line with the `$NAME`.
+//! The files that were read, and places in them. A place always refers to the text that the user wrote, so that a diagnostic
+//! about a substituted value shows the line with the `$NAME`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// One of the files of [`Sources`].
+/// The index of a file of [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(u32);
 
 impl FileId {
-    /// The file that was asked for; all others are included from it.
+    /// The main file; all other files are included from it.
     pub const MAIN: Self = Self(0);
 }
 
@@ -18,17 +18,17 @@ impl FileId {
 pub struct Span {
     /// The file.
     pub file: FileId,
-    /// The first byte.
+    /// The offset of the first byte.
     pub start: usize,
-    /// The byte behind the last.
+    /// The offset behind the last byte.
     pub end: usize,
 }
 
 impl Span {
-    /// The beginning of the main file, for what belongs to no line.
+    /// The beginning of the main file, for diagnostics that belong to no line.
     pub const BEGINNING: Self = Self { file: FileId::MAIN, start: 0, end: 0 };
 
-    /// From the beginning of this one to the end of another on the same line.
+    /// Returns the span from the beginning of this one to the end of another span on the same line.
     pub(super) fn to(self, last: Self) -> Self {
         if last.file == self.file { Self { end: last.end.max(self.end), ..self } } else { self }
     }
@@ -41,7 +41,7 @@ struct Source {
     text: Arc<str>,
 }
 
-/// All files that were read, the main one first. A file that is included twice is here twice.
+/// All files that were read, the main file first. A file that is included twice is contained twice.
 #[derive(Debug, Default)]
 pub struct Sources {
     files: Vec<Source>,
@@ -50,52 +50,52 @@ pub struct Sources {
 impl Sources {
     /// Adds a file.
     pub(super) fn add(&mut self, path: &Path, text: String) -> FileId {
-        // The loader reads a thousand files at most.
+        // The preprocessor reads at most 1000 files.
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
         self.files.push(Source { path: path.to_path_buf(), text: text.into() });
         id
     }
 
-    /// How many files there are.
+    /// Returns the number of files.
     #[must_use]
     pub fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// Whether no file was read.
+    /// Returns true if no file was read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
-    /// The paths, in the order of reading.
+    /// Returns the paths, in the order of reading.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|source| source.path.as_path())
     }
 
-    /// How many bytes there are in all files together.
+    /// Returns the size of all files together, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.files.iter().map(|source| source.text.len()).sum()
     }
 
-    /// The path of a file.
+    /// Returns the path of a file.
     #[must_use]
     pub fn path(&self, file: FileId) -> &Path {
         self.source(file).map_or(Path::new(""), |source| source.path.as_path())
     }
 
-    /// The text of a file.
+    /// Returns the text of a file.
     #[must_use]
     pub fn text(&self, file: FileId) -> &str {
         self.source(file).map_or("", |source| &*source.text)
     }
 
-    /// The text of a file, to be held while others are added.
+    /// Returns the text of a file in a form that can be kept while other files are added.
     pub(super) fn shared_text(&self, file: FileId) -> Arc<str> {
         self.source(file).map_or_else(|| Arc::from(""), |source| Arc::clone(&source.text))
     }
 
-    /// Line and column of the beginning of a span, from 1; the column counts characters.
+    /// Returns line and column of the beginning of a span, counted from 1; the column counts characters.
     #[must_use]
     pub fn position(&self, span: Span) -> (usize, usize) {
         let before = before(self.text(span.file), span.start);
@@ -104,7 +104,7 @@ impl Sources {
         (line, before[line_start..].chars().count() + 1)
     }
 
-    /// The lines that a span touches, without the last line end, and where in the file they begin.
+    /// Returns the lines that a span touches, without the last line end, and their offset in the file.
     pub(super) fn lines(&self, span: Span) -> (&str, usize) {
         let text = self.text(span.file);
         let start = before(text, span.start).rfind('\n').map_or(0, |at| at + 1);
@@ -118,7 +118,7 @@ impl Sources {
     }
 }
 
-/// What stands before a place, also for a place that is none: complaining must not fail.
+/// Returns the text before an offset. An invalid offset is reduced to a valid one, because showing a diagnostic must not fail.
 fn before(text: &str, place: usize) -> &str {
     let mut place = place.min(text.len());
     while !text.is_char_boundary(place) {
@@ -135,7 +135,7 @@ mod tests {
         Span { file, start, end }
     }
 
-    /// By hand: `é` has two bytes and is one column.
+    /// Worked out by hand: `é` has two bytes and counts as one column.
     #[test]
     fn a_place_has_line_and_column() {
         let mut sources = Sources::default();

@@ -1,22 +1,22 @@
-//! The kernel's daemon that tells the connections of IPVS to the other director, which follows an instance.
+//! The kernel's IPVS sync daemon, which sends the connections to the other director. It follows the state of an instance.
 
 use std::net::IpAddr;
 
-/// `lvs_sync_daemon`. What is not said is the kernel's choice.
+/// `lvs_sync_daemon`. The kernel chooses the values that are not set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncDaemon {
-    /// The interface that it is told and heard on.
+    /// The interface that sync messages are sent and received on.
     pub interface: String,
-    /// The instance that it follows.
+    /// The index of the instance that the daemon follows.
     pub instance: usize,
-    /// Which of several on one network.
+    /// The sync ID, which distinguishes several daemons on one network.
     pub id: u8,
-    /// The longest message, in bytes of UDP.
+    /// The largest sync message, in bytes of UDP payload.
     pub max_length: Option<u16>,
-    /// UDP port.
+    /// The UDP port.
     pub port: Option<u16>,
-    /// TTL of what is told.
+    /// The TTL of sync messages.
     pub ttl: Option<u8>,
-    /// Multicast group.
+    /// The multicast group.
     pub group: Option<IpAddr>,
 }

@@ -1,15 +1,15 @@
-//! From lines to statements. keepalived's language is made of lines: a statement is a line of words, and only `{` and
-//! `}` split a line.
+//! Turns lines into statements. keepalived's language is line-oriented: a statement is a line of words, and only `{` and `}`
+//! split a line.
 
 use super::definitions;
 use super::diagnostic::{COMPLAINTS_MAX, Diagnostic};
 use super::sources::Span;
 use super::text::{Text, is_space};
 
-/// No real file nests deeper than four.
+/// Largest depth of blocks. No real file has a depth of more than four.
 const DEPTH_MAX: usize = 32;
 
-/// 65024 instances, the largest example of keepalived.conf(5), have half as many.
+/// Largest number of words. The largest example of keepalived.conf(5), with 65024 instances, has half as many.
 const WORDS_MAX: usize = 4_000_000;
 
 /// A word, with its place.
@@ -17,13 +17,13 @@ const WORDS_MAX: usize = 4_000_000;
 pub(super) struct Word {
     /// The word without its quotes.
     pub(super) text: String,
-    /// Where it stands, quotes included; for a value that was put in, where its name stands.
+    /// The place of the word, including its quotes. For a substituted value, it is the place of the reference.
     pub(super) span: Span,
-    /// Whether it stood in quotes.
+    /// True if the word stood in quotes.
     pub(super) quoted: bool,
 }
 
-/// A line of words, never none, and the block behind it if there is one.
+/// A line of at least one word, and the block behind it, if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Statement {
     pub(super) words: Vec<Word>,
@@ -39,7 +39,7 @@ impl Statement {
         &self.words[1..]
     }
 
-    /// From the first word to the last.
+    /// Returns the span from the first word to the last.
     pub(super) fn span(&self) -> Span {
         self.keyword().span.to(self.words[self.words.len() - 1].span)
     }
@@ -58,7 +58,7 @@ struct Block {
     opened: Span,
 }
 
-/// The blocks that are open, the innermost last, and the line being read.
+/// The open blocks, the innermost last, and the words of the current line.
 #[derive(Default)]
 struct Open {
     blocks: Vec<Block>,
@@ -78,7 +78,7 @@ impl Open {
         }
     }
 
-    /// The words that a `{` belongs to: before it on the line, or the line before it.
+    /// Returns the words that a `{` belongs to: the words before it on the line, or the line before it.
     fn head(&mut self) -> Vec<Word> {
         if !self.line.is_empty() {
             return std::mem::take(&mut self.line);
@@ -100,7 +100,7 @@ impl Open {
     }
 }
 
-/// Reads all statements. What cannot be read is complained of and skipped.
+/// Reads all statements. Text that cannot be read is reported and skipped.
 pub(super) fn parse(lines: &[Text], diagnostics: &mut Vec<Diagnostic>) -> Vec<Statement> {
     let mut open = Open::default();
     let mut words_read = 0;
@@ -163,7 +163,8 @@ pub(super) fn parse(lines: &[Text], diagnostics: &mut Vec<Diagnostic>) -> Vec<St
     open.outermost
 }
 
-/// The next word or brace of a line. One at a time: all those of a long line would fill the memory.
+/// Returns the next word or brace of a line. The tokens are read one at a time, because all tokens of a long line could fill
+/// the memory.
 fn next_token(line: &Text, at: &mut usize, diagnostics: &mut Vec<Diagnostic>) -> Option<Token> {
     let text = line.as_str();
     let rest = &text[*at..];
@@ -200,7 +201,8 @@ fn next_token(line: &Text, at: &mut usize, diagnostics: &mut Vec<Diagnostic>) ->
     Some(token)
 }
 
-/// How far a quoted string goes. `\"` does not end it; all escapes stay, for who reads commands out of it.
+/// Returns the length of a quoted string, in bytes. `\"` does not end it. Escapes are kept, because the parser of commands
+/// reads them.
 fn quoted_length(text: &str) -> usize {
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate() {
@@ -212,7 +214,7 @@ fn quoted_length(text: &str) -> usize {
     text.len()
 }
 
-/// How far a word outside quotes goes, one byte at least. The braces of a `${NAME}` that is not defined are part of it.
+/// Returns the length of a word outside quotes, at least one byte. The braces of an undefined `${NAME}` belong to the word.
 fn word_length(text: &str) -> usize {
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
@@ -244,7 +246,7 @@ mod tests {
         (parse(&lines, &mut diagnostics), diagnostics)
     }
 
-    /// Statements as one line, words in `<…>`.
+    /// Returns the statements as one line, with words in `<…>`.
     fn shown(statements: &[Statement]) -> String {
         let mut shown = String::new();
         for statement in statements {
@@ -259,7 +261,7 @@ mod tests {
         shown
     }
 
-    /// keepalived 2.2.7, observed with `notification_email` and `-d`.
+    /// Observed with keepalived 2.2.7 by means of `notification_email` and `-d`.
     #[test]
     fn lines_split_into_words() {
         for (line, words) in [
@@ -277,7 +279,7 @@ mod tests {
         }
     }
 
-    /// keepalived 2.2.7, observed, but for `${…}`, which it takes apart at the braces.
+    /// Observed with keepalived 2.2.7, except for `${…}`, which keepalived splits at the braces.
     #[test]
     fn braces_split_a_line() {
         for (text, statements) in [
@@ -294,7 +296,7 @@ mod tests {
         }
     }
 
-    /// By hand. keepalived does so for the keywords that take a command.
+    /// Worked out by hand. keepalived does this for the keywords that take a command.
     #[test]
     fn an_escaped_quote_ends_no_string() {
         assert_eq!(shown(&read("script \"a \\\"b c\\\" # d\" e").0), "<script><a \\\"b c\\\" # d><e>;");
@@ -326,7 +328,7 @@ mod tests {
         }
     }
 
-    /// Neither the stack nor the memory is the configuration's to fill.
+    /// A configuration must not be able to fill the stack or the memory.
     #[test]
     fn a_million_braces_are_one_complaint_more() {
         for text in ["a{".repeat(1_000_000), "}".repeat(1_000_000), "a{\n".repeat(1_000_000)] {

@@ -5,7 +5,7 @@ use vrrp_ebpf::election::Preempt;
 use super::*;
 use crate::vrrp::Weight;
 
-/// The reference example of the README, as a user has it.
+/// The reference example of the README.
 const REFERENCE: &str = include_str!("../../../config/reference-master.conf");
 
 fn complaints(text: &str) -> Vec<(Severity, (usize, usize), String)> {
@@ -40,14 +40,14 @@ fn the_reference_example() {
     assert_eq!(instance.authentication, Some(Authentication::Pass(*b"1111\0\0\0\0")));
     assert_eq!(instance.tracked, [Tracked { thing: Thing::Script(0), weight: Weight::straight(-5) }]);
     assert_eq!(instance.vips[0].address.to_string(), "192.168.1.10");
-    // `state MASTER` and `nopreempt` together: keepalived preempts, and so do we, and say so.
+    // With `state MASTER` and `nopreempt` together, keepalived preempts. This daemon does the same, and reports it.
     assert_eq!(instance.preempt, Preempt::Yes);
     let [insecure, preempts] = &reading.diagnostics[..] else { panic!("two: {:?}", reading.diagnostics) };
     assert!(insecure.message.contains("without `enable_script_security`"), "{insecure:?}");
     assert!(preempts.message.contains("`nopreempt` has no effect"), "{preempts:?}");
 }
 
-/// As keepalived since 2.3; without both it complains.
+/// As with keepalived since 2.3. Without a peer or without a source address, keepalived reports an error.
 #[test]
 fn a_unicast_instance_with_a_source_needs_no_interface() {
     let text = |more: &str| {
@@ -219,7 +219,7 @@ fn what_keepalived_tolerates_is_tolerated() {
     }
 }
 
-/// Each as keepalived 2.2.7 takes it, observed with its `-t` and in its dump: complained of or not, and with what it goes on.
+/// Observed with keepalived 2.2.7, its `-t` and its dump: in each case, the warning or its absence, and the value that is used.
 #[test]
 fn r10_what_keepalived_goes_on_with_is_gone_on_with() {
     for (body, message, sends_to, addresses) in [
@@ -276,7 +276,8 @@ fn r10_what_keepalived_goes_on_with_is_gone_on_with() {
     }
 }
 
-/// 2.2.7: 5 and the first counts, 5 and left out.
+/// In each case, `keepalived -t` of 2.2.7 exits with 5. Of two instances with the same name the first counts; a block without
+/// exactly one name is left out.
 #[test]
 fn r15_names_are_told_apart_as_by_keepalived() {
     let second = instance("").replace("_id 1", "_id 2");
@@ -294,7 +295,7 @@ fn r15_names_are_told_apart_as_by_keepalived() {
     }
 }
 
-/// 2.2.7 says so in its log, but counts it as a fault with `vrrp_strict` only.
+/// keepalived 2.2.7 logs this, but counts it as an error only with `vrrp_strict`.
 #[test]
 fn r15_the_first_ipv6_address() {
     for (addresses, severity, first) in [
@@ -381,7 +382,8 @@ proptest! {
     }
 }
 
-/// 2.2.7: 5 for each; 0 where `dynamic_interfaces` lets an interface come later.
+/// `keepalived -t` of 2.2.7 exits with 5 in each case, but with 0 where `dynamic_interfaces` allows the interface to appear
+/// later.
 #[test]
 fn r13_what_is_not_on_this_host_is_named() {
     let text = "vrrp_script s {\nscript /no/such/program\n}\n".to_owned()

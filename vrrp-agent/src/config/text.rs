@@ -1,29 +1,30 @@
-//! A line that remembers where each of its bytes came from, through comments that are taken out and values put in.
+//! A line that records the origin of each of its bytes, although comments are removed and values are substituted.
 
 use std::ops::Range;
 
 use super::sources::{FileId, Span};
 
-/// What separates words: as in C's `isspace`, so that a no-break space is part of a word, as it is for keepalived.
+/// Returns true if the character separates words. The characters are those of C's `isspace`; as with keepalived, a no-break
+/// space is part of a word.
 pub(super) fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
 }
 
-/// How a run of bytes came into the line.
+/// The origin of a run of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
-    /// Byte for byte from the file.
+    /// Copied from the file, byte for byte.
     Copied,
-    /// In place of a reference that ends here in the file.
+    /// Substituted for a reference that ends at this offset of the file.
     Replaced { end: usize },
 }
 
-/// Bytes of one origin, up to the next run.
+/// Bytes of the same origin, up to the next run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {
-    /// Where in the line it begins.
+    /// The offset of the run in the line.
     at: usize,
-    /// Where in the file it comes from.
+    /// The offset of its origin in the file.
     start: usize,
     origin: Origin,
 }
@@ -33,7 +34,7 @@ struct Run {
 pub(super) struct Text {
     file: FileId,
     text: String,
-    /// By place, without gaps; none for an empty text.
+    /// The runs, ordered by offset, without gaps. Empty for an empty text.
     runs: Vec<Run>,
 }
 
@@ -42,12 +43,12 @@ impl Text {
         Self { file, text: String::new(), runs: Vec::new() }
     }
 
-    /// A line of a file without its comment and its trailing white space. `#` and `!` begin a comment outside quotes;
-    /// `\#` and `\!` stand for themselves. A `\` before anything else stays.
+    /// Returns a line of a file without its comment and without trailing white space. `#` and `!` begin a comment outside
+    /// quotes; `\#` and `\!` stand for `#` and `!`. A `\` before another character stays.
     pub(super) fn without_comment(file: FileId, line: &str, start: usize) -> Self {
         let mut text = Self::new(file);
         let mut quoted = false;
-        // What is kept but not yet copied begins here.
+        // The offset of the text that is kept but not yet copied.
         let mut from = 0;
         let mut end = line.len();
         let mut chars = line.char_indices();
@@ -86,12 +87,12 @@ impl Text {
         self.text.is_empty()
     }
 
-    /// Nothing, of the same file.
+    /// Returns an empty text of the same file.
     pub(super) fn nothing_of(&self) -> Self {
         Self::new(self.file)
     }
 
-    /// Appends what stands in the file at `start`.
+    /// Appends text that stands in the file at the offset `start`.
     pub(super) fn push_copied(&mut self, text: &str, start: usize) {
         if text.is_empty() {
             return;
@@ -107,7 +108,7 @@ impl Text {
         self.text.push_str(text);
     }
 
-    /// Appends what stands in place of `span`.
+    /// Appends text that replaces `span`.
     pub(super) fn push_replaced(&mut self, text: &str, span: Span) {
         if text.is_empty() {
             return;
@@ -141,18 +142,18 @@ impl Text {
         }
     }
 
-    /// A part of it.
+    /// Returns a part of the line.
     pub(super) fn part(&self, range: Range<usize>) -> Self {
         let mut part = self.nothing_of();
         part.push_part(self, range);
         part
     }
 
-    /// Where a part of it stands in the file.
+    /// Returns the place of a part of the line in the file.
     pub(super) fn span(&self, range: Range<usize>) -> Span {
         let (start, first_end) = self.origin_of(range.start);
         if range.is_empty() {
-            // Behind the last byte, or before the byte there.
+            // The place is behind the last byte of the line, or before the byte at this offset.
             let at = if range.start >= self.len() { first_end } else { start };
             return Span { file: self.file, start: at, end: at };
         }
@@ -160,12 +161,12 @@ impl Text {
         Span { file: self.file, start, end: end.max(start) }
     }
 
-    /// Where all of it stands in the file.
+    /// Returns the place of the whole line in the file.
     pub(super) fn whole(&self) -> Span {
         self.span(0..self.len())
     }
 
-    /// Where a byte came from; for a place behind the last byte, where the last one came from.
+    /// Returns the start and end of the origin of a byte. An offset behind the last byte gives the origin of the last byte.
     fn origin_of(&self, at: usize) -> (usize, usize) {
         let at = at.min(self.len().saturating_sub(1));
         match self.runs.get(self.run_at(at)) {
@@ -178,7 +179,7 @@ impl Text {
         }
     }
 
-    /// The index of the run that a byte belongs to.
+    /// Returns the index of the run that contains a byte.
     fn run_at(&self, at: usize) -> usize {
         self.runs.partition_point(|run| run.at <= at).saturating_sub(1)
     }
@@ -192,7 +193,7 @@ mod tests {
         Text::without_comment(FileId::MAIN, line, 100)
     }
 
-    /// keepalived 2.2.7, observed with `notification_email` and `-d`.
+    /// Observed with keepalived 2.2.7 by means of `notification_email` and `-d`.
     #[test]
     fn comments_end_a_line_outside_quotes() {
         for (line, text) in [
@@ -215,7 +216,7 @@ mod tests {
         }
     }
 
-    /// By hand: the `\` of `\#` is gone from the text and counted in the place.
+    /// Worked out by hand: the `\` of `\#` is removed from the text, but counts in the place.
     #[test]
     fn places_are_those_of_the_file() {
         let text = read("ab\\#cd  # x");
@@ -231,7 +232,7 @@ mod tests {
         assert_eq!(place(5..5), (106, 106));
     }
 
-    /// By hand: `x$A.y` with a value of five bytes for `$A`.
+    /// Worked out by hand: `x$A.y` with a value of five bytes for `$A`.
     #[test]
     fn a_replaced_part_stands_where_its_reference_stood() {
         let line = read("x$A.y");

@@ -1,5 +1,5 @@
-//! Reading the values of keywords. A bad value is a warning and the default stays, as with keepalived; a missing one is an error
-//! where keepalived ends too.
+//! Parsers of the values of keywords. As with keepalived, a bad value is a warning and the default stays. A missing value is an
+//! error where keepalived ends too.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::model::{AddressTrait, Vip};
 use super::routing::{Prefix, scope};
 use super::syntax::{Statement, Word};
 
-/// Keywords that keepalived goes on without if their value is missing; at any other it ends.
+/// Keywords whose missing value keepalived ignores. If the value of another keyword is missing, keepalived ends.
 const MAY_LACK_VALUE: [&str; 42] = [
     "bfd_priority",
     "bfd_rt_priority",
@@ -57,7 +57,7 @@ const MAY_LACK_VALUE: [&str; 42] = [
     "weight",
 ];
 
-/// The one argument that a keyword needs. What stands behind it is ignored by keepalived without a word.
+/// Returns the one argument that a keyword needs. Further arguments are ignored silently, as keepalived does.
 pub(super) fn argument<'s>(statement: &'s Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<&'s Word> {
     let keyword = statement.keyword();
     match statement.arguments() {
@@ -81,7 +81,7 @@ pub(super) fn argument<'s>(statement: &'s Statement, diagnostics: &mut Vec<Diagn
     }
 }
 
-/// A whole number in the range of its keyword.
+/// Parses a whole number in the range of its keyword.
 pub(super) fn number<T: TryFrom<u32>>(
     block: Block,
     statement: &Statement,
@@ -101,7 +101,7 @@ pub(super) fn number<T: TryFrom<u32>>(
     value
 }
 
-/// A number of seconds with up to nine decimals, in the range of its keyword.
+/// Parses a number of seconds with up to nine decimals, in the range of its keyword.
 pub(super) fn seconds(
     block: Block,
     statement: &Statement,
@@ -121,7 +121,7 @@ pub(super) fn seconds(
     value
 }
 
-/// A whole number that may be negative, in the range of its keyword.
+/// Parses a whole number that may be negative, in the range of its keyword.
 pub(super) fn integer(block: Block, statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<i32> {
     let word = argument(statement, diagnostics)?;
     let kind = kind(block, statement);
@@ -135,7 +135,7 @@ pub(super) fn integer(block: Block, statement: &Statement, diagnostics: &mut Vec
     value
 }
 
-/// Complains of the value of a keyword that is not used, as keepalived would.
+/// Reports a bad value of a keyword that this daemon does not use, as keepalived would.
 pub(super) fn check(block: Block, statement: &Statement, diagnostics: &mut Vec<Diagnostic>) {
     let Some(keyword) = keywords::lookup(block, &statement.keyword().text) else { return };
     match keyword.value {
@@ -159,14 +159,14 @@ pub(super) fn check(block: Block, statement: &Statement, diagnostics: &mut Vec<D
     }
 }
 
-/// What the table says of the value of a keyword. Whoever reads one finds it there: a test reads them all.
+/// Returns the kind of value from the keyword table. The table has every keyword whose value is parsed; a test parses them all.
 fn kind(block: Block, statement: &Statement) -> Value {
     keywords::lookup(block, &statement.keyword().text)
         .expect("each keyword that is read stands in the table")
         .value
 }
 
-/// A switch: nothing is on.
+/// Parses a boolean. No value means on.
 pub(super) fn boolean(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<bool> {
     let Some(word) = statement.arguments().first() else { return Some(true) };
     match word.text.as_str() {
@@ -179,7 +179,7 @@ pub(super) fn boolean(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) 
     }
 }
 
-/// An IP address.
+/// Parses an IP address.
 pub(super) fn address(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<IpAddr> {
     let word = argument(statement, diagnostics)?;
     let value = without_prefix(word, diagnostics).parse().ok();
@@ -189,7 +189,7 @@ pub(super) fn address(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) 
     value
 }
 
-/// The text before a `/`: where an address has no prefix length keepalived does not look at what is behind it.
+/// Returns the text before a `/`. Where an address has no prefix length, keepalived ignores the text behind the `/`.
 pub(super) fn without_prefix<'w>(word: &'w Word, diagnostics: &mut Vec<Diagnostic>) -> &'w str {
     let Some((address, prefix)) = word.text.split_once('/') else { return &word.text };
     let message = format!("`/{prefix}` behind the address of a router");
@@ -202,19 +202,19 @@ fn bad_value(statement: &Statement, word: &Word, expected: &str) -> Diagnostic {
     Diagnostic::warning(word.span, message).label(format!("expected: {expected}; the default is used"))
 }
 
-/// Decimal seconds, exactly: never through a float.
+/// Parses decimal seconds exactly, without floating point numbers.
 pub(super) fn parse_seconds(text: &str) -> Option<Duration> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     let nanos = if fraction.is_empty() { 0 } else { format!("{fraction:0<9}").parse().ok()? };
-    // `.5` is a number too.
+    // `.5` is a valid number too.
     let whole = if whole.is_empty() && !fraction.is_empty() { "0" } else { whole };
     Some(Duration::new(whole.parse::<u32>().ok()?.into(), nanos))
 }
 
-/// `IP[/LEN]` and what else is said of it.
+/// Parses `IP[/LEN]` and the options of the address.
 pub(super) fn vip(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<Vip> {
     let word = statement.keyword();
     let (text, length) = match word.text.split_once('/') {
@@ -249,7 +249,7 @@ pub(super) fn vip(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> O
         };
         if let Err(expected) = option(name, &value.text, &mut vip) {
             let message = format!("bad value `{}` for `{name}` of an address", value.text);
-            // As keepalived, for whom these say what address it is.
+            // As with keepalived, a bad value of these options invalidates the address.
             let is_vital = matches!(name, "brd" | "broadcast") || (name == "label" && address.is_ipv4());
             let instead = if is_vital { "the address is left out" } else { "ignored" };
             let label = format!("expected {expected}; {instead}");
@@ -262,8 +262,9 @@ pub(super) fn vip(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> O
     Some(vip)
 }
 
-/// The length behind an address, as keepalived takes it: digits count up to whatever follows them, and what is too long is the
-/// whole address. Without a digit it takes 0, which would make a route to everywhere; here that is the whole address too.
+/// Returns the prefix length behind an address. As with keepalived, digits count up to the first other character, and a number
+/// that is too large means the length of a whole address. Without a digit keepalived uses 0, which would make a route to all
+/// addresses; here the length of a whole address is used.
 fn prefix_length(
     address: IpAddr,
     length: Option<&str>,
@@ -291,19 +292,19 @@ fn prefix_length(
     used
 }
 
-/// How long the prefix of a netmask is, if it is one.
+/// Returns the prefix length of a netmask, or `None` if the text is not a netmask.
 fn netmask(text: &str) -> Option<u32> {
     let bits = u32::from(text.parse::<std::net::Ipv4Addr>().ok()?);
     (bits.count_ones() == bits.leading_ones()).then_some(bits.leading_ones())
 }
 
-/// What is said of an address in two words.
+/// The options of an address that have a value.
 const OPTIONS: [&str; 8] =
     ["brd", "broadcast", "dev", "label", "peer", "preferred_lft", "scope", "track_group"];
 
-/// Takes one of [`OPTIONS`]. The error says what was expected.
+/// Sets one of [`OPTIONS`]. The error is the expected value.
 fn option(name: &str, text: &str, vip: &mut Vip) -> Result<(), &'static str> {
-    // The kernel's IFNAMSIZ, without the byte that ends the name.
+    // The kernel's `IFNAMSIZ`, without the zero byte at the end.
     const NAME_MAX: usize = 15;
     match name {
         "dev" => vip.dev = Some(text.to_owned()),
@@ -313,7 +314,8 @@ fn option(name: &str, text: &str, vip: &mut Vip) -> Result<(), &'static str> {
         "peer" => {
             let peer = Prefix::parse(text).filter(|peer| peer.address.is_ipv4() == vip.address.is_ipv4());
             let peer = peer.ok_or("an address of the same family")?;
-            // As keepalived, which takes no length here: that of the address itself counts.
+            // Without a prefix length the length of the address itself is used, as with keepalived, which accepts no length
+            // here.
             let length = if text.contains('/') { peer.length } else { vip.prefix };
             vip.peer = Some(Prefix { length, ..peer });
         }
@@ -328,7 +330,7 @@ fn option(name: &str, text: &str, vip: &mut Vip) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Seconds, or `forever`.
+/// Parses seconds, or `forever`.
 fn lifetime(text: &str) -> Option<u32> {
     match text {
         "forever" => Some(u32::MAX),
@@ -357,7 +359,7 @@ mod tests {
         assert_eq!(parse_seconds("2.5"), Some(Duration::from_millis(2500)));
         assert_eq!(parse_seconds(".5"), Some(Duration::from_millis(500)));
         for bad in ["", ".", "-1", "1.", "1e3", "0.0000000001", "one"] {
-            // "1." is what keepalived's strtod takes for 1; so do we.
+            // keepalived's strtod accepts "1." as 1, and so does this parser.
             assert_eq!(parse_seconds(bad).is_some(), bad == "1.", "{bad}");
         }
     }

@@ -1,4 +1,4 @@
-//! Telling operators what is going on: one snapshot type feeds the text and the JSON of `vrrp-agent status`.
+//! The status for operators: one snapshot type feeds the text and the JSON of `vrrp-agent status`.
 
 mod render;
 mod socket;
@@ -15,13 +15,13 @@ pub use socket::{path, query, serve};
 pub struct Snapshot {
     /// Version of the agent.
     pub version: String,
-    /// Its process.
+    /// Its process identifier.
     pub pid: u32,
     /// `router_id`.
     pub router_id: Option<String>,
     /// The data plane in use.
     pub dataplane: String,
-    /// Where maps and program are pinned, if they are.
+    /// The directory where maps and program are pinned, if they are.
     pub pins: Option<String>,
     /// Every instance, in the order of the file.
     pub instances: Vec<InstanceStatus>,
@@ -36,7 +36,7 @@ pub struct Snapshot {
     /// The tracked processes.
     #[serde(default)]
     pub processes: Vec<ProcessStatus>,
-    /// What became of the frames that concern us, by name; those that are zero are left out.
+    /// The frames that concern us, counted by what was done with them, by name; counters that are zero are left out.
     pub counters: std::collections::BTreeMap<String, u64>,
 }
 
@@ -47,11 +47,11 @@ pub struct InstanceStatus {
     pub name: String,
     /// `initialize`, `backup`, `master` or `fault`.
     pub state: String,
-    /// How long it has been in that state.
+    /// The time for which the instance has been in that state.
     pub for_seconds: f64,
-    /// Why it entered it; in fault, why it is still there.
+    /// The reason why the instance entered that state; in fault, why it is still there.
     pub cause: String,
-    /// What it needs and lacks now, each in a sentence: why it is in fault, or what it waits for.
+    /// The things that the instance needs and lacks now, one sentence each: why it is in fault, or what it waits for.
     #[serde(default)]
     pub lacks: Vec<String>,
     /// Its interface.
@@ -60,13 +60,13 @@ pub struct InstanceStatus {
     pub vrid: u8,
     /// The address that it sends from.
     pub source: IpAddr,
-    /// As master: what it was by that it became it.
+    /// As master: the reason why it became master.
     pub won_by: Option<WonBy>,
     /// Protocol version.
     pub version: u8,
     /// Its sync group.
     pub group: Option<String>,
-    /// As backup: whether it would be master, but for its sync group.
+    /// As backup: true if it would be master without its sync group.
     pub waits_for_group: bool,
     /// Priority after tracking.
     pub priority: u8,
@@ -74,34 +74,34 @@ pub struct InstanceStatus {
     pub base_priority: u8,
     /// Advertisement interval.
     pub interval_seconds: f64,
-    /// The master, if known: ourselves, or the router last heard.
+    /// The master, if known: this router, or the router last heard.
     pub master: Option<MasterStatus>,
     /// The virtual addresses.
     pub vips: Vec<IpAddr>,
-    /// As master: those of them that are not on their interface because the kernel refuses them.
+    /// As master: the virtual addresses that are not on their interface because the kernel refuses them.
     #[serde(default)]
     pub missing: Vec<IpAddr>,
-    /// As master: how long the addresses are still ours if no further advert leaves.
+    /// As master: the time for which the addresses are still ours if no further advert leaves.
     pub lease_seconds: Option<f64>,
-    /// As backup: how long the master may still be silent.
+    /// As backup: the time for which the master may still be silent.
     pub master_down_seconds: Option<f64>,
-    /// Who waits for the master's next advert: `kernel` or `agent`.
+    /// The half that waits for the master's next advert: `kernel` or `agent`.
     pub watch: Option<String>,
     /// Adverts sent.
     pub adverts_sent: u64,
     /// Resignations sent.
     pub resignations_sent: u64,
-    /// Times that it became master.
+    /// Number of times that it became master.
     pub became_master: u64,
 }
 
-/// By what a router becomes master (RFC 6527, `vrrpv3StatisticsNewMasterReason`).
+/// The reason why a router becomes master (RFC 6527, `vrrpv3StatisticsNewMasterReason`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WonBy {
     /// It owns the addresses, or the master has resigned.
     Priority,
-    /// It ranks higher than the master before.
+    /// It ranks higher than the previous master.
     Preemption,
     /// The master was silent.
     Silence,
@@ -114,7 +114,7 @@ pub struct MasterStatus {
     pub address: IpAddr,
     /// Its priority.
     pub priority: u8,
-    /// Whether that is this router.
+    /// True if the master is this router.
     pub is_self: bool,
 }
 
@@ -128,7 +128,7 @@ pub struct ScriptStatus {
     /// How its last run ended, such as `exit status 1`; none before the first.
     #[serde(default)]
     pub result: Option<String>,
-    /// The last lines that it has written, or why it cannot run.
+    /// The last lines that the script has written, or the reason why it cannot run.
     pub output: String,
 }
 
@@ -146,9 +146,9 @@ pub struct TrackedInterface {
 pub struct FileStatus {
     /// Its name in the configuration.
     pub name: String,
-    /// Where it is.
+    /// Its path.
     pub path: String,
-    /// What it says; 0 if it is missing.
+    /// The number in the file; 0 if the file is missing.
     pub number: i32,
 }
 

@@ -37,7 +37,7 @@ pub fn render(snapshot: &Snapshot) -> String {
         let result = result.as_ref().map_or_else(String::new, |result| format!(" ({result})"));
         line(format!("script {name}: {}{result}", state.to_uppercase()));
         for said in output.lines() {
-            // As it came, but for what would move the cursor.
+            // The output as it is, except control characters, which could move the cursor.
             let said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             line(format!("  | {said}"));
         }
@@ -94,7 +94,7 @@ fn instance_lines(instance: &InstanceStatus, line: &mut impl FnMut(String)) {
     ));
 }
 
-/// A number with its noun.
+/// Formats a number with its noun.
 fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

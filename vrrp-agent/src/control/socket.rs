@@ -1,4 +1,4 @@
-//! The local socket: whoever connects is sent the snapshot as JSON, and nothing is read from them.
+//! The local socket: each client that connects is sent the snapshot as JSON, and nothing is read from it.
 
 use std::io::{Read as _, Result};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,9 +13,9 @@ use tokio::time::timeout;
 use super::Snapshot;
 use crate::host;
 
-/// A client that does not read is left after this long.
+/// The connection to a client that does not read is closed after this time.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// 1024 instances with many addresses are about 1 MB.
+/// The greatest number of bytes of a snapshot that is read; 1024 instances with many addresses are about 1 MB.
 const SNAPSHOT_MAX: u64 = 64 * 1024 * 1024;
 
 /// The socket of this network namespace's agent.
@@ -24,12 +24,12 @@ pub fn path() -> PathBuf {
     host::runtime_directory().join("control.sock")
 }
 
-/// Answers for ever; `ask` gets the snapshot from the daemon.
+/// Answers clients until `ask` returns `None`; `ask` gets the snapshot from the daemon.
 ///
 /// # Errors
 /// If the socket cannot be made.
 pub async fn serve(path: &Path, ask: impl AsyncFn() -> Option<Snapshot>) -> Result<()> {
-    // A socket that a crash left behind: that no other agent runs here is known by now.
+    // Removes a socket that a crash left behind. It is known by now that no other agent runs here.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -40,7 +40,7 @@ pub async fn serve(path: &Path, ask: impl AsyncFn() -> Option<Snapshot>) -> Resu
         let mut client = match listener.accept().await {
             Ok((client, _)) => client,
             Err(error) => {
-                // Out of descriptors, say: the next one may be luckier.
+                // For example, no file descriptor is left; a later client may have more luck.
                 tracing::warn!("control socket: {error}");
                 tokio::time::sleep(PATIENCE).await;
                 continue;
@@ -48,15 +48,15 @@ pub async fn serve(path: &Path, ask: impl AsyncFn() -> Option<Snapshot>) -> Resu
         };
         let Some(snapshot) = ask().await else { return Ok(()) };
         let Ok(json) = serde_json::to_vec(&snapshot) else { continue };
-        // Whatever the client does is the client's affair.
+        // An error or a timeout of a client does not concern the agent.
         let _client = timeout(PATIENCE, client.write_all(&json)).await;
     }
 }
 
-/// Asks the agent of this network namespace.
+/// Gets the snapshot from the agent of this network namespace.
 ///
 /// # Errors
-/// If none answers.
+/// If no agent answers.
 pub fn query(path: &Path) -> Result<Snapshot> {
     let mut json = Vec::new();
     let stream = UnixStream::connect(path)?;

@@ -1,8 +1,8 @@
-//! Attaching the programs to interfaces: the one for what arrives, where [`super::placement`] says, and the one for what leaves, in
-//! tc.
+//! Attaching the programs to interfaces: the program for frames that arrive, where [`super::placement`] says, and the program
+//! for frames that leave, in tc.
 //!
 //! An attachment is held by its descriptor and by its pin. The pin keeps it when the agent is killed, the descriptor when
-//! somebody removes the pin.
+//! another program removes the pin.
 
 use std::fs;
 use std::io;
@@ -21,13 +21,13 @@ use super::load::brief;
 use super::placement::{ArrayEntry, Hook, Mode, cost, modes, objection};
 use crate::net::links::Link;
 
-/// The beginning of the pins of attachments for what arrives; the interface's name follows, as [`pin_name`] writes it.
+/// The beginning of the pins of attachments for frames that arrive; the interface's name follows, as [`pin_name`] writes it.
 const LINK: &str = "link-";
-/// The beginning of the pins of attachments for what leaves.
+/// The beginning of the pins of attachments for frames that leave.
 const OUT: &str = "out-";
-/// The beginning of the pins that say on which interfaces filters of tc are.
+/// The beginning of the pins that say on which interfaces our filters of tc are.
 const FILTERS: &str = "filters-";
-/// What the pin of a foreign program array begins with; the index of our entry follows.
+/// The beginning of the pin of an operator's program array; the index of our entry follows.
 pub(super) const ARRAY: &str = "array-";
 
 /// True for the name of a pin that holds an attachment.
@@ -35,11 +35,13 @@ pub(super) fn is_link_pin(name: &str) -> bool {
     name.starts_with(LINK) || name.starts_with(OUT)
 }
 
-/// The number of the interface that a pinned attachment is on, 0 if that is gone; none if it cannot be told.
+/// Returns the number of the interface that a pinned attachment is on, 0 if that interface is gone; `None` if it cannot be
+/// told.
 pub(super) fn ifindex_of_link(pin: &Path) -> Option<u32> {
     let link = FdLink::from(PinnedLink::from_pin(pin).ok()?);
     let of_link = format!("link_id:\t{}\n", link.info().ok()?.id());
-    // What the kernel says of our descriptors: among them is that of `link`, which does not tell its number.
+    // The kernel describes our descriptors here. Among them is that of `link`, which does not tell its own number, so its id is
+    // searched for.
     let descriptors = fs::read_dir("/proc/self/fdinfo").ok()?.flatten();
     let mut texts = descriptors.filter_map(|descriptor| fs::read_to_string(descriptor.path()).ok());
     let text = texts.find(|text| text.contains(&of_link))?;
@@ -56,7 +58,7 @@ pub(super) enum Buffers {
 }
 
 impl Buffers {
-    /// What the interfaces need.
+    /// Returns the kind that the interfaces need.
     pub(super) fn of(links: &[Link]) -> Self {
         const ORDINARY: u32 = 1500;
         if links.iter().any(|link| link.mtu > ORDINARY) { Self::Many } else { Self::One }
@@ -77,27 +79,27 @@ impl Buffers {
     }
 }
 
-/// The programs of an interface, as long as this lives and as long as they are pinned.
+/// The programs on an interface. They stay for as long as this lives or they are pinned.
 #[derive(Debug)]
 pub(super) struct Attachment {
     /// The interface's name.
     pub(super) name: String,
     /// Its number.
     pub(super) ifindex: u32,
-    /// Where the program is that sees what arrives.
+    /// The place of the program that sees what arrives.
     pub(super) mode: Mode,
-    /// None in an operator's array, which holds the program itself.
+    /// `None` in an operator's array, which holds the program itself.
     arriving: Option<Holder>,
-    /// None where the kernel has refused it.
+    /// `None` if the kernel has refused the program.
     leaving: Option<Holder>,
 }
 
-/// The kernel's word that a program is attached.
+/// The holder of an attachment in the kernel.
 #[derive(Debug)]
 enum Holder {
     /// A link, which is pinned.
     Link(FdLink),
-    /// A filter of tc, which is held by nothing and stays until it is removed. A pin of its program says that it is there.
+    /// A filter of tc, which nothing holds and which stays until it is removed. A pin of its program says that it is there.
     Filter,
 }
 
@@ -115,12 +117,12 @@ impl Attachment {
         there && self.ifindex == link.index
     }
 
-    /// True if it is where it would be put today.
+    /// True if the program is in a place where it would be put today.
     pub(super) fn is_right(&self, link: &Link, hook: &Hook) -> bool {
         modes(link, hook).contains(&self.mode) && objection(link, self.mode).is_none()
     }
 
-    /// Pins again what somebody has taken the pins of.
+    /// Pins those attachments again whose pins another program has removed.
     pub(super) fn keep_pinned(&mut self, pins: &Path) -> Result<(), EbpfError> {
         for (prefix, holder) in [(LINK, &mut self.arriving), (OUT, &mut self.leaving)] {
             let path = pin_of(pins, prefix, &self.name);
@@ -136,7 +138,7 @@ impl Attachment {
     }
 }
 
-/// Attaches to an interface: where the program is already, in its place and without a gap.
+/// Attaches to an interface. If the program is attached there already, the new one takes its place without a gap.
 pub(super) fn attach(
     ebpf: &mut Ebpf,
     pins: &Path,
@@ -172,7 +174,7 @@ pub(super) fn attach(
                 }
                 let leaving = attach_leaving(ebpf, pins, link)?;
                 if !matches!((&arriving, &leaving), (Some(Holder::Filter), _) | (_, Some(Holder::Filter))) {
-                    // An earlier run had none but filters.
+                    // An earlier run may have had filters, which are not needed any more.
                     let filters = pin_of(pins, FILTERS, &link.name);
                     remove_filters(&filters);
                     unpin(&filters)?;
@@ -221,11 +223,11 @@ impl Direction {
     }
 }
 
-/// The inner error is the interface's, which may be tried otherwise; the outer one is ours.
+/// After the inner error the interface may be tried in another place; the outer error is the agent's own and ends the attempt.
 type Attached = Result<Result<Option<Holder>, ProgramError>, EbpfError>;
 
-/// The program that lets nothing of a virtual address leave without a lease. Where the kernel refuses it, frames that arrive are
-/// still fenced, which is said.
+/// Attaches the program that lets nothing of a virtual address leave without a lease. If the kernel refuses it, frames that
+/// arrive are still fenced, and a warning is logged.
 fn attach_leaving(ebpf: &mut Ebpf, pins: &Path, link: &Link) -> Result<Option<Holder>, EbpfError> {
     let by_link = attach_tcx(ebpf, pins, link, Direction::Leaving)?;
     let attached = match by_link {
@@ -248,7 +250,7 @@ fn attach_leaving(ebpf: &mut Ebpf, pins: &Path, link: &Link) -> Result<Option<Ho
 fn attach_xdp(ebpf: &mut Ebpf, pins: &Path, link: &Link, mode: Mode, buffers: Buffers) -> Attached {
     let path = pin_of(pins, LINK, &link.name);
     let earlier = PinnedLink::from_pin(&path).map(FdLink::from).ok();
-    // Of an interface that is gone the number of its program would be another, or none.
+    // If the earlier link is of an interface that is gone, its program's number is another, or none.
     let is_ours = |earlier: &FdLink| {
         let info = earlier.info().ok();
         let program = info.filter(|info| matches!(info.link_type(), Ok(LinkType::Xdp)));
@@ -269,7 +271,7 @@ fn attach_xdp(ebpf: &mut Ebpf, pins: &Path, link: &Link, mode: Mode, buffers: Bu
     };
     let mut attached = attach(program);
     if attached.is_err() && path.exists() {
-        // An earlier run's in another mode stands in the way.
+        // An attachment of an earlier run, in another mode, stands in the way.
         unpin(&path)?;
         attached = attach(program);
     }
@@ -287,7 +289,7 @@ fn attach_tcx(ebpf: &mut Ebpf, pins: &Path, link: &Link, direction: Direction) -
     let path = pin_of(pins, direction.pin(), &link.name);
     let program = classifier(ebpf, direction.program())?;
     let earlier = PinnedLink::from_pin(&path).map(FdLink::from).ok();
-    // The kernel also lets a program take the place of one on an interface that has gone.
+    // The kernel would also let a program take the place of one on an interface that has gone.
     let is_here = |earlier: &FdLink| {
         let programs = SchedClassifier::query_tcx(&link.name, direction.attach_type());
         let info = earlier.info().ok();
@@ -303,7 +305,7 @@ fn attach_tcx(ebpf: &mut Ebpf, pins: &Path, link: &Link, direction: Direction) -
         let replaced = FdLink::try_from(replaced).map_err(|error| pin_error(&path, &error))?;
         return Ok(Ok(Some(Holder::Link(replaced))));
     }
-    // Before others: they get what we leave.
+    // Before other programs, which get the frames that ours leaves.
     let options = TcAttachOptions::TcxOrder(LinkOrder::first());
     let attached = program
         .attach_with_options(&link.name, direction.attach_type(), options)
@@ -311,7 +313,7 @@ fn attach_tcx(ebpf: &mut Ebpf, pins: &Path, link: &Link, direction: Direction) -
     match attached {
         Ok(attached) => {
             let fd_link = FdLink::try_from(attached).map_err(|error| pin_error(&path, &error))?;
-            // What was there is let go when the new one is in its place: no frame passes between them.
+            // The earlier link is let go when the new one is in its place: no frame passes between them.
             unpin(&path)?;
             Ok(Ok(Some(pin(fd_link, &path)?)))
         }
@@ -319,16 +321,17 @@ fn attach_tcx(ebpf: &mut Ebpf, pins: &Path, link: &Link, direction: Direction) -
     }
 }
 
-/// The priority of our filters of tc: first of all.
+/// The priority of our filters of tc: before all others.
 const FILTER_PRIORITY: u16 = 1;
-/// Their handle, by which a later run finds them.
+/// The handle of our filters, by which a later run finds them.
 const FILTER_HANDLE: TcHandle = TcHandle::new(0x7672, 0x7270);
 
-/// On kernels without tcx. A filter cannot be pinned; it stays on the interface until it is removed, and is replaced in its place.
+/// Attaches a filter, on kernels without tcx. A filter cannot be pinned; it stays on the interface until it is removed, and is
+/// replaced in its place.
 fn attach_filter(ebpf: &mut Ebpf, pins: &Path, link: &Link, direction: Direction) -> Attached {
     let path = pin_of(pins, FILTERS, &link.name);
     let program = classifier(ebpf, direction.program())?;
-    // It may be there already.
+    // The queueing discipline may be there already.
     let _already = qdisc_add_clsact(&link.name);
     let replaced = match earlier_filter(&link.name, direction.attach_type()) {
         Ok(earlier) => program.attach_to_link(earlier),
@@ -340,7 +343,7 @@ fn attach_filter(ebpf: &mut Ebpf, pins: &Path, link: &Link, direction: Direction
     });
     match attached.and_then(|id| program.take_link(id)) {
         Ok(filter) => {
-            // Dropped, it would remove the filter.
+            // If it were dropped, it would remove the filter.
             std::mem::forget(filter);
             unpin(&path)?;
             program.pin(&path).map_err(|error| pin_error(&path, &error))?;
@@ -355,13 +358,13 @@ fn earlier_filter(interface: &str, direction: TcAttachType) -> io::Result<SchedC
     SchedClassifierLink::attached(interface, direction, FILTER_PRIORITY, FILTER_HANDLE, None)
 }
 
-/// Removes the filters of tc from an interface if `path` is the pin that says that they are there.
+/// Removes our filters of tc from an interface if `path` is the pin that says that they are there.
 pub(super) fn remove_filters(path: &Path) {
     let name = path.file_name().and_then(|name| name.to_str()?.strip_prefix(FILTERS));
     let Some(interface) = name.map(unpin_name) else { return };
     for direction in [TcAttachType::Ingress, TcAttachType::Egress] {
         if let Ok(filter) = earlier_filter(&interface, direction) {
-            // There may be none on one of the sides.
+            // There may be no filter on one of the sides.
             let _none = aya::programs::links::Link::detach(filter);
         }
     }
@@ -381,13 +384,13 @@ pub(super) fn interface_of(pin: &str) -> Option<&str> {
     [LINK, OUT, FILTERS].into_iter().find_map(|prefix| pin.strip_prefix(prefix))
 }
 
-/// Pins a link, and holds it.
+/// Pins a link, and keeps its descriptor.
 fn pin(link: FdLink, path: &Path) -> Result<Holder, EbpfError> {
     let pinned = link.pin(path).map_err(|error| pin_error(path, &error))?;
     Ok(Holder::Link(pinned.into()))
 }
 
-/// Puts the program into an array of the operator's. The array is pinned beside our maps too, so that whoever cleans up knows
+/// Puts the program into an operator's array. The array is pinned beside our maps too, so that a program that cleans up knows
 /// of the entry.
 fn enter_array(ebpf: &mut Ebpf, pins: &Path, entry: &ArrayEntry, buffers: Buffers) -> Result<(), EbpfError> {
     let refused = |error: &dyn std::error::Error| EbpfError::Attach {
@@ -405,17 +408,17 @@ fn enter_array(ebpf: &mut Ebpf, pins: &Path, entry: &ArrayEntry, buffers: Buffer
         let fd = program.fd().map_err(EbpfError::Program)?;
         array.set(entry.index, fd, 0).map_err(|error| refused(&error))
     };
-    // The array belongs to programs of the one kind or the other.
+    // The array takes programs of one kind or of the other.
     enter(buffers).or_else(|error| enter(buffers.other()).map_err(|_| error))
 }
 
-/// Takes our program out of an array that is pinned at `path`, if it is the pin of one.
+/// Takes our program out of the array that is pinned at `path`, if that is the pin of an array.
 pub(super) fn leave_array(path: &Path) {
     let index = path.file_name().and_then(|name| name.to_str()?.strip_prefix(ARRAY)?.parse::<u32>().ok());
     let Some(index) = index else { return };
     let map = MapData::from_pin(path).and_then(Map::from_map_data);
     if let Ok(mut array) = map.and_then(ProgramArray::try_from) {
-        // It may be empty already.
+        // The entry may be empty already.
         let _empty = array.clear_index(&index);
     }
 }
@@ -432,7 +435,7 @@ pub(super) fn load(ebpf: &mut Ebpf, links: &[Link], hook: &Hook, buffers: Buffer
     classifier(ebpf, Direction::Leaving.program()).map(drop)
 }
 
-/// One of the programs for XDP, loaded.
+/// Returns one of the programs for XDP, loaded.
 fn xdp(ebpf: &mut Ebpf, buffers: Buffers) -> Result<&mut Xdp, EbpfError> {
     let program = ebpf.program_mut(buffers.program()).ok_or(EbpfError::Missing("program for XDP"))?;
     let program: &mut Xdp = program.try_into().map_err(EbpfError::Program)?;
@@ -442,7 +445,7 @@ fn xdp(ebpf: &mut Ebpf, buffers: Buffers) -> Result<&mut Xdp, EbpfError> {
     Ok(program)
 }
 
-/// One of the programs for tc, loaded.
+/// Returns one of the programs for tc, loaded.
 fn classifier<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut SchedClassifier, EbpfError> {
     let program = ebpf.program_mut(name).ok_or(EbpfError::Missing("program for tc"))?;
     let program: &mut SchedClassifier = program.try_into().map_err(EbpfError::Program)?;
@@ -452,7 +455,7 @@ fn classifier<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut SchedClassif
     Ok(program)
 }
 
-/// Pins what is loaded, for people.
+/// Pins the programs that are loaded, for people to find.
 pub(super) fn pin_programs(ebpf: &mut Ebpf, pins: &Path) -> Result<(), EbpfError> {
     for (name, pin) in
         [("vrrp", "prog"), ("vrrp_frags", "prog"), ("vrrp_tc", "prog_tc"), ("vrrp_out", "prog_out")]
@@ -467,12 +470,12 @@ pub(super) fn pin_programs(ebpf: &mut Ebpf, pins: &Path) -> Result<(), EbpfError
     Ok(())
 }
 
-/// Where an attachment to an interface is pinned.
+/// Returns the path of the pin of an attachment to an interface.
 fn pin_of(pins: &Path, prefix: &str, interface: &str) -> PathBuf {
     pins.join(format!("{prefix}{}", pin_name(interface)))
 }
 
-/// Nothing is there afterwards.
+/// Removes a pin, if it is there.
 fn unpin(path: &Path) -> Result<(), EbpfError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(pin_error(path, &error)),
@@ -480,7 +483,7 @@ fn unpin(path: &Path) -> Result<(), EbpfError> {
     }
 }
 
-/// The name that a program has: what helps to find out who loaded it.
+/// Describes a program by its name and number, which helps to find out what loaded it.
 fn whose(id: u32) -> String {
     let is_it = |program: &ProgramInfo| program.id() == id;
     let program = aya::programs::loaded_programs().filter_map(Result::ok).find(is_it);
@@ -509,7 +512,7 @@ fn refusal(error: &ProgramError, mode: Mode, link: &Link) -> String {
     }
 }
 
-/// An error with what is behind it.
+/// Returns an error's text, followed by the texts of its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

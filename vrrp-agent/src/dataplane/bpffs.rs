@@ -1,4 +1,5 @@
-//! Where programs and maps are pinned. What fences the addresses of an agent must outlive it, and a pin does.
+//! The place where programs and maps are pinned. The programs and maps that fence the addresses of an agent must outlive it,
+//! and a pin makes them do so.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,19 +15,19 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use crate::host;
 
 const USUAL: &str = "/sys/fs/bpf";
-/// `ip netns exec` mounts a fresh /sys, without a bpffs; the host's is still to be seen through its first process.
+/// `ip netns exec` mounts a fresh /sys without a bpffs; the host's bpffs is still reachable through process 1.
 const THROUGH_INIT: &str = "/proc/1/root/sys/fs/bpf";
-/// One that the host has mounted for us where `ip netns exec` leaves it alone.
+/// A bpffs that the host has mounted for the agent, in a place that `ip netns exec` leaves alone.
 const OURS: &str = "/run/vrrp-agent/bpf";
 
-/// A name of the host's as a bpffs takes it, which refuses dots: each is written `%2e`, and `%` is written `%25`. Interfaces of VLANs
-/// are named like `eth0.100`.
+/// Writes a name of the host's as a bpffs takes it. A bpffs refuses dots: each is written `%2e`, and `%` is written `%25`.
+/// Interfaces of VLANs have names like `eth0.100`.
 #[must_use]
 pub fn pin_name(name: &str) -> String {
     name.replace('%', "%25").replace('.', "%2e")
 }
 
-/// The name that [`pin_name`] has written.
+/// Returns the name that [`pin_name`] has written.
 #[must_use]
 pub fn unpin_name(name: &str) -> String {
     name.replace("%2e", ".").replace("%25", "%")
@@ -44,9 +45,9 @@ fn own_directory() -> PathBuf {
 pub struct PinDirectory {
     /// Its path.
     pub path: PathBuf,
-    /// Whether it outlives this process; if not, the fence dies with the agent.
+    /// True if it outlives this process; if not, the fence ends with the agent.
     pub lasting: bool,
-    /// Says that a running agent uses it.
+    /// The lock by which other agents see that a running agent uses it.
     _lock: Option<Arc<Flock<File>>>,
 }
 
@@ -54,7 +55,8 @@ pub struct PinDirectory {
 #[must_use]
 pub fn left_behind() -> Option<PinDirectory> {
     let path = lasting_root()?.join(own_directory());
-    // Not by the directory, which may have been made for an agent that has yet to start. Every layout has had this map.
+    // The directory itself proves nothing, since it may have been made for an agent that has yet to start. Every layout has had
+    // this map.
     path.join("settings").exists().then_some(PinDirectory { path, lasting: true, _lock: None })
 }
 
@@ -70,16 +72,17 @@ pub fn directory() -> io::Result<PinDirectory> {
     Ok(PinDirectory { path, lasting, _lock: Some(Arc::new(lock)) })
 }
 
-/// Takes the lock of a directory of pins, which is an agent's as long as it runs.
+/// Takes the lock of a directory of pins, which an agent holds for as long as it runs.
 ///
 /// # Errors
-/// `EWOULDBLOCK` if somebody has it.
+/// `EWOULDBLOCK` if another process has it.
 fn lock(path: &Path) -> Result<Flock<File>, Errno> {
     let directory = File::open(path).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
     Flock::lock(directory, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)
 }
 
-/// The same for the agent itself, which waits up to half a second: another agent that sweeps holds the lock for a moment ([`sweep`]).
+/// Takes the lock for the agent itself, and waits for it up to half a second: another agent may hold it for a moment while it
+/// sweeps ([`sweep`]).
 fn lock_patiently(path: &Path) -> io::Result<Flock<File>> {
     const TRIES: u32 = 10;
     const PAUSE: Duration = Duration::from_millis(50);
@@ -97,9 +100,9 @@ fn lock_patiently(path: &Path) -> io::Result<Flock<File>> {
     })
 }
 
-/// Removes the pins of agents whose network namespace is gone, as that of a container is once it has ended: nobody else does, and
-/// maps would be kept for ever. A directory stays if an agent runs that uses it, if an attachment in it still has its interface, or if
-/// it is of our own network namespace, whose interfaces may have been made anew.
+/// Removes the pins of agents whose network namespace is gone, as that of a container is once it has ended: no other program
+/// does so, and the maps would be kept for ever. A directory stays if a running agent uses it, if an attachment in it still has
+/// its interface, or if it is of our own network namespace, whose interfaces may have been made anew.
 pub fn sweep() {
     let Some(root) = lasting_root() else { return };
     let own = root.join(own_directory());
@@ -112,7 +115,7 @@ pub fn sweep() {
     }
 }
 
-/// The directories in one. None if it cannot be read.
+/// Returns the directories in `path`; none if it cannot be read.
 fn directories(path: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.is_dir())
@@ -130,7 +133,7 @@ fn is_instance(path: &Path) -> bool {
 }
 
 fn sweep_directory(path: &Path) {
-    // An agent that runs has it, even if it has no interface just now.
+    // An agent that runs has the lock, even if it has no interface just now.
     let Ok(_lock) = lock(path) else { return };
     let Ok(entries) = fs::read_dir(path) else { return };
     let names: Vec<String> =
@@ -140,7 +143,8 @@ fn sweep_directory(path: &Path) {
     if links.is_empty() || !links.iter().all(is_gone) {
         return;
     }
-    // Not by `PinDirectory::remove`: that also takes filters off interfaces, which it finds by their names, in our own namespace.
+    // `PinDirectory::remove` would not do: it also takes filters off interfaces, which it finds by their names, in our own
+    // namespace.
     let _reload = fs::remove_dir_all(path.join("reload"));
     for name in &names {
         let _directory = fs::remove_file(path.join(name));
@@ -152,7 +156,7 @@ fn sweep_directory(path: &Path) {
     );
 }
 
-/// The number that a link has whose interface is gone.
+/// The interface number of a link whose interface is gone.
 const GONE: u32 = 0;
 
 fn lasting_root() -> Option<&'static Path> {
@@ -169,13 +173,14 @@ fn root() -> io::Result<(&'static Path, bool)> {
 }
 
 impl PinDirectory {
-    /// A directory in it, for pins that are to take the place of those here.
+    /// Returns a directory inside this one, for pins that are to take the place of those here.
     #[must_use]
     pub fn beside(&self) -> Self {
         Self { path: self.path.join("reload"), lasting: self.lasting, _lock: None }
     }
 
-    /// Removes every pin, and with them a program that nothing else holds; one in an operator's array is taken out of that.
+    /// Removes every pin, and with it a program that nothing else holds. A program in an operator's array is taken out of the
+    /// array.
     ///
     /// # Errors
     /// If a pin cannot be removed.
@@ -184,7 +189,7 @@ impl PinDirectory {
             let entry = entry?;
             // The pins of other network namespaces are directories in ours.
             if entry.file_type()?.is_dir() {
-                // Of a reload that was cut off.
+                // Left behind by a reload that was cut off.
                 if entry.path() == self.beside().path {
                     self.beside().remove();
                 }
@@ -197,12 +202,12 @@ impl PinDirectory {
         Ok(())
     }
 
-    /// Removes the directory too, if it is empty now.
+    /// Removes every pin, and the directory too if it is empty then.
     pub fn remove(&self) {
         if let Err(error) = self.clear() {
             tracing::warn!("cannot remove the pins in {}: {error}", self.path.display());
         }
-        // Not empty when another namespace's agent is in it.
+        // The directory is not empty if the pins of another namespace's agent are in it.
         let _not_empty = fs::remove_dir(&self.path);
     }
 }

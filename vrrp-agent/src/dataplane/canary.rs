@@ -1,8 +1,9 @@
 //! How each interface is heard: by the program, with a canary beside it, or by sockets.
 //!
-//! The program drops every advert of our own virtual routers once it has judged it. A canary, which is a packet socket behind the
-//! program, therefore hears one only if the program does not do its work: it is gone, or frames reach it under another interface's
-//! number. The advert then goes to the state machine all the same, and the rest of the daemon is told.
+//! The program drops every advert of our own virtual routers once it has judged it. A canary, which is a packet socket behind
+//! the program, therefore hears such an advert only if the program does not do its work: the program is gone, or frames reach
+//! it under another interface's number. The advert then goes to the state machine all the same, and the rest of the daemon is
+//! told.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub enum HeardBy {
     Sockets,
 }
 
-/// An interface on which the program does not do its work is told of at most this often.
+/// An interface on which the program does not do its work is reported at most once in this time.
 const TELL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// All canaries.
@@ -56,7 +57,7 @@ pub(super) struct Unseen {
 }
 
 impl Canaries {
-    /// The interface `gone` is heard otherwise, or is another interface now.
+    /// Changes how an interface is heard. It may be another interface now than `gone`, which it was before.
     pub(super) fn set(&mut self, gone: u32, ifindex: u32, by: HeardBy) {
         self.receivers.retain(|receiver| ![gone, ifindex].contains(&receiver.ifindex()));
         self.by_sockets.remove(&gone);
@@ -93,7 +94,7 @@ impl Canaries {
                 };
                 let Some(desired) = desired.iter().flatten().find(of_it) else { continue };
                 let advert = match (desired.rules.judge, advert::accept(&datagram, &desired.rules)) {
-                    // The program leaves these to others.
+                    // The program does not drop these adverts.
                     (Judge::Agent, _) | (Judge::Kernel, Err(Reject::Destination)) => continue,
                     (Judge::Kernel, Ok(advert)) => Some(advert),
                     (Judge::Kernel, Err(_rejected)) => None,

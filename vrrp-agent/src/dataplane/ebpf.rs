@@ -22,10 +22,10 @@ use crate::host;
 use crate::vrrp::{Heard, Time, Watch};
 use crate::wire::advert::ip;
 
-/// How late the kernel's report of a lost master may be before the sweep takes it for lost too.
+/// How late the kernel's report of a lost master may be before the sweep reports the master as lost too.
 const SWEEP_GRACE: Duration = Duration::from_millis(20);
 
-/// The compiled eBPF half, for whoever wants to run it without an interface: kernel tests and benchmarks.
+/// The compiled eBPF half, for programs that run it without an interface: kernel tests and benchmarks.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/vrrp"));
 
 /// A value of the maps. The crate that defines them knows nothing of aya, hence the wrapper.
@@ -36,10 +36,10 @@ pub struct Cell<T>(pub T);
 // SAFETY: Plain promises what Pod asks for.
 unsafe impl<T: Plain> aya::Pod for Cell<T> {}
 
-/// Why the kernel half cannot be used, or not be changed.
+/// The reason why the kernel half cannot be used, or not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EbpfError {
-    /// The object is not what this agent was built with.
+    /// The object lacks a part that this agent was built for.
     #[error("the eBPF object has no {0}")]
     Missing(&'static str),
     /// Loading failed: no BPF, no capability, or the verifier said no.
@@ -48,33 +48,33 @@ pub enum EbpfError {
     /// The verifier said no, or the program could not be handled.
     #[error("load the XDP program: {}", brief(.0))]
     Program(ProgramError),
-    /// The interface did not take it.
+    /// The interface did not take the program.
     #[error("attach to {interface}: {why}")]
     Attach {
-        /// Which.
+        /// The name of the interface.
         interface: String,
-        /// What is in the way.
+        /// The obstacle.
         why: String,
     },
     /// A map operation failed.
     #[error("map `{map}`: {source}")]
     Map {
-        /// Which.
+        /// The name of the map.
         map: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: MapError,
     },
     /// Pinning failed.
     #[error("pin to {path}: {why}")]
     Pin {
-        /// Where.
+        /// The path of the pin.
         path: String,
-        /// What the kernel said.
+        /// The kernel's error.
         why: String,
     },
 }
 
-/// The maps that move: what instances do, and what the kernel reports.
+/// The maps that change while the daemon runs: the state of the instances, and the reports of the kernel.
 pub struct EbpfPlane {
     instances: HashMap<MapData, Cell<InstanceKey>, Cell<Instance>>,
     leases: Array<MapData, Cell<Lease>>,
@@ -84,9 +84,9 @@ pub struct EbpfPlane {
     settings: Array<MapData, Cell<Settings>>,
     /// Hears what the kernel passes because only the agent can judge it, and interfaces that have no program.
     listener: SocketPlane,
-    /// Hear what the program should have dropped.
+    /// Hear adverts that the program should have dropped.
     canaries: Canaries,
-    /// By slot: when a socket has last heard an advert that counts and that the kernel's watch does not know of.
+    /// For each slot, the time at which a socket last heard an advert that counts and that the kernel's watch does not know of.
     heard_here: Vec<Option<Time>>,
     waiting: VecDeque<Signal>,
     attached: String,
@@ -100,7 +100,8 @@ impl fmt::Debug for EbpfPlane {
 }
 
 impl EbpfPlane {
-    /// The moving parts of the kernel half. `listener` hears what only the agent can judge; `hearings` say how each interface is heard.
+    /// Takes the maps that change out of the kernel half. `listener` hears what only the agent can judge; `hearings` say how
+    /// each interface is heard.
     ///
     /// # Errors
     /// If the kernel half has other maps than this agent's.
@@ -137,8 +138,8 @@ impl EbpfPlane {
         if before.as_ref() == Some(desired) {
             return Ok(());
         }
-        // Any other epoch starts without a lease: the addresses are answered for after an advert, not before. But what the kernel
-        // has taken over goes on while the agent confirms it.
+        // Any other epoch starts without a lease: the addresses are answered for after an advert, not before. But a takeover by
+        // the kernel goes on while the agent confirms it.
         if before.map(|before| before.epoch).or_else(|| self.lease_epoch(desired.slot)) != Some(desired.epoch)
         {
             let until_boot_ns = match desired.role {
@@ -167,7 +168,7 @@ impl EbpfPlane {
         Ok(())
     }
 
-    /// True if sockets hear an instance, not the program.
+    /// True if sockets, not the program, hear the adverts of an instance.
     fn is_heard_here(&self, desired: &Desired) -> bool {
         match desired.rules.judge {
             Judge::Agent => true,
@@ -216,16 +217,17 @@ impl EbpfPlane {
         }
     }
 
-    /// Until when the kernel answers by itself for a master that it has seen lost in the epoch that ends now.
+    /// Returns the end of the time for which the kernel answers by itself, after it has seen a master lost in the epoch that
+    /// ends now.
     fn taken_until(&self, slot: Slot) -> Option<Duration> {
         let until = Time::from_nanos(self.watchdog(slot)?.taken_until_ns);
-        // The clock of leases first: what passes between the two makes it shorter.
+        // The clock of leases is read first: the time that passes between the two readings makes the lease shorter.
         let uptime = host::uptime();
         let left = until - host::now();
         (!left.is_zero()).then_some(uptime + left)
     }
 
-    /// The epoch that an earlier run may have held the addresses in.
+    /// Returns the epoch in which an earlier run may have held the addresses.
     fn lease_epoch(&self, slot: Slot) -> Option<u64> {
         self.leases.get(&slot_u32(slot), 0).ok().map(|Cell(lease)| lease.epoch)
     }
@@ -253,18 +255,19 @@ impl EbpfPlane {
         signal
     }
 
-    /// The state machine watches whose advert a socket has heard. Unless the advert does not count: then it watches nobody, and the
-    /// kernel's watch must end as if there had been none, or nobody would ever take over.
+    /// Notes that a socket has heard a master, which the state machine watches from here on. An advert that does not count is
+    /// not noted: the state machine watches no master then, and the kernel's watch must end as if there had been no advert, or
+    /// no router would ever take over.
     fn note_heard_here(&mut self, slot: Slot, advert: &Advert, now: Time) {
         if self.desired[slot].is_some_and(|desired| desired.candidate.waits_for(advert)) {
             self.heard_here[slot] = Some(now);
         }
     }
 
-    /// The next advert that the program should have dropped: the state machine hears of it, and then the daemon.
+    /// Returns the next advert that the program should have dropped: the state machine hears of it, and then the daemon.
     fn unseen(&mut self) -> Option<Signal> {
         while let Some(Unseen { ifindex, slot, advert }) = self.canaries.next(&self.desired) {
-            // Then the program lets them through once it has judged them.
+            // With this setting the program itself lets adverts through once it has judged them.
             if self.shows_adverts() {
                 continue;
             }
@@ -289,7 +292,7 @@ impl EbpfPlane {
         self.settings.get(&0, 0).is_ok_and(|Cell(settings)| settings.show_adverts != 0)
     }
 
-    /// What an event means now; `None` if the instance has moved on since.
+    /// Translates an event into a signal; `None` if the instance has moved on since.
     fn signal(&self, event: &Event) -> Option<Signal> {
         let time = Time::from_nanos(event.time_ns);
         let slot = event.slot as usize;
@@ -311,8 +314,8 @@ impl EbpfPlane {
                 Some(Signal::Advert { slot, advert, watch: Watch::Here })
             }
             EventKind::Superior => Some(Signal::Advert { slot, advert, watch: Watch::Fenced }),
-            // An advert may have arrived since: then the deadline has moved past the event, and the watch goes on. Not past
-            // *our* clock, which may be older than the event.
+            // If an advert has arrived since, the deadline has moved past the time of the event, and the watch goes on. The
+            // deadline is not compared with *our* clock, whose reading may be older than the event.
             EventKind::MasterLost if self.kernel_watch(slot).is_some_and(|watch| watch.deadline > time) => {
                 None
             }
@@ -394,7 +397,7 @@ impl EbpfPlane {
         for Cell(cpu) in values.iter() {
             total.add(cpu);
         }
-        // The kernel has counted what is nobody's already.
+        // The kernel has already counted the adverts that are of no instance here.
         total.add(&Counters { advert_not_ours: 0, ..*self.listener.counters() });
         total
     }
@@ -404,8 +407,8 @@ impl EbpfPlane {
     }
 }
 
-/// Whether adverts that the program has judged go on to the stack, where tcpdump sees them; of the agent that has these pins,
-/// running or not.
+/// Sets, for the agent that has these pins, running or not, if adverts that the program has judged go on to the stack, where
+/// tcpdump sees them.
 ///
 /// # Errors
 /// If there is no such map.
@@ -428,7 +431,7 @@ pub(super) fn heard_by(watchdog: &Watchdog) -> Option<Advert> {
     })
 }
 
-/// The lower router that a backup heard last in an epoch.
+/// Returns the lower router that a backup heard last in an epoch.
 pub(super) fn outranked_by(watchdog: &Watchdog, epoch: u64) -> Option<Heard> {
     let advert = Advert {
         source: watchdog.outranked_by,
@@ -445,7 +448,7 @@ fn boot_ns(uptime: Duration) -> u64 {
     u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// An event from the ring. One of another size than ours cannot come from our program.
+/// Reads an event from the ring. Bytes that are too few for an [`Event`] cannot come from our program.
 fn read_event(bytes: &[u8]) -> Option<Event> {
     if bytes.len() < size_of::<Event>() {
         return None;

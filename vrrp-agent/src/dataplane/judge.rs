@@ -1,5 +1,5 @@
-//! What the kernel cannot judge about an advert: seals (AH, `auth_hmac`) with their sequences, and one peer among several.
-//! After that the shared rule has its say, as for any other.
+//! The parts of an advert that the kernel cannot judge: seals (AH, `auth_hmac`) with their sequences, and the sender as one
+//! peer among several. After that the shared rule decides, as for any other advert.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,53 +11,53 @@ use crate::config::{HmacKeys, HmacMode, Peer, Replay};
 use crate::net::receive::Heard;
 use crate::wire::trailer;
 
-/// Senders whose sequences are remembered.
+/// The number of senders whose sequences are remembered.
 const SENDERS_MAX: usize = 4;
 
-/// The sequence numbers of AH in one virtual router: what is sent goes on from what was heard, whoever sent it, so that the
-/// next master's adverts are as new to the others as the last one's were.
+/// The sequence numbers of AH in one virtual router. The numbers that are sent go on from those that were heard, from whatever
+/// router, so that the next master's adverts are as new to the other routers as the last master's were.
 #[derive(Clone, Debug)]
 pub struct Sequence {
     /// The highest number heard or sent.
     last: Arc<AtomicU32>,
-    /// What is sent is above this; what is heard need not be, since keepalived begins at one.
+    /// The numbers that are sent are above this; the numbers that are heard need not be, since keepalived begins at one.
     above: u32,
 }
 
 impl Sequence {
-    /// One of which nothing was heard yet.
+    /// A sequence of which nothing was heard yet.
     #[must_use]
     pub fn new(above: u32) -> Self {
         Self { last: Arc::new(AtomicU32::new(0)), above }
     }
 
-    /// The number of the next advert to send.
+    /// Returns the number of the next advert to send.
     pub fn next(&self) -> u32 {
         self.last.fetch_max(self.above, Ordering::Relaxed);
         self.last.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
-    /// Whether a number is new; if so it is not any more.
+    /// Returns true if a number is new, and takes note of it.
     fn take(&self, number: u32) -> bool {
         self.last.fetch_max(number, Ordering::Relaxed) < number
     }
 }
 
-/// How adverts are sealed.
+/// The way in which adverts are sealed.
 #[derive(Clone)]
 pub enum Seal {
     /// By AH.
     Ah {
         /// The password.
         key: [u8; AUTH_DATA],
-        /// Shared with the sender.
+        /// The sequence numbers, shared with the sending side.
         sequence: Sequence,
     },
     /// By a trailer.
     Hmac(HmacKeys),
 }
 
-/// Never the key.
+/// Never shows the key.
 impl std::fmt::Debug for Seal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -67,40 +67,40 @@ impl std::fmt::Debug for Seal {
     }
 }
 
-/// Whom to believe.
+/// The judge of an instance, which decides which adverts to believe.
 #[derive(Clone, Debug, Default)]
 pub struct Judge {
     seal: Option<Seal>,
     peers: Vec<Peer>,
     /// `check_unicast_src`.
     only_peers: bool,
-    /// The sequences of trailers, the sender heard last standing last.
+    /// The last sequence number in a trailer of each sender; the sender heard last is the last one.
     senders: Vec<(Address, u64)>,
 }
 
 impl Judge {
-    /// One for an instance.
+    /// A judge for an instance.
     #[must_use]
     pub fn new(seal: Option<Seal>, peers: Vec<Peer>, only_peers: bool) -> Self {
         Self { seal, peers, only_peers, senders: Vec::new() }
     }
 
-    /// The verdict on what was heard; `utc` is the time since 1970.
+    /// Returns the verdict on an advert; `utc` is the time since 1970.
     ///
     /// # Errors
-    /// Why it is not believed.
+    /// The reason why the advert is not believed.
     pub fn judge(&mut self, heard: &Heard<'_>, rules: &Rules, utc: Duration) -> Result<Advert, Reject> {
         let (datagram, sequence) = self.unseal(heard, utc)?;
         self.check_peer(&datagram)?;
         let advert = accept(&datagram, rules)?;
-        // Last, so that nothing that is not believed moves it.
+        // The number is taken last, so that an advert that is not believed does not move the sequence.
         if let Some(number) = sequence {
             self.take(&advert.source, number)?;
         }
         Ok(advert)
     }
 
-    /// The datagram under the seal, and its sequence number, which is not taken yet.
+    /// Returns the datagram under the seal, and its sequence number, which is not taken yet.
     fn unseal<'p>(&self, heard: &Heard<'p>, utc: Duration) -> Result<(Datagram<'p>, Option<u64>), Reject> {
         match (&self.seal, heard) {
             (None, Heard::Plain(datagram)) => Ok((*datagram, None)),
@@ -125,7 +125,7 @@ impl Judge {
         }
     }
 
-    /// Whether an advert is from one of the peers in the file.
+    /// Returns true if an advert is from one of the peers in the file.
     pub(super) fn has_peer(&self, datagram: &Datagram<'_>) -> bool {
         self.peer(datagram).is_some()
     }
@@ -173,7 +173,7 @@ fn check_trailer(sealed: &trailer::Sealed<'_>, keys: &HmacKeys, utc: Duration) -
     match keys.replay {
         Replay::Window(window) => {
             let theirs = Duration::from_secs(sealed.sequence() >> 32);
-            // Theirs ends after 2106; ours is cut as theirs is.
+            // The time in the trailer has 32 bits, which end after 2106; our time is cut to as many.
             let ours = Duration::from_secs(utc.as_secs() & u64::from(u32::MAX));
             if ours.abs_diff(theirs) > window {
                 return Err(Reject::Stale);
@@ -229,17 +229,17 @@ mod tests {
 
     #[test]
     fn ah_believes_what_is_sealed_and_new() {
-        // A keepalived that has just started counts from one, whatever we would begin with.
+        // A keepalived that has just started counts from one, whatever number we would begin with.
         let seal = Seal::Ah { key: KEY, sequence: Sequence::new(1_000_000) };
         let mut judge = Judge::new(Some(seal), Vec::new(), false);
         assert_eq!(hear_ah(&mut judge, &ah(5, &KEY, V2Auth::Ah)), Ok(()));
         assert_eq!(hear_ah(&mut judge, &ah(5, &KEY, V2Auth::Ah)), Err(Reject::Replay));
         assert_eq!(hear_ah(&mut judge, &ah(4, &KEY, V2Auth::Ah)), Err(Reject::Replay));
         assert_eq!(hear_ah(&mut judge, &ah(6, b"2222\0\0\0\0", V2Auth::Ah)), Err(Reject::Seal));
-        // What is not believed does not use its number up, however high.
+        // An advert that is not believed does not use up its number, however high it is.
         assert_eq!(hear_ah(&mut judge, &ah(u32::MAX, &KEY, V2Auth::None)), Err(Reject::AuthType));
         assert_eq!(hear_ah(&mut judge, &ah(6, &KEY, V2Auth::Ah)), Ok(()));
-        // The right words without the seal: anybody can say them.
+        // An advert of the type AH without its seal: any host can send that.
         let message = repr(Body::V2 { seconds: 1, auth: V2Auth::Ah });
         assert_eq!(hear(&mut judge, &message, &rules(Version::V2, Auth::Ah), NOW), Err(Reject::Unsealed));
     }
@@ -293,7 +293,7 @@ mod tests {
         for (payload, expected) in [
             (trailed(1, 0x11, at(now)), Ok(())),
             (trailed(1, 0x11, at(now)), Err(Reject::Replay)),
-            (trailed(2, 0x22, at(now) + 1), Ok(())), // either key: that is how they are changed
+            (trailed(2, 0x22, at(now) + 1), Ok(())), // either key is accepted: that is how keys are changed
             (trailed(3, 0x33, at(now) + 2), Err(Reject::SealKey)),
             (trailed(1, 0x22, at(now) + 2), Err(Reject::Seal)),
             (trailed(1, 0x11, at(now + 6)), Err(Reject::Stale)),

@@ -1,5 +1,5 @@
-//! The kernel half as it is loaded: programs, the maps that the configuration fills, where it is attached, what is pinned. Its
-//! moving parts are [`super::EbpfPlane`]'s.
+//! The kernel half as it is loaded: the programs, the maps that the configuration fills, the places where it is attached, the
+//! pins. The maps that change while the daemon runs are [`super::EbpfPlane`]'s.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,13 +19,13 @@ use super::{Hook, Mode, VipEntry, VmacEntry};
 use crate::net::links::{Link, Purpose};
 use crate::wire::advert::{address, family};
 
-/// The maps that an operator reads and the next agent goes on with: those of one configuration. Not those that only hold what a program is about to
-/// use.
+/// The maps of one configuration, which an operator reads and the next agent goes on with. Maps that only hold values that a
+/// program is about to use are not among them.
 const OF_A_CONFIGURATION: [&str; 6] = ["instances", "vips", "vmacs", "leases", "watchdogs", "events"];
-/// Those that outlive a reload too.
+/// The maps that outlive a reload too.
 const OF_A_RUN: [&str; 3] = ["counters", "settings", NEXT];
 
-/// The program array of the operator's program behind ours.
+/// The program array for the operator's program that runs behind ours.
 const NEXT: &str = "next";
 
 /// The loaded programs and where they are attached.
@@ -59,14 +59,14 @@ impl fmt::Debug for KernelHalf {
 }
 
 impl KernelHalf {
-    /// Loads the programs, fills in the addresses, pins everything and attaches to the interfaces. If it fails, nothing is left,
-    /// but what it was to adopt.
+    /// Loads the programs, fills in the addresses, pins everything and attaches to the interfaces. If it fails, nothing is left
+    /// except what it was to adopt.
     ///
     /// # Errors
     /// [`EbpfError`], with what is in the way.
     pub fn load(blueprint: &Blueprint<'_>, pins: &PinDirectory) -> Result<Self, EbpfError> {
         let mut result = Self::load_and_attach(blueprint, pins);
-        // The kernel lets programs of one kind alone into a program array, and an MTU that has grown takes the other kind.
+        // A program array takes programs of one kind only, and an MTU that has grown needs the other kind.
         if let (Err(EbpfError::Program(_)), Maps::Adopted | Maps::Beside) = (&result, blueprint.maps)
             && fs::remove_file(pins.path.join(NEXT)).is_ok()
         {
@@ -100,14 +100,14 @@ impl KernelHalf {
             }
         };
         let refusing = u32::from(vips.iter().any(|vip| vip.usage == VipUse::NoAccept));
-        // As many slots as there are instances, so that a dump shows them and no others.
+        // There are as many slots as instances, so that a dump of the map shows the instances and nothing else.
         let entries = u32::try_from(keys.len()).unwrap_or(u32::MAX).max(1);
         let mut loader = EbpfLoader::new();
         loader
             .map_max_entries("leases", entries)
             .map_max_entries("watchdogs", entries)
             .override_global("REFUSING", &refusing, true);
-        // Opened if it is there, made and pinned if not.
+        // Each map is opened if its pin is there, and made and pinned if not.
         for name in OF_A_CONFIGURATION {
             loader.map_pin_path(name, of_configuration.path.join(name));
         }
@@ -143,8 +143,8 @@ impl KernelHalf {
         Ok(half)
     }
 
-    /// Attaches to the interfaces and to no others, in the place of whatever was attached before, and pins. Where it is attached
-    /// already, it stays.
+    /// Attaches to these interfaces and to no others, in the place of whatever was attached before, and pins. An attachment
+    /// that exists already stays.
     ///
     /// # Errors
     /// [`EbpfError`], with what is in the way.
@@ -158,7 +158,7 @@ impl KernelHalf {
             }
         }
         let _none = fs::remove_dir(&beside.path);
-        // The first that fails is told, but the others are attached.
+        // The first error is returned, but the other interfaces are attached.
         let missing: Vec<&Link> = links
             .iter()
             .filter(|link| !self.is_attached(link) && !self.refused.contains_key(&link.name))
@@ -175,7 +175,8 @@ impl KernelHalf {
         attach::pin_programs(&mut self.ebpf, &self.pins.path)?;
         let hears = |link: &Link| link.purpose == Purpose::Instances && self.is_attached(link);
         match (self.on_refusal, links.iter().any(hears)) {
-            // One interface costs no other its program; if there is none at all, there is no kernel half.
+            // One interface without the program costs no other its program; if no interface has the program, there is no kernel
+            // half.
             (OnRefusal::Sockets, true) => Ok(()),
             (OnRefusal::Fail, _) | (OnRefusal::Sockets, false) => {
                 failures.into_iter().next().map_or(Ok(()), Err)
@@ -191,8 +192,8 @@ impl KernelHalf {
             .any(|attachment| attachment.name == link.name && attachment.ifindex == link.index)
     }
 
-    /// True if the program is attached to an interface, as the kernel says and not as we remember, in a place that is right today. A
-    /// pin that somebody has removed is made again.
+    /// True if the program is attached to an interface in a place that is right today, as the kernel says and not as the agent
+    /// remembers. A pin that another program has removed is made again.
     pub fn is_in_place(&mut self, link: &Link) -> bool {
         let avoided = self.avoided_on(link);
         let Some(attachment) = self.attached.iter_mut().find(|attachment| attachment.name == link.name)
@@ -216,7 +217,8 @@ impl KernelHalf {
         self.refused.insert(link.name.clone(), why);
     }
 
-    /// Another kernel half takes this one's place: where that had to go without a program, it does too.
+    /// Takes from `earlier`, whose place this kernel half takes, the interfaces that have to go without a program, and the
+    /// places to avoid.
     pub(crate) fn inherit_refusals(&mut self, earlier: &Self, links: &[Link]) {
         let there =
             links.iter().filter_map(|link| Some((link.name.clone(), earlier.refusal(link)?.to_owned())));
@@ -224,7 +226,8 @@ impl KernelHalf {
         self.avoided = earlier.avoided.clone();
     }
 
-    /// The place of the program on an interface is one in which it does not see frames: another is tried from here on.
+    /// Notes that the program does not see the frames of an interface in its present place: another place is tried from here
+    /// on.
     pub fn avoid_present_mode(&mut self, link: &Link) {
         if let Some(attachment) = self.attached.iter().find(|attachment| attachment.name == link.name) {
             self.avoided.push((link.name.clone(), link.index, attachment.mode));
@@ -237,13 +240,13 @@ impl KernelHalf {
         on_it.map(|(_, _, mode)| *mode).collect()
     }
 
-    /// Why an interface has no program, if that was tried.
+    /// Returns the reason why an interface has no program, if attaching was tried.
     #[must_use]
     pub fn refusal(&self, link: &Link) -> Option<&str> {
         self.refused.get(&link.name).map(String::as_str)
     }
 
-    /// The first words in new maps. Before there are timers: whoever writes a watchdog frees its timer.
+    /// Writes the first values of new maps. This must be done before there are timers: a write to a watchdog frees its timer.
     fn begin(&mut self, keys: &[InstanceKey]) -> Result<(), EbpfError> {
         let mut settings: Array<&mut MapData, Cell<Settings>> = open(&mut self.ebpf, "settings")?;
         let first = Settings { show_adverts: 0, layout: LAYOUT };
@@ -259,7 +262,7 @@ impl KernelHalf {
         Ok(())
     }
 
-    /// Makes `vips` say what is wanted, and nothing else.
+    /// Makes `vips` contain the wanted entries, and nothing else.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -272,7 +275,7 @@ impl KernelHalf {
         reconcile(&mut self.ebpf, "vips", wanted)
     }
 
-    /// Makes `vmacs` say what is wanted, and nothing else.
+    /// Makes `vmacs` contain the wanted entries, and nothing else.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -283,7 +286,7 @@ impl KernelHalf {
         reconcile(&mut self.ebpf, "vmacs", wanted)
     }
 
-    /// Takes the pins of attachments elsewhere away, and with them the attachments.
+    /// Removes the pins of attachments elsewhere, and with them the attachments.
     fn detach_others(&self, links: &[Link]) -> io::Result<()> {
         for entry in fs::read_dir(&self.pins.path)? {
             let path = entry?.path();
@@ -304,7 +307,7 @@ impl KernelHalf {
         Ok(())
     }
 
-    /// Attaches to an interface: where the program is already, in its place and without a gap.
+    /// Attaches to an interface. If the program is attached there already, the new one takes its place without a gap.
     ///
     /// # Errors
     /// [`EbpfError`], with what is in the way.
@@ -330,24 +333,24 @@ impl KernelHalf {
         self.on_refusal
     }
 
-    /// Where the programs are put.
+    /// Returns the place for the programs.
     #[must_use]
     pub fn hook(&self) -> &Hook {
         &self.hook
     }
 
-    /// The task that logs the programs' messages ends with the programs.
+    /// Keeps the task that logs the programs' messages, which ends with the programs.
     pub fn end_with_it(&mut self, logger: tokio::task::JoinHandle<()>) {
         self.logger = Some(logger);
     }
 
-    /// Where it is pinned.
+    /// Returns the directory of its pins.
     #[must_use]
     pub fn pins(&self) -> &PinDirectory {
         &self.pins
     }
 
-    /// For people: where it is attached, and how.
+    /// Describes for people where it is attached, and how.
     #[must_use]
     pub fn describe(&self) -> String {
         let frags = match self.buffers {
@@ -366,7 +369,7 @@ impl KernelHalf {
         format!("ebpf ({})", attached.chain(refused).collect::<Vec<_>>().join(", "))
     }
 
-    /// The program's messages, for a task that waits for them and logs.
+    /// Returns the program's messages, for a task that waits for them and logs.
     ///
     /// # Errors
     /// If the program has none.
@@ -382,7 +385,8 @@ fn open<'e, M: TryFrom<&'e mut Map, Error = MapError>>(
     ebpf.map_mut(name).ok_or(EbpfError::Missing(name))?.try_into().map_err(map_error(name))
 }
 
-/// What is wanted is written before anything else goes: an address is never without its fence.
+/// Makes a map contain the wanted entries, and nothing else. The wanted entries are written before any others are removed: an
+/// address is never without its fence.
 fn reconcile<K: Plain + PartialEq, V: Plain>(
     ebpf: &mut Ebpf,
     name: &'static str,

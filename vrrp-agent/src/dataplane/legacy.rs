@@ -1,5 +1,5 @@
-//! What an agent that was killed has left in the kernel: programs and maps that still watch, hold and fence. The next one goes
-//! on with them, if they are of its layout and of the same instances.
+//! The state that a killed agent has left in the kernel: programs and maps that still watch, hold and fence. The next agent
+//! goes on with them, if they have its layout and are of the same instances.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,17 +14,17 @@ use crate::host;
 use crate::vrrp::{Heard, Past, Spell, Time};
 use crate::wire::advert::ip;
 
-/// What pins of an earlier run say.
+/// The result of looking at the pins of an earlier run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Legacy {
-    /// What it has left of each instance, by slot.
+    /// The past of each instance, by slot.
     Usable(Vec<Past>),
-    /// Nothing that could be gone on with, for this reason.
+    /// There is nothing that the agent could go on with, for this reason.
     Useless(String),
 }
 
 impl Legacy {
-    /// Looks at the pins. `keys` are the instances of today, by slot.
+    /// Reads the pins. `keys` are the keys of today's instances, by slot.
     #[must_use]
     pub fn look(pins: &PinDirectory, keys: &[InstanceKey]) -> Self {
         match read(pins, keys) {
@@ -35,7 +35,7 @@ impl Legacy {
 }
 
 fn read(pins: &PinDirectory, keys: &[InstanceKey]) -> Result<Legacy, MapError> {
-    // First of all: the size of this one has never changed.
+    // The settings are read first: their size has never changed.
     let settings: Array<MapData, Cell<Settings>> = Array::try_from(map(pins, "settings")?)?;
     let Cell(Settings { layout, .. }) = settings.get(&0, 0)?;
     if layout != LAYOUT {
@@ -64,7 +64,8 @@ fn read(pins: &PinDirectory, keys: &[InstanceKey]) -> Result<Legacy, MapError> {
         let (Cell(lease), Cell(watchdog)) = (leases.get(&number, 0)?, watchdogs.get(&number, 0)?);
         let past = match known.get(key) {
             Some(instance) if instance.slot == number => past(instance, &lease, &watchdog),
-            // The entry is of another instance with this key; the kernel has neither watched nor fenced for any of them.
+            // The entry is of another instance with this key; for instances that share a key, the kernel has neither watched
+            // nor fenced.
             Some(_) => leased(&lease),
             None => return other(),
         };
@@ -77,15 +78,15 @@ fn map(pins: &PinDirectory, name: &str) -> Result<Map, MapError> {
     Map::from_map_data(MapData::from_pin(pins.path.join(name))?)
 }
 
-/// What an entry of `instances`, the lease and the watch of its slot say together.
+/// Puts together the past of an instance from its entry in `instances`, and the lease and the watch of its slot.
 fn past(instance: &Instance, lease: &Lease, watchdog: &Watchdog) -> Past {
-    // Cut off between two writes, the agent may have begun an epoch with its lease.
+    // An agent that was killed between two writes may have begun an epoch with its lease only.
     let epoch = instance.epoch.max(lease.epoch);
     let spell = if epoch == instance.epoch { spell(instance, lease, watchdog) } else { Spell::Over };
     Past { epoch, spell }
 }
 
-/// What the lease says alone: only a master has one.
+/// Returns the past of an instance by its lease alone: only a master has a lease.
 fn leased(lease: &Lease) -> Past {
     let spell = match lease.until_boot_ns {
         0 => Spell::Over,
@@ -94,13 +95,14 @@ fn leased(lease: &Lease) -> Past {
     Past { epoch: lease.epoch, spell }
 }
 
-/// The end of a lease on the clock of the state machine: not later than it is, whatever passes between the two looks at a clock.
+/// Returns the end of a lease on the clock of the state machine. It is never later than the real end, however long it takes to
+/// read the two clocks.
 fn end(lease: &Lease) -> Time {
     let now = host::now();
     now + Duration::from_nanos(lease.until_boot_ns).saturating_sub(host::uptime())
 }
 
-/// What goes on in the kernel's epoch of an instance.
+/// Returns the activity that goes on in the kernel's epoch of an instance, if any.
 fn spell(instance: &Instance, lease: &Lease, watchdog: &Watchdog) -> Spell {
     match instance.role {
         Role::Master if lease.epoch == instance.epoch && watchdog.fenced_epoch != instance.epoch => {
@@ -118,7 +120,7 @@ fn spell(instance: &Instance, lease: &Lease, watchdog: &Watchdog) -> Spell {
     }
 }
 
-/// The virtual addresses that the pins of an earlier run know, by interface; none if they cannot be read.
+/// Returns the virtual addresses in the pins of an earlier run, each with its interface; none if they cannot be read.
 #[must_use]
 pub fn addresses(pins: &PinDirectory) -> Vec<(u32, IpAddr)> {
     let read = || -> Result<Vec<(u32, IpAddr)>, MapError> {

@@ -1,4 +1,4 @@
-//! What is loaded, and the kernel's ways with timers and verifiers.
+//! The description of a kernel half to load, the preparation of its timers, and the errors of the verifier.
 
 use aya::Ebpf;
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
@@ -9,48 +9,48 @@ use super::{Hook, VipEntry, VmacEntry};
 use crate::net::links::Link;
 use vrrp_ebpf::abi::InstanceKey;
 
-/// What the kernel half is made for.
+/// The description of a kernel half.
 #[derive(Clone, Debug)]
 pub struct Blueprint<'b> {
-    /// Interfaces to attach to.
+    /// The interfaces to attach to.
     pub links: &'b [Link],
     /// The instances, by slot.
     pub keys: &'b [InstanceKey],
-    /// Their addresses.
+    /// The virtual addresses of the instances.
     pub vips: Vec<VipEntry>,
-    /// Their hardware addresses, of those that have one.
+    /// The virtual hardware addresses of those instances that have one.
     pub vmacs: Vec<VmacEntry>,
-    /// Where to put the program.
+    /// The place for the program.
     pub hook: Hook,
     /// The policy for an interface on which the program cannot be attached.
     pub on_refusal: OnRefusal,
-    /// In which maps.
+    /// The maps to use.
     pub maps: Maps,
 }
 
 /// The policy for an interface on which the program cannot be attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnRefusal {
-    /// It has its adverts through sockets; the others keep their programs.
+    /// Its adverts go through sockets; the other interfaces keep their programs.
     Sockets,
-    /// It is an error: the operator has asked for the kernel half (`--dataplane ebpf`).
+    /// Loading fails, since the operator has asked for the kernel half (`--dataplane ebpf`).
     Fail,
 }
 
 /// The maps of a kernel half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Maps {
-    /// New ones; whatever is pinned goes.
+    /// New maps; all that is pinned is removed.
     New,
-    /// Those of an earlier run, which [`super::Legacy`] has found fit for it.
+    /// The maps of an earlier run, which [`super::Legacy`] has found usable.
     Adopted,
-    /// New ones beside those that are in use, until [`super::KernelHalf::publish`] puts them in their place. What an operator has
-    /// set, and what was counted, goes on.
+    /// New maps beside those that are in use, until [`super::KernelHalf::publish`] puts them in their place. The operator's
+    /// settings and the counts go on.
     Beside,
 }
 
-/// Makes the kernel's timers. The kernel takes the memory for each without waiting for any, so it may have to be asked again;
-/// where that does not help, the agent watches the master itself.
+/// Makes the kernel's timers. The kernel takes the memory for each timer without waiting for it, so it may have to be asked
+/// again; for a timer that still cannot be made, the agent watches the master itself.
 pub(super) fn prepare_timers(ebpf: &mut Ebpf, slots: u32) -> Result<(), EbpfError> {
     const TRIES: u32 = 200;
     const PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
@@ -70,8 +70,9 @@ pub(super) fn prepare_timers(ebpf: &mut Ebpf, slots: u32) -> Result<(), EbpfErro
                 made = true;
                 break;
             }
-            // The kernel looks for room where there is some already. A pipe is an object of the timer's size (on 6.18 at least: 168
-            // and 192 bytes are one class) that is made in the usual way, which brings a page with room for twenty more.
+            // The kernel looks for room only where it has some already. A pipe is an object of the timer's size (on 6.18 at
+            // least: 168 and 192 bytes are one class) that is allocated in the usual way, which brings a page with room for
+            // twenty more.
             drop(nix::unistd::pipe2(OFlag::O_CLOEXEC));
             if attempt > 0 {
                 std::thread::sleep(PAUSE);
@@ -87,7 +88,7 @@ pub(super) fn prepare_timers(ebpf: &mut Ebpf, slots: u32) -> Result<(), EbpfErro
     Ok(())
 }
 
-/// The end of the verifier's log says what is wrong; all of it is thousands of lines.
+/// Shortens a verifier's error to the end of its log, which says what is wrong; the whole log has thousands of lines.
 pub(super) fn brief(error: &ProgramError) -> String {
     match error {
         ProgramError::LoadError { io_error, verifier_log } => {

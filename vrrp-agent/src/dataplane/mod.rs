@@ -1,5 +1,5 @@
-//! The half that hears adverts and watches masters: the XDP program, or raw sockets where it cannot run. Both take the
-//! state wanted of an instance, and report signals; the state machine does not know which it is.
+//! The half that hears adverts and watches masters: the XDP program, or packet sockets where the program cannot run. Both are
+//! given the desired state of each instance, and report signals; the state machine does not know which of the two it has.
 
 mod attach;
 pub mod bpffs;
@@ -35,90 +35,90 @@ use crate::wire::ethernet::Mac;
 /// An instance's number, in the order of the file; also its slot in the kernel's arrays.
 pub type Slot = usize;
 
-/// What is wanted of an instance.
+/// The desired state of an instance in the data plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Desired {
-    /// Which.
+    /// The slot of the instance.
     pub slot: Slot,
-    /// What the wire calls it.
+    /// The key of the instance: the interface, family and VRID by which its adverts are known.
     pub key: InstanceKey,
-    /// Which spell of its role this is.
+    /// The epoch, that is, the number of this period in the role.
     pub epoch: u64,
-    /// What it does.
+    /// The role of the instance.
     pub role: Role,
-    /// What it believes.
+    /// The rules by which adverts are believed or refused.
     pub rules: Rules,
-    /// How it ranks.
+    /// The priority and the other terms with which it takes part in elections.
     pub candidate: Candidate,
-    /// Who answers first when its master is lost.
+    /// The half that answers first when the master is lost: the kernel, or the agent.
     pub takeover: Takeover,
 }
 
 /// A virtual address, for which ARP is answered while its instance is master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VipEntry {
-    /// Whose.
+    /// The slot of its instance.
     pub slot: Slot,
-    /// Interface that it is on.
+    /// The interface that it is on.
     pub ifindex: u32,
     /// The address.
     pub address: IpAddr,
-    /// What to answer with.
+    /// The hardware address to answer with.
     pub mac: Mac,
-    /// What it is there.
+    /// Its use on this interface.
     pub usage: VipUse,
 }
 
-/// The hardware address of a virtual router, which frames are for while its instance is master.
+/// The hardware address of a virtual router. Frames to it are received while its instance is master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VmacEntry {
-    /// Whose.
+    /// The slot of its instance.
     pub slot: Slot,
-    /// Interface.
+    /// The interface that it is on.
     pub ifindex: u32,
     /// The virtual router's address.
     pub mac: Mac,
-    /// The interface's own.
+    /// The interface's own address.
     pub own: Mac,
 }
 
-/// What a data plane reports.
+/// A report of a data plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// A believed advert that the state machine must hear of.
     Advert {
-        /// For which instance.
+        /// The instance that it is for.
         slot: Slot,
-        /// What it says.
+        /// The content of the advert.
         advert: Advert,
-        /// Who waits for the next one.
+        /// The half that waits for the master's next advert, if any does.
         watch: Watch,
     },
     /// The kernel's watch of a master ended.
     MasterDown {
-        /// For which instance.
+        /// The instance.
         slot: Slot,
-        /// When it was due.
+        /// The time at which the master counted as lost.
         deadline: Time,
-        /// When the kernel's timer noticed; none if the sweep did.
+        /// The time at which the kernel's timer noticed; `None` if the sweep noticed instead.
         noticed: Option<Time>,
     },
     /// Another host claims an address that we hold; the kernel has answered.
     Conflict {
-        /// For which instance.
+        /// The instance that holds the address.
         slot: Slot,
         /// The address.
         address: IpAddr,
-        /// Who claims it.
+        /// The hardware address of the host that claims it.
         mac: Mac,
     },
-    /// An advert of this virtual router was not believed.
+    /// An advert of this virtual router was refused.
     Refused {
-        /// Of which instance.
+        /// The instance.
         slot: Slot,
         /// The sender's address.
         source: IpAddr,
-        /// Why.
+        /// The reason.
         reject: Reject,
     },
     /// The program has not seen an advert that it should have seen on this interface.
@@ -128,30 +128,30 @@ pub enum Signal {
     },
 }
 
-/// What the kernel knows about a master that it watches.
+/// The kernel's knowledge about a master that it watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KernelWatch {
-    /// When the master counts as lost.
+    /// The time from which the master counts as lost.
     pub deadline: Time,
-    /// The last advert.
+    /// The last advert of the master.
     pub advert: Advert,
-    /// When it arrived.
+    /// The time at which that advert arrived.
     pub heard: Time,
-    /// Adverts believed since the program was loaded.
+    /// The number of adverts believed since the program was loaded.
     pub adverts: u64,
 }
 
-/// One of the two.
+/// One of the two data planes.
 #[derive(Debug)]
 pub enum DataPlane {
     /// The XDP program.
     Ebpf(Box<EbpfPlane>),
-    /// Raw sockets.
+    /// Packet sockets.
     Socket(Box<SocketPlane>),
 }
 
 impl DataPlane {
-    /// Makes the data plane treat an instance as wanted. Doing it twice changes nothing.
+    /// Makes the data plane treat an instance as desired. Doing it twice changes nothing.
     ///
     /// # Errors
     /// If the kernel refuses; the instance must then not become master.
@@ -165,7 +165,8 @@ impl DataPlane {
         }
     }
 
-    /// An advert of ours left at `heartbeat`: the addresses may be answered for until the host has been up for `until`.
+    /// Renews a lease after an advert of ours that left at `heartbeat`: the kernel may answer for the addresses until the host
+    /// has been up for `until`.
     ///
     /// # Errors
     /// If the kernel refuses; the lease then ends by itself.
@@ -176,7 +177,8 @@ impl DataPlane {
         }
     }
 
-    /// An interface came back, perhaps under another number than `gone`, or is heard otherwise than before.
+    /// Hears an interface anew, because it came back, perhaps under another number than `gone`, or because it is heard in
+    /// another way than before.
     pub fn hear(&mut self, gone: u32, hearing: Hearing) {
         match self {
             Self::Ebpf(plane) => plane.hear(gone, hearing),
@@ -188,7 +190,7 @@ impl DataPlane {
         }
     }
 
-    /// The wire calls an instance otherwise than by `key`, because its interface is another. It is to be applied after this.
+    /// Removes an instance from under `key`, since its interface is another now. The instance must be applied after this.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -202,7 +204,7 @@ impl DataPlane {
         }
     }
 
-    /// Where it is attached has changed.
+    /// Changes the description of where the program is attached.
     pub fn set_description(&mut self, attached: String) {
         match self {
             Self::Ebpf(plane) => plane.set_description(attached),
@@ -210,7 +212,7 @@ impl DataPlane {
         }
     }
 
-    /// The next thing to report, if any.
+    /// Returns the next signal, if any.
     pub fn next_signal(&mut self) -> Option<Signal> {
         match self {
             Self::Ebpf(plane) => plane.next_signal(),
@@ -218,7 +220,7 @@ impl DataPlane {
         }
     }
 
-    /// What becomes readable when there is something to report.
+    /// Returns the descriptors that become readable when there is something to report.
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         match self {
             Self::Ebpf(plane) => plane.descriptors(),
@@ -226,7 +228,7 @@ impl DataPlane {
         }
     }
 
-    /// What the kernel knows about the master of an instance in its present epoch.
+    /// Returns the kernel's knowledge about the master of an instance in its present epoch.
     #[must_use]
     pub fn kernel_watch(&self, slot: Slot) -> Option<KernelWatch> {
         match self {
@@ -235,7 +237,7 @@ impl DataPlane {
         }
     }
 
-    /// The advert of a better master for which the kernel has stopped to answer in an instance's present epoch.
+    /// Returns the advert of a better master for which the kernel has stopped to answer in an instance's present epoch.
     #[must_use]
     pub fn fence(&self, slot: Slot) -> Option<Advert> {
         match self {
@@ -244,7 +246,7 @@ impl DataPlane {
         }
     }
 
-    /// The last advert of anybody that the kernel has heard for a backup in its present epoch, told or not.
+    /// Returns the last advert of any router that the kernel has heard for a backup in its present epoch, reported or not.
     #[must_use]
     pub fn last_heard(&self, slot: Slot) -> Option<Heard> {
         match self {
@@ -253,7 +255,7 @@ impl DataPlane {
         }
     }
 
-    /// What the kernel should have reported by now but could not, the ring being full.
+    /// Returns the signals that the kernel should have reported by now but could not, because the ring was full.
     #[must_use]
     pub fn sweep(&self, now: Time) -> Vec<Signal> {
         match self {
@@ -262,7 +264,7 @@ impl DataPlane {
         }
     }
 
-    /// The counters of all CPUs together.
+    /// Returns the counters of all CPUs together.
     #[must_use]
     pub fn counters(&self) -> Counters {
         match self {
@@ -271,7 +273,7 @@ impl DataPlane {
         }
     }
 
-    /// For people: which data plane this is.
+    /// Describes for people which data plane this is.
     #[must_use]
     pub fn describe(&self) -> String {
         match self {

@@ -1,9 +1,9 @@
-//! Where a program goes on an interface: in the driver, in the stack, in tc, or in a program array of the operator's.
+//! The place of a program on an interface: in the driver, in the stack, in tc, or in an operator's own program array.
 //!
-//! Only a place where each frame arrives once, whole, with its VLAN tag to be seen and under the number of this very interface is
-//! right: the maps are keyed by that number, and another VLAN's virtual router is not ours. The driver of a network card is such a
-//! place if its frames carry their tags. tc is one on every interface: the stack has taken tags off there and remembers them,
-//! and has given the frames of a bond's parts to the bond.
+//! Only a place where each frame arrives once, whole, with its VLAN tag to be seen and under the number of this very interface
+//! is right: the maps are keyed by that number, and another VLAN's virtual router is not ours. The driver of a network card is
+//! such a place if its frames carry their tags. tc is such a place on every interface: the stack has taken tags off there and
+//! remembers them, and has given the frames of a bond's parts to the bond.
 
 use std::path::PathBuf;
 
@@ -97,12 +97,12 @@ fn wrong_in_driver(link: &Link) -> Option<&'static str> {
     }
 }
 
-/// The places to try on an interface, the best first. Generic XDP is never chosen automatically: it sees no VLAN tags either, and
-/// makes one buffer of every packet that has several, which costs TCP.
+/// The places to try on an interface, the best first. Generic XDP is never chosen automatically: it sees no VLAN tags either,
+/// and makes one buffer of every packet that has several, which costs TCP.
 pub(super) fn modes(link: &Link, hook: &Hook) -> Vec<Mode> {
     match link.purpose {
         Purpose::Instances => {}
-        // The operator has not named it: nothing that costs its traffic, or resets its card.
+        // The operator has not named this interface: no place is used that costs its traffic, or resets its card.
         Purpose::Guard => return vec![Mode::Tcx, Mode::Clsact],
     }
     match hook {

@@ -1,5 +1,5 @@
-//! Adverts by packet sockets: the data plane where there is no kernel half, and its helper for what the kernel cannot judge.
-//! The same rule decides, and the state machine's own timer watches the master. Slower, never wrong.
+//! Adverts by packet sockets: the data plane where there is no kernel half, and the kernel half's helper for adverts that the
+//! kernel cannot judge. The same rule decides, and the state machine's own timer watches the master. Slower, never wrong.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -17,7 +17,7 @@ use crate::net::receive::{Heard, Receiver};
 use crate::vrrp::{Time, Watch};
 use crate::wire::advert::ip;
 
-/// Who judges for which instance; the shared rule alone for those that are not in it.
+/// The judges of instances, by slot. An instance that has none here is judged by the shared rule alone.
 pub type Judges = HashMap<Slot, Judge>;
 
 /// A packet socket for each interface.
@@ -29,22 +29,24 @@ pub struct SocketPlane {
     court: Court,
 }
 
-/// All that it takes to judge what was heard.
+/// All that it takes to judge an advert.
 #[derive(Debug)]
 struct Court {
     judges: Judges,
-    /// Mostly one instance for each key. Where there are several, the destination of an advert says whose it is.
+    /// The instances by key, mostly one for each key. Where there are several, the destination of an advert, or else its
+    /// sender, decides.
     instances: HashMap<InstanceKey, Vec<Desired>>,
     counters: Counters,
-    /// When a refused advert of an instance was last told of.
+    /// For each instance, the time at which a refused advert was last reported.
     refusals: HashMap<Slot, Time>,
 }
 
-/// A refused advert of an instance is told of at most this often, as by the program.
+/// Refused adverts of an instance are reported at most once in this time, as by the program.
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// So many frames of a socket are judged in a row, whatever is in them: a flood of what we refuse must not keep us from sending. They are
-/// more than a socket's buffer has room for, so that an advert in it is heard before the deadline that it moves.
+/// The number of frames of one socket that are judged in a row, whatever they contain: a flood of frames to refuse must not
+/// keep the agent from sending. A socket's buffer has no room for so many, so that an advert in it is heard before the deadline
+/// that it moves.
 const FRAMES_IN_A_ROW: usize = 1024;
 
 impl SocketPlane {
@@ -59,20 +61,20 @@ impl SocketPlane {
         Ok(Self { receivers, turn: 0, court })
     }
 
-    /// Hears an interface anew, instead of the one that it was before.
+    /// Hears an interface by a new receiver, instead of the interface that had the number `gone`.
     pub(super) fn listen(&mut self, gone: u32, receiver: Receiver) {
         self.receivers.retain(|there| there.ifindex() != gone && there.ifindex() != receiver.ifindex());
         self.receivers.push(receiver);
     }
 
-    /// An instance has another key than `key`, because its interface is another; or the program hears it from here on.
+    /// Removes an instance from under `key`: its interface is another now, or the program hears it from here on.
     pub(super) fn forget(&mut self, slot: Slot, key: &InstanceKey) {
         if let Some(instances) = self.court.instances.get_mut(key) {
             instances.retain(|there| there.slot != slot);
         }
     }
 
-    /// No socket hears an interface any more.
+    /// Closes the sockets that hear an interface.
     pub(super) fn stop_listening(&mut self, ifindex: u32) {
         self.receivers.retain(|receiver| receiver.ifindex() != ifindex);
     }
@@ -82,12 +84,12 @@ impl SocketPlane {
         self.court.instances.entry(desired.key).or_default().push(*desired);
     }
 
-    /// What the sockets have heard. None if there is nothing, or if more was refused than is looked at in a row: the descriptors of
-    /// sockets that have more stay readable.
+    /// Returns the next signal from the sockets; `None` if there is none, or if more was refused than is judged in a row: the
+    /// descriptors of sockets that have more frames stay readable.
     pub(super) fn next_signal(&mut self) -> Option<Signal> {
         let Self { receivers, turn, court } = self;
         for _ in 0..receivers.len() {
-            // There may be fewer than before.
+            // There may be fewer receivers than before.
             *turn %= receivers.len();
             let receiver = &mut receivers[*turn];
             let ifindex = receiver.ifindex();
@@ -113,7 +115,8 @@ impl SocketPlane {
 }
 
 impl Court {
-    /// What an advert on an interface means, if it is for an instance and is either believed or refused for a reason to be told.
+    /// Judges an advert on an interface. Returns a signal if it is for an instance and is either believed, or refused for a
+    /// reason to report.
     fn judge(&mut self, ifindex: u32, heard: &Heard) -> Option<Signal> {
         let Self { judges, instances, counters, refusals } = self;
         let datagram = heard.datagram();
@@ -155,8 +158,9 @@ impl Court {
     }
 }
 
-/// The instance that an advert is for, of those that share its key. Most often there is one, which then says itself what is wrong
-/// with the destination. Of several, it is the one at the destination; of several there, the one whose peer the sender is.
+/// Returns the instance that an advert is for, among those that share its key. Most often there is one, whose own rule then
+/// says what is wrong with the destination. Of several, it is the instance at the destination; of several there, the instance
+/// that has the sender as a peer.
 fn addressee<'d>(sharing: &'d [Desired], judges: &Judges, datagram: &Datagram<'_>) -> Option<&'d Desired> {
     if let [only] = sharing {
         return Some(only);

@@ -1,6 +1,6 @@
-//! What D-Bus clients see, ask for and are told: keepalived's service, `org.keepalived.Vrrp1`. Nobody is waited for: what they see
-//! is kept here and answered by a thread of its own, so that clients who ask all day hold up no address; what they are told goes into
-//! a queue.
+//! keepalived's service on D-Bus, `org.keepalived.Vrrp1`: the objects that clients see, their requests, and the signals to
+//! them. The daemon never waits for a client: what clients see is kept here and answered by a thread of its own, so that
+//! clients that ask all day hold up no address; signals go into a queue.
 
 mod objects;
 mod serve;
@@ -18,22 +18,22 @@ use crate::config::{Config, Farewell};
 use crate::notify::Event;
 use objects::{Status, instance_path, root};
 
-/// What clients ask of the daemon.
+/// A request of a client to the daemon.
 #[derive(Debug)]
 pub enum Wish {
-    /// The addresses of this instance are to be announced; the answer is whether they are ours.
+    /// Announce the addresses of this instance; the answer is true if they are ours.
     Announce(String, oneshot::Sender<bool>),
-    /// The configuration is to be read again.
+    /// Read the configuration again.
     Reload,
-    /// Configuration and state are to be written.
+    /// Write configuration and state.
     PrintData,
-    /// What was counted is to be written.
+    /// Write the counters.
     PrintStatistics,
-    /// The same, and keepalived would begin to count anew.
+    /// The same, after which keepalived would begin to count anew.
     ClearStatistics,
 }
 
-/// What waits while the bus is slow.
+/// The number of orders that wait while the bus is slow.
 const WAITING_MAX: usize = 1024;
 
 /// An instance, as clients see it.
@@ -45,15 +45,15 @@ struct Seen {
     farewell: Status,
 }
 
-/// What clients see, in the order of the file.
+/// All instances as clients see them, in the order of the file.
 type View = Arc<Mutex<Vec<Seen>>>;
 
 fn look(view: &View) -> std::sync::MutexGuard<'_, Vec<Seen>> {
-    // Nothing panics half way through a change of it.
+    // No code panics while it is half way through a change of the view.
     view.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The service, if clients are to see anything.
+/// The service. Its thread runs if clients are to see anything.
 #[derive(Debug)]
 pub struct Service {
     view: View,
@@ -65,31 +65,31 @@ pub struct Service {
 #[derive(Debug)]
 struct Running {
     identity: Identity,
-    /// Dropped, it says that the thread is to end.
+    /// Dropping it tells the thread to end.
     orders: Sender<Order>,
-    /// Closed when it has ended.
+    /// Closed when the thread has ended.
     ended: oneshot::Receiver<()>,
 }
 
-/// What the service is on the bus.
+/// The identity of the service on the bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity {
     name: String,
-    /// What the paths of all its objects begin with.
+    /// The beginning of the paths of all its objects.
     root: String,
 }
 
-/// What the thread is told.
+/// An order to the thread.
 #[derive(Clone, Debug)]
 enum Order {
-    /// The instance of this path has come to this.
+    /// The instance of this path has changed to this status.
     Tell(String, Status),
-    /// The configuration has been read again: what there is to see is something else.
+    /// The configuration has been read again, so the objects have changed.
     Look,
 }
 
 impl Service {
-    /// One that hands wishes on.
+    /// A service that sends the requests of clients to `wishes`.
     #[must_use]
     pub fn new(config: &Config, wishes: UnboundedSender<Wish>) -> Self {
         let mut service = Self { view: View::default(), wishes, running: None };
@@ -97,7 +97,7 @@ impl Service {
         service
     }
 
-    /// Follows another configuration, of which each instance was this one before.
+    /// Follows another configuration. `was` gives for each of its instances the slot in the one before.
     pub fn change(&mut self, config: &Config, was: &[Option<usize>]) {
         let root = root(&config.host.place);
         {
@@ -129,7 +129,7 @@ impl Service {
         }
     }
 
-    /// Tells clients what has become of an instance. Returns at once.
+    /// Tells clients of an event of an instance. Returns at once.
     pub fn tell(&self, slot: usize, event: Event) {
         let mut view = look(&self.view);
         let Some(seen) = view.get_mut(slot) else { return };
@@ -147,7 +147,7 @@ impl Service {
         }
     }
 
-    /// Tells what is still to be told, for as long as `patience` allows, and leaves the bus.
+    /// Sends the signals that still wait, for as long as `patience` allows, and leaves the bus.
     pub fn finish(&mut self, patience: Duration) -> impl Future<Output = ()> + use<> {
         let running = self.running.take();
         async move {
@@ -173,7 +173,7 @@ impl Running {
             serve::run(&of, &view, &wishes, queue).await;
         };
         let body = move || {
-            // Dropped at the end, and if there is none.
+            // Dropped at the end of the thread, and also if there is no thread.
             let _ends = ends;
             let runtime = Builder::new_current_thread().enable_all().build();
             match runtime {

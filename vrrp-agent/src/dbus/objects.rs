@@ -12,10 +12,10 @@ use zbus::{fdo, interface};
 use super::{View, Wish, look};
 use crate::config::Place;
 
-/// So long the daemon may be busy, with a reload, say.
+/// The time that the daemon may be busy, with a reload, say.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// What an instance is, in keepalived's numbers.
+/// The status of an instance, in keepalived's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(super) enum Status {
@@ -43,7 +43,7 @@ impl Status {
     }
 }
 
-/// What the paths of a daemon's objects begin with.
+/// The beginning of the paths of a daemon's objects.
 pub(super) fn root(place: &Place) -> String {
     let names = [&place.net_namespace, &place.instance].into_iter().flatten();
     names.fold("/org/keepalived/Vrrp1".to_owned(), |path, name| path + "/" + &element(name))
@@ -63,7 +63,7 @@ pub(super) fn instance_path(root: &str, interface: &str, vrid: u8, family: Famil
     format!("{root}/Instance/{}/{vrid}/{family}", element(interface))
 }
 
-/// A name as an element of a path, which has letters, digits and `_` only.
+/// Writes a name as an element of a path, which has letters, digits and `_` only.
 fn element(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
@@ -76,7 +76,7 @@ pub(super) struct Daemon {
 impl Daemon {
     fn wish(&self, wish: Wish) {
         tracing::info!("D-Bus: asked for {wish:?}");
-        // It only goes away when the daemon ends.
+        // The receiver only goes away when the daemon ends.
         let _ending = self.wishes.send(wish);
     }
 }
@@ -127,7 +127,7 @@ impl Instance {
 
 #[interface(name = "org.keepalived.Vrrp1.Instance")]
 impl Instance {
-    /// keepalived says that it has done it even where it has nothing to announce.
+    /// Announces the addresses. keepalived reports success even if it has nothing to announce.
     async fn send_garp(&self) -> fdo::Result<()> {
         let (name, _) = self.seen()?;
         tracing::info!("D-Bus: asked to announce the addresses of {name}");

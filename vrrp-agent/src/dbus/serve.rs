@@ -1,4 +1,4 @@
-//! The service's work: comes to the bus and back to it, shows objects, tells.
+//! The service's work: it connects to the bus, again whenever the connection is lost, shows objects and sends signals.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -16,13 +16,13 @@ use zbus::zvariant::Variant;
 use super::objects::{self, Daemon, Instance, Status};
 use super::{Identity, Order, View, Wish, look};
 
-/// From one try to reach the bus to the next: at first, and at most.
+/// The pause from one try to reach the bus to the next: at first, and at most.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// A bus that takes longer for anything is left.
+/// The time that a bus may take for anything before the connection is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why we are not on the bus, or not any more.
+/// The reason why the service is not on the bus, or not any more.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
     #[error(transparent)]
@@ -47,14 +47,14 @@ pub(super) async fn run(
             Ok(mut bus) => {
                 (pause, said) = (PAUSE_MIN, None);
                 let served = bus.serve(&mut orders).await;
-                // Whoever still waits for an answer does not keep the name.
+                // A call that still waits for its answer must not keep the connection, and with it the name.
                 let _lost_already = in_time(bus.connection.close()).await;
                 let Err(lost) = served else { return };
                 lost
             }
             Err(lost) => lost,
         };
-        // The same again and again is said once.
+        // A reason that repeats itself is logged once.
         let now = Some(lost.to_string());
         if now != said {
             tracing::warn!("D-Bus: {}: {lost}; it is tried again", identity.name);
@@ -68,7 +68,7 @@ pub(super) async fn run(
     }
 }
 
-/// Until the orders end. What happens while there is no bus is seen when there is one.
+/// Waits until the orders end. Changes that happen while there is no bus are seen when there is one.
 async fn over(orders: &mut Receiver<Order>) {
     loop {
         match orders.recv().await {
@@ -86,14 +86,14 @@ async fn in_time<T>(doing: impl Future<Output = zbus::Result<T>>) -> Result<T, L
 struct Bus<'b> {
     connection: Connection,
     daemon: SignalEmitter<'static>,
-    /// What was told of each object: its name and what it is.
+    /// The name and the status that were last told of each object.
     told: BTreeMap<String, (String, Status)>,
     view: &'b View,
     wishes: &'b UnboundedSender<Wish>,
 }
 
 impl<'b> Bus<'b> {
-    /// Comes to the bus, shows all that there is to see, and only then has the name: nobody finds half of it.
+    /// Connects to the bus, shows all objects, and only then requests the name: no client finds half of them.
     async fn reach(
         identity: &Identity,
         view: &'b View,
@@ -116,7 +116,7 @@ impl<'b> Bus<'b> {
     }
 
     async fn show_all(&mut self, identity: &Identity, orders: &mut Receiver<Order>) -> Result<(), Lost> {
-        // What was told before is in what is seen now.
+        // The orders from before are part of what is seen now.
         *orders = orders.resubscribe();
         let unsaid = self.show().await?;
         in_time(self.connection.request_name(identity.name.as_str())).await?;
@@ -130,7 +130,7 @@ impl<'b> Bus<'b> {
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
-                    // What has been seen since may have been told.
+                    // The status may have been told already, when the objects were last looked at.
                     Ok(Order::Tell(path, status)) if self.told.get(&path).is_some_and(|(_, told)| *told == status) => {}
                     Ok(Order::Tell(path, status)) => self.tell(&path, status).await?,
                     Ok(Order::Look) => {
@@ -150,8 +150,8 @@ impl<'b> Bus<'b> {
         }
     }
 
-    /// Shows what there is to see, and no more; what it is has yet to be told where it differs from what was told. Of two instances
-    /// whose names of interfaces differ in a dot or a dash only, the first is shown.
+    /// Shows all instances that there are, and no others. Returns the statuses that are still to be told, since they differ
+    /// from what was told. Of two instances whose names of interfaces differ in a dot or a dash only, the first is shown.
     async fn show(&mut self) -> Result<Vec<(String, Status)>, Lost> {
         let mut seen: BTreeMap<String, (String, Status)> = BTreeMap::new();
         for instance in look(self.view).iter() {
@@ -192,7 +192,7 @@ impl<'b> Bus<'b> {
         Ok(())
     }
 
-    /// What keepalived tells, and what D-Bus's own convention for properties wants told beside.
+    /// Sends keepalived's signal, and the signal of D-Bus's own convention for properties.
     async fn tell(&mut self, path: &str, status: Status) -> Result<(), Lost> {
         let emitter = SignalEmitter::new(&self.connection, path)?;
         in_time(Instance::vrrp_status_change(&emitter, status.number())).await?;

@@ -1,4 +1,4 @@
-//! Which of several daemons of one host this is: by its network namespace, and by its name in that.
+//! The identity of this daemon among several on one host: its network namespace, and its name in that namespace.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
@@ -9,16 +9,17 @@ use nix::sched::{CloneFlags, setns};
 
 use super::{Capability, namespace, namespace_suffix};
 
-/// Set once, before anything has a path, and never again: like the namespace, it is what the process is.
+/// The name of this daemon. It is set once, before any path is made from it, and never changes: like the namespace, it is part
+/// of the process's identity.
 static INSTANCE: OnceLock<String> = OnceLock::new();
 
-/// Gives this process a name among the daemons of its network namespace (`instance`). A second name is not taken.
+/// Gives this process a name among the daemons of its network namespace (`instance`). A second name is ignored.
 pub fn name_instance(name: &str) {
     let _named_already = INSTANCE.set(name.to_owned());
 }
 
-/// What tells this daemon apart in a directory that it shares with others: nothing for one without a name in the host's own
-/// network namespace.
+/// Returns the path that tells this daemon apart in a directory that it shares with others: empty for a daemon without a name
+/// in the host's own network namespace.
 #[must_use]
 pub fn suffix() -> PathBuf {
     let namespace = PathBuf::from(namespace_suffix());
@@ -28,11 +29,11 @@ pub fn suffix() -> PathBuf {
     }
 }
 
-/// The daemon without a name marks its addresses with the number of its protocol.
+/// The mark of the daemon without a name: the number of the VRRP protocol.
 const MARK: u8 = 112;
 
-/// With what a daemon of this name marks the addresses that it puts on interfaces (`IFA_PROTO`; below 4 are the kernel's own).
-/// Each name has a number that is its own, as a rule.
+/// The mark that a daemon of this name puts on the addresses that it sets (`IFA_PROTO`; marks below 4 are the kernel's own).
+/// Each name has a mark of its own, as a rule.
 fn mark_of(name: Option<&str>) -> u8 {
     const FIRST: u8 = 128;
     const MARKS: u32 = 127;
@@ -43,19 +44,20 @@ fn mark_of(name: Option<&str>) -> u8 {
     FIRST + u8::try_from(hash % MARKS).unwrap_or(0)
 }
 
-/// With what this daemon marks the addresses that it puts on interfaces.
+/// Returns the mark that this daemon puts on the addresses that it sets.
 #[must_use]
 pub fn address_mark() -> u8 {
     mark_of(INSTANCE.get().map(String::as_str))
 }
 
-/// Whether this is the mark of a daemon of ours, of whichever name.
+/// Returns true if this is the mark of a daemon of ours, whatever its name.
 #[must_use]
 pub fn is_address_mark(mark: u8) -> bool {
     mark == MARK || (128..255).contains(&mark)
 }
 
-/// Whether another daemon of this network namespace may have the same mark: nothing is known by it alone then.
+/// Returns true if another daemon of this network namespace may have the same mark: then the mark alone does not tell whose an
+/// address is.
 #[must_use]
 pub fn shares_address_mark() -> bool {
     let Some(ours) = INSTANCE.get() else { return false };
@@ -67,36 +69,36 @@ pub fn shares_address_mark() -> bool {
         .any(|name| name != *ours && mark_of(Some(&name)) == address_mark())
 }
 
-/// Why a network namespace could not be entered.
+/// The reason why a network namespace could not be entered.
 #[derive(Debug, thiserror::Error)]
 pub enum EnterError {
-    /// It is not there.
+    /// There is no such namespace.
     #[error("there is no network namespace `{name}`: {path}: {error}; `ip netns add {name}` makes one")]
     Missing {
-        /// Its name.
+        /// The name of the namespace.
         name: String,
-        /// Where it would be.
+        /// The path at which it would be.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// It may not be.
+    /// The system does not allow it.
     #[error("cannot enter the network namespace `{name}`: {error}{hint}")]
     Refused {
-        /// Its name.
+        /// The name of the namespace.
         name: String,
-        /// What the system says.
+        /// The system's error.
         error: nix::Error,
-        /// What to do about it.
+        /// The remedy, for the operator.
         hint: &'static str,
     },
 }
 
-/// Enters the network namespace that `ip netns` knows by a name. The calling thread does, and those that it starts: there must
-/// be no other yet that needs the network.
+/// Enters the network namespace that `ip netns` knows by a name. This moves the calling thread, and threads that it starts
+/// later: there must be no other thread yet that needs the network.
 ///
 /// # Errors
-/// If there is none, or without `CAP_SYS_ADMIN`. Where the process is in it already nothing is needed.
+/// If there is no such namespace, or without `CAP_SYS_ADMIN`. If the process is in the namespace already, nothing is needed.
 pub fn enter(name: &str) -> Result<(), EnterError> {
     let path = Path::new("/run/netns").join(name);
     let missing = |error| EnterError::Missing { name: name.to_owned(), path: path.clone(), error };

@@ -15,20 +15,20 @@ use super::{NetError, answered};
 use crate::config::{AddressTrait, Vip};
 use crate::host;
 
-/// What the kernel tells the addresses of one interface apart by: in IPv4 one address may be there several times, with different
-/// prefixes or peers; in IPv6 it is there once.
+/// The parts by which the kernel tells the addresses of one interface apart: in IPv4 one address may be there several times,
+/// with different prefixes or peers; in IPv6 it is there once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
     /// The address.
     pub address: IpAddr,
-    /// Its prefix length; on a point-to-point link that of the peer.
+    /// Its prefix length; on a point-to-point link, that of the peer.
     pub prefix: u8,
     /// The other end of a point-to-point link.
     pub peer: Option<IpAddr>,
 }
 
 impl Identity {
-    /// That of a virtual address, once it is there.
+    /// The identity of a virtual address, once it is set.
     #[must_use]
     pub fn of(vip: &Vip) -> Self {
         let peer = vip.peer.filter(|peer| peer.address != vip.address);
@@ -36,7 +36,7 @@ impl Identity {
         Self { address: vip.address, prefix, peer: peer.map(|peer| peer.address) }
     }
 
-    /// Whether the kernel would say that the one is there already when it is asked for the other.
+    /// Returns true if the kernel, asked to set one of the two while the other is there, would say that it is there already.
     #[must_use]
     pub fn collides(&self, other: &Self) -> bool {
         let network = |of: &Self| match of.peer.unwrap_or(of.address) {
@@ -47,8 +47,8 @@ impl Identity {
             && (self.address.is_ipv6() || (self.prefix == other.prefix && network(self) == network(other)))
     }
 
-    /// Whether the kernel would take the other away with this one, if this is the first address of its network (IPv4 alone knows
-    /// secondary addresses).
+    /// Returns true if the kernel would remove `other` together with this address, provided that this is the first address of
+    /// its network (only IPv4 has secondary addresses).
     fn shares_network(&self, other: &Self) -> bool {
         match (self.peer.unwrap_or(self.address), other.peer.unwrap_or(other.address)) {
             (IpAddr::V4(one), IpAddr::V4(two)) => {
@@ -84,8 +84,8 @@ pub struct Installed {
 }
 
 impl Installed {
-    /// Whether the host may send from it: not while the kernel still looks for another host that has it (tentative), nor once it has
-    /// found one.
+    /// Returns true if the host may send from it: not while the kernel still looks for another host that has it (tentative),
+    /// nor once the kernel has found one.
     #[must_use]
     pub fn may_be_sent_from(&self) -> bool {
         let flags = self.flags();
@@ -108,7 +108,7 @@ impl Installed {
         Some(Self { index: message.header.index, address: address_of(&message)?, message })
     }
 
-    /// What the kernel knows it by.
+    /// Returns the identity by which the kernel knows it.
     #[must_use]
     pub fn identity(&self) -> Identity {
         let peer = self.find(|attribute| match attribute {
@@ -118,15 +118,15 @@ impl Installed {
         Identity { address: self.address, prefix: self.message.header.prefix_len, peer }
     }
 
-    /// An address of the network that it makes reachable, and the length of that network's prefix. On a point-to-point link that
-    /// is the peer's.
+    /// Returns an address of the network that it makes reachable, and the length of that network's prefix. On a point-to-point
+    /// link the network is the peer's.
     #[must_use]
     pub fn network(&self) -> (IpAddr, u8) {
         let Identity { address, prefix, peer } = self.identity();
         (peer.unwrap_or(address), prefix)
     }
 
-    /// Who has put it there, as the kernel remembers it; 0 if nobody has said.
+    /// Returns the mark of the program that has set it, as the kernel remembers it; 0 if there is no mark.
     #[must_use]
     pub fn mark(&self) -> u8 {
         let protocol = self.find(|attribute| match attribute {
@@ -136,13 +136,13 @@ impl Installed {
         protocol.unwrap_or(0)
     }
 
-    /// Whether it is one of the host's own: the kernel says that no daemon of ours has put it there.
+    /// Returns true if it is one of the host's own: the kernel says that no daemon of ours has set it.
     #[must_use]
     pub fn is_host_s(&self) -> bool {
         host::kernel_marks_addresses() && !host::is_address_mark(self.mark())
     }
 
-    /// Whether the kernel would take the other away with this one, unless it promotes secondary addresses.
+    /// Returns true if the kernel would remove `other` together with this address, unless it promotes secondary addresses.
     #[must_use]
     pub fn takes_along(&self, other: &Self) -> bool {
         !self.flags().contains(AddressFlags::Secondary)
@@ -151,7 +151,7 @@ impl Installed {
             && self.identity().shares_network(&other.identity())
     }
 
-    /// Whether another address of its network stands before it.
+    /// Returns true if another address of its network stands before it.
     #[must_use]
     pub fn is_secondary(&self) -> bool {
         self.address.is_ipv4() && self.flags().contains(AddressFlags::Secondary)
@@ -169,7 +169,7 @@ impl Installed {
         all.unwrap_or_else(|| AddressFlags::from_bits_retain(self.message.header.flags.bits().into()))
     }
 
-    /// What would have to be done for it to be all that is said of a virtual address. `interface` is the interface's name.
+    /// Returns what has to be done to make it match a virtual address in everything. `interface` is the interface's name.
     #[must_use]
     pub fn differs_from(&self, vip: &Vip, interface: &str) -> Difference {
         if self.identity() != Identity::of(vip) {
@@ -204,7 +204,7 @@ impl Installed {
         });
         let lasts = match (preferred.unwrap_or(u32::MAX), preferred_lifetime(vip).unwrap_or(u32::MAX)) {
             (has, u32::MAX) => has == u32::MAX,
-            // It runs down.
+            // The lifetime runs down.
             (has, wants) => has <= wants,
         };
         match lasts && (has & flags_that_change) == (wants & flags_that_change) {
@@ -214,14 +214,14 @@ impl Installed {
     }
 }
 
-/// What distinguishes an address that is there from what it should be.
+/// The difference between an address that is there and the wanted one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Difference {
-    /// Nothing.
+    /// There is none.
     None,
-    /// What the kernel changes in place.
+    /// The kernel can change it in place.
     Changeable,
-    /// What the kernel only takes with a new address: it has to go, and to be set anew.
+    /// The kernel takes it only with a new address: the old one has to be removed, and set anew.
     NeedsAnew,
 }
 
@@ -244,7 +244,7 @@ pub async fn add(handle: &Handle, index: u32, vip: &Vip) -> Result<(), NetError>
     ignoring(request, &[libc::EEXIST], || format!("add {} to interface {index}", Identity::of(vip))).await
 }
 
-/// Changes a virtual address that is there in what the kernel changes in place.
+/// Changes those properties of a virtual address that the kernel changes in place.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -277,12 +277,12 @@ fn request(handle: &Handle, index: u32, vip: &Vip) -> AddressAddRequest {
         (lifetimes.ifa_preferred, lifetimes.ifa_valid) = (preferred, u32::MAX);
         message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
     }
-    // Kernels before 5.18 do not read it.
+    // Kernels before 5.18 do not read this attribute.
     message.attributes.push(AddressAttribute::Protocol(AddressProtocol::from(host::address_mark())));
     request
 }
 
-/// What rtnetlink leaves out of a message, and the kernel compares.
+/// Adds to a message the parts that rtnetlink leaves out and the kernel compares.
 fn complete(message: &mut AddressMessage, vip: &Vip) {
     if vip.address.is_multicast() {
         message.attributes.retain(|attribute| !matches!(attribute, AddressAttribute::Multicast(_)));
@@ -290,7 +290,8 @@ fn complete(message: &mut AddressMessage, vip: &Vip) {
             .attributes
             .extend([AddressAttribute::Address(vip.address), AddressAttribute::Local(vip.address)]);
     }
-    // On a point-to-point link the address of the message is the peer's, the prefix is of it, and ours is the local one.
+    // On a point-to-point link the address of the message is the peer's, the prefix belongs to it, and the local address is
+    // ours.
     if let Some(peer) = vip.peer {
         message.header.prefix_len = peer.length;
         for attribute in &mut message.attributes {
@@ -301,10 +302,10 @@ fn complete(message: &mut AddressMessage, vip: &Vip) {
     }
 }
 
-/// All of them, since those that do not fit in the header count instead of the header's.
+/// Returns all flags, for an attribute: some do not fit in the header, and the attribute counts instead of the header's flags.
 fn flags(vip: &Vip) -> AddressFlags {
     let mut flags = AddressFlags::empty();
-    // Another router had it a moment ago: to probe for duplicates would delay it, or find the old master.
+    // Another router had the address a moment ago: a probe for duplicates would delay it, or find the old master.
     flags.set(AddressFlags::Nodad, vip.address.is_ipv6() && !vip.is(AddressTrait::Probed));
     flags.set(AddressFlags::Homeaddress, vip.is(AddressTrait::Home));
     flags.set(AddressFlags::Managetempaddr, vip.is(AddressTrait::MakesTemporary));
@@ -313,17 +314,18 @@ fn flags(vip: &Vip) -> AddressFlags {
     flags
 }
 
-/// As keepalived: an IPv6 address of 128 bits is deprecated unless said otherwise, so answered for but not chosen as a source.
+/// The preferred lifetime, as with keepalived: an IPv6 address of 128 bits is deprecated unless the file says otherwise, so it
+/// is answered for but not chosen as a source.
 fn preferred_lifetime(vip: &Vip) -> Option<u32> {
     match vip.preferred {
         None => (vip.address.is_ipv6() && vip.prefix == 128).then_some(0),
-        // What is for ever needs no telling: it is what the kernel does by itself.
+        // A lifetime without end is not sent: it is the kernel's default.
         Some(u32::MAX) => None,
         Some(preferred) => Some(preferred),
     }
 }
 
-/// Takes away what the kernel has, exactly as it has it.
+/// Removes an address, exactly as the kernel has it.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -334,7 +336,7 @@ pub async fn remove(handle: &Handle, installed: &Installed) -> Result<(), NetErr
     ignoring(request, &[libc::EADDRNOTAVAIL, libc::ENODEV], doing).await
 }
 
-/// Takes an address away that the kernel could not be asked about.
+/// Removes an address about which the kernel could not be asked.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -349,7 +351,7 @@ pub async fn remove_unseen(handle: &Handle, index: u32, vip: &Vip) -> Result<(),
     ignoring(request, &[libc::EADDRNOTAVAIL, libc::ENODEV], doing).await
 }
 
-/// Puts back what the kernel had, as it had it, whosever it is.
+/// Puts back an address as the kernel had it, be it the agent's or the host's own.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -357,7 +359,7 @@ pub async fn restore(handle: &Handle, installed: &Installed) -> Result<(), NetEr
     let Installed { index, address, message } = installed;
     let identity = installed.identity();
     let mut request = handle.address().add(*index, *address, identity.prefix);
-    // What the kernel says of it, and would not be told.
+    // Flags that the kernel reports, and would not take.
     let said = AddressFlags::Secondary | AddressFlags::Permanent | AddressFlags::Tentative;
     let mut restored = message.clone();
     restored.header.flags = AddressHeaderFlags::empty();
@@ -371,7 +373,7 @@ pub async fn restore(handle: &Handle, installed: &Installed) -> Result<(), NetEr
     ignoring(request.execute(), &[libc::EEXIST], doing).await
 }
 
-/// The address that a message is about.
+/// Returns the address that a message is about.
 pub(super) fn address_of(message: &AddressMessage) -> Option<IpAddr> {
     let mut address = None;
     for attribute in &message.attributes {

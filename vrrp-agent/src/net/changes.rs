@@ -1,4 +1,4 @@
-//! Word of interfaces that go up and down, and of addresses that go away.
+//! Reports of interfaces that go up and down, and of addresses that come and go.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -12,10 +12,10 @@ use rtnetlink::packet_core::NetlinkPayload;
 use super::{NetError, addresses, links};
 use crate::wire::ethernet::Mac;
 
-/// Something happened on the host.
+/// A change on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// To an interface.
+    /// An interface is new or has changed.
     Link {
         /// Kernel index.
         index: u32,
@@ -23,7 +23,7 @@ pub enum Change {
         name: String,
         /// Hardware address, if it is Ethernet.
         mac: Option<Mac>,
-        /// Whether it can carry frames now.
+        /// True if it can carry frames now.
         running: bool,
         /// The interface that it stands on, as a VLAN interface does.
         below: Option<u32>,
@@ -40,7 +40,7 @@ pub enum Change {
         /// Kernel index.
         index: u32,
     },
-    /// So much happened that the kernel has not told all of it.
+    /// So much happened that the kernel has not reported all of it.
     Missed,
     /// An address is gone from an interface.
     AddressGone {
@@ -51,7 +51,7 @@ pub enum Change {
     },
 }
 
-/// Everything that happens from now on; must be called in a tokio runtime.
+/// Returns a stream of all changes from now on; must be called in a tokio runtime.
 ///
 /// # Errors
 /// If the socket cannot be opened.
@@ -84,8 +84,9 @@ pub fn stream() -> Result<impl Stream<Item = Change>, NetError> {
     }))
 }
 
-/// Each time that somebody removes a route or a rule of one of these protocols, ourselves included; never if there are none. On its
-/// own, for on a router that knows the whole Internet there is much to hear.
+/// Returns a stream that yields each time a route or a rule of one of these protocols is removed, by this agent or by another
+/// program; never if there are no protocols. It has a socket of its own, because a router that knows the routes of the whole
+/// Internet gets many messages.
 ///
 /// # Errors
 /// If the socket cannot be opened.

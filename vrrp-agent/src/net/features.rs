@@ -10,14 +10,14 @@ use futures_util::TryStreamExt as _;
 pub enum Tags {
     /// In the frame's bytes: the card leaves tags where they are (`rx-vlan-offload` is off).
     InFrame,
-    /// Nowhere: no tagged frame arrives, since the card drops those of VLANs that nobody has asked for (`rx-vlan-filter` is on),
-    /// this host has no VLAN interface in any network namespace, and the interface is not promiscuous.
+    /// Nowhere: no tagged frame arrives, since the card drops frames of VLANs that no interface has asked for (`rx-vlan-filter`
+    /// is on), this host has no VLAN interface in any network namespace, and the interface is not promiscuous.
     Absent,
     /// Beside the frame, where a program in the driver cannot see it, or it is not known where.
     MayBeHidden,
 }
 
-/// Reads the features of a card and says where its tags are. A card that cannot be asked counts as one that hides them.
+/// Reads the features of a card and says where its tags are. A card that does not answer counts as one that hides them.
 pub(super) async fn tags(interface: &str, promiscuous: bool) -> Tags {
     let Some(active) = active(interface).await else { return Tags::MayBeHidden };
     let is_active = |name: &str| active.iter().any(|feature| feature == name);
@@ -38,7 +38,7 @@ fn host_has_vlans() -> bool {
     Path::new("/proc/self/net/vlan").exists()
 }
 
-/// The names of the features that are on, as the kernel has them; `None` if it does not say.
+/// Returns the names of the features that are on, as the kernel has them; `None` if it does not say.
 async fn active(interface: &str) -> Option<Vec<String>> {
     let (connection, mut handle, _) = ethtool::new_connection().ok()?;
     let connection = tokio::spawn(connection);

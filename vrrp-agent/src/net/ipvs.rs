@@ -1,5 +1,5 @@
-//! The kernel's daemons that synchronise the connections of IPVS between directors: one tells, one listens. By generic netlink
-//! (linux/ip_vs.h).
+//! The kernel's daemons that synchronise the connections of IPVS between directors: one sends, the other listens. They are set
+//! by generic netlink (linux/ip_vs.h).
 
 use std::io;
 use std::net::IpAddr;
@@ -36,29 +36,30 @@ const GROUP6: u16 = 6;
 const PORT: u16 = 7;
 const TTL: u16 = 8;
 
-/// The kernel answers at once, once its module is there.
+/// The time to wait for the kernel, which answers at once when its module is there.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Which of the two daemons.
+/// One of the two daemons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// It tells of connections.
+    /// The daemon that sends connections.
     Master = 1,
-    /// It listens.
+    /// The daemon that listens.
     Backup = 2,
 }
 
-/// Lets the daemon that plays a part run, and the other one not; neither with no part. Blocks for as long as the kernel takes.
+/// Starts the daemon that plays a part, and stops the other; stops both if there is no part. Blocks for as long as the kernel
+/// takes.
 ///
 /// # Errors
-/// If there is no IPVS, or the kernel does not take what is said of the daemon.
+/// If there is no IPVS, or the kernel refuses the settings of the daemon.
 pub fn set(daemon: &SyncDaemon, part: Option<Part>) -> Result<(), NetError> {
     let refused = |error: io::Error| NetError::system("set the sync daemon of IPVS", error);
     let mut ipvs = Ipvs::open()?;
     for part in [Part::Master, Part::Backup] {
         let stop = Command { command: DEL_DAEMON, daemon: vec![state(part)] };
         match ipvs.order(stop) {
-            // It does not run.
+            // The daemon does not run.
             Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => {}
             stopped => stopped.map_err(refused)?,
         }
@@ -88,7 +89,7 @@ fn attributes(daemon: &SyncDaemon, part: Part) -> Vec<DefaultNla> {
     attributes
 }
 
-/// What is asked of IPVS.
+/// A command to IPVS.
 #[derive(Debug)]
 struct Command {
     command: u8,
@@ -127,15 +128,15 @@ impl Emitable for Command {
     }
 }
 
-/// A way to ask the kernel.
+/// A connection to IPVS in the kernel.
 struct Ipvs {
     socket: Socket,
-    /// The number of the family.
+    /// The number of IPVS's family of generic netlink.
     family: u16,
 }
 
 impl Ipvs {
-    /// Loads the module, if the kernel can.
+    /// Connects, and loads the module if the kernel can.
     fn open() -> Result<Self, NetError> {
         let refused = |error: io::Error| NetError::system("ask the kernel for IPVS", error);
         let mut socket = Socket::new(NETLINK_GENERIC).map_err(refused)?;
@@ -183,7 +184,7 @@ fn send<M: NetlinkSerializable>(socket: &Socket, message: M, flags: u16) -> io::
 fn receive(socket: &Socket) -> io::Result<NetlinkMessage<GenlMessage<GenlCtrl>>> {
     loop {
         let (bytes, sender) = socket.recv_from_full()?;
-        // Anybody can write to a netlink socket.
+        // Any process can write to a netlink socket.
         if sender.port_number() == 0 {
             return NetlinkMessage::deserialize(&bytes).map_err(io::Error::other);
         }

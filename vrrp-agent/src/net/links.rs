@@ -23,36 +23,36 @@ pub struct Link {
     pub index: u32,
     /// Name.
     pub name: String,
-    /// Its Ethernet address; zero where it has none.
+    /// Its Ethernet address; zero if it has none.
     pub mac: Mac,
-    /// Which frames it carries.
+    /// The kind of frames that it carries.
     pub device: Device,
-    /// True if it can be asked to receive frames for another hardware address than its own.
+    /// True if the interface can be asked to receive frames for another hardware address than its own.
     pub takes_other_macs: bool,
     /// Its addresses that may be sent from, in the kernel's order.
     pub addresses: Vec<IpAddr>,
-    /// Those of them that the host has by itself, as far as the kernel can tell: no daemon of ours has put them there.
+    /// The addresses among them that the host has by itself, as far as the kernel can tell: no daemon of ours has set them.
     pub own: Vec<IpAddr>,
-    /// The networks that these make reachable: an address of each, and the length of its prefix.
+    /// The networks that its addresses make reachable: an address of each network, and the length of its prefix.
     pub networks: Vec<(IpAddr, u8)>,
-    /// Bytes of the longest IP packet that it carries.
+    /// The length of the longest IP packet that it carries, in bytes.
     pub mtu: u32,
-    /// Whether it can carry frames.
+    /// True if it can carry frames.
     pub running: bool,
-    /// The XDP program on it, whosever it is.
+    /// The XDP program on it, our own or another.
     pub xdp: Option<AttachedXdp>,
     /// Its place among other interfaces.
     pub place: Place,
-    /// What a program on it is for.
+    /// The purpose of a program on it.
     pub purpose: Purpose,
 }
 
-/// What a program on an interface is for.
+/// The purpose of a program on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Instances send and listen on it, or addresses go on it.
     Instances,
-    /// Addresses of other interfaces are not to be answered for on it without a lease, as Linux would.
+    /// Without a lease, this host must not answer on it for addresses of other interfaces, as Linux would.
     Guard,
 }
 
@@ -71,14 +71,14 @@ pub struct Place {
 }
 
 impl Place {
-    /// One of which nothing is known.
+    /// A place of which nothing is known.
     #[must_use]
     pub const fn unknown() -> Self {
         Self { software: None, has_parts: false, has_vlans: false, tags: Tags::MayBeHidden }
     }
 }
 
-/// Which frames an interface carries.
+/// The kind of frames that an interface carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
     /// Ethernet, with ARP and neighbour discovery.
@@ -94,17 +94,17 @@ pub enum Device {
 /// An XDP program on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttachedXdp {
-    /// The kernel's number.
+    /// The kernel's number of the program.
     pub program: u32,
-    /// Whether it runs in the driver, not in the stack.
+    /// True if it runs in the driver, false if in the stack.
     pub native: bool,
 }
 
-/// The kernel's numbers are smaller.
+/// The first number for interfaces that are not there. The kernel's numbers are smaller.
 const ABSENT: u32 = 1 << 31;
 
 impl Link {
-    /// An interface that is not there, with a number of its own among those that are not. It carries nothing.
+    /// An interface that is not there. `number` tells it apart from others that are not there. It carries nothing.
     #[must_use]
     pub fn absent(name: &str, number: usize) -> Self {
         Self {
@@ -124,7 +124,7 @@ impl Link {
         }
     }
 
-    /// Whether the kernel has it.
+    /// Returns true if the kernel has the interface.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.index < ABSENT
@@ -170,15 +170,16 @@ impl Link {
         }
     }
 
-    /// True if the kernel half has something to do on it: it reads Ethernet frames, and is there for ARP. Adverts on any other
-    /// interface are heard by a packet socket.
+    /// True if the kernel half has something to do on the interface: its program reads Ethernet frames, and is there for ARP.
+    /// Adverts on any other interface are heard by a packet socket.
     #[must_use]
     pub fn can_have_program(&self) -> bool {
         self.needs_arp()
     }
 
-    /// The address that adverts of a family are sent from: the first, for IPv6 the first link-local one. A virtual address
-    /// that a crash left behind is none; one that the host has by itself is, if there is no other.
+    /// Returns the address that adverts of a family are sent from: the first, for IPv6 the first link-local one. A virtual
+    /// address that a crash left behind does not count; a virtual address that the host has by itself counts if there is no
+    /// other address.
     #[must_use]
     pub fn primary(&self, family: Family, virtual_addresses: &[IpAddr]) -> Option<IpAddr> {
         let fits = |address: &IpAddr| match (family, address) {
@@ -206,8 +207,8 @@ async fn messages(handle: &Handle) -> Result<Vec<LinkMessage>, NetError> {
     answered(|| "list the interfaces".to_owned(), handle.link().get().execute().try_collect()).await
 }
 
-/// Looks up interfaces by name, in the order asked, each with what is wrong with it. Instead of a name an address may be asked
-/// for: that is the interface that has it.
+/// Looks up interfaces by name, in the order asked; each result is an interface or its error. An address may be given instead
+/// of a name, and means the interface that has the address.
 ///
 /// # Errors
 /// If netlink does not answer.
@@ -228,7 +229,8 @@ pub async fn look(handle: &Handle, names: &[String]) -> Result<Vec<Result<Link, 
     Ok(links)
 }
 
-/// An interface as the kernel lists it, but for the features of its card. It is asked for by its name or by one of its addresses.
+/// Describes an interface as the kernel lists it, without the features of its card. `wanted` is its name or one of its
+/// addresses.
 fn describe(wanted: &str, messages: &[LinkMessage], addresses: &[Installed]) -> Result<Link, NetError> {
     let held: Option<IpAddr> = wanted.parse().ok();
     let holder = held.and_then(|held| addresses.iter().find(|a| a.address == held)).map(|a| a.index);
@@ -271,16 +273,16 @@ fn describe(wanted: &str, messages: &[LinkMessage], addresses: &[Installed]) -> 
     })
 }
 
-/// An interface of any kind as it is now.
+/// The present state of an interface of any kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Running {
     /// Kernel index.
     pub index: u32,
-    /// Whether it can carry frames.
+    /// True if it can carry frames.
     pub running: bool,
 }
 
-/// All interfaces by name, of whatever kind.
+/// Returns all interfaces by name, of whatever kind.
 ///
 /// # Errors
 /// If netlink does not answer.
@@ -347,7 +349,7 @@ fn device_of(message: &LinkMessage) -> Device {
     if flags.contains(LinkFlags::Loopback) || layer == LinkLayerType::Loopback {
         return Device::Loopback;
     }
-    // An Ethernet device whose address is not one could not be spoken from.
+    // An Ethernet device whose hardware address is not an Ethernet address could not be sent from.
     match mac_of(message).filter(|_| layer == LinkLayerType::Ether) {
         None => Device::Other,
         Some(_) if flags.contains(LinkFlags::Noarp) => Device::WithoutArp,
@@ -355,9 +357,10 @@ fn device_of(message: &LinkMessage) -> Device {
     }
 }
 
-/// A macvlan is handed only what is sent to its own hardware address: its parent chooses by that one, and knows nothing of others
-/// that the macvlan has asked for. Only in the mode `passthru`, which leaves its parent no choice, is it handed all. An ipvlan
-/// shares the hardware address of its parent and is chosen by IP address.
+/// True if an interface can get frames to other hardware addresses than its own. A macvlan gets only what is sent to its own
+/// address: its parent chooses by that address, and knows nothing of others that the macvlan has asked for. Only in the mode
+/// `passthru`, which leaves its parent no choice, does it get all frames. An ipvlan shares the hardware address of its parent
+/// and is chosen by IP address.
 fn takes_other_macs(message: &LinkMessage) -> bool {
     let mode = infos_of(message).iter().find_map(|info| match info {
         LinkInfo::Data(InfoData::MacVlan(data)) => data.iter().find_map(|data| match data {
@@ -387,7 +390,7 @@ fn is_part_of(message: &LinkMessage, index: u32) -> bool {
     is_port || controller(message) == Some(index)
 }
 
-/// The interface that one stands on, as a VLAN interface does.
+/// Returns the interface that this one stands on, as a VLAN interface does.
 pub(super) fn below(message: &LinkMessage) -> Option<u32> {
     message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::Link(index) => Some(*index),
@@ -395,7 +398,7 @@ pub(super) fn below(message: &LinkMessage) -> Option<u32> {
     })
 }
 
-/// The interface that one is part of.
+/// Returns the interface that this one is part of.
 pub(super) fn controller(message: &LinkMessage) -> Option<u32> {
     message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::Controller(index) => Some(*index),
@@ -403,7 +406,7 @@ pub(super) fn controller(message: &LinkMessage) -> Option<u32> {
     })
 }
 
-/// True if an interface takes in what is not for it, which a filter of VLANs then does too.
+/// True if an interface also takes in frames that are not for it; a filter of VLANs then lets them in too.
 fn is_promiscuous(message: &LinkMessage) -> bool {
     let asked = message.attributes.iter().any(|attribute| match attribute {
         LinkAttribute::Promiscuity(count) => *count > 0,
@@ -412,7 +415,7 @@ fn is_promiscuous(message: &LinkMessage) -> bool {
     asked || message.header.flags.contains(LinkFlags::Promisc)
 }
 
-/// Whether an interface can carry frames.
+/// Returns true if an interface can carry frames.
 pub(super) fn running(message: &LinkMessage) -> bool {
     message.header.flags.contains(LinkFlags::Up | LinkFlags::Running)
 }

@@ -1,4 +1,5 @@
-//! The host's network: links and addresses by netlink, frames out by packet socket, adverts in by raw socket.
+//! The host's network: links and addresses by netlink, frames and packets out by packet and raw sockets, adverts in by packet
+//! sockets.
 
 pub mod addresses;
 pub mod changes;
@@ -17,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-/// How long the kernel may take to answer one netlink request. It answers in microseconds, unless somebody else holds the lock of
-/// its network configuration.
+/// The time that the kernel may take to answer one netlink request. It answers in microseconds, unless another process holds
+/// the lock of the network configuration.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Waits for the kernel's answer to a request, for as long as [`ANSWER_TIMEOUT`] allows.
@@ -32,7 +33,7 @@ pub(crate) async fn answered<T>(
     let asked = Instant::now();
     match timeout(ANSWER_TIMEOUT, request).await {
         Ok(answer) => {
-            // The kernel works while it is asked: then no timer of this thread's can end it.
+            // The kernel does its work within the request itself, and no timer of this thread can end that.
             if asked.elapsed() > ANSWER_TIMEOUT {
                 tracing::warn!("{}: the kernel took {:.1} s", doing(), asked.elapsed().as_secs_f64());
             }
@@ -42,29 +43,29 @@ pub(crate) async fn answered<T>(
     }
 }
 
-/// What the network refused.
+/// The error of a request to the host's network.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
-    /// Netlink said no.
+    /// Netlink refused.
     #[error("{doing}: {source}")]
     Netlink {
-        /// What was being done.
+        /// The request.
         doing: String,
-        /// What netlink said.
+        /// Netlink's error.
         source: rtnetlink::Error,
     },
-    /// Netlink said nothing.
+    /// Netlink did not answer.
     #[error("{doing}: the kernel has not answered for {} s", ANSWER_TIMEOUT.as_secs())]
     NoAnswer {
-        /// What was being done.
+        /// The request.
         doing: String,
     },
     /// A system call failed.
     #[error("{doing}: {source}")]
     System {
-        /// What was being done.
+        /// The request.
         doing: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// An interface that the configuration names is not there.
@@ -72,25 +73,25 @@ pub enum NetError {
     NoInterface {
         /// The name.
         name: String,
-        /// Those that there are.
+        /// The interfaces that there are.
         present: String,
     },
-    /// No interface has the source of an instance that names none.
+    /// No interface has the source address of an instance that names no interface.
     #[error("no interface has the address {address} (`unicast_src_ip`)")]
     NoHolder {
         /// The address.
         address: std::net::IpAddr,
     },
-    /// Adverts could not tell two instances apart.
+    /// An advert would not tell which of two instances it is for.
     #[error(
         "`{one}` and `{other}` are both virtual router {vrid} on `{interface}`, with the same group or peer; give one of them another `virtual_router_id`"
     )]
     SameRouter {
-        /// One of them.
+        /// The name of the first instance.
         one: String,
-        /// The other.
+        /// The name of the second instance.
         other: String,
-        /// Their number.
+        /// Their VRID.
         vrid: u8,
         /// The interface that both send and listen on.
         interface: String,
@@ -102,7 +103,7 @@ pub enum NetError {
     NoAddress {
         /// The interface.
         name: String,
-        /// What kind of address is missing.
+        /// The kind of address that is missing.
         kind: &'static str,
     },
 }

@@ -1,5 +1,5 @@
-//! Word of processes that begin, end and change, from the kernel's process connector. It speaks in the initial network
-//! namespace only, to who is in the initial process namespace and has `CAP_NET_ADMIN`.
+//! Reports of processes that begin, end and change, from the kernel's process connector. It works in the initial network
+//! namespace only, for processes that are in the initial process namespace and have `CAP_NET_ADMIN`.
 
 use std::io;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
 use super::NetError;
 use crate::readiness::watch;
 
-/// Its group and number (linux/connector.h).
+/// The connector's group and number (linux/connector.h).
 const CN_IDX_PROC: u32 = 1;
 const CN_VAL_PROC: u32 = 1;
 /// linux/cn_proc.h.
@@ -20,27 +20,27 @@ const PROC_CN_MCAST_LISTEN: u32 = 1;
 /// Headers of netlink and of the connector.
 const NETLINK_HEADER: usize = 16;
 const CONNECTOR_HEADER: usize = 20;
-/// What happened, the processor, and when.
+/// The kind of event, the processor, and the time.
 const EVENT_HEADER: usize = 16;
 
-/// More than a burst of forks needs.
+/// The receive buffer in bytes: more than a burst of forks needs.
 const BUFFER: usize = 1 << 20;
 
-/// It answers at once, or never.
+/// The time to wait for the kernel's first answer: it comes at once, or never.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Something happened to a process.
+/// An event of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// One is new, runs another program, or has another name.
+    /// A process is new, runs another program, or has another name.
     Changed(u32),
-    /// One has ended.
+    /// A process has ended.
     Ended(u32),
-    /// So much happened that the kernel has not told all of it.
+    /// So much happened that the kernel has not reported all of it.
     Missed,
 }
 
-/// The connector.
+/// A connection to the process connector.
 #[derive(Debug)]
 pub struct Events {
     socket: AsyncFd<Socket>,
@@ -50,7 +50,7 @@ impl Events {
     /// Asks for all events from now on; must be called in a tokio runtime.
     ///
     /// # Errors
-    /// If the kernel does not give them here.
+    /// If the kernel does not give events here.
     pub async fn open() -> Result<Self, NetError> {
         let refused = |error: io::Error| NetError::system("ask for events of processes", error);
         let mut socket = Socket::new(NETLINK_CONNECTOR).map_err(refused)?;
@@ -59,7 +59,7 @@ impl Events {
         socket.set_rx_buf_sz(i32::try_from(BUFFER).expect("a megabyte")).map_err(refused)?;
         socket.send_to(&listen(), &SocketAddr::new(0, 0), 0).map_err(refused)?;
         let mut events = Self { socket: watch(socket, Interest::READABLE).map_err(refused)? };
-        // Where it speaks to nobody it does not say so: the answer is missing.
+        // Where the kernel gives no events it does not say so: the answer is missing.
         let silent = |_elapsed| refused(io::ErrorKind::TimedOut.into());
         tokio::time::timeout(PATIENCE, events.receive()).await.map_err(silent)?.map_err(refused)?;
         Ok(events)
@@ -85,13 +85,13 @@ impl Events {
         }
     }
 
-    /// The next message of the kernel's.
+    /// Receives the next message from the kernel.
     async fn receive(&mut self) -> io::Result<Vec<u8>> {
         loop {
             let mut guard = self.socket.readable().await?;
             let Ok(received) = guard.try_io(|socket| socket.get_ref().recv_from_full()) else { continue };
             let (message, sender) = received?;
-            // Anybody can write to a netlink socket.
+            // Any process can write to a netlink socket.
             if sender.port_number() == 0 {
                 return Ok(message);
             }
@@ -105,11 +105,11 @@ fn listen() -> Vec<u8> {
     let mut message = Vec::with_capacity(length);
     let mut word = |word: u32| message.extend(word.to_ne_bytes());
     word(u32::try_from(length).expect("a few bytes"));
-    // NLMSG_DONE, no flags; number and sender.
+    // NLMSG_DONE, no flags; then the sequence number and the sender.
     word(u32::from_ne_bytes([3_u16.to_ne_bytes(), [0; 2]].concat().try_into().expect("four bytes")));
     word(0);
     word(0);
-    // Its address, number and answer; the length of what follows, and no flags.
+    // The connector's address, the number and the answer's number; the length of what follows, and no flags.
     word(CN_IDX_PROC);
     word(CN_VAL_PROC);
     word(0);
@@ -119,7 +119,7 @@ fn listen() -> Vec<u8> {
     message
 }
 
-/// What a message says, if it is about a process rather than a thread.
+/// Decodes a message, if it is about a process rather than a thread.
 fn decode(message: &[u8]) -> Option<Event> {
     let event = message.get(NETLINK_HEADER + CONNECTOR_HEADER..)?;
     let word = |at: usize| Some(u32::from_ne_bytes(event.get(at..at + 4)?.try_into().ok()?));
@@ -130,7 +130,7 @@ fn decode(message: &[u8]) -> Option<Event> {
     match word(0)? {
         // Fork: the parent, then the child.
         0x0000_0001 => process(EVENT_HEADER + 8).map(Event::Changed),
-        // Exec, and a new name; the name may be that of another thread, which does not count.
+        // Exec, and a new name; a new name of a thread that is not the first does not count.
         0x0000_0002 | 0x0000_0200 => process(EVENT_HEADER).map(Event::Changed),
         0x8000_0000 => process(EVENT_HEADER).map(Event::Ended),
         _ => None,
@@ -149,7 +149,7 @@ mod tests {
         message
     }
 
-    /// By hand from linux/cn_proc.h.
+    /// Expectations by hand, from linux/cn_proc.h.
     #[test]
     fn events_of_processes_and_not_of_threads() {
         for (what, words, expected) in [

@@ -23,8 +23,8 @@ const ETHERTYPE: std::ops::Range<usize> = 12..14;
 /// Ethernet, the longest IPv4 header, the longest advert.
 const BUFFER: usize = ETHERNET_HEADER + 60 + MESSAGE_MAX;
 
-/// A member of the VRRP groups on an interface, as long as it lives, so that network cards and snooping switches let
-/// adverts through. It hears nothing.
+/// Membership of the VRRP groups on an interface, as long as this lives, so that network cards and snooping switches let
+/// adverts through. Its sockets hear nothing.
 #[derive(Debug)]
 pub struct Membership(#[expect(dead_code, reason = "held for their effect")] Vec<Socket>);
 
@@ -56,13 +56,13 @@ impl Membership {
 }
 
 impl Membership {
-    /// Has an interface receive for another hardware address than its own, as long as this lives.
+    /// Makes an interface receive for another hardware address than its own, as long as this lives.
     ///
     /// # Errors
     /// If the kernel refuses.
     pub fn receive_for(link: &Link, mac: Mac) -> Result<Self, NetError> {
         let receive = || {
-            // Protocol 0: it hears nothing itself.
+            // Protocol 0: the socket hears nothing itself.
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
             let mut address = [0; 8];
             address[..mac.len()].copy_from_slice(&mac);
@@ -97,8 +97,8 @@ impl Receiver {
     /// Without `CAP_NET_RAW`, or if the kernel refuses.
     pub fn open(link: &Link) -> Result<Self, NetError> {
         let open = || {
-            // Nothing is received before it is bound, and the filter is there by then. A socket of datagrams begins at the IP
-            // header, whatever the interface has before it.
+            // Nothing is received before the socket is bound, and the filter is there by then. A datagram socket begins at the
+            // IP header, whatever header the interface has before it.
             let kind = if link.is_ethernet() { Type::RAW } else { Type::DGRAM };
             let missing = if link.is_ethernet() { 0 } else { ETHERNET_HEADER };
             let socket = Socket::new(Domain::PACKET, kind, Some(Protocol::from(0)))?;
@@ -115,8 +115,9 @@ impl Receiver {
         open().map_err(|e: io::Error| NetError::system(doing(), e))
     }
 
-    /// Opens a canary on an interface: a socket that hears an advert of these VRIDs only if no program has dropped it, in XDP or in
-    /// tc. It is bound to one protocol, so the kernel asks it last, behind tc; a socket for all protocols is asked before tc.
+    /// Opens a canary on an interface: a socket that hears an advert of these VRIDs only if no program has dropped it, in XDP
+    /// or in tc. It is bound to one protocol, so the kernel asks it last, behind tc; a socket for all protocols is asked before
+    /// tc.
     ///
     /// # Errors
     /// Without `CAP_NET_RAW`, or if the kernel refuses.
@@ -136,7 +137,7 @@ impl Receiver {
         open().map_err(|e: io::Error| NetError::system(doing(), e))
     }
 
-    /// The interface.
+    /// Returns the number of the interface.
     #[must_use]
     pub fn ifindex(&self) -> u32 {
         self.ifindex
@@ -157,7 +158,7 @@ impl Receiver {
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // Nothing there, or ENETDOWN, which is told once and is not about a frame.
+                // Nothing is there, or ENETDOWN, which is reported once and is not about a frame.
                 Err(_) => return None,
             }
         }
@@ -176,7 +177,7 @@ impl AsFd for Receiver {
     }
 }
 
-/// A VRRP message as it came.
+/// A VRRP message as it arrived.
 #[derive(Clone, Copy, Debug)]
 pub enum Heard<'p> {
     /// Right behind the IP header, where XDP judges it too.
@@ -186,7 +187,7 @@ pub enum Heard<'p> {
 }
 
 impl<'p> Heard<'p> {
-    /// The message and where it came from, before anything about it is believed.
+    /// Returns the message with its addresses, before anything in it is believed.
     #[must_use]
     pub fn datagram(&self) -> Datagram<'p> {
         match self {
@@ -196,7 +197,7 @@ impl<'p> Heard<'p> {
     }
 }
 
-/// The VRRP message in an Ethernet frame, if it holds all of one.
+/// Returns the VRRP message in an Ethernet frame, if the frame holds all of it.
 #[must_use]
 pub fn advert_in(frame: &[u8]) -> Option<Heard<'_>> {
     match classify(frame) {
@@ -219,8 +220,9 @@ fn ethertype_of(first: u8) -> [u8; 2] {
     }
 }
 
-/// A classic BPF program: IPv4 or IPv6 with protocol 112, or 51 over IPv4, and not of a VLAN, whose tag the kernel keeps beside
-/// the frame. A tag of VLAN 0 says a priority and no VLAN. What [`classify`] says is not asked of all the host's traffic.
+/// A classic BPF program that lets through IPv4 or IPv6 with protocol 112, or IPv4 with 51, and no frame of a VLAN, whose tag
+/// the kernel keeps beside the frame. A tag of VLAN 0 says a priority and no VLAN. The filter keeps the agent from asking
+/// [`classify`] about all traffic of the host.
 fn only_adverts() -> [SockFilter; 12] {
     /// `SKF_AD_OFF + SKF_AD_VLAN_TAG`: zero without a tag.
     const VLAN_TAG: u32 = (-0x1000_i32 + 44).cast_unsigned();
@@ -247,9 +249,10 @@ fn only_adverts() -> [SockFilter; 12] {
     ]
 }
 
-/// A classic BPF program: adverts of a family and of these VRIDs that are for this host, on an interface itself. The kernel marks a
-/// frame of a VLAN that has no interface here as another host's and forgets its tag. A frame of a VLAN that has one it hands to
-/// sockets of the interface below it too, without its tag, and under the number of the VLAN's interface.
+/// A classic BPF program that lets through adverts of a family and of these VRIDs that are for this host and arrived on the
+/// interface itself. The kernel marks a frame of a VLAN that has no interface here as another host's, and forgets its tag. A
+/// frame of a VLAN that has an interface here also goes to sockets of the interface below it, without its tag, and under the
+/// number of the VLAN's interface.
 fn only_adverts_of(ifindex: u32, family: Family, vrids: &[u8]) -> Vec<SockFilter> {
     /// `SKF_AD_OFF + SKF_AD_IFINDEX`.
     const INTERFACE: u32 = (-0x1000_i32 + 8).cast_unsigned();
@@ -297,7 +300,7 @@ fn only_adverts_of(ifindex: u32, family: Family, vrids: &[u8]) -> Vec<SockFilter
     filter
 }
 
-/// The same for packets that begin with their IP header.
+/// The same as [`only_adverts`], for packets that begin with their IP header.
 fn only_adverts_without_ethernet() -> [SockFilter; 9] {
     /// `SKF_AD_OFF + SKF_AD_PROTOCOL`: the type of the payload.
     const PROTOCOL_TYPE: u32 = (-0x1000_i32).cast_unsigned();

@@ -29,12 +29,13 @@ struct NoInterface {
 /// Puts a route into its table.
 ///
 /// # Errors
-/// If an interface of it is missing, or the kernel refuses.
+/// If an interface that it names is missing, or the kernel refuses.
 pub async fn add(handle: &Handle, route: &Route) -> Result<(), NetError> {
     let message = message(route, index_of).map_err(|NoInterface { name, error }| {
         NetError::system(format!("add route {route}: find interface `{name}`"), error)
     })?;
-    // Never NLM_F_EXCL: with it, any other route to the same place is "already there". Without it, only this very route is.
+    // NLM_F_EXCL is never set: with it, any other route to the same place is "already there". Without it, only this very route
+    // is.
     let place = if route.append { NLM_F_APPEND } else { 0 };
     let request = request(handle, RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | place);
     ignoring(request, &[libc::EEXIST], || format!("add route {route}")).await
@@ -45,9 +46,9 @@ pub async fn add(handle: &Handle, route: &Route) -> Result<(), NetError> {
 /// # Errors
 /// If the kernel refuses.
 pub async fn remove(handle: &Handle, route: &Route) -> Result<(), NetError> {
-    // Where the interface is gone, its routes are.
+    // Where the interface is gone, its routes are gone too.
     let Ok(mut message) = message(route, index_of) else { return Ok(()) };
-    // The kernel cuts large metrics down, and would then find no route with those that it was told.
+    // The kernel cuts large metrics down, and would then find no route with the metrics that it was given.
     message.attributes.retain(|attribute| !matches!(attribute, RouteAttribute::Metrics(_)));
     let request = request(handle, RouteNetlinkMessage::DelRoute(message), 0);
     ignoring(request, &[libc::ESRCH, libc::ENODEV], || format!("remove route {route}")).await
@@ -74,7 +75,7 @@ pub(super) async fn request(
     Ok(())
 }
 
-/// Waits for the kernel's answer, of which an error with one of these numbers is none.
+/// Waits for the kernel's answer. An error with one of these numbers counts as success.
 pub(super) async fn ignoring(
     request: impl Future<Output = Result<(), rtnetlink::Error>>,
     harmless: &[i32],
@@ -98,7 +99,7 @@ pub(super) fn address_family(family: Family) -> AddressFamily {
     }
 }
 
-/// The number of a table, for the header and, if it has no room there, for an attribute.
+/// Returns the number of a table for the header and, if the header has no room for it, for an attribute.
 pub(super) fn table_parts(table: u32) -> (u8, Option<u32>) {
     match u8::try_from(table) {
         Ok(small) => (small, None),
@@ -168,7 +169,7 @@ fn gateway(family: Family, via: IpAddr) -> RouteAttribute {
     }
 }
 
-/// The scope that was asked for, or the one that iproute2 would choose. In IPv6 there is none.
+/// Returns the scope that was asked for, or the scope that iproute2 would choose. In IPv6 there are no scopes.
 fn scope(route: &Route) -> RouteScope {
     let leads_on = route.via.is_some() || !route.next_hops.is_empty();
     match (route.scope, route.family(), route.kind) {

@@ -16,7 +16,7 @@ use crate::config::routing::{Action, Mark, Rule};
 /// # Errors
 /// If the kernel refuses.
 pub async fn add(handle: &Handle, rule: &Rule) -> Result<(), NetError> {
-    // Without NLM_F_EXCL the kernel would put the same rule there twice, and one of them would stay.
+    // Without NLM_F_EXCL the kernel would add the same rule twice, and a removal would leave one of the two.
     let new = RouteNetlinkMessage::NewRule(message(rule));
     let request = request(handle, new, NLM_F_CREATE | NLM_F_EXCL);
     ignoring(request, &[libc::EEXIST], || format!("add rule {rule}")).await
@@ -49,7 +49,7 @@ fn message(rule: &Rule) -> RuleMessage {
         flags: if rule.not { RuleFlags::Invert } else { RuleFlags::empty() },
     };
     let attributes = &mut message.attributes;
-    // A prefix of no bits is all addresses; the kernel takes no address with it.
+    // A prefix of length 0 means all addresses; the kernel takes no address with it.
     let to = rule.to.filter(|to| to.length > 0);
     attributes.extend(to.map(|to| RuleAttribute::Destination(to.address)));
     let from = rule.from.filter(|from| from.length > 0);

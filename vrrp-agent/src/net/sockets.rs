@@ -26,7 +26,7 @@ pub(super) fn set_option<T>(
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Has a socket send and receive by one interface only, by its number: the name may be another's by now.
+/// Makes a socket send and receive by one interface only, by its number: the name may be another interface's by now.
 pub(super) fn bind_to_interface(socket: &Socket, ifindex: u32) -> io::Result<()> {
     set_option(socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, &ifindex.cast_signed())
 }
@@ -65,8 +65,8 @@ pub(super) fn send_batch<A>(socket: &OwnedFd, addresses: &mut [A], messages: &[&
             msg_len: 0,
         })
         .collect();
-    // SAFETY: as many headers as said, whose pointers lead into `addresses`, `slices` and `messages`, which outlive the call; the
-    // kernel only reads the messages.
+    // SAFETY: as many headers as said, whose pointers lead into `addresses`, `slices` and `messages`, which outlive the call;
+    // the kernel only reads the messages.
     let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), headers.len() as u32, 0) };
     usize::try_from(sent).map_err(|_negative| io::Error::last_os_error())
 }

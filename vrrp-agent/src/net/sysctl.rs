@@ -1,4 +1,4 @@
-//! Settings of the kernel that an interface needs while it is used, and that are put back behind us.
+//! Settings of the kernel that an interface needs while it is used, and that are put back afterwards.
 
 use std::fs;
 use std::io;
@@ -10,11 +10,12 @@ use crate::host;
 /// A setting of an interface below /proc/sys/net/ipv4/conf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
-    /// A host that asks for a client names as its own address the one that the packet waiting for the answer comes from; with a
-    /// virtual hardware address that would be the virtual address beside the interface's own hardware address, and the client
-    /// would believe it. So it names the best address of the interface, never the packet's.
+    /// `arp_announce`: a host that asks for a client by ARP names as its own address the source of the packet that waits for
+    /// the answer. With a virtual hardware address that would be the virtual address beside the interface's own hardware
+    /// address, and the client would believe it. With the setting, the host names the best address of the interface, never the
+    /// packet's.
     ArpAnnounce,
-    /// When an address goes, the others of its network stay (`promote_secondaries`).
+    /// When an address is removed, the other addresses of its network stay (`promote_secondaries`).
     PromoteSecondaries,
 }
 
@@ -26,7 +27,7 @@ impl Setting {
         }
     }
 
-    /// The least value that will do.
+    /// The least value that is enough.
     fn least(self) -> u8 {
         match self {
             Self::ArpAnnounce => 2,
@@ -34,7 +35,7 @@ impl Setting {
         }
     }
 
-    /// What happens without it.
+    /// Describes what happens without the setting.
     #[must_use]
     pub fn otherwise(self) -> &'static str {
         match self {
@@ -44,17 +45,17 @@ impl Setting {
     }
 }
 
-/// A setting that was raised; dropped, it is as it was.
+/// A setting that was raised; when this is dropped, the earlier value is put back.
 #[derive(Debug)]
 pub struct Raised {
     path: PathBuf,
     before: String,
-    /// Where that stands while it is raised, should this process not live to put it back.
+    /// The file that keeps the earlier value while the setting is raised, in case this process does not live to put it back.
     note: PathBuf,
 }
 
 impl Raised {
-    /// Raises it. `None` if it was high enough, and not because an earlier run has raised it.
+    /// Raises a setting. Returns `None` if it was high enough, and not because an earlier run has raised it.
     ///
     /// # Errors
     /// If /proc/sys cannot be written.
@@ -82,18 +83,18 @@ impl Drop for Raised {
         let _gone = fs::remove_file(&self.note);
         match fs::write(&self.path, &self.before) {
             Ok(()) => {}
-            // It went with its interface.
+            // The setting went with its interface.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::warn!("cannot write {} to {}: {error}", self.before, self.path.display()),
         }
     }
 }
 
-/// Whether the kernel believes and answers on an interface what concerns addresses of other interfaces, as it does by default:
-/// no strict reverse-path filter (`rp_filter`), and ARP is answered for every address of the host (`arp_ignore`).
+/// Returns true if the kernel believes and answers on an interface what concerns addresses of other interfaces, as it does by
+/// default: no strict reverse-path filter (`rp_filter`), and ARP is answered for every address of the host (`arp_ignore`).
 #[must_use]
 pub fn is_lenient(interface: &str) -> bool {
-    // The kernel takes the higher value of the interface's own and that of all.
+    // The kernel takes the higher of two values: the interface's own, and that of `all`.
     let value = |name: &str| {
         let of = |interface: &str| {
             let text = fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{interface}/{name}"));
@@ -101,7 +102,7 @@ pub fn is_lenient(interface: &str) -> bool {
         };
         of("all").max(of(interface))
     };
-    /// `rp_filter`: packets come in by the interface that their source would be answered by.
+    /// `rp_filter`: a packet may only come in by the interface by which an answer to its source would leave.
     const STRICT: u8 = 1;
     value("rp_filter") != STRICT && value("arp_ignore") == 0
 }
@@ -120,12 +121,12 @@ mod tests {
         fs::write(&path, "0\n").expect("a setting");
         drop(raise());
         assert_eq!((value().as_str(), note.exists()), ("0", false));
-        // Killed: nothing is put back.
+        // As if the process was killed: nothing is put back.
         std::mem::forget(raise());
         assert_eq!((value().as_str(), note.exists()), ("1", true));
         drop(raise());
         assert_eq!((value().as_str(), note.exists()), ("0", false));
-        // Somebody else's choice is left alone.
+        // A value that another program has chosen is left alone.
         fs::write(&path, "1\n").expect("a setting");
         assert!(raise().is_none());
         fs::remove_dir_all(&directory).expect("removed");

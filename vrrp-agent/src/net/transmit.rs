@@ -1,5 +1,5 @@
 //! Sending prebuilt messages, many in one system call. Each interface has sockets of its own, so that a card whose queue stands
-//! still fills no buffer that others need.
+//! still fills no buffer that other interfaces need.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -20,8 +20,8 @@ use crate::wire::ethernet::TOS_INTERNETWORK_CONTROL;
 /// Most messages that one system call takes; the kernel's own limit is 1024.
 const BATCH_MAX: usize = 256;
 
-/// Send buffer of a raw socket, in bytes. What is sent to a peer that does not answer ARP waits for it in the kernel, up to some
-/// 208 KiB for each peer: several such peers must not fill the buffer for those that live.
+/// Send buffer of a raw socket, in bytes. A message to a peer that does not answer ARP waits for the answer in the kernel, up
+/// to some 208 KiB for each peer: several such peers must not fill the buffer for the peers that live.
 const RAW_BUFFER: libc::c_int = 1 << 20;
 
 /// A packet to send, and the interface that it leaves by.
@@ -38,7 +38,7 @@ pub enum Outgoing<'a> {
     Ipv4 {
         /// The peer, or a multicast group.
         peer: Ipv4Addr,
-        /// The interface that it leaves by, whatever the routing table says of others.
+        /// The interface that it leaves by, even if the routing table names another.
         ifindex: u32,
         /// The packet.
         bytes: &'a [u8],
@@ -51,7 +51,7 @@ pub enum Outgoing<'a> {
         peer: Ipv6Addr,
         /// Hop limit.
         ttl: u8,
-        /// The interface that it leaves by, whatever the routing table says of others.
+        /// The interface that it leaves by, even if the routing table names another.
         ifindex: u32,
         /// The VRRP message.
         bytes: &'a [u8],
@@ -96,15 +96,15 @@ impl Transmitter {
         Ok(Self { sockets: HashMap::new() })
     }
 
-    /// Gives up the sockets of all other interfaces than those that are used. Closing a packet socket takes the kernel milliseconds,
-    /// which is the caller's affair.
+    /// Gives up and returns the sockets of all interfaces that are not used. Closing a packet socket takes the kernel
+    /// milliseconds, and the caller decides where to spend them.
     #[must_use]
     pub fn keep(&mut self, is_used: impl Fn(u32) -> bool) -> Vec<OwnedFd> {
         self.sockets.extract_if(|&(ifindex, _), _| !is_used(ifindex)).map(|(_, socket)| socket).collect()
     }
 
-    /// Sends, by each socket in the order given. `failed` is told the index of each message that did not leave, and why; the others
-    /// are not held up.
+    /// Sends the messages, through each socket in the order given. `failed` is told the index of each message that did not
+    /// leave, and why; the other messages are not held up.
     pub fn send(&mut self, outgoing: &[Outgoing<'_>], mut failed: impl FnMut(usize, io::Error)) {
         let mut ways: BTreeMap<(u32, Carrier), Vec<usize>> = BTreeMap::new();
         for (index, message) in outgoing.iter().enumerate() {
@@ -139,7 +139,7 @@ impl Transmitter {
     }
 }
 
-/// Protocol 0: it receives nothing.
+/// Opens a packet socket of protocol 0, which receives nothing.
 fn open_frames() -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     Ok(socket(AddressFamily::Packet, SockType::Raw, flags, None)?)
@@ -159,11 +159,11 @@ fn open_ipv6(ifindex: u32) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-/// A raw socket that sends by one interface. As keepalived binds it: in a VRF that is what makes the kernel look for the way in the
-/// VRF's table, and on a host in several networks adverts leave where the peers listen.
+/// A raw socket that sends by one interface. It is bound as keepalived binds it: in a VRF that makes the kernel look for the
+/// route in the VRF's table, and on a host in several networks adverts leave where the peers listen.
 fn open_raw(domain: Domain, ifindex: u32) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(i32::from(PROTOCOL))))?;
-    // It must not fill with what others send.
+    // Its receive buffer must not fill with what other hosts send.
     socket.attach_filter(&[socket2::SockFilter::new(0x06, 0, 0, 0)])?;
     socket.set_nonblocking(true)?;
     bind_to_interface(&socket, ifindex)?;
@@ -172,7 +172,7 @@ fn open_raw(domain: Domain, ifindex: u32) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Sends those messages by one socket. When its buffer is full, the rest would be refused too.
+/// Sends those messages by one socket. When its buffer is full, the rest is not tried, since it would be refused too.
 fn send_all(
     socket: &OwnedFd,
     outgoing: &[Outgoing<'_>],
@@ -224,7 +224,7 @@ fn send_some(socket: &OwnedFd, outgoing: &[Outgoing<'_>], indexes: &[usize]) -> 
     }
 }
 
-/// Sends from an address of ours that need not be the one the kernel would choose.
+/// Sends from an address of ours, which need not be the one that the kernel would choose.
 fn send_ipv6(
     socket: &OwnedFd,
     source: Ipv6Addr,
@@ -244,7 +244,7 @@ fn send_ipv6(
     Ok(())
 }
 
-/// The same error once more.
+/// Returns a copy of an error.
 fn copy(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }

@@ -1,5 +1,5 @@
-//! A FIFO that gets a line for each notification, in order. It is open for reading too, so that a reader may end and another come
-//! without a line lost: what nobody reads waits in the FIFO, and what that has no room for waits here.
+//! A FIFO that gets a line for each notification, in order. The agent has it open for reading too, so that a reader may end and
+//! another come without a line lost: lines that are not read wait in the FIFO, and lines for which it has no room wait here.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
@@ -21,23 +21,23 @@ use super::next;
 use crate::config::{self, Program, ScriptSecurity};
 use crate::process::{self, ProgramError, Tie};
 
-/// Lines that wait while the FIFO, which has room for some two thousand, is full.
+/// The number of lines that wait while the FIFO, which has room for some two thousand, is full.
 const WAITING_MAX: usize = 1024;
-/// So long it may be full before that is said.
+/// The time for which it may be full before that is logged.
 const FULL: Duration = Duration::from_secs(10);
-/// From the end of a reader to its next start: at first, and at most.
+/// The pause from the end of a reader to its next start: at first, and at most.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// A reader that sees the end of its FIFO may still have something to do.
+/// The time for a reader that has seen the end of its FIFO and may still have something to do.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Why a FIFO cannot be written to.
+/// The reason why a FIFO cannot be written to.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FifoError {
-    /// Something else has this name.
+    /// Another kind of file has this name.
     #[error("is not a FIFO, and is left alone")]
     NotAFifo,
-    /// It has to be made for somebody who is not there.
+    /// The user that it is to belong to is not known.
     #[error(transparent)]
     Owner(#[from] ProgramError),
     /// The system refuses.
@@ -45,7 +45,7 @@ pub(super) enum FifoError {
     System(#[from] io::Error),
 }
 
-/// A FIFO, and who writes and reads it.
+/// A FIFO, with its writer and its reader.
 #[derive(Debug)]
 pub(super) struct Fifo {
     path: PathBuf,
@@ -56,10 +56,10 @@ pub(super) struct Fifo {
     reader: Option<Reader>,
 }
 
-/// Which file it is, whatever its name: device and inode.
+/// The identity of a file, whatever its name: device and inode.
 type Identity = (u64, u64);
 
-/// Who made it, and so who removes it.
+/// The origin of the FIFO: the agent removes it only if the agent has made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     Made,
@@ -67,7 +67,7 @@ enum Origin {
 }
 
 impl Fifo {
-    /// Opens it, and makes it first if there is none.
+    /// Opens the FIFO, and makes it first if there is none.
     pub(super) fn open(settings: &config::Fifo) -> Result<Self, FifoError> {
         let path = &settings.path;
         let owner = settings.owner.as_ref().map(process::identity::known).transpose()?;
@@ -76,7 +76,7 @@ impl Fifo {
             Err(nix::Error::EEXIST) => Origin::Found,
             Err(error) => return Err(io::Error::from(error).into()),
         };
-        // Never by a link: whoever can put one there would choose what we write to.
+        // A link is never followed: a user who can put a link there would choose what we write to.
         let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
         let file = OpenOptions::new().read(true).write(true).custom_flags(flags.bits()).open(path)?;
         let metadata = file.metadata()?;
@@ -85,7 +85,7 @@ impl Fifo {
         }
         match origin {
             Origin::Made => give(&file, owner)?,
-            // Whoever made it knows whose it should be.
+            // The program that has made it has also chosen its owner.
             Origin::Found => {}
         }
         let (lines, queue) = channel(WAITING_MAX);
@@ -95,18 +95,18 @@ impl Fifo {
         Ok(Self { path: path.clone(), file, origin, lines, writer, reader: None })
     }
 
-    /// Whether this is the FIFO of that path, still.
+    /// Returns true if this is still the FIFO at that path.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         let there = path.symlink_metadata().map(|metadata| (metadata.dev(), metadata.ino()));
         self.path == path && there.is_ok_and(|there| there == self.file)
     }
 
-    /// Has a program read it, which goes on if it is the one that does already.
+    /// Has a program read it. A program that reads it already goes on.
     pub(super) fn set_reader(&mut self, program: Option<&Program>, security: ScriptSecurity) {
         if self.reader.as_ref().map(|reader| (&reader.program, reader.security))
             != program.map(|p| (p, security))
         {
-            // The one before ends by itself, but only then may the next begin: two would share the lines.
+            // The reader before ends by itself, and only then may the next begin: two would share the lines.
             let before = self.reader.take();
             self.reader = program.map(|program| Reader::start(program, &self.path, security, before));
         }
@@ -118,9 +118,10 @@ impl Fifo {
         let _never = self.lines.send(line);
     }
 
-    /// Removes the FIFO if it was made here, writes what waits, until then, and ends the reader.
+    /// Removes the FIFO if it was made here, writes the lines that wait, until the given time, and ends the reader.
     pub(super) async fn finish(self, until: Instant) {
-        // At once: a later configuration may make one of the same name. Who has it open reads on.
+        // The FIFO is removed at once, since a later configuration may make one of the same name. A program that has it open
+        // reads on.
         match self.origin {
             Origin::Made if self.is_at(&self.path) => {
                 let _gone = std::fs::remove_file(&self.path);
@@ -140,7 +141,7 @@ impl Fifo {
     }
 }
 
-/// Gives a FIFO that was just made to its owner, and to nobody else.
+/// Gives a FIFO that was just made to its owner alone.
 fn give(file: &File, owner: Option<process::Identity>) -> io::Result<()> {
     // The mode that it was made with was subject to the umask.
     file.set_permissions(Permissions::from_mode(0o600))?;
@@ -150,7 +151,7 @@ fn give(file: &File, owner: Option<process::Identity>) -> io::Result<()> {
     }
 }
 
-/// Writes the lines of a queue. Lines are shorter than what the kernel takes whole or not at all.
+/// Writes the lines of a queue. Lines are so short that the kernel takes each whole or not at all.
 async fn write(what: String, mut pipe: pipe::Sender, mut lines: Receiver<String>) {
     while let Some(line) = next(&mut lines, &what).await {
         let mut writing = std::pin::pin!(pipe.write_all(line.as_bytes()));
@@ -172,7 +173,7 @@ async fn write(what: String, mut pipe: pipe::Sender, mut lines: Receiver<String>
 struct Reader {
     program: Program,
     security: ScriptSecurity,
-    /// Dropped, it says that the program is to end.
+    /// Dropping it tells the task to end the program.
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }

@@ -1,10 +1,10 @@
-//! What becomes of sync groups: a group is where all its members are, and is told of after the last of them.
+//! Changes of sync groups: a group is where all its members are, and is told of after the last of them.
 
 use super::Event;
 use crate::config::Config;
 use crate::dataplane::Slot;
 
-/// Where groups and their members were last told to be.
+/// The states of groups and their members that were last told.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
     members: Vec<Option<Event>>,
@@ -33,7 +33,7 @@ impl Groups {
         }
     }
 
-    /// Follows another configuration; `was` says where each member was in the one before.
+    /// Follows another configuration; `was` gives for each member its slot in the one before.
     pub fn change(&mut self, config: &Config, was: &[Option<Slot>]) {
         let before = std::mem::replace(self, Self::new(config));
         self.members = was.iter().map(|was| was.and_then(|slot| before.members[slot])).collect();
@@ -43,7 +43,7 @@ impl Groups {
         }
     }
 
-    /// An instance has changed its state: the name of its group, if with this all of it has.
+    /// Notes that an instance has changed its state. Returns the name of its group if with this all its members have.
     pub fn note(&mut self, slot: Slot, event: Event) -> Option<&str> {
         let Self { members, groups } = self;
         *members.get_mut(slot)? = Some(event);

@@ -15,12 +15,12 @@ use crate::config::Mail;
 use crate::host;
 use crate::process::identity;
 
-/// How many wait while the server is away.
+/// The number of mails that wait while the server is away.
 const WAITING_MAX: usize = 256;
-/// From one try to the next: at first, and at most.
+/// The pause from one try to the next: at first, and at most.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// A server that is there but puts a mail off is asked for so long; the ones behind it want their turn.
+/// How long a mail is tried that a server puts off. The mails behind it want their turn.
 const PUT_OFF: Duration = Duration::from_secs(3600);
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
@@ -37,7 +37,7 @@ pub(super) struct Mailer {
 }
 
 impl Mailer {
-    /// None if there is no address to send it from or to, which is said.
+    /// Returns `None` if there is no address to send from or to, which is logged.
     pub(super) fn new(settings: &Mail, router_id: Option<&str>) -> Option<Self> {
         let host = host::name();
         let from = mailbox(&settings.from.clone().unwrap_or_else(identity::own_name), &host)?;
@@ -64,12 +64,12 @@ impl Mailer {
         })
     }
 
-    /// Whether this is how mail is to be sent.
+    /// Returns true if mail is to be sent by these settings.
     pub(super) fn is(&self, settings: Option<&Mail>, router_id: Option<&str>) -> bool {
         Some(&self.settings) == settings && self.router_id.as_deref() == router_id
     }
 
-    /// Sends it when its turn comes. Only states are mailed.
+    /// Puts a mail into the queue. Only changes of state are mailed.
     pub(super) fn send(&self, notification: &Notification) {
         let router = self.router_id.clone().unwrap_or_else(host::name);
         let Some((subject, text)) = write(&router, notification, self.settings.faults) else { return };
@@ -87,7 +87,7 @@ impl Mailer {
         }
     }
 
-    /// Sends what waits, until then.
+    /// Sends the mails that wait, until the given time.
     pub(super) async fn finish(self, until: Instant) {
         let Self { mails, mut task, .. } = self;
         drop(mails);
@@ -98,7 +98,7 @@ impl Mailer {
     }
 }
 
-/// Subject and text, both as keepalived's.
+/// Returns subject and text, both as keepalived's.
 fn write(router: &str, notification: &Notification, faults: bool) -> Option<(String, String)> {
     let Notification { subject, name, event, .. } = notification;
     match event {
@@ -122,7 +122,7 @@ fn write(router: &str, notification: &Notification, faults: bool) -> Option<(Str
     Some((format!("[{router}] VRRP {kind} {name} - Entering {state} state"), format!("=> {text} <=\r\n")))
 }
 
-/// An address; one without a domain is of this host.
+/// Reads an address. An address without a domain is of this host.
 fn mailbox(text: &str, host: &str) -> Option<Mailbox> {
     let whole = if text.contains('@') { text.to_owned() } else { format!("{text}@{host}") };
     match whole.parse() {
@@ -173,7 +173,7 @@ mod tests {
         Notification { subject, name: name.to_owned(), event, priority: 100 }
     }
 
-    /// What keepalived 2.2.7 was seen to send.
+    /// Expectations as observed of keepalived 2.2.7.
     #[test]
     fn written_as_keepalived_writes_it() {
         for (subject, name, event, title, text) in [
@@ -234,7 +234,7 @@ mod tests {
         assert!(mailbox("@", "lb1").is_none());
     }
 
-    /// A server that takes one mail in each connection; its lines.
+    /// Serves one connection as a mail server that takes one mail; returns the lines that it got.
     async fn serve(listener: &TcpListener) -> Vec<String> {
         let (mut stream, _) = listener.accept().await.unwrap();
         let (read, mut write) = stream.split();
@@ -262,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn mail_outlasts_a_server_that_is_away() {
-        // A port that nobody listens on yet.
+        // A port on which no server listens yet.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);

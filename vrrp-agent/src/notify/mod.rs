@@ -1,5 +1,5 @@
-//! Telling the operator's programs, FIFOs and mailboxes what has become of instances and groups. Nobody is waited for: what is
-//! told goes into queues, each bounded and in order, and a queue that is full loses its oldest and says so.
+//! Tells the operator's programs, FIFOs and mailboxes of the states of instances and groups. The daemon never waits for them:
+//! notifications go into queues, each bounded and in order, and a queue that is full loses its oldest item and logs that.
 
 mod fifo;
 mod groups;
@@ -19,7 +19,7 @@ pub use groups::Groups;
 use mail::Mailer;
 use script::{Call, Scripts};
 
-/// What a notification is about.
+/// The subject of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// A `vrrp_instance`.
@@ -37,18 +37,18 @@ impl Subject {
     }
 }
 
-/// What has happened.
+/// The event of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It is master.
+    /// The subject is master.
     Master,
-    /// It is backup.
+    /// The subject is backup.
     Backup,
-    /// It is in fault.
+    /// The subject is in fault.
     Fault,
     /// The daemon stops.
     Stop,
-    /// A reload has taken it away.
+    /// A reload has removed the subject.
     Deleted,
     /// A master has heard a lower router.
     MasterRxLowerPri,
@@ -72,7 +72,7 @@ impl Event {
         }
     }
 
-    /// Whether `notify` runs too: not for what only goes on in a state.
+    /// Returns true if `notify` runs too: not for an event within a state.
     fn is_change_of_state(self) -> bool {
         match self {
             Self::Master | Self::Backup | Self::Fault | Self::Stop | Self::Deleted => true,
@@ -81,14 +81,14 @@ impl Event {
     }
 }
 
-/// Something to tell.
+/// A notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
-    /// About what.
+    /// Its subject.
     pub subject: Subject,
-    /// Its name.
+    /// The name of the subject.
     pub name: String,
-    /// What has happened.
+    /// The event.
     pub event: Event,
     /// The priority after tracking; a group has none, which is 0.
     pub priority: u8,
@@ -107,7 +107,7 @@ impl Notification {
     }
 }
 
-/// Who is to be told what, and the way there. The default tells nobody.
+/// The programs, FIFOs and mailboxes to tell, and the queues to them. The default tells nobody.
 #[derive(Debug, Default)]
 pub struct Notifier {
     plan: HashMap<(Subject, String), NotifyScripts>,
@@ -118,7 +118,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Opens what there is to open. What cannot be opened, or will not run, is said now and does without.
+    /// Opens the FIFOs and starts the mailer. What cannot be opened, or will not run, is logged now; the rest works without it.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let mut notifier = Self::default();
@@ -126,7 +126,7 @@ impl Notifier {
         notifier
     }
 
-    /// Follows another configuration. A FIFO that is in both stays open, and what is in a queue is still told.
+    /// Follows another configuration. A FIFO that is in both stays open, and notifications in a queue are still told.
     pub fn change(&mut self, config: &Config) {
         let instances = config.instances.iter().map(|i| ((Subject::Instance, i.name.clone()), &i.notify));
         let groups = config.groups.iter().map(|g| ((Subject::Group, g.name.clone()), &g.notify));
@@ -160,12 +160,12 @@ impl Notifier {
         }
         let router_id = config.router_id.as_deref();
         if self.mailer.as_ref().is_none_or(|mailer| !mailer.is(config.mail.as_ref(), router_id)) {
-            // What the one before has still to send, it sends.
+            // The mailer before still sends the mails in its queue.
             self.mailer = config.mail.as_ref().and_then(|mail| Mailer::new(mail, router_id));
         }
     }
 
-    /// Tells it. Returns at once.
+    /// Tells of an event. Returns at once.
     pub fn tell(&mut self, notification: Notification) {
         let key = (notification.subject, notification.name.clone());
         let Some(scripts) = self.plan.get(&key) else { return };
@@ -180,7 +180,7 @@ impl Notifier {
         for fifo in &self.fifos {
             fifo.write(notification.line());
         }
-        // As keepalived: the one for this event first, then the one for all.
+        // As with keepalived: the program for this event first, then the program for all events.
         let own = scripts.of(event).map(|program| (program, Vec::new()));
         let any = scripts.any.as_ref().filter(|_| event.is_change_of_state());
         let any = any.map(|program| (program, notification.words().to_vec()));
@@ -198,7 +198,7 @@ impl Notifier {
     pub async fn finish(self, patience: Duration) {
         let Self { scripts, fifos, mailer, .. } = self;
         let until = Instant::now() + patience;
-        // All at once, for each may need the whole of it.
+        // All at once, since each may need the whole time.
         let fifos: Vec<_> = fifos.into_iter().map(|fifo| tokio::spawn(fifo.finish(until))).collect();
         let mailer = mailer.map(|mailer| tokio::spawn(mailer.finish(until)));
         scripts.finish(until).await;
@@ -208,11 +208,11 @@ impl Notifier {
     }
 }
 
-/// For what has to end while the daemon goes on.
+/// The time for tasks that have to end while the daemon goes on.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl NotifyScripts {
-    /// The program for an event alone.
+    /// Returns the program for this event alone.
     fn of(&self, event: Event) -> Option<&Program> {
         match event {
             Event::Master => self.master.as_ref(),
@@ -228,7 +228,7 @@ impl NotifyScripts {
         }
     }
 
-    /// All of them.
+    /// Returns all programs.
     pub(crate) fn programs(&self) -> impl Iterator<Item = &Program> {
         let events = [Event::Master, Event::Backup, Event::Fault, Event::Stop, Event::Deleted];
         let of = events.into_iter().chain([Event::MasterRxLowerPri]).filter_map(move |event| self.of(event));
@@ -236,7 +236,8 @@ impl NotifyScripts {
     }
 }
 
-/// The next of a queue, `None` when it has ended and is empty. What it lost for want of room is said.
+/// Returns the next item of a queue, `None` when the queue has ended and is empty. Items that it lost for want of room are
+/// logged.
 async fn next<T: Clone>(queue: &mut Receiver<T>, what: &str) -> Option<T> {
     loop {
         match queue.recv().await {
@@ -259,7 +260,7 @@ mod tests {
         Notification { subject, name: name.to_owned(), event, priority }
     }
 
-    /// What keepalived 2.2.7 was seen to write.
+    /// Expectations as observed of keepalived 2.2.7.
     #[test]
     fn lines_as_keepalived_writes_them() {
         for (subject, name, event, priority, line) in [

@@ -1,7 +1,7 @@
-//! Notify scripts: each instance and group has a queue of its own, out of which one script runs at a time.
+//! Notify scripts: each instance and group has a queue of its own, from which one script runs at a time.
 //!
-//! keepalived starts all at once, and of two that are started together either may come first. Here the last to run is about the
-//! last that has happened, and a script that hangs holds up nobody but its own queue.
+//! keepalived starts all scripts at once, and of two that are started together either may come first. Here the last script to
+//! run is about the last event, and a script that hangs holds up only its own queue.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,12 +14,13 @@ use super::{Subject, next};
 use crate::config::{Program, ScriptSecurity};
 use crate::process::{self, End, Tie};
 
-/// How many wait behind the one that runs. An instance that flaps faster than its scripts run needs to know where it ended, not
-/// each of its turns.
+/// The number of scripts that wait behind the one that runs. An instance that flaps faster than its scripts run needs to tell
+/// where it ended, not each of its turns.
 const WAITING_MAX: usize = 64;
 
-/// keepalived lets them run for ever. A script that starts a service, or promotes a database, must not be cut short; systemd gives
-/// a service 90 s to start, so whoever takes 5 minutes will not come back.
+/// The time that a script may take; keepalived lets scripts run for ever. A script that starts a service, or promotes a
+/// database, must not be cut short; systemd gives a service 90 s to start, so a script that takes 5 minutes will not end any
+/// more.
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// A script to run.
@@ -30,7 +31,7 @@ pub(super) struct Call {
     pub(super) security: ScriptSecurity,
 }
 
-/// Whose script.
+/// The subject whose script it is: its kind and its name.
 type Key = (Subject, String);
 
 /// The queues.
@@ -41,7 +42,7 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    /// Runs it when its turn comes.
+    /// Queues a script, which runs when its turn comes.
     pub(super) fn run(&mut self, of: &Key, call: Call) {
         let queue = self.queues.entry(of.clone()).or_insert_with(|| {
             let (queue, calls) = channel(WAITING_MAX);
@@ -52,13 +53,13 @@ impl Scripts {
         let _never = queue.send(call);
     }
 
-    /// The others end when they are empty.
+    /// Keeps the queues of subjects that stay. The other queues end when they are empty.
     pub(super) fn retain(&mut self, stays: impl Fn(&Key) -> bool) {
         self.queues.retain(|of, _| stays(of));
         while self.tasks.try_join_next().is_some() {}
     }
 
-    /// Runs what waits, until then; a script that still runs then goes on without us.
+    /// Runs the scripts that wait, until the given time; a script that still runs then goes on without the agent.
     pub(super) async fn finish(self, until: Instant) {
         let Self { queues, mut tasks } = self;
         drop(queues);
@@ -72,7 +73,7 @@ impl Scripts {
     }
 }
 
-/// Runs what a queue says, in order.
+/// Runs the scripts of a queue, in order.
 async fn work(name: String, mut calls: Receiver<Call>, limit: Duration) {
     let what = format!("notify scripts of {name}");
     while let Some(Call { program, arguments, security }) = next(&mut calls, &what).await {

@@ -1,5 +1,5 @@
-//! Users and groups of scripts, asked for by name once, when a configuration is loaded, and never when a script runs: a name service
-//! hangs exactly when the network is bad.
+//! Users and groups of scripts. They are looked up by name once, when a configuration is loaded, and never when a script runs:
+//! a name service hangs exactly when the network is bad.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,10 +11,10 @@ use super::{DEFAULT_USER, Identity, ProgramError};
 use crate::blocking::{self, Hangs};
 use crate::config::ScriptUser;
 
-/// How long a name service may take for one name.
+/// The time that a name service may take for one name.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a name service has said.
+/// The answer of a name service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Answer {
     Is(Identity),
@@ -23,7 +23,7 @@ enum Answer {
     Failed(String),
 }
 
-/// What is known of each user that a configuration names.
+/// The answers for the users that configurations have named.
 static KNOWN: Mutex<Option<HashMap<ScriptUser, Answer>>> = Mutex::new(None);
 
 /// The name of the agent's own user, if it has one.
@@ -37,8 +37,8 @@ fn default_user() -> ScriptUser {
     ScriptUser { user: DEFAULT_USER.to_owned(), group: None }
 }
 
-/// Asks for these users, for the one that programs without a user run as, and for the agent's own name. Who does not answer is said;
-/// what was known before still counts then, and what comes later counts from then on.
+/// Asks for these users, for the user that programs without a user run as, and for the agent's own name. A missing answer is
+/// logged; the earlier answer still counts then, and a late answer counts from the time at which it comes.
 pub async fn look_up(users: impl IntoIterator<Item = ScriptUser>) {
     let mut asked: Vec<ScriptUser> = Vec::new();
     for user in users.into_iter().chain([default_user()]) {
@@ -76,7 +76,7 @@ fn described(ScriptUser { user, group }: &ScriptUser) -> String {
     }
 }
 
-/// Asks, however long that takes, and writes the answer down.
+/// Asks, however long that takes, and stores the answer.
 fn ask(user: &ScriptUser) {
     let answer = answer(user);
     locked(&KNOWN).get_or_insert_default().insert(user.clone(), answer);
@@ -110,10 +110,10 @@ fn answer_for(user: &ScriptUser) -> Option<Answer> {
     locked(&KNOWN).as_ref().and_then(|known| known.get(user).cloned())
 }
 
-/// Who that is on this host, as far as that has been asked.
+/// Returns the numbers of a user and group on this host, from the stored answer.
 ///
 /// # Errors
-/// If nobody is, or nobody has answered yet.
+/// If there is no such user or group, or if the name service has failed or not answered yet.
 pub fn known(user: &ScriptUser) -> Result<Identity, ProgramError> {
     match answer_for(user) {
         Some(Answer::Is(identity)) => Ok(identity),
@@ -124,7 +124,7 @@ pub fn known(user: &ScriptUser) -> Result<Identity, ProgramError> {
     }
 }
 
-/// Who a program runs as if it names nobody, should there be such a user.
+/// Returns the numbers of the user that a program without a user runs as, should there be such a user.
 pub(super) fn known_default() -> Result<Identity, ProgramError> {
     known(&default_user())
 }

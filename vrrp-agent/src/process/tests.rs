@@ -5,7 +5,7 @@ use nix::unistd::User;
 
 use super::*;
 
-/// A directory that goes away with the test, and can be secure: /tmp is sticky and root's.
+/// A directory that is removed with the test, and that script security accepts: /tmp is sticky and root's.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -107,7 +107,7 @@ async fn a_hanging_group_is_killed_whole() {
     assert!(start.elapsed() < Duration::from_secs(10));
     let child = std::fs::read_to_string(pid).unwrap();
     let status = || std::fs::read_to_string(format!("/proc/{}/stat", child.trim()));
-    // A zombie that nobody has reaped yet is as dead.
+    // A zombie that has not been reaped yet counts as dead.
     let is_dead = || status().map_or(true, |stat| stat.contains(") Z "));
     while !is_dead() {
         assert!(start.elapsed() < Duration::from_secs(20), "its child goes on");
@@ -142,7 +142,7 @@ async fn what_cannot_run_says_why() {
     assert_eq!(error(as_user(&["true"], "no-such-user")), "there is no user no-such-user");
 }
 
-/// As observed of keepalived 2.2.7, case by case. Needs root: whose a file is decides.
+/// Expectations as observed of keepalived 2.2.7, case by case. Needs root, since the owner of a file decides.
 #[tokio::test]
 async fn only_what_root_alone_can_change_runs_as_root() {
     if !Uid::effective().is_root() {
@@ -189,7 +189,7 @@ async fn only_what_root_alone_can_change_runs_as_root() {
         own(Path::new(&script), user, group, mode);
         assert_eq!(examined("root", &script), runs, "{user:?}:{group:?} {mode:o}");
     }
-    // With security nobody is root for want of a name.
+    // With script security a program does not run as root for want of a user's name.
     if User::from_name(DEFAULT_USER).unwrap().is_none() {
         let error = examine(&program(&[&script]), ScriptSecurity::On).unwrap_err();
         assert!(matches!(error, ProgramError::NobodyNamed), "{error}");

@@ -9,12 +9,12 @@ pub(super) use write::{Answer, Message, encode};
 const VERSION: u8 = 1;
 /// RFC 2741 section 6.1.
 const HEADER_LEN: usize = 20;
-/// No question is longer, by far: an SNMP message over UDP has 64 KiB.
+/// The longest payload that is read. No question is longer, by far: an SNMP message over UDP has 64 KiB.
 const PAYLOAD_MAX: usize = 1 << 20;
 /// RFC 2741 section 5.1.
 const NUMBERS_MAX: u8 = 128;
 
-/// What the first byte after the version says.
+/// The types of messages: the byte after the version.
 mod kind {
     pub(super) const OPEN: u8 = 1;
     pub(super) const CLOSE: u8 = 2;
@@ -31,21 +31,21 @@ mod kind {
     pub(super) const RESPONSE: u8 = 18;
 }
 
-/// Numbers are in network order; without it they are in the other.
+/// The flag of numbers in network order; without it they are little-endian.
 const NETWORK_BYTE_ORDER: u8 = 0x10;
-/// A context comes first.
+/// The flag of a context, which comes first in the payload.
 const NON_DEFAULT_CONTEXT: u8 = 0x08;
 
-/// Why what has arrived cannot be read.
+/// The reason why a message cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Malformed {
     /// Another protocol, or a later version.
     #[error("version {0} instead of 1")]
     Version(u8),
-    /// Longer than anything that we are asked, or not in words.
+    /// The length is more than any question to us has, or not a multiple of four bytes.
     #[error("a length of {0}")]
     Length(u32),
-    /// It ends too early.
+    /// The message ends too early.
     #[error("it is cut off")]
     Short,
     /// More numbers than a name may have.
@@ -53,81 +53,81 @@ pub(super) enum Malformed {
     Name(u8),
 }
 
-/// Which conversation a message belongs to.
+/// The conversation that a message belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ids {
     /// The session that the master agent has given.
     pub(super) session: u32,
     /// The manager's question of which this is a part.
     pub(super) transaction: u32,
-    /// Which question an answer is to.
+    /// The number of a question, which its answer repeats.
     pub(super) packet: u32,
 }
 
 /// A message that has arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Arrived {
-    /// Of which conversation.
+    /// Its conversation.
     pub(super) ids: Ids,
-    /// What it says.
+    /// Its content.
     pub(super) said: Said,
 }
 
-/// What a master agent says.
+/// The content of a message from a master agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
     /// These objects are asked for.
     Get(Vec<Range>),
     /// The first object in each of these is asked for.
     GetNext(Vec<Range>),
-    /// The first object is asked for in some, several in the others.
+    /// The first object is asked for in some ranges, several objects in the others.
     GetBulk {
-        /// In so many only the first.
+        /// The number of ranges in which only the first object is asked for.
         non_repeaters: u16,
-        /// In the others so many.
+        /// The number of objects asked for in each of the others.
         max_repetitions: u16,
-        /// Where.
+        /// The ranges.
         ranges: Vec<Range>,
     },
     /// Objects are to be changed, or a change is to be made or taken back.
     Set,
-    /// What was to be changed may be forgotten. This is not answered.
+    /// A change is over, and may be forgotten. This is not answered.
     CleanupSet,
     /// A question about another set of objects than the only one that we have.
     OtherContext,
-    /// The answer to something that we have said: 0 is well.
+    /// The answer to a message of ours: 0 means success.
     Response(u16),
     /// The session is over.
     Close(u8),
-    /// What no subagent needs to understand.
+    /// A message that no subagent needs to understand.
     Other(u8),
 }
 
-/// From a name on, up to another. In a `Get` only the first counts.
+/// The names from one up to another. In a `Get` only the start counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Range {
     /// Where it begins.
     pub(super) start: Oid,
-    /// Whether the first name belongs to it.
+    /// Says if the start belongs to it.
     pub(super) first: First,
-    /// Where it is over; this name does not belong to it. `None` is nowhere.
+    /// The name at which it is over, and which does not belong to it. `None` means that it has no end.
     pub(super) end: Option<Oid>,
 }
 
-/// Whether the name that a range begins with belongs to it.
+/// Says if the name that a range begins with belongs to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum First {
-    /// It does not.
+    /// The name does not belong to the range.
     #[default]
     Excluded,
-    /// It does.
+    /// The name belongs to the range.
     Included,
 }
 
-/// Takes the first message off what has arrived so far, and says how many bytes it was; `None` if it is not complete.
+/// Takes the first message off what has arrived so far, and returns it with its length in bytes; `None` if it is not complete.
 ///
 /// # Errors
-/// If it is none, after which nothing that follows can be understood.
+/// If it is no message, after which nothing that follows can be understood.
 pub(super) fn decode(bytes: &[u8]) -> Result<Option<(Arrived, usize)>, Malformed> {
     let Some((header, rest)) = bytes.split_at_checked(HEADER_LEN) else { return Ok(None) };
     let mut header = Reader { bytes: header, order: Order::of(header[2]) };
@@ -159,7 +159,7 @@ fn read(kind: u8, mut reader: Reader<'_>) -> Result<Said, Malformed> {
         kind::CLEANUP_SET => Said::CleanupSet,
         kind::RESPONSE => {
             let _up_time = reader.word()?;
-            // What comes behind is a repetition of what was asked.
+            // The bytes behind it repeat the question.
             Said::Response(reader.half()?)
         }
         kind::CLOSE => {
@@ -170,7 +170,7 @@ fn read(kind: u8, mut reader: Reader<'_>) -> Result<Said, Malformed> {
     })
 }
 
-/// How numbers are written.
+/// The byte order of numbers.
 #[derive(Clone, Copy, Debug)]
 enum Order {
     Network,
@@ -183,7 +183,7 @@ impl Order {
     }
 }
 
-/// What is left to read.
+/// The bytes that are left to read.
 struct Reader<'b> {
     bytes: &'b [u8],
     order: Order,

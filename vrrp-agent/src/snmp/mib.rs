@@ -1,4 +1,4 @@
-//! What there is to ask for: objects and what they are, at one moment.
+//! The objects that managers can ask for, with their values at one moment.
 
 mod keepalived;
 mod standard;
@@ -13,19 +13,19 @@ use super::oid::{Oid, Value, VarBind};
 use crate::config::{Config, Hint, InstanceConfig, Mib};
 use crate::control::{InstanceStatus, Snapshot, WonBy};
 
-/// What objects are made of.
+/// The facts that objects are made of.
 pub struct Facts<'f> {
     /// The configuration.
     pub config: &'f Config,
-    /// What has become of it.
+    /// The present state of the daemon.
     pub snapshot: &'f Snapshot,
     /// The number of an interface, if it is there.
     pub interface: &'f dyn Fn(&str) -> Option<u32>,
 }
 
 impl Facts<'_> {
-    /// The instances, each with its number from 1 and where it stands. One that the other side does not know is left out: a
-    /// reload is going on.
+    /// Returns the instances, each with its number from 1 and its status. An instance without a status is left out: a reload is
+    /// going on.
     fn instances(&self) -> Vec<(u32, &InstanceConfig, &InstanceStatus)> {
         let status: HashMap<&str, &InstanceStatus> =
             self.snapshot.instances.iter().map(|status| (status.name.as_str(), status)).collect();
@@ -41,7 +41,7 @@ impl Facts<'_> {
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     objects: BTreeMap<Oid, Value>,
-    /// What the names of objects begin with, without the row.
+    /// The beginnings of the names of objects, without the row.
     kinds: BTreeSet<Oid>,
     mibs: BTreeSet<Mib>,
     instances: HashMap<String, InstanceKey>,
@@ -49,7 +49,7 @@ pub struct Table {
     groups: HashMap<String, u32>,
 }
 
-/// How an instance is named in the tables, and what its traps say.
+/// The name of an instance in the tables, and the values in its traps.
 #[derive(Clone, Copy, Debug)]
 struct InstanceKey {
     number: u32,
@@ -62,7 +62,7 @@ struct InstanceKey {
 }
 
 impl Table {
-    /// All objects that the configuration has managers see.
+    /// Makes all objects that the configuration lets managers see.
     #[must_use]
     pub fn new(facts: &Facts<'_>) -> Self {
         let mut table = Self { mibs: facts.config.snmp.mibs.clone(), ..Self::default() };
@@ -88,7 +88,7 @@ impl Table {
         table
     }
 
-    /// What lies below these names is ours.
+    /// Returns the names below which all objects are ours.
     #[must_use]
     pub(super) fn subtrees(mib: Mib) -> Vec<Oid> {
         match mib {
@@ -98,7 +98,7 @@ impl Table {
         }
     }
 
-    /// What an object is.
+    /// Returns an object by its name, or says that there is none.
     #[must_use]
     pub(super) fn get(&self, name: &Oid) -> VarBind {
         let kind = self.kinds.range(..=name.clone()).next_back();
@@ -110,7 +110,7 @@ impl Table {
         VarBind { name: name.clone(), value: self.objects.get(name).cloned().unwrap_or(missing) }
     }
 
-    /// The first object in a range.
+    /// Returns the first object in a range.
     #[must_use]
     pub(super) fn next(&self, range: &Range) -> VarBind {
         let start = match range.first {
@@ -124,7 +124,8 @@ impl Table {
         }
     }
 
-    /// The first object in some ranges, several in turn in the others (RFC 2741 section 7.2.3.3), but no more than `most`.
+    /// Returns the first object in some ranges, several in turn in the others (RFC 2741 section 7.2.3.3), but no more than
+    /// `most`.
     #[must_use]
     pub(super) fn bulk(
         &self,
@@ -153,12 +154,12 @@ impl Table {
         found
     }
 
-    /// An object that there is once.
+    /// Adds an object that exists once.
     fn scalar(&mut self, kind: &Oid, value: Value) {
         self.cell(kind, &[0], value);
     }
 
-    /// A row of a table, by its columns.
+    /// Adds a row to a table, by its columns.
     fn row(&mut self, entry: &Oid, row: &[u32], columns: impl IntoIterator<Item = (u32, Value)>) {
         for (column, value) in columns {
             self.cell(&entry.join(&[column]), row, value);
@@ -171,7 +172,7 @@ impl Table {
     }
 }
 
-/// A `TruthValue`, and the many enumerations whose first word is yes and whose second is no.
+/// A `TruthValue`, and the many enumerations of which the first word means yes and the second no.
 fn yes(yes: bool) -> Value {
     Value::Integer(if yes { 1 } else { 2 })
 }
@@ -189,7 +190,7 @@ fn family(address: IpAddr) -> u32 {
     }
 }
 
-/// The same as an object.
+/// `InetAddressType` (RFC 4001), as an object.
 fn address_type(address: IpAddr) -> Value {
     Value::Integer(if address.is_ipv4() { 1 } else { 2 })
 }

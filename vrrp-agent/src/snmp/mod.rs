@@ -1,5 +1,6 @@
-//! Answering SNMP managers, and telling them. Net-SNMP's `snmpd`, or another master agent, speaks to them; this is its subagent
-//! (AgentX, RFC 2741). Nobody is waited for: the daemon is asked for what there is to see, and what it tells goes into a queue.
+//! Answers SNMP managers, and sends them traps. Net-SNMP's `snmpd`, or another master agent, speaks to the managers; this is
+//! its subagent (AgentX, RFC 2741). The daemon waits for neither: the subagent asks the daemon for the objects, and the daemon
+//! puts its traps into a queue.
 
 mod agentx;
 mod mib;
@@ -19,13 +20,13 @@ use crate::config::{Config, Snmp, Traps};
 use crate::notify::Notification;
 pub use mib::{Facts, Table};
 
-/// The daemon is asked what there is to see.
+/// A question to the daemon, to be answered with a table of all objects.
 pub type Question = oneshot::Sender<Table>;
 
-/// What waits while the master agent is slow.
+/// The number of orders that wait while the master agent is slow.
 const WAITING_MAX: usize = 1024;
 
-/// The subagent, if managers are to see anything.
+/// The subagent. Its task runs if managers are to see anything.
 #[derive(Debug)]
 pub struct Subagent {
     questions: UnboundedSender<Question>,
@@ -36,22 +37,22 @@ pub struct Subagent {
 #[derive(Debug)]
 struct Running {
     settings: Snmp,
-    /// Dropped, it says that the task is to end.
+    /// Dropping it tells the task to end.
     orders: Sender<Order>,
     task: JoinHandle<()>,
 }
 
-/// What the task is told.
+/// An order to the task.
 #[derive(Clone, Debug)]
 enum Order {
-    /// This has happened, then.
+    /// This has happened, at this time: managers are to be told.
     Tell(Notification, Instant),
-    /// What there is to see is something else.
+    /// The objects have changed, and are to be looked at again.
     Look,
 }
 
 impl Subagent {
-    /// One that asks there.
+    /// A subagent that sends its questions to `questions`.
     #[must_use]
     pub fn new(config: &Config, questions: UnboundedSender<Question>) -> Self {
         let mut subagent = Self { questions, running: None };
@@ -70,14 +71,14 @@ impl Subagent {
         }
         let before = self.running.take();
         if settings.mibs.is_empty() {
-            // It says good-bye by itself.
+            // The task closes its session by itself.
             drop(before);
         } else {
             self.running = Some(Running::start(settings, self.questions.clone(), before));
         }
     }
 
-    /// Tells managers. Returns at once.
+    /// Has managers told of an event. Returns at once.
     pub fn tell(&self, notification: &Notification) {
         if let Some(running) = &self.running
             && running.settings.traps == Traps::Sent
@@ -86,7 +87,7 @@ impl Subagent {
         }
     }
 
-    /// Tells what is still to be told, for as long as `patience` allows, and says good-bye. Nothing is told from now on.
+    /// Sends the traps that still wait, for as long as `patience` allows, and closes the session. Nothing is told from now on.
     pub fn finish(&mut self, patience: Duration) -> impl Future<Output = ()> + use<> {
         let running = self.running.take();
         async move {
@@ -106,7 +107,7 @@ impl Running {
         let of = settings.clone();
         let task = tokio::spawn(async move {
             if let Some(Self { orders, task, .. }) = before {
-                // Two sessions cannot have the same objects.
+                // Two sessions cannot register the same objects.
                 drop(orders);
                 let _panicked = task.await;
             }

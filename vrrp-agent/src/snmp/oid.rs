@@ -1,20 +1,20 @@
-//! Names of managed objects, and what they can be.
+//! Names of managed objects, and their values.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// An object identifier. Their order is that of the numbers in them, which is the order of a MIB.
+/// An object identifier. Identifiers are ordered by the numbers in them, which is the order of a MIB.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Oid(Vec<u32>);
 
 impl Oid {
-    /// The one of these numbers.
+    /// The identifier of these numbers.
     #[must_use]
     pub(super) fn new(numbers: &[u32]) -> Self {
         Self(numbers.to_vec())
     }
 
-    /// The one that goes on from here.
+    /// This identifier, continued with these numbers.
     #[must_use]
     pub(super) fn join(&self, numbers: &[u32]) -> Self {
         Self([&self.0, numbers].concat())
@@ -26,7 +26,7 @@ impl Oid {
         &self.0
     }
 
-    /// Whether it lies below another, or is that.
+    /// Returns true if it lies below another identifier, or equals it.
     #[must_use]
     pub(super) fn is_below(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)
@@ -39,10 +39,10 @@ impl fmt::Display for Oid {
     }
 }
 
-/// What an object is, or that there is none (RFC 2741 section 5.4).
+/// The value of an object, or the reason why there is none (RFC 2741 section 5.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
-    /// A number, or one of several words.
+    /// A number, or a word of an enumeration.
     Integer(i32),
     /// Bytes, or a text.
     OctetString(Vec<u8>),
@@ -50,11 +50,11 @@ pub(super) enum Value {
     Name(Oid),
     /// An IPv4 address.
     IpAddress([u8; 4]),
-    /// What only grows, and begins again at 0.
+    /// A number that only grows, and begins again at 0.
     Counter32(u32),
-    /// What grows and shrinks.
+    /// A number that grows and shrinks.
     Gauge32(u32),
-    /// What only grows.
+    /// A number that only grows.
     Counter64(u64),
     /// There is no such kind of object.
     NoSuchObject,
@@ -81,11 +81,11 @@ impl Value {
     }
 }
 
-/// An object and what it is.
+/// The name of an object, and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct VarBind {
     /// Its name.
     pub(super) name: Oid,
-    /// What it is.
+    /// Its value.
     pub(super) value: Value,
 }

@@ -1,4 +1,5 @@
-//! The subagent's work: comes to a master agent and back to it, answers, tells.
+//! The subagent's work: it connects to a master agent, again whenever the connection is lost, answers questions and sends
+//! traps.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,16 +20,16 @@ use super::{Order, Question};
 use crate::config::{MasterAgent, Snmp};
 use crate::notify::Notification;
 
-/// From one try to reach the master agent to the next: at first, and at most.
+/// The pause from one try to reach the master agent to the next: at first, and at most.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// So old an answer may be: a manager that walks asks for each object alone.
+/// The age that an answer may have: a manager that walks asks for each object alone.
 const AGE: Duration = Duration::from_secs(1);
-/// So long the daemon may be busy, with a reload, say.
+/// The time that the daemon may be busy, with a reload, say.
 const ANSWER: Duration = Duration::from_secs(2);
-/// A master agent that says nothing for so long is asked whether it is there.
+/// The time between two pings of the master agent. If nothing is heard for three times as long, the session is given up.
 const SILENCE: Duration = Duration::from_secs(30);
-/// Objects in the answer to one question.
+/// The most objects in the answer to one question.
 const OBJECTS_MAX: usize = 1024;
 
 /// RFC 2741 section 7.2.4.1 and RFC 3416 section 3.
@@ -54,7 +55,7 @@ pub(super) async fn run(settings: &Snmp, questions: UnboundedSender<Question>, m
             },
         };
         let Err(lost) = lost else { return };
-        // The same again and again is said once.
+        // A reason that repeats itself is logged once.
         let now = lost.to_string();
         if now != said {
             tracing::warn!("SNMP: master agent {}: {now}; it is tried again", settings.master);
@@ -75,7 +76,8 @@ async fn connect<S>(connecting: impl Future<Output = io::Result<S>>) -> Result<S
     Ok(timeout(PATIENCE, connecting).await.map_err(|_elapsed| Lost::Slow)??)
 }
 
-/// Until the orders end. A trap says what is now: what happens while nobody takes it is not told later.
+/// Waits until the orders end. A trap describes the present: events that happen while no master agent takes them are not told
+/// later.
 async fn over(orders: &mut Receiver<Order>) {
     loop {
         match orders.recv().await {
@@ -176,7 +178,7 @@ async fn tell<S: AsyncRead + AsyncWrite + Unpin>(
     let known = known.map(|(_, table)| table.traps(notification));
     let traps = match view.since(at).await {
         Some(table) if table.knows(notification) => table.traps(notification),
-        // What a reload has taken away is only known from before; and a daemon that stops says no more.
+        // Only the table from before knows what a reload has taken away; and a daemon that stops answers no more.
         Some(_) | None => known.unwrap_or_default(),
     };
     for trap in traps {
@@ -185,14 +187,14 @@ async fn tell<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(())
 }
 
-/// What there was to see the last time that we looked.
+/// The objects as they were when the daemon was last asked.
 struct View {
     questions: UnboundedSender<Question>,
     seen: Option<(Instant, Table)>,
 }
 
 impl View {
-    /// What there is to see, looked at after a moment; `None` if the daemon does not say.
+    /// Returns a table that is not older than a moment; `None` if the daemon does not answer.
     async fn since(&mut self, at: Instant) -> Option<&Table> {
         if self.seen.as_ref().is_none_or(|(seen, _)| *seen < at) {
             self.look().await;
@@ -200,7 +202,7 @@ impl View {
         self.seen.as_ref().filter(|(seen, _)| *seen >= at).map(|(_, table)| table)
     }
 
-    /// Looks. What was seen before stays if the daemon does not say.
+    /// Asks the daemon for a table. The earlier one stays if the daemon does not answer.
     async fn look(&mut self) {
         let now = Instant::now();
         let (question, answer) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! A session with a master agent: what is said in it, one message after the other.
+//! A session with a master agent: the messages in it, one after the other.
 
 use std::io;
 use std::time::Duration;
@@ -8,29 +8,29 @@ use tokio::time::timeout;
 
 use super::agentx::{self, Answer, Arrived, Ids, Malformed, Message, Said};
 
-/// A master agent that takes longer for anything is left.
+/// The time that a master agent may take for anything before the session is given up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// How much is read at once: most questions are shorter.
+/// The number of bytes that are read at once: most questions are shorter.
 const READ: usize = 4096;
-/// Seconds that it gives us for an answer.
+/// The seconds that the master agent gives us for an answer.
 const TIMEOUT: u8 = 5;
 
-/// Why a session is over, or was not begun.
+/// The reason why a session is over, or was not begun.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Lost {
     /// The system's reason.
     #[error(transparent)]
     System(#[from] io::Error),
-    /// What it says is not understood.
+    /// The master agent's messages are not understood.
     #[error("it does not speak AgentX: {0}")]
     Malformed(#[from] Malformed),
-    /// It does not want us.
+    /// The master agent refuses the session.
     #[error("it refuses the session: error {0}")]
     Refused(u16),
-    /// It has closed the session.
+    /// The master agent has closed the session.
     #[error("it has closed the session: reason {0}")]
     Closed(u8),
-    /// It takes too long.
+    /// The master agent takes too long.
     #[error("it does not answer")]
     Slow,
 }
@@ -38,7 +38,7 @@ pub(super) enum Lost {
 /// A session.
 pub(super) struct Session<S> {
     stream: S,
-    /// What has arrived and is not read yet.
+    /// Bytes that have arrived and are not decoded yet.
     arrived: Vec<u8>,
     id: u32,
     /// The number of the last message.
@@ -46,7 +46,7 @@ pub(super) struct Session<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Opens one.
+    /// Opens a session.
     pub(super) async fn open(stream: S) -> Result<Self, Lost> {
         let mut session = Self { stream, arrived: Vec::new(), id: 0, packet: 0 };
         session.say(&Message::Open { timeout: TIMEOUT, description: "vrrp-agent" }).await?;
@@ -55,13 +55,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match said {
             Said::Response(0) => session.id = ids.session,
             Said::Response(error) => return Err(Lost::Refused(error)),
-            // Nothing else can come first.
+            // No other message can come first.
             _ => return Err(Lost::Slow),
         }
         Ok(session)
     }
 
-    /// Says something of its own accord, and its number.
+    /// Sends a message that is no answer, and returns its number.
     pub(super) async fn say(&mut self, message: &Message<'_>) -> Result<u32, Lost> {
         self.packet = self.packet.wrapping_add(1);
         let ids = Ids { session: self.id, transaction: 0, packet: self.packet };
@@ -78,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(timeout(PATIENCE, self.stream.write_all(bytes)).await.map_err(|_elapsed| Lost::Slow)??)
     }
 
-    /// The next message. May be left off and taken up again.
+    /// Receives the next message. The future may be dropped and a new one begun: no bytes are lost.
     pub(super) async fn hear(&mut self) -> Result<Arrived, Lost> {
         loop {
             if let Some((arrived, length)) = agentx::decode(&self.arrived)? {
@@ -92,10 +92,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Says good-bye.
+    /// Closes the session.
     pub(super) async fn close(mut self) -> Result<(), Lost> {
         self.say(&Message::Close).await?;
-        // Whether it is heard is nothing to us.
+        // The session is over, whether this succeeds or not.
         let _gone = self.stream.shutdown().await;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `interface_up_down_delays`: a change of a link that does not last is no change. Pure: the time is an argument.
+//! `interface_up_down_delays`: a change of a link that does not last does not count. Pure: the time is an argument.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::{Config, LinkDelays};
 use crate::vrrp::Time;
 
-/// What is believed of the links that have delays; of any other, what is said.
+/// The believed states of the links that have delays. Any other link is believed as reported.
 #[derive(Clone, Debug, Default)]
 pub struct Debounce {
     links: BTreeMap<String, Link>,
@@ -15,14 +15,14 @@ pub struct Debounce {
 #[derive(Clone, Debug)]
 struct Link {
     delays: LinkDelays,
-    /// Nothing before the first look, which is believed at once.
+    /// `None` before the first report, which is believed at once.
     believed: Option<bool>,
-    /// Since when the opposite is said.
+    /// The time since which the opposite is reported.
     doubted: Option<Time>,
 }
 
 impl Link {
-    /// When what is said now will be believed.
+    /// Returns the time at which the present report will be believed.
     fn turns(&self) -> Option<Time> {
         let delay = if self.believed? { self.delays.down } else { self.delays.up };
         Some(self.doubted? + delay)
@@ -30,7 +30,7 @@ impl Link {
 }
 
 impl Debounce {
-    /// The delays of a configuration, as long as its instances can bear them.
+    /// Takes the delays of a configuration, cut to what its instances can bear.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let link = |(name, delays): (&String, &LinkDelays)| {
@@ -47,7 +47,7 @@ impl Debounce {
         Self { links: config.link_delays.iter().map(link).collect() }
     }
 
-    /// What an earlier configuration's knew of the same links.
+    /// Takes over the states of the same links from an earlier configuration.
     pub fn inherit(&mut self, earlier: &Self) {
         for (name, link) in &mut self.links {
             if let Some(earlier) = earlier.links.get(name) {
@@ -56,7 +56,7 @@ impl Debounce {
         }
     }
 
-    /// Whether a link is to be taken for one that can carry frames, now that it is said to be so or not.
+    /// Takes a report about a link; returns true if the link is to count as one that can carry frames.
     pub fn believe(&mut self, now: Time, name: &str, running: bool) -> bool {
         let Some(link) = self.links.get_mut(name) else { return running };
         if *link.believed.get_or_insert(running) == running {
@@ -71,14 +71,15 @@ impl Debounce {
         !running
     }
 
-    /// When to look again.
+    /// Returns the time at which to look again.
     #[must_use]
     pub fn next(&self) -> Option<Time> {
         self.links.values().filter_map(Link::turns).min()
     }
 }
 
-/// keepalived's bound: by an advert, and a little, shorter than the patience of any instance that hears over the interface.
+/// Returns keepalived's bound: an advert and a little shorter than the time after which any instance on the interface counts
+/// its master as lost.
 fn longest(config: &Config, name: &str) -> Duration {
     const A_LITTLE: Duration = Duration::from_nanos(1_000_000_000 / 256);
     let instances = config.instances.iter().filter(|instance| instance.interface == name);
@@ -118,7 +119,7 @@ mod tests {
         assert_eq!(links.next(), Some(at(1100)));
         assert!(links.believe(at(600), "eth0", true));
         assert_eq!(links.next(), None);
-        // Each time it counts from its own beginning.
+        // Each change counts from its own beginning.
         assert!(links.believe(at(700), "eth0", false) && links.believe(at(1699), "eth0", false));
         assert!(!links.believe(at(1700), "eth0", false));
         assert!(!links.believe(at(1800), "eth0", true) && !links.believe(at(2299), "eth0", true));

@@ -1,5 +1,5 @@
-//! Tracked files: a number that is multiplied with a weight. The directory is watched rather than the file, so that one that
-//! is made later or put in the place of another is seen too.
+//! Tracked files: the number in a file is multiplied with a weight. The directory is watched rather than the file, so that a
+//! file that is made later, or put in the place of another, is seen too.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
@@ -18,16 +18,16 @@ use crate::blocking::{self, Hangs};
 use crate::config::{Existing, InitFile, TrackFile};
 use crate::readiness::watch;
 
-/// As much as keepalived 2.2.7 reads.
+/// The most bytes that are read of a file, as many as keepalived 2.2.7 reads.
 const BYTES_MAX: u64 = 128;
 
-/// How often a directory that cannot be watched is tried again, and the file looked at.
+/// How often a directory that cannot be watched is tried again, and the file read.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a file may take to be read.
+/// The time that reading a file may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The number in a file. One that is not there, is no file, or has no number says 0.
+/// Returns the number in a file. A file that is not there, is no regular file, or has no number counts as 0.
 #[must_use]
 pub fn number(path: &Path) -> i32 {
     let mut bytes = Vec::new();
@@ -36,7 +36,7 @@ pub fn number(path: &Path) -> i32 {
     if read.is_ok() { parse(&bytes) } else { 0 }
 }
 
-/// Opens a file that may be anything, and does not wait for it.
+/// Opens a path that may be anything, without waiting for it. It must be a regular file.
 fn open(options: &mut OpenOptions, path: &Path, flags: OFlag) -> io::Result<File> {
     let file = options.custom_flags((OFlag::O_NONBLOCK | flags).bits()).open(path)?;
     if !file.metadata()?.is_file() {
@@ -45,7 +45,7 @@ fn open(options: &mut OpenOptions, path: &Path, flags: OFlag) -> io::Result<File
     Ok(file)
 }
 
-/// As C reads a number: white space, a sign, `0x` for base 16 and `0` for base 8, and then digits up to whatever follows.
+/// Reads a number as C does: white space, a sign, `0x` for base 16 and `0` for base 8, and then digits up to whatever follows.
 fn parse(bytes: &[u8]) -> i32 {
     let text = bytes.trim_ascii_start();
     let (sign, text) = match text {
@@ -61,11 +61,12 @@ fn parse(bytes: &[u8]) -> i32 {
     let digits = digits.iter().map_while(|&byte| char::from(byte).to_digit(radix));
     let value =
         digits.fold(0_i64, |value, digit| value.saturating_mul(radix.into()).saturating_add(digit.into()));
-    // What is too large is no number, as with keepalived.
+    // A number that is too large counts as none, as with keepalived.
     i32::try_from(sign * value).unwrap_or(0)
 }
 
-/// Makes the file, if that is asked for. It may be in a directory that others can write to, so a symbolic link is not followed.
+/// Makes the file, if the configuration asks for that. It may be in a directory that others can write to, so a symbolic link is
+/// not followed.
 ///
 /// # Errors
 /// If it cannot be written, or is no file, or a link.
@@ -89,7 +90,8 @@ pub fn initialise(file: &TrackFile) -> io::Result<()> {
     opened.write_all(format!("{number}\n").as_bytes())
 }
 
-/// Makes a file, if that is asked for, and returns the number in it. One that hangs says 0, like one that cannot be read.
+/// Makes a file, if the configuration asks for that, and returns the number in it. A file that hangs counts as 0, like a file
+/// that cannot be read.
 pub async fn begin(file: &TrackFile) -> i32 {
     let (name, path) = (file.name.clone(), file.path.clone());
     let begun = {
@@ -108,11 +110,11 @@ pub async fn begin(file: &TrackFile) -> i32 {
     0
 }
 
-/// Watches a file for ever; `report` is told its number whenever it is another than before.
+/// Watches a file for ever; `report` is told its number whenever that changes.
 pub async fn run(file: TrackFile, mut before: i32, report: impl Fn(i32)) {
     let mut said_that_it_hangs = false;
     loop {
-        // First watch, then look: what is written in between is seen.
+        // The watch begins before the file is read, so that a write in between is seen.
         let path = file.path.clone();
         let looked = within(&file.path, move || (Watch::open(&path), number(&path))).await;
         let now = looked.as_ref().map_or(0, |(_, number)| *number);
@@ -150,10 +152,10 @@ async fn within<T: Send + 'static>(
     blocking::within(&path.display().to_string(), LOOK_TIMEOUT, work).await
 }
 
-/// What tells of changes of one path.
+/// A watch for changes of one path.
 struct Watch {
     inotify: AsyncFd<Notifier>,
-    /// The file's own name, and that of what a link leads to.
+    /// The file's own name, and the name of the file that it leads to if it is a link.
     names: Vec<OsString>,
 }
 
@@ -173,7 +175,7 @@ impl AsRawFd for Notifier {
 
 impl Watch {
     fn open(path: &Path) -> io::Result<Self> {
-        // A file that is written is read when the writer closes it, as with keepalived: before, half of it may be there.
+        // A file that is written is read when its writer closes it, as with keepalived: before that, half of it may be there.
         let flags = AddWatchFlags::IN_CLOSE_WRITE
             | AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_MOVE
@@ -194,17 +196,17 @@ impl Watch {
         Ok(Self { inotify: watch(Notifier(inotify), Interest::READABLE)?, names })
     }
 
-    /// Returns when the file may say something else, or the watch is worth nothing any more.
+    /// Returns when the file may have changed, or the watch is of no use any more.
     async fn changed(&self) {
         loop {
             let Ok(mut guard) = self.inotify.readable().await else { return };
             let events = match guard.try_io(|fd| fd.get_ref().0.read_events().map_err(io::Error::from)) {
-                // Nothing after all: it is waited for again.
+                // Nothing is there after all: wait again.
                 Err(_would_block) => continue,
                 Ok(Ok(events)) => events,
                 Ok(Err(_)) => return,
             };
-            // One without a name is of the directory itself, or says that some were lost.
+            // An event without a name is of the directory itself, or says that events were lost.
             if events.iter().any(|event| event.name.as_ref().is_none_or(|name| self.names.contains(name))) {
                 return;
             }
@@ -212,7 +214,7 @@ impl Watch {
     }
 }
 
-/// The path, and the one that it leads to if it is a link.
+/// Returns the path, and the path that it leads to if it is a link.
 fn places(path: &Path) -> Vec<PathBuf> {
     let mut places = vec![path.to_owned()];
     places.extend(path.canonicalize().ok().filter(|target| target != path));
@@ -223,7 +225,7 @@ fn places(path: &Path) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
-    /// keepalived 2.2.7 advertises 100 and this much.
+    /// keepalived 2.2.7 advertises 100 plus this number.
     #[test]
     fn numbers_as_c_reads_them() {
         for (text, expected) in [
@@ -242,7 +244,7 @@ mod tests {
             ("5\0", 5),
             ("99999999999", 0),
             ("2147483647", i32::MAX),
-            // By hand: no keepalived was asked.
+            // Expectations by hand: keepalived was not asked about these.
             ("-2147483648", i32::MIN),
             ("- 5", 0),
             ("08", 0),

@@ -12,13 +12,13 @@ pub struct Interfaces {
 }
 
 impl Interfaces {
-    /// None of which anything is known yet.
+    /// Interfaces of which nothing is known yet.
     #[must_use]
     pub fn new<'n>(names: impl Iterator<Item = &'n str>) -> Self {
         Self { states: names.map(|name| (name.to_owned(), None)).collect() }
     }
 
-    /// All that there are now.
+    /// Takes note of all interfaces that there are now.
     pub fn look(&mut self, links: &BTreeMap<String, Running>) {
         for (name, state) in &mut self.states {
             let now = links.get(name).copied();
@@ -27,13 +27,13 @@ impl Interfaces {
         }
     }
 
-    /// Takes note of what happened.
+    /// Takes note of a change.
     pub fn note(&mut self, change: &Change) {
         match change {
             Change::Link { index, name, running, .. } => {
                 for (other, state) in &mut self.states {
                     let now = Running { index: *index, running: *running };
-                    // One that was renamed is no longer there under its old name.
+                    // An interface that was renamed is no longer there under its old name.
                     let now = match state {
                         _ if other == name => Some(now),
                         Some(was) if was.index == *index => None,
@@ -55,13 +55,13 @@ impl Interfaces {
         }
     }
 
-    /// Whether an interface is there and can carry frames.
+    /// Returns true if an interface is there and can carry frames.
     #[must_use]
     pub fn is_running(&self, name: &str) -> bool {
         self.states.get(name).copied().flatten().is_some_and(|state| state.running)
     }
 
-    /// How each is, by name: none if it is not there, else whether it can carry frames.
+    /// Returns each interface's name and state: `None` if it is not there, else true if it can carry frames.
     pub fn states(&self) -> impl Iterator<Item = (&str, Option<bool>)> {
         self.states.iter().map(|(name, state)| (name.as_str(), state.map(|state| state.running)))
     }

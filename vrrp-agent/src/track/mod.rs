@@ -1,5 +1,5 @@
-//! What the instances track: their interfaces, scripts, files and processes. Pure arithmetic here; [`script`], [`file`] and
-//! [`process`] watch.
+//! The things that instances track: their interfaces, scripts, files and processes. Pure arithmetic here; [`script`], [`file`]
+//! and [`process`] watch.
 
 pub mod debounce;
 pub mod file;
@@ -13,65 +13,65 @@ use crate::config::{Config, FileIndex, InstanceConfig, ProcessIndex, ScriptIndex
 use crate::dataplane::Slot;
 use crate::vrrp::{Bearing, Condition, Fault, Sense};
 
-/// What tracking says of an instance.
+/// The result of tracking for an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// Added to the priority.
+    /// The number that is added to the priority.
     pub contributions: i32,
-    /// Whether something that it needs is gone.
+    /// Says if something that the instance needs is gone.
     pub fault: Fault,
 }
 
-/// What an instance lacks: why it is in fault, or waits. Plain data, of which the daemon makes sentences.
+/// Something that an instance lacks: the reason why it is in fault, or waits. Plain data, of which the daemon makes sentences.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lack {
     /// One of its own interfaces is missing, carries no frames, or has no address to send from.
     Link,
     /// The kernel refused its addresses.
     Addresses,
-    /// What is static and the instance needs is not there.
+    /// Something static that the instance needs is not there.
     Fixtures,
     /// It has no peers (`unicast_fault_no_peer`).
     Peers,
-    /// Something that it tracks is as it must not be.
+    /// Something that it tracks has failed, or is not known yet.
     Tracked {
-        /// What.
+        /// The tracked thing.
         thing: Thing,
-        /// Which way round it counts.
+        /// The sense in which it counts.
         sense: Sense,
-        /// How it was seen.
+        /// The state in which it was last seen.
         seen: Seen,
     },
 }
 
-/// How something tracked was seen last.
+/// The state in which something tracked was last seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// A script, an interface or a process.
+    /// The condition of a script, an interface or a process.
     Condition(Condition),
-    /// A file says this.
+    /// The number in a file.
     Number(i32),
 }
 
-/// Word of something tracked.
+/// A change of something tracked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
     /// A script is up or down.
     Script(ScriptIndex, Condition),
-    /// A file says this.
+    /// A file has this number now.
     File(FileIndex, i32),
-    /// There are enough of a process, or not.
+    /// There are as many of a process as there should be, or not.
     Process(ProcessIndex, Condition),
 }
 
-/// What is known of everything tracked.
+/// The known state of everything tracked.
 #[derive(Clone, Debug)]
 pub struct Tracker {
     instances: Vec<Instance>,
     scripts: Vec<Condition>,
-    /// Tracked interfaces by name. One that is not there is down.
+    /// The tracked interfaces by name. An interface that is not there is down.
     interfaces: BTreeMap<String, Condition>,
-    /// A file that is not there says 0.
+    /// The numbers in the files. A file that is not there counts as 0.
     files: Vec<i32>,
     processes: Vec<Condition>,
 }
@@ -86,7 +86,7 @@ struct Instance {
     told: Option<Health>,
 }
 
-/// What goes on over a reload: pairs of the index there and here.
+/// The tracked things that go on over a reload: pairs of the index before it and the index after it.
 #[derive(Clone, Debug, Default)]
 pub struct GoingOn {
     /// Scripts.
@@ -122,7 +122,8 @@ impl Tracker {
         }
     }
 
-    /// What an earlier configuration's tracker knew of what is in this one too. `slots` are pairs of there and here.
+    /// Takes over from an earlier configuration's tracker the state of what is in this configuration too. `slots` are pairs of
+    /// the slot there and the slot here.
     pub fn inherit(&mut self, earlier: &Self, going_on: &GoingOn, slots: impl Iterator<Item = (Slot, Slot)>) {
         for &(there, here) in &going_on.scripts {
             self.scripts[here] = earlier.scripts[there];
@@ -140,7 +141,7 @@ impl Tracker {
         }
     }
 
-    /// Something tracked has changed.
+    /// Takes note of a change.
     pub fn hear(&mut self, news: News) {
         match news {
             News::Script(script, condition) => self.scripts[script] = condition,
@@ -149,29 +150,29 @@ impl Tracker {
         }
     }
 
-    /// Which of the tracked interfaces can carry frames.
+    /// Takes note of which tracked interfaces can carry frames.
     pub fn set_interfaces(&mut self, mut running: impl FnMut(&str) -> bool) {
         for (name, condition) in &mut self.interfaces {
             *condition = if running(name) { Condition::Up } else { Condition::Down };
         }
     }
 
-    /// Whether all interfaces of an instance can carry frames.
+    /// Takes note that all interfaces of an instance can carry frames, or not.
     pub fn set_link(&mut self, slot: Slot, running: bool) {
         self.instances[slot].link_running = running;
     }
 
-    /// Whether the kernel takes an instance's addresses: a master without them would be none.
+    /// Takes note that the kernel takes an instance's addresses, or not: a master without addresses would be none.
     pub fn set_addresses(&mut self, slot: Slot, fit: bool) {
         self.instances[slot].addresses_fit = fit;
     }
 
-    /// Whether what is static and an instance needs is there.
+    /// Takes note that all static things that an instance needs are there, or not.
     pub fn set_fixtures(&mut self, slot: Slot, there: bool) {
         self.instances[slot].fixtures_fit = there;
     }
 
-    /// The instances whose health has changed since this was last asked.
+    /// Returns the instances whose health has changed since the last call.
     pub fn changes(&mut self) -> Vec<(Slot, Health)> {
         let mut changes = Vec::new();
         for slot in 0..self.instances.len() {
@@ -200,7 +201,7 @@ impl Tracker {
         health
     }
 
-    /// What an instance lacks; nothing if it is not in fault and does not wait.
+    /// Returns all that an instance lacks; nothing if it is not in fault and does not wait.
     #[must_use]
     pub fn lacks(&self, slot: Slot) -> Vec<Lack> {
         let instance = &self.instances[slot];

@@ -1,5 +1,5 @@
-//! Tracked processes: whether there are enough of them, and not too many. The kernel tells of each that begins or ends; where
-//! it does not, `/proc` is looked through once a second. Counting is pure; looking is in [`proc`].
+//! Tracked processes: are there enough of them, and not too many? The kernel reports each process that begins or ends; where it
+//! does not, `/proc` is looked through once a second. Counting is pure; looking is in [`proc`].
 
 mod proc;
 
@@ -13,13 +13,13 @@ use crate::net::processes::{Event, Events};
 use crate::vrrp::Condition;
 use proc::Scan;
 
-/// How often all are looked at where the kernel tells nothing.
+/// How often all processes are looked at where the kernel reports nothing.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often where it does, should something have been missed.
+/// How often they are looked at where it does, should something have been missed.
 const RESYNC: Duration = Duration::from_secs(60);
 
-/// The kernel keeps this much of a name.
+/// The number of bytes of a name that the kernel keeps.
 const NAME_MAX: usize = 15;
 
 /// A process as it is seen.
@@ -27,12 +27,12 @@ const NAME_MAX: usize = 15;
 pub struct Seen {
     /// Its short name.
     pub name: Vec<u8>,
-    /// Its command line: the program, then the arguments. None of a kernel thread, and where nobody asks.
+    /// Its command line: the program, then the arguments. Empty for a kernel thread, and if command lines are not needed.
     pub command: Vec<Vec<u8>>,
 }
 
 impl TrackProcess {
-    /// Whether it is one of these.
+    /// Returns true if a process is one of these.
     #[must_use]
     pub fn counts(&self, seen: &Seen) -> bool {
         let program = self.program.as_bytes();
@@ -58,7 +58,7 @@ impl TrackProcess {
             }
     }
 
-    /// Whether its command line must be known.
+    /// Returns true if the command line of a process must be known.
     fn needs_command(&self) -> bool {
         self.known_by == ProcessName::Full || self.arguments != Arguments::Any
     }
@@ -73,7 +73,7 @@ struct Quorum {
     process: TrackProcess,
     condition: Condition,
     count: u32,
-    /// What it will be, and when, unless the count changes again.
+    /// The next condition and its time, unless the count changes again.
     pending: Option<(Condition, Time)>,
 }
 
@@ -82,12 +82,13 @@ impl Quorum {
         Self { process, condition, count: 0, pending: None }
     }
 
-    /// There are so many now. True if its condition has changed. The first count takes no delay.
+    /// Takes a new count. Returns true if the condition has changed. The first count takes no delay.
     fn count(&mut self, now: Time, count: u32) -> bool {
         let wanted = if self.process.quorum.contains(&count) { Condition::Up } else { Condition::Down };
         let delay = match self.condition {
             Condition::Unknown => Duration::ZERO,
-            // What changed the number decides, whichever way that is: with `quorum_max` a fork takes it down.
+            // The direction in which the number changed decides, not that of the condition: with `quorum_max` a fork takes it
+            // down.
             Condition::Up | Condition::Down if count > self.count => self.process.fork_delay,
             Condition::Up | Condition::Down => self.process.terminate_delay,
         };
@@ -100,7 +101,7 @@ impl Quorum {
         self.is_due(now)
     }
 
-    /// Whether what was to come has come.
+    /// Puts a pending condition into force if its time has come, and returns true then.
     fn is_due(&mut self, now: Time) -> bool {
         let Some((condition, _)) = self.pending.filter(|(_, at)| *at <= now) else { return false };
         (self.condition, self.pending) = (condition, None);
@@ -108,12 +109,12 @@ impl Quorum {
     }
 }
 
-/// Which processes count for what: by number, the places in the list of what is tracked.
+/// The processes that count: for each process number, the places that it counts for in the list of what is tracked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Census(HashMap<u32, Vec<usize>>);
 
 impl Census {
-    /// A process is as it is now, or gone. True if that changes what counts.
+    /// Takes note of a process as it is now, or of its end. Returns true if that changes a count.
     fn put<'p>(
         &mut self,
         pid: u32,
@@ -139,7 +140,7 @@ impl Census {
     }
 }
 
-/// Everything tracked, and where it is looked for.
+/// Everything tracked, and the way to look for it.
 struct Watch {
     quorums: Vec<Quorum>,
     census: Census,
@@ -163,9 +164,9 @@ impl Watch {
         self.census.put(pid, seen, self.quorums.iter().map(|quorum| &quorum.process))
     }
 
-    /// A process is another than before, or has ended.
+    /// Takes note that a process has changed, or has ended.
     fn take(&mut self, pid: u32, seen: Option<&Seen>, report: &impl Fn(usize, Condition)) {
-        // Most are of no concern.
+        // Most processes count for nothing here.
         if self.put(pid, seen) {
             self.count(report);
         }
@@ -186,7 +187,7 @@ impl Watch {
         }
     }
 
-    /// Tells of each whose condition has changed by what the census says.
+    /// Reports each condition that has changed by what the census says.
     fn count(&mut self, report: &impl Fn(usize, Condition)) {
         let now = self.started.elapsed();
         for (place, quorum) in self.quorums.iter_mut().enumerate() {
@@ -196,7 +197,7 @@ impl Watch {
         }
     }
 
-    /// Tells of each whose delay is over.
+    /// Reports each condition that has changed because its delay is over.
     fn settle(&mut self, report: &impl Fn(usize, Condition)) {
         let now = self.started.elapsed();
         for (place, quorum) in self.quorums.iter_mut().enumerate() {
@@ -212,7 +213,7 @@ impl Watch {
     }
 }
 
-/// Watches processes for ever, each from a condition on; `report` is told the place of each whose condition changes.
+/// Watches processes for ever, each from a known condition on; `report` is told the place of each whose condition changes.
 pub async fn run(processes: Vec<(TrackProcess, Condition)>, report: impl Fn(usize, Condition)) {
     let mut watch = Watch::new(processes);
     let mut events = match Events::open().await {
@@ -226,7 +227,7 @@ pub async fn run(processes: Vec<(TrackProcess, Condition)>, report: impl Fn(usiz
     loop {
         let deadline = watch.next_deadline();
         tokio::select! {
-            // At once, and then again and again.
+            // The first tick comes at once.
             _ = ticks.tick() => {
                 watch.look().await;
                 watch.count(&report);
@@ -254,7 +255,7 @@ fn every(period: Duration) -> Interval {
     ticks
 }
 
-/// The next event, if there are any at all; none when there will be none any more.
+/// Returns the next event, and waits for ever where there are no events; `None` when there will be none any more.
 async fn next(events: &mut Option<Events>) -> Option<Event> {
     let Some(open) = events else { return std::future::pending().await };
     match open.next().await {

@@ -1,5 +1,5 @@
-//! Running check scripts, each for a bounded time, of which the last lines are kept. One run at a time;
-//! a run that would overlap is skipped.
+//! Running check scripts, each run for a bounded time, and keeping the last lines of their output. One run of a script at a
+//! time; a run that would overlap is skipped.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt as _;
@@ -13,7 +13,7 @@ use crate::config::{Script, ScriptSecurity};
 use crate::process::{self, End, Running, Tie};
 use crate::vrrp::Condition;
 
-/// keepalived's counter: a result from 0 to rise + fall - 1, up from `rise` on. The first result counts alone.
+/// keepalived's counter: a result from 0 to rise + fall - 1; the script is up from `rise` on. The first result counts alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter {
     rise: u32,
@@ -28,7 +28,7 @@ impl Counter {
         Self { rise: script.rise, fall: script.fall, result: script.init_fail.then_some(0) }
     }
 
-    /// The same, for one that stood there when its definition was another.
+    /// A counter that begins with the condition that a script had under an earlier definition.
     #[must_use]
     pub fn known(script: &Script, condition: Option<Condition>) -> Self {
         let result = match condition {
@@ -39,7 +39,7 @@ impl Counter {
         Self { result: Some(result), ..Self::new(script) }
     }
 
-    /// What it says.
+    /// Returns the condition of the script.
     #[must_use]
     pub fn state(&self) -> Condition {
         match self.result {
@@ -53,7 +53,7 @@ impl Counter {
     pub fn record(&mut self, success: bool) {
         let max = self.rise + self.fall - 1;
         self.result = Some(match (self.result, success) {
-            // Below `rise` it climbs one by one and jumps to the top on reaching it; above, it falls likewise.
+            // Below `rise` the result climbs one by one and jumps to the top on reaching it; above, it falls likewise.
             (Some(result), true) if result + 1 < self.rise => result + 1,
             (None | Some(_), true) => max,
             (Some(result), false) if result > self.rise => result - 1,
@@ -67,16 +67,16 @@ impl Counter {
 pub enum Outcome {
     /// By itself, or by a signal that was not ours.
     Ended(ExitStatus),
-    /// It took longer than this, and was killed.
+    /// It took longer than this time, and was killed.
     Slow(Duration),
-    /// It took longer than this, and cannot be killed.
+    /// It took longer than this time, and cannot be killed.
     Stuck(Duration),
-    /// It could not be started; why.
+    /// It could not be started, for this reason.
     CannotRun(String),
 }
 
 impl Outcome {
-    /// Whether it counts as a success.
+    /// Returns true if it counts as a success.
     #[must_use]
     pub fn is_success(&self) -> bool {
         match self {
@@ -106,18 +106,18 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// What is known of a script.
+/// The reported state of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What its runs come to.
+    /// The condition that its runs have led to.
     pub condition: Condition,
-    /// How its last run ended; none before the first.
+    /// The end of its last run; `None` before the first.
     pub outcome: Option<Outcome>,
-    /// The last lines that it has written, or why it cannot run.
+    /// The last lines that it has written, or the reason why it cannot run.
     pub output: String,
 }
 
-/// Runs a script for ever, beginning with what is `known` of it; `report` is told what is known of it whenever that changes.
+/// Runs a script for ever, beginning with its `known` condition; `report` is called whenever the state of the script changes.
 pub async fn run(
     script: Script,
     known: Option<Condition>,
@@ -133,7 +133,7 @@ pub async fn run(
     loop {
         ticks.tick().await;
         let before = latest.clone();
-        // While one is there that cannot be ended there is no other, and none has succeeded.
+        // While a run is there that cannot be ended, no other is started, and each counts as failed.
         let outcome = if stuck.as_mut().is_some_and(|running| !running.has_ended()) {
             Outcome::Stuck(script.timeout)
         } else {
@@ -169,7 +169,7 @@ pub async fn run(
     }
 }
 
-/// Waits for it, for as long as it may take.
+/// Waits for a run, for as long as it may take.
 async fn finish(script: &Script, running: &mut Running) -> Outcome {
     let Script { name, timeout, .. } = script;
     match running.within(*timeout).await {
@@ -219,7 +219,7 @@ mod tests {
             (1, 2, "-", "D"),               // the first failure suffices
             (3, 1, "+", "U"),               // and so does the first success
             (2, 3, "+--+---", "UUUUUUD"),   // a success in between starts the count of failures again
-            (2, 3, "+---+-++", "UUUDDDDU"), // and a failure that of successes
+            (2, 3, "+---+-++", "UUUDDDDU"), // and a failure starts that of successes again
             (2, 3, "-++", "DDU"),
         ] {
             assert_eq!(states(counter(rise, fall), results), expected, "rise {rise} fall {fall} {results}");

@@ -40,7 +40,7 @@ fn a_weighted_script_moves_the_priority_only() {
     assert_eq!(tracker.changes(), health(0, Fault::None));
 }
 
-/// What is added while it is down and while it is up, as keepalived 2.2.7 advertises.
+/// The sums that are added while the script is down and while it is up, as keepalived 2.2.7 advertises.
 #[test]
 fn the_instance_may_weigh_a_script_otherwise() {
     for (script, line, down, up) in [

@@ -1,16 +1,17 @@
 //! Sync groups: instances that are master together or not at all, as a router between two networks must be
 //! (keepalived's `vrrp_sync_group`).
 //!
-//! Each member watches its own master. One that would become master claims it, and waits; when all of the group do, all of
-//! them are. When one is master no more, for whatever reason, the others resign. When one lacks something, all are in fault.
-//! Backup is preferred: a group that hears a better master anywhere stays backup everywhere. A member that is new in a group
-//! that is master ([`Instance::join_masters`]) does not end that while it listens.
+//! Each member watches its own master. A member that would become master claims the mastership and waits; when all members of
+//! the group claim it, all become master. When a member stops being master, for any reason, the others resign. When a member
+//! lacks something, all members are in fault. Backup is preferred: a group that hears a better master anywhere stays backup
+//! everywhere. A member that is new in a group of masters ([`Instance::join_masters`]) does not end their mastership while it
+//! listens.
 
 use super::terms::{Fault, State};
 use super::{Instance, Time};
 
-/// Makes a group's members agree again, after any of them was handed an input, and before anything that they put out is
-/// done: to the outside they are never apart.
+/// Makes the members of a group agree again, after any of them was handed an input and before their outputs are carried out: to
+/// the outside the members never differ.
 pub fn settle<'m>(now: Time, members: impl Iterator<Item = &'m mut Instance>) {
     let mut members: Vec<&mut Instance> = members.collect();
     let fault = members.iter().map(|member| member.fault()).max().unwrap_or(Fault::None);
@@ -23,7 +24,7 @@ pub fn settle<'m>(now: Time, members: impl Iterator<Item = &'m mut Instance>) {
             member.yield_with_group(now);
         }
     }
-    // keepalived's rule: who has heard a lower router announces for all.
+    // keepalived's rule: if one member has heard a lower router, all members announce their addresses.
     let poisoned: Vec<bool> = members.iter_mut().map(|member| member.take_poisoned()).collect();
     if poisoned.contains(&true) {
         for (member, _) in members.iter_mut().zip(&poisoned).filter(|(_, own)| !**own) {
@@ -63,7 +64,7 @@ mod tests {
         Advert { source, priority, interval_ns: 1_000_000_000, list: List::Same }
     }
 
-    /// Three members, told everything in turn.
+    /// Three members; each input goes to one of them, and then the group is settled.
     struct Group([Instance; 3]);
 
     impl Group {
@@ -119,7 +120,7 @@ mod tests {
         group.hear(1000, 2, 200);
         assert_eq!(group.timeout(3610), State::Backup);
         assert!(group.0[0].claims() && group.0[1].claims() && !group.0[2].claims());
-        // The first hears its master again, the last has lost its own: still not all.
+        // The first member hears its master again, and the last one has lost its own: still not all members have.
         group.hear(4000, 0, 200);
         assert_eq!(group.timeout(4610), State::Backup);
         assert_eq!(group.timeout(8300), State::Master);
@@ -147,7 +148,7 @@ mod tests {
             Output::Transition { from: State::Master, to: State::Backup, cause: Cause::WithGroup };
         assert!(first.contains(&with_group) && first.contains(&Output::Withdraw));
         assert!(!second.contains(&Output::Advertise { priority: 0 }));
-        // The others may have it back, but not before the one that heard a better master.
+        // The others may become master again, but not before the member that heard a better master.
         assert_eq!(group.timeout(6000), State::Backup);
         assert_eq!(group.timeout(5000 + 3610), State::Master);
     }

@@ -11,13 +11,13 @@
 //!       +-------------------------------------------------------------------------------------+
 //!                                       start, priority 255
 //!
-//!  Any of them goes to Fault when something it needs is gone, and from there to Backup when it is back. A master that cannot
-//!  do its work (no advert leaves, the addresses do not come) goes there too, for a while.
+//!  Any state changes to Fault when something that the instance needs is gone, and Fault to Backup when it is back. A master
+//!  that cannot do its work (no advert leaves, the addresses do not get on the interface) also goes to Fault, for a while.
 //! ```
 //!
-//! The caller hands in one input (`start`, `handle_*`, `set_*`, `stop`), drains [`Instance::poll_output`], and comes back
-//! with an input or at [`Instance::next_deadline`]. Inputs that have arrived are handed in before a deadline that has
-//! passed: after a stall, what was heard meanwhile decides.
+//! The caller hands in one input (`start`, `handle_*`, `set_*`, `stop`), drains [`Instance::poll_output`], and calls again with
+//! an input or at [`Instance::next_deadline`]. Inputs that have arrived are handed in before a deadline that has passed, so
+//! that after a stall the adverts that arrived meanwhile decide.
 
 mod addresses;
 mod change;
@@ -40,7 +40,7 @@ use super::{Time, effective_priority};
 use company::Joining;
 use surrender::Sending;
 
-/// How far a preemption that waits has come.
+/// The progress of a preemption that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Patience {
     /// No lower advert was heard yet, or the delay runs.
@@ -55,9 +55,9 @@ pub struct Instance {
     params: Params,
     contributions: i32,
     fault: Fault,
-    /// Of another member of its sync group.
+    /// The worst fault of the members of its sync group.
     group_fault: Fault,
-    /// It would be master, but for its sync group; and why.
+    /// The cause, if the instance would be master without its sync group.
     claim: Option<Cause>,
     state: State,
     epoch: u64,
@@ -66,28 +66,28 @@ pub struct Instance {
     /// The interval of the master heard; version 3 learns it (RFC 9568 section 6.4.2).
     master_interval: Duration,
     heard: Option<Heard>,
-    /// As backup: the last advert of anybody, whether it counted or not, unless its sender has resigned since.
+    /// As backup: the last advert of any router, whether it counted or not, unless its sender has resigned since.
     last: Option<Heard>,
     patience: Patience,
-    /// Whether the addresses of this mastership are on the interface.
+    /// True if the addresses of this mastership are on the interface.
     installed: bool,
-    /// As backup: when a lower priority was last advertised.
+    /// As backup: the time of the last advert of lower priority.
     outranked: Option<Time>,
-    /// When the last advert of ours was due to leave; the lease counts from here.
+    /// The time when our last advert was due to leave; the lease counts from here.
     advertised: Option<Time>,
-    /// How long the host was suspended since then, which `Time` does not show.
+    /// The time for which the host was suspended since then; `Time` does not include it.
     suspended: Duration,
     /// The record of adverts that left or failed to.
     sending: Sending,
-    /// When the host was asked to put the addresses on the interface, until it has.
+    /// The time when the host was asked to put the addresses on the interface; `None` once it has done so.
     install_asked: Option<Time>,
-    /// True during the pause after it failed as master.
+    /// True during the pause after the instance has failed as master.
     paused: bool,
-    /// [`Joining::Yes`] if it is new in a sync group that is master.
+    /// [`Joining::Yes`] if the instance is new in a sync group that is master.
     joining: Joining,
-    /// When a lower advert was last answered with an announcement.
+    /// The time when a lower advert was last answered with an announcement.
     answered: Option<Time>,
-    /// Whether the sync group has yet to hear of that.
+    /// True if the sync group has not learned of that advert yet.
     poisoned: bool,
     outputs: VecDeque<Output>,
     statistics: Statistics,
@@ -132,13 +132,13 @@ impl Instance {
         self.state
     }
 
-    /// When the state was entered.
+    /// Returns the time when the state was entered.
     #[must_use]
     pub fn since(&self) -> Time {
         self.since
     }
 
-    /// Grows with each change of state; what was said of an earlier epoch is stale.
+    /// Returns the epoch, which increases with each change of state; information about an earlier epoch is stale.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
@@ -150,7 +150,7 @@ impl Instance {
         effective_priority(self.params.priority, self.contributions)
     }
 
-    /// The router last heard: the master, when backup.
+    /// Returns the last advert that counted; as backup, its sender is the master.
     #[must_use]
     pub fn heard(&self) -> Option<&Heard> {
         self.heard.as_ref()
@@ -162,14 +162,15 @@ impl Instance {
         &self.statistics
     }
 
-    /// How this router ranks; what the kernel decides by.
+    /// Returns the values of this router in the election, by which the kernel half decides.
     #[must_use]
     pub fn candidate(&self) -> Candidate {
         Candidate {
             address: self.params.address,
             version: self.params.version,
             priority: self.priority().into(),
-            // While it waits, a backup holds still for a lower master as if it might not preempt; the kernel does with it.
+            // While it waits to preempt, a backup tolerates a lower master as if preemption were not allowed; so does the
+            // kernel half.
             preempt: match (self.params.preempt, self.waits_to_preempt()) {
                 (Preempt::Yes, false) => Preempt::Yes,
                 (Preempt::No, _) | (Preempt::Yes, true) => Preempt::No,
@@ -178,7 +179,8 @@ impl Instance {
         }
     }
 
-    /// Who may answer first when the master is lost: the kernel, unless a sync group or a tracker has a say.
+    /// Returns the half that may answer first when the master is lost: the kernel half, unless a sync group or a tracker takes
+    /// part in the decision.
     #[must_use]
     pub fn takeover(&self) -> Takeover {
         match (self.params.company, self.params.takeover) {
@@ -193,9 +195,9 @@ impl Instance {
         !self.params.preempt_delay.is_zero() && self.patience == Patience::Waiting
     }
 
-    /// How long after an advert the addresses are still ours: less than the master-down interval of any peer that waits for
-    /// as many adverts as we do or for three, by its skew. With a single advert to wait for, the least skew there is keeps the
-    /// lease from ending just when it is renewed.
+    /// Returns the lease: the time after an advert for which the addresses are still ours. It is shorter, by the skew, than the
+    /// master-down interval of any peer that waits for as many adverts as we do or for three. If the wait is for a single
+    /// advert, the smallest possible skew is added, so that the lease does not end just when it is renewed.
     #[must_use]
     pub fn lease(&self) -> Duration {
         let interval = self.params.interval;
@@ -208,18 +210,18 @@ impl Instance {
         }
     }
 
-    /// When to call [`Self::handle_timeout`].
+    /// Returns the time at which to call [`Self::handle_timeout`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         self.timers.next()
     }
 
-    /// The next thing to do.
+    /// Returns the next action for the caller.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// Initialize: RFC 9568 section 6.4.1.
+    /// Starts the instance: Initialize in RFC 9568 section 6.4.1.
     pub fn start(&mut self, now: Time) {
         match self.state {
             State::Initialize => self.enter(now, Cause::Started),
@@ -227,12 +229,12 @@ impl Instance {
         }
     }
 
-    /// The shutdown event of RFC 9568 sections 6.4.2 and 6.4.3.
+    /// Stops the instance: the shutdown event of RFC 9568 sections 6.4.2 and 6.4.3.
     pub fn stop(&mut self, now: Time) {
         self.leave(now, Cause::Stopped);
     }
 
-    /// The same, because the configuration has it no more.
+    /// Stops the instance because it was removed from the configuration.
     pub fn remove(&mut self, now: Time) {
         self.leave(now, Cause::Removed);
     }
@@ -249,8 +251,8 @@ impl Instance {
         }
     }
 
-    /// An advert that [`vrrp_ebpf::advert::accept`] believed, in the order of arrival. `watch` says who waits for the next
-    /// one.
+    /// Handles an advert that [`vrrp_ebpf::advert::accept`] accepted. Adverts are handed in in the order of arrival. `watch`
+    /// says which half waits for the next one.
     pub fn handle_advert(&mut self, now: Time, advert: &Advert, watch: Watch) {
         self.statistics.adverts_received += 1;
         match self.state {
@@ -263,8 +265,8 @@ impl Instance {
     /// RFC 9568 section 6.4.3.
     fn handle_advert_as_master(&mut self, now: Time, advert: &Advert, watch: Watch) {
         match watch {
-            // The fence is this epoch's. Should we still be master after this advert, because our priority has risen since the
-            // kernel judged it, the addresses are held under a new one.
+            // The fence is for the present epoch. If this router is still master after this advert, because its priority has
+            // risen since the kernel half judged the advert, the addresses are held under a new epoch.
             Watch::Fenced => self.epoch += 1,
             Watch::Here | Watch::Kernel => {}
         }
@@ -280,9 +282,9 @@ impl Instance {
                 self.step_down(now, advert, Duration::from_nanos(down_ns), Cause::HigherPriority);
             }
             AtMaster::Inferior => match self.stalled_for(now) {
-                // Our silence made it master by the rules. It keeps the addresses until an orderly election: two hosts that
-                // shout at each other is what a peer of a stalled router must not see. A router that cannot send would be master
-                // again, and overtaken again.
+                // Because of our silence the other router is master by the rules. It keeps the addresses until an orderly
+                // election: the peers of a stalled router must not see two routers that both insist on being master. A router
+                // that cannot send gives up, because it would be master again, and overtaken again.
                 Some(stalled) if self.sending.failing_since().is_some() => {
                     self.surrender(now, Cause::CannotSend { silent: stalled });
                 }
@@ -290,13 +292,13 @@ impl Instance {
                     let down = Duration::from_nanos(self.candidate().down_ns(advert.interval_ns));
                     self.step_down(now, advert, down, Cause::Overtaken { stalled });
                 }
-                // Discard it and say at once who is master; its caches were poisoned, so announce again.
+                // Discard the advert and advertise at once. It may have poisoned caches of neighbours, so announce again.
                 None => {
                     match self.params.on_lower {
                         OnLower::Advertise => self.advertise(now),
                         OnLower::Ignore => {}
                     }
-                    // Not for each advert of a flood.
+                    // Once per interval at most, not for each advert of a flood.
                     if self.answered.is_none_or(|at| now - at >= self.params.interval) {
                         self.answered = Some(now);
                         self.poisoned = true;
@@ -308,18 +310,19 @@ impl Instance {
         }
     }
 
-    /// How long no advert of ours has left, if longer than the lease and longer than lateness explains.
+    /// Returns the time for which no advert of ours has left, if it is longer than the lease and longer than a busy host
+    /// explains.
     fn stalled_for(&self, now: Time) -> Option<Duration> {
         let silent = now - self.sending.failing_since().or(self.advertised)? + self.suspended;
         (silent > self.lease().max(self.lateness())).then_some(silent)
     }
 
-    /// How late an advert may be on a host that is busy.
+    /// Returns the time for which a busy host may send no advert.
     fn lateness(&self) -> Duration {
         self.params.interval + self.params.interval / 2
     }
 
-    /// The host was suspended for this long, which no clock of ours shows. A master whose lease has ended meanwhile does not go on
+    /// Handles a suspension of the host, which `Time` does not show. A master whose lease has ended meanwhile does not continue
     /// with an advert: it first listens for as long as another master may take to advertise.
     pub fn handle_suspended(&mut self, now: Time, suspended: Duration) {
         match self.state {
@@ -340,12 +343,12 @@ impl Instance {
         self.timers.set(Timer::MasterDown, now + down);
     }
 
-    /// The kernel's watch ended without an advert.
+    /// Handles the end of a watch without an advert: the master is lost.
     pub fn handle_master_down(&mut self, now: Time) {
         match self.state {
             State::Backup => {
                 let cause = match (self.heard, self.outranked) {
-                    // Somebody lower went on advertising while the timer ran.
+                    // A lower router went on advertising while the timer ran.
                     (None, Some(_)) => Cause::Preempts,
                     (Some(heard), Some(at)) if at > heard.at => Cause::Preempts,
                     (Some(Heard { advert: Advert { priority: 0, .. }, .. }), _) => Cause::MasterResigned,
@@ -357,7 +360,7 @@ impl Instance {
         }
     }
 
-    /// A deadline has passed; every timer that is due is served.
+    /// Serves every timer that is due, after a deadline has passed.
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some((timer, due)) = self.timers.expired(now) {
             match timer {
@@ -365,13 +368,14 @@ impl Instance {
                 Timer::Advert => {
                     let stalled = self.stalled_for(now).is_some();
                     self.advertise(now);
-                    // From when it was due, not from when we woke: the rate is exact, and peers do not see us drift.
+                    // Counted from the time when the advert was due, not from the time of this call: the rate is exact, and
+                    // peers see no drift.
                     let next = due + self.params.interval;
                     if next > now {
                         self.timers.set(Timer::Advert, next);
                     }
                     if stalled {
-                        // Nobody took over, but neighbours may have tried others: say where the addresses are.
+                        // No router took over, but neighbours may have tried other routers: announce where the addresses are.
                         self.announce(self.params.garp.repeat);
                     }
                 }
@@ -391,7 +395,7 @@ impl Instance {
         }
     }
 
-    /// From Initialize or Fault into the protocol.
+    /// Enters the protocol from Initialize or Fault.
     fn enter(&mut self, now: Time, cause: Cause) {
         let lacking = match self.lacking() {
             Fault::None => None,
@@ -413,7 +417,7 @@ impl Instance {
         }
     }
 
-    /// The master-down interval while no master was heard.
+    /// Returns the master-down interval while no master was heard.
     fn own_down(&self) -> Duration {
         Duration::from_nanos(self.candidate().down_ns(nanos(self.params.interval)))
     }
@@ -426,7 +430,7 @@ impl Instance {
         self.ask_to_install(now);
     }
 
-    /// Master no more, by its own will: the next one may take over, and this one again after a skew time.
+    /// Gives up the mastership voluntarily: another router may take over, and this one again after a skew time.
     fn resign(&mut self, now: Time, cause: Cause) {
         self.advertise_resignation();
         self.leave_master();
@@ -459,7 +463,7 @@ impl Instance {
         self.outputs.push_back(Output::Announce { repeat });
     }
 
-    /// Every state starts with no timer set, but for a pause that goes on in fault.
+    /// Changes the state. Every state starts with no timer set, except a pause that continues in Fault.
     fn transition(&mut self, now: Time, to: State, cause: Cause) {
         let from = std::mem::replace(&mut self.state, to);
         self.epoch += 1;

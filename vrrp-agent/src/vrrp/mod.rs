@@ -1,5 +1,5 @@
-//! The protocol, without a clock, socket, thread or random number in it. Time comes in as an argument; what is to be done
-//! comes out as [`Output`]s; when to come back, as [`Instance::next_deadline`]. It can be run for a simulated year.
+//! The protocol, without a clock, socket, thread or random number in it. Time comes in as an argument; actions come out as
+//! [`Output`]s; [`Instance::next_deadline`] says when to call again. A test can run it for a simulated year.
 
 pub mod group;
 mod instance;

@@ -1,5 +1,5 @@
-//! The terms in which an instance is spoken to, and speaks: what configures it, its states and why they change, and what it asks
-//! its caller to do.
+//! The types for talking to an instance: its configuration, its states and the causes of their changes, and the actions that it
+//! asks its caller to carry out.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use vrrp_ebpf::election::{Preempt, Takeover};
 
 use super::Time;
 
-/// What the file fixes about an instance, as far as the protocol is concerned.
+/// The configuration of an instance, as far as the protocol is concerned.
 #[derive(Clone, Debug)]
 pub struct Params {
     /// Protocol version.
@@ -17,48 +17,48 @@ pub struct Params {
     pub priority: u8,
     /// Advertisement interval.
     pub interval: Duration,
-    /// Whether a lower priority may stay master.
+    /// Says if a master of lower priority is preempted.
     pub preempt: Preempt,
-    /// How long a lower master is let be, from its first advert on (`preempt_delay`); zero is not at all.
+    /// The time for which a lower master is tolerated, from its first advert on (`preempt_delay`); zero means not at all.
     pub preempt_delay: Duration,
-    /// What a master does about a lower advert.
+    /// The reaction of a master to an advert that ranks lower.
     pub on_lower: OnLower,
-    /// What a master does about a higher advert.
+    /// The reaction of a master to an advert that ranks higher.
     pub on_higher: OnHigher,
     /// Adverts that may be missed (`vrrp_down_timer_adverts`).
     pub down_adverts: u32,
     /// The address that adverts are sent from; breaks ties.
     pub address: Address,
-    /// When the addresses are announced.
+    /// The schedule by which the addresses are announced.
     pub garp: GarpSchedule,
-    /// Whether it moves alone.
+    /// Says if the instance is a member of a sync group.
     pub company: Company,
-    /// Who may answer first for the addresses of a master that is lost, as far as its trackers are concerned.
+    /// The half that may answer first for the addresses of a master that is lost, as far as the trackers are concerned.
     pub takeover: Takeover,
-    /// How long the host may take to put a new master's addresses on the interface, at least; a master-down interval that is
-    /// longer counts instead.
+    /// The least time that the host gets to put a new master's addresses on the interface; if the master-down interval is
+    /// longer, it counts instead.
     pub install_time: Duration,
 }
 
-/// Whether an instance moves alone.
+/// Says if an instance changes its state alone or with a sync group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Company {
-    /// It does.
+    /// It changes its state alone.
     Alone,
     /// It is a member of a sync group: see [`super::group::settle`].
     Group,
 }
 
-/// What a master does about a lower advert.
+/// The reaction of a master to an advert that ranks lower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLower {
     /// It advertises at once (RFC 9568 section 6.4.3).
     Advertise,
-    /// It does not (`lower_prio_no_advert`; RFC 3768 section 6.4.3).
+    /// It sends no advert (`lower_prio_no_advert`; RFC 3768 section 6.4.3).
     Ignore,
 }
 
-/// What a master does about a higher advert.
+/// The reaction of a master to an advert that ranks higher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnHigher {
     /// It yields.
@@ -73,15 +73,15 @@ pub enum OnHigher {
 pub struct GarpSchedule {
     /// Packets for each address in each burst.
     pub repeat: u32,
-    /// From the first burst to the second; `None` is no second burst.
+    /// Time from the first burst to the second; `None` means no second burst.
     pub delay: Option<Duration>,
-    /// From one refresh to the next; `None` is no refresh.
+    /// Time from one refresh to the next; `None` means no refresh.
     pub refresh: Option<Duration>,
     /// Packets for each address in each refresh.
     pub refresh_repeat: u32,
     /// Packets for each address when a lower router has advertised, in each burst.
     pub lower_repeat: u32,
-    /// From the first of those bursts to the second; `None` is no second.
+    /// Time from the first of those bursts to the second; `None` means no second burst.
     pub lower_delay: Option<Duration>,
 }
 
@@ -92,19 +92,19 @@ pub enum State {
     Initialize,
     /// Watching a master.
     Backup,
-    /// Owning the addresses.
+    /// Holding the addresses.
     Master,
     /// Something that the instance needs is gone.
     Fault,
 }
 
-/// Why a state changed: what the log, the status and the notification say. A failover that nobody can explain afterwards
-/// is a defect.
+/// The cause of a state change, as the log, the status and the notification show it. A failover that the operator cannot
+/// explain afterwards is a defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The daemon started.
     Started,
-    /// The daemon started, and went on where an earlier run of it had left off.
+    /// The daemon started, and continued where its earlier run had stopped.
     Resumed,
     /// The daemon stops.
     Stopped,
@@ -116,93 +116,93 @@ pub enum Cause {
     Preempts,
     /// A router of higher priority, or of equal priority and higher address, advertises.
     HigherPriority,
-    /// We stalled for longer than our lease, and another router has taken over meanwhile.
+    /// This router stalled for longer than its lease, and another router has taken over meanwhile.
     Overtaken {
-        /// How long no advert of ours had left.
+        /// The time for which no advert of ours had left.
         stalled: Duration,
     },
-    /// Somebody else took the addresses off the interface.
+    /// Another program or the operator removed the addresses from the interface.
     AddressesLost,
     /// The addresses were not on the interface in time.
     NotInstalled {
-        /// How long ago they were asked for.
+        /// The time since they were requested.
         waited: Duration,
     },
-    /// Adverts could not be sent until the lease was over: the other routers have taken this one for lost.
+    /// No advert could be sent until the lease was over: the other routers consider this router lost.
     CannotSend {
-        /// How long no advert of ours has left.
+        /// The time for which no advert of ours has left.
         silent: Duration,
     },
-    /// Another member of its sync group has moved.
+    /// Another member of the sync group has changed its state.
     WithGroup,
     /// Something that the instance needs is gone.
     Faulted,
-    /// Something that it tracks has not been seen once.
+    /// Something that the instance tracks has no result yet.
     Undecided,
-    /// It is back.
+    /// All that the instance needs is back.
     Recovered,
-    /// The configuration has it no more.
+    /// The instance was removed from the configuration.
     Removed,
 }
 
-/// What an earlier run of the agent, one that was killed, has left of an instance in the kernel.
+/// The state of an instance that an earlier run of the agent, which was killed, has left in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Past {
     /// The last epoch that the kernel knows of.
     pub epoch: u64,
-    /// What goes on in it.
+    /// The state of the kernel half in that epoch.
     pub spell: Spell,
 }
 
-/// What goes on in an epoch whose agent is gone.
+/// The state of the kernel half in an epoch whose agent is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spell {
-    /// Nothing that could be gone on with.
+    /// There is nothing to continue.
     Over,
     /// The kernel watches a master.
     Watch {
-        /// What it heard last.
+        /// The last advert of the master.
         heard: Heard,
         /// When the master counts as lost.
         deadline: Time,
-        /// The lower router that it heard last. Its adverts have not moved the deadline.
+        /// The last advert of a lower router. Such adverts have not moved the deadline.
         outranked: Option<Heard>,
     },
     /// The addresses are held.
     Lease {
-        /// So long.
+        /// The end of the lease.
         until: Time,
     },
 }
 
-/// Whether an instance can work; the greater, the worse.
+/// Says if an instance can work; a greater value is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// Nothing is missing.
     None,
-    /// It is not known yet, since something tracked has not been seen once: who runs goes on, who does not waits.
+    /// It is not known yet, since something tracked has no result yet: a backup or master continues, any other instance waits.
     Undecided,
     /// The interface is down, a tracker without a weight has failed, and the like.
     Present,
 }
 
-/// Who waits for the master's next advert.
+/// The half that waits for the master's next advert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
-    /// This state machine, by its own timer.
+    /// The agent: this state machine, by its own timer.
     Here,
-    /// The kernel; it reports by [`super::Instance::handle_master_down`].
+    /// The kernel half; it reports by [`super::Instance::handle_master_down`].
     Kernel,
-    /// Nobody: we were master, and the kernel has stopped answering for the addresses because of this advert.
+    /// None: this router was master, and the kernel half has stopped answering for the addresses because of this advert.
     Fenced,
 }
 
-/// What the caller is to do, in this order.
+/// An action for the caller. The caller carries out the actions in the order in which they come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send an advert.
     Advertise {
-        /// With this priority; 0 resigns.
+        /// The priority in it; 0 resigns.
         priority: u8,
     },
     /// Put the virtual addresses on the interface, then call [`super::Instance::handle_installed`].
@@ -211,28 +211,28 @@ pub enum Output {
     Withdraw,
     /// Send gratuitous ARP.
     Announce {
-        /// This many times for each address.
+        /// Packets for each address.
         repeat: u32,
     },
-    /// Tell the world that a lower router was heard while master.
+    /// Report that a lower router was heard while this router is master.
     LowerHeard,
-    /// Tell the world.
+    /// Report a change of state.
     Transition {
         /// The state left.
         from: State,
         /// The state entered.
         to: State,
-        /// Why.
+        /// The cause.
         cause: Cause,
     },
 }
 
-/// The last router heard.
+/// An advert that was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// What it said.
+    /// The advert.
     pub advert: Advert,
-    /// When.
+    /// The time when it arrived.
     pub at: Time,
 }
 
@@ -243,10 +243,10 @@ pub struct Statistics {
     pub adverts_sent: u64,
     /// Resignations sent.
     pub resignations_sent: u64,
-    /// Adverts handed in.
+    /// Adverts that the caller handed in.
     pub adverts_received: u64,
-    /// Times that it became master.
+    /// Number of times that it became master.
     pub became_master: u64,
-    /// Times that it stopped being master.
+    /// Number of times that it stopped being master.
     pub released_master: u64,
 }

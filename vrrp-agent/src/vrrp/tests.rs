@@ -16,7 +16,7 @@ mod surrender;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What most tests begin with.
+/// The parameters that most tests begin with.
 pub(super) fn params(priority: u8) -> Params {
     Params {
         version: Version::V3,
@@ -92,7 +92,7 @@ fn what_the_kernel_has_taken_over_is_confirmed_by_a_mastership_and_revoked_by_an
     assert_eq!((revoked.state(), revoked.epoch()), (State::Fault, epoch + 1));
 }
 
-/// As an agent that was killed leaves it, in epoch 7, at second 100.
+/// An instance that starts at second 100 with what a killed agent has left in epoch 7.
 fn resumed(spell: Spell) -> (Instance, Vec<Output>) {
     let mut instance = Instance::new(params(100), at(100.0));
     instance.resume(at(100.0), Past { epoch: 7, spell });
@@ -107,7 +107,7 @@ fn a_master_whose_lease_lasts_goes_on() {
     let resumed = Output::Transition { from: State::Initialize, to: State::Master, cause: Cause::Resumed };
     assert_eq!(outputs, [resumed, Output::Advertise { priority: 100 }, Output::Install]);
     assert_eq!((instance.epoch(), instance.next_deadline()), (7, Some(at(101.0))));
-    // It is a master like any other: the mastership has a number, and a better one ends it.
+    // It is a master like any other: the mastership is counted, and a higher router ends it.
     assert_eq!(instance.statistics().became_master, 1);
     instance.handle_advert(at(100.5), &advert(200, 9), Watch::Fenced);
     assert_eq!((instance.state(), instance.statistics().released_master), (State::Backup, 1));
@@ -181,7 +181,7 @@ fn transition(from: State, to: State, cause: Cause) -> Output {
     Output::Transition { from, to, cause }
 }
 
-/// 6.4.1: not the owner: Backup, with the timer at the master-down interval.
+/// 6.4.1: a router that is not the owner becomes Backup, with the timer at the master-down interval.
 #[test]
 fn a_router_starts_as_backup_and_waits_the_whole_interval() {
     let instance = started(params(100));
@@ -204,7 +204,8 @@ fn the_owner_is_master_at_once() {
     );
 }
 
-/// 6.4.2: the timer fires: advert, then the addresses; announced only once they are there (8.1.2).
+/// 6.4.2: when the timer fires, the advert comes first, then the addresses, which are announced only once they are there
+/// (8.1.2).
 #[test]
 fn a_backup_whose_master_is_silent_takes_over_in_order() {
     let mut instance = started(params(100));
@@ -226,7 +227,7 @@ fn a_backup_whose_master_is_silent_takes_over_in_order() {
     assert!(outputs(&mut instance).contains(&Output::Announce { repeat: 5 }), "the second burst");
 }
 
-/// 6.4.2: priority 0: the timer is the skew time.
+/// 6.4.2: priority 0 sets the timer to the skew time.
 #[test]
 fn a_resignation_shortens_the_wait_to_the_skew_time() {
     let mut instance = started(params(100));
@@ -238,7 +239,7 @@ fn a_resignation_shortens_the_wait_to_the_skew_time() {
     assert_eq!(outputs(&mut instance)[0], transition(State::Backup, State::Master, Cause::MasterResigned));
 }
 
-/// 6.4.2: a lower priority does not reset the timer, unless we may not preempt.
+/// 6.4.2: a lower priority does not reset the timer, unless this router may not preempt.
 #[test]
 fn a_lower_advert_holds_back_only_without_preemption() {
     let mut instance = started(params(100));
@@ -273,7 +274,7 @@ fn a_preemption_may_wait() {
     assert_eq!(instance.state(), State::Master);
 }
 
-/// Found by the simulator: the master is seen once, by the kernel, and it is our own priority that rises.
+/// Found by the simulator: the kernel half reports the master only once, and it is our own priority that rises.
 #[test]
 fn the_delay_also_begins_when_our_priority_rises() {
     let mut instance = started(Params { preempt_delay: 10 * SECOND, ..params(100) });
@@ -299,7 +300,7 @@ fn what_a_master_says_to_lower_and_higher_is_configured() {
     assert_eq!(outputs(&mut instance)[..2], [Output::Advertise { priority: 100 }, Output::Withdraw]);
 }
 
-/// keepalived: priority 0, backup, master again after the skew time.
+/// keepalived: the router resigns with priority 0, is backup, and is master again after the skew time.
 #[test]
 fn addresses_that_somebody_took_away_are_given_up_and_taken_back() {
     let mut instance = master();
@@ -313,7 +314,7 @@ fn addresses_that_somebody_took_away_are_given_up_and_taken_back() {
         ]
     );
     assert_eq!(instance.next_deadline(), Some(at(12.0 + 156.0 / 256.0)));
-    // Before they are there, their absence is no loss.
+    // Before the addresses are on the interface, their absence is no loss.
     let mut instance = started(params(255));
     instance.handle_addresses_lost(at(1.0));
     assert_eq!(instance.state(), State::Master);
@@ -337,7 +338,7 @@ fn what_the_kernel_watches_is_not_watched_here() {
     assert_eq!(outputs(&mut instance)[0], transition(State::Backup, State::Master, Cause::MasterSilent));
 }
 
-/// 6.4.3: higher priority, or equal and higher address.
+/// 6.4.3: a master yields to a higher priority, or to an equal priority and a higher address.
 #[test]
 fn a_master_yields_without_a_resignation() {
     for (rival, yields) in [(advert(101, 1), true), (advert(100, 3), true), (advert(100, 1), false)] {
@@ -364,7 +365,7 @@ fn our_own_advert_come_back_is_not_an_election() {
     assert_eq!(outputs(&mut instance), []);
 }
 
-/// Adverts keep their rate, whatever the lateness of each.
+/// Adverts keep their rate, however late each of them is.
 #[test]
 fn lateness_does_not_add_up() {
     let mut instance = master();
@@ -383,7 +384,7 @@ fn a_master_answers_a_resignation() {
     assert_eq!(instance.next_deadline(), Some(at(11.5)));
 }
 
-/// The kernel judged by an older priority: we stay master, under an epoch that is not fenced.
+/// The kernel half judged by an older priority: this router stays master, under an epoch that is not fenced.
 #[test]
 fn a_fence_that_we_outrank_is_left_behind() {
     let mut instance = master();
@@ -393,7 +394,7 @@ fn a_fence_that_we_outrank_is_left_behind() {
     assert!(instance.epoch() > fenced);
 }
 
-/// Silent for longer than its lease, and somebody lower has taken over: no fight.
+/// The master was silent for longer than its lease, and a lower router has taken over: the old master gives way.
 #[test]
 fn a_master_that_stalled_gives_way_even_to_a_lower_one() {
     let mut instance = master();
@@ -404,13 +405,13 @@ fn a_master_that_stalled_gives_way_even_to_a_lower_one() {
         panic!("it went on")
     };
     assert_eq!(stalled, Duration::from_millis(3100));
-    // Within the lease it would have insisted.
+    // Within the lease it insists on being master.
     let mut instance = master();
     instance.handle_advert(at(12.9), &advert(90, 9), Watch::Here);
     assert_eq!(instance.state(), State::Master);
 }
 
-/// The clock of the state machine stands still meanwhile, and peers do not wait for it.
+/// The clock of the state machine stands still during the suspension, and peers do not wait for it.
 #[test]
 fn b4_a_master_whose_host_was_suspended_first_listens_whether_another_is_there() {
     for (suspended, listens) in [(Duration::from_millis(1500), false), (Duration::from_secs(60), true)] {
@@ -420,7 +421,7 @@ fn b4_a_master_whose_host_was_suspended_first_listens_whether_another_is_there()
         instance.handle_advert(at(10.95), &advert(90, 9), Watch::Here);
         assert_eq!(instance.state(), if listens { State::Backup } else { State::Master });
     }
-    // Alone it goes on.
+    // If it hears no other router, it continues as master.
     let mut instance = master();
     instance.handle_suspended(at(10.9), Duration::from_secs(60));
     instance.handle_timeout(at(12.4));
@@ -461,7 +462,7 @@ fn a_master_resigns_once_on_stop_and_twice_on_fault() {
     assert_eq!(instance.next_deadline(), Some(at(12.0 + 3.609_375)), "the whole interval, from anew");
 }
 
-/// A running timer shifts with the skew.
+/// A running master-down timer shifts with the skew.
 #[test]
 fn a_change_of_priority_shifts_the_timer() {
     let mut instance = started(params(100));
@@ -506,7 +507,8 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 proptest! {
-    /// Whatever happens in whatever order: adverts only as master, addresses exactly as master, an epoch for each state.
+    /// In any order of inputs, adverts are sent only as master, the addresses are installed exactly as master, and each state
+    /// has its own epoch.
     #[test]
     fn any_order_of_inputs(operations in prop::collection::vec((operation(), 0..2000u64), 0..60)) {
         let mut instance = Instance::new(params(100), at(0.0));
@@ -535,7 +537,7 @@ proptest! {
                     Output::Withdraw => installed = false,
                     Output::Advertise { priority } if priority > 0 => prop_assert_eq!(instance.state(), State::Master),
                     Output::Transition { from, to, .. } => {
-                        // From "not known yet" to "gone" it stays in fault, and only then is it told.
+                        // From "not known yet" to "gone" the instance stays in fault, and the fault is reported only then.
                         prop_assert!(from != to || to == State::Fault);
                         prop_assert!(instance.epoch() > epoch);
                     }
@@ -549,7 +551,7 @@ proptest! {
             match instance.state() {
                 State::Master => prop_assert!(instance.next_deadline().is_some()),
                 State::Initialize => prop_assert_eq!(instance.next_deadline(), None),
-                // A pause at most.
+                // At most the timer of a pause is set.
                 State::Fault => prop_assert!(instance.next_deadline().is_none_or(|due| due <= now + 10 * SECOND)),
                 State::Backup => {}
             }
@@ -557,7 +559,8 @@ proptest! {
     }
 }
 
-/// A first result is waited for in fault, and nothing is told; who runs already goes on until there is one.
+/// An instance waits in fault for a first result, without a notification; an instance that already runs continues until there
+/// is one.
 #[test]
 fn what_is_not_known_yet_starts_nobody_and_stops_nobody() {
     let mut instance = Instance::new(params(100), at(0.0));

@@ -40,7 +40,7 @@ impl Add<Duration> for Time {
     }
 }
 
-/// How much later; zero if earlier.
+/// The duration by which `self` is later than `earlier`; zero if it is not later.
 impl Sub for Time {
     type Output = Duration;
     fn sub(self, earlier: Self) -> Duration {

@@ -2,7 +2,7 @@
 
 use super::Time;
 
-/// What an instance waits for.
+/// A timer of an instance, named after the event that the instance waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
     /// Backup: the master was silent for too long (RFC 9568 `Active_Down_Timer`).
@@ -15,7 +15,7 @@ pub(super) enum Timer {
     SecondAfterLower,
     /// Master: the addresses are announced again, for switches and neighbours that forgot.
     Refresh,
-    /// Backup: a lower master has been let be for long enough (`preempt_delay`).
+    /// Backup: a lower master has been tolerated for long enough (`preempt_delay`).
     PreemptDelay,
     /// Master: the addresses should be on the interface by now.
     Install,
@@ -23,7 +23,7 @@ pub(super) enum Timer {
     Pause,
 }
 
-/// In the order in which they are served when several are due: a mastership that ends sends no advert first.
+/// All timers, in the order in which they are served when several are due: a mastership that ends sends no advert first.
 const ALL: [Timer; 8] = [
     Timer::Install,
     Timer::MasterDown,
@@ -35,7 +35,7 @@ const ALL: [Timer; 8] = [
     Timer::Pause,
 ];
 
-/// Which timers are set, and for when.
+/// The timers that are set, each with its time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Timers([Option<Time>; ALL.len()]);
 
@@ -56,7 +56,7 @@ impl Timers {
         *self = Self::default();
     }
 
-    /// The earliest.
+    /// Returns the time of the earliest timer.
     pub(super) fn next(&self) -> Option<Time> {
         self.0.iter().flatten().min().copied()
     }

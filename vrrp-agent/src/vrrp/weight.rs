@@ -1,33 +1,33 @@
-//! How tracked things move the priority (KEEPALIVED.md's "Weights": keepalived's man page, `track_script`).
+//! The effect of tracked things on the priority (KEEPALIVED.md's "Weights": keepalived's man page, `track_script`).
 
 use vrrp_ebpf::advert::PRIORITY_OWNER;
 
-/// What the number of a file adds at most, as with keepalived 2.2.7 (observed). The other way there is a fault at -254.
+/// The most that the number in a file can add, as with keepalived 2.2.7 (observed). In the other direction -254 is a fault.
 const NUMBER_MAX: i64 = 253;
 const NUMBER_FAULT: i64 = -254;
 
-/// Which way round a weight counts.
+/// The direction in which a weight counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sense {
-    /// As it stands.
+    /// As written.
     Straight,
-    /// `reverse`: what it adds it takes away, and the other way round; what was a fault is none.
+    /// `reverse`: additions become subtractions and the other way round; without a weight, the opposite condition is the fault.
     Reverse,
 }
 
-/// What an instance makes of something that it tracks: `weight N [reverse]`.
+/// The weight of a tracked thing for an instance: `weight N [reverse]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weight {
-    /// -254 to 254. Zero does not move the priority: what is down is a fault.
+    /// From -254 to 254. Zero does not change the priority: a tracked thing that is down is then a fault.
     pub value: i16,
-    /// Which way round.
+    /// The direction.
     pub sense: Sense,
 }
 
-/// Whether a tracked thing is as it should be.
+/// The condition of a tracked thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// It has not been seen once.
+    /// There is no result yet.
     Unknown,
     /// Up.
     Up,
@@ -35,12 +35,12 @@ pub enum Condition {
     Down,
 }
 
-/// What a tracked thing does to an instance.
+/// The effect of a tracked thing on an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bearing {
-    /// This is added to the priority.
+    /// This number is added to the priority.
     Adds(i32),
-    /// It is not known yet whether the instance can be master.
+    /// It is not known yet if the instance can be master.
     Undecided,
     /// The instance cannot be master.
     Faults,
@@ -62,8 +62,8 @@ impl Weight {
         Self { value, sense: Sense::Reverse }
     }
 
-    /// What a thing that is up or down does. A positive weight rewards up, a negative one punishes down. Who waits for
-    /// something without weight waits.
+    /// Returns the effect of a thing that is up or down. A positive weight rewards up, a negative one punishes down. Without a
+    /// weight, a thing without a result leaves the instance undecided.
     #[must_use]
     pub fn of(self, condition: Condition) -> Bearing {
         let added = match (self.value.signum(), self.sense, condition) {
@@ -80,7 +80,8 @@ impl Weight {
         })
     }
 
-    /// What a number in a file does: it is multiplied with the weight. Without a weight, any number but zero is a fault.
+    /// Returns the effect of the number in a file: it is multiplied by the weight. Without a weight, any number except zero is
+    /// a fault.
     #[must_use]
     pub fn of_number(self, number: i32) -> Bearing {
         let product = i64::from(number) * i64::from(self.value);
@@ -101,7 +102,7 @@ fn bounded(added: i64) -> Bearing {
     Bearing::Adds(i32::try_from(added.min(NUMBER_MAX)).expect("from -253 to 253"))
 }
 
-/// The priority after all contributions: clamped to 1..=254, and the owner's 255 is never moved. The sum itself is not
+/// Returns the priority after all contributions: clamped to 1..=254, and the owner's 255 never changes. The sum itself is not
 /// clamped, so that the order in which things fail does not matter.
 #[must_use]
 pub fn effective_priority(base: u8, contributions: i32) -> u8 {
@@ -117,7 +118,7 @@ mod tests {
     use super::Bearing::{Adds, Faults, Undecided};
     use super::*;
 
-    /// By hand from KEEPALIVED.md; keepalived 2.2.7 advertises the same for scripts and interfaces.
+    /// Written by hand from KEEPALIVED.md; keepalived 2.2.7 advertises the same for scripts and interfaces.
     #[test]
     fn a_positive_weight_rewards_and_a_negative_one_punishes() {
         for (weight, up, down) in [
@@ -142,7 +143,7 @@ mod tests {
         assert_eq!(Weight::reverse(0).of(Condition::Unknown), Undecided);
     }
 
-    /// As keepalived 2.2.7 advertises, but for the last two: there its product overflows.
+    /// As keepalived 2.2.7 advertises, except the last two: its product overflows there.
     #[test]
     fn a_number_is_multiplied() {
         for (weight, number, expected) in [

@@ -6,7 +6,7 @@ use std::time::Duration;
 use vrrp_ebpf::advert::{AUTH_DATA, Address, Auth, Datagram, Family, HEADER, offset};
 use vrrp_ebpf::checksum;
 
-/// What an advert says. One that breaks the format cannot be built.
+/// The contents of an advert. An advert that breaks the format cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repr {
     /// Virtual router identifier, 1 to 255.
@@ -15,11 +15,11 @@ pub struct Repr {
     pub priority: u8,
     /// The virtual addresses, of one family, at most 255.
     pub addresses: Vec<IpAddr>,
-    /// What differs between the versions.
+    /// The part that differs between the versions.
     pub body: Body,
 }
 
-/// What differs between the versions.
+/// The part of an advert that differs between the versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
     /// Version 2: whole seconds, 1 to 255, and the authentication.
@@ -33,7 +33,7 @@ pub enum Body {
     V3 {
         /// Advertisement interval in centiseconds.
         centiseconds: u16,
-        /// Over IPv4: whether the checksum covers the pseudo-header (RFC 5798 and keepalived) or not (RFC 9568).
+        /// Over IPv4: says if the checksum covers the pseudo-header (RFC 5798 and keepalived) or not (RFC 9568).
         checksum: V3Checksum,
     },
 }
@@ -45,7 +45,7 @@ pub enum V2Auth {
     None,
     /// Type 1: the password, zero-padded, in the clear.
     Pass([u8; AUTH_DATA]),
-    /// Type 2: around the message is what [`super::ah`] builds.
+    /// Type 2: the message is inside the authentication header that [`super::ah`] builds.
     Ah,
 }
 
@@ -66,7 +66,7 @@ impl V2Auth {
     }
 }
 
-/// What a version 3 checksum over IPv4 covers.
+/// The data that a version 3 checksum over IPv4 covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum V3Checksum {
     /// The message and the pseudo-header: RFC 5798, keepalived's default.
@@ -85,7 +85,7 @@ impl Repr {
         }
     }
 
-    /// The VRRP message, as sent from `source` to `destination`, which the checksum may cover.
+    /// Returns the VRRP message, as sent from `source` to `destination`; the checksum may cover both addresses.
     #[must_use]
     pub fn encode(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
         let (version, bytes_4_5) = match self.body {
@@ -117,8 +117,8 @@ impl Repr {
         message
     }
 
-    /// Reads a message back: the inverse of [`Self::encode`]. `None` if the format is broken, the checksum included. Whether
-    /// an instance may believe it is another question, which [`vrrp_ebpf::advert::accept`] answers.
+    /// Reads a message back: the inverse of [`Self::encode`]. Returns `None` if the format is broken or the checksum is wrong.
+    /// This does not decide if an instance accepts the advert; [`vrrp_ebpf::advert::accept`] does.
     #[must_use]
     pub fn decode(datagram: &Datagram<'_>) -> Option<Self> {
         let Datagram { family, source, destination, payload, .. } = *datagram;
@@ -168,7 +168,7 @@ pub fn family(address: IpAddr) -> Family {
     }
 }
 
-/// An address as the kernel half writes it.
+/// Converts an address to the kernel half's type.
 #[must_use]
 pub fn address(address: IpAddr) -> Address {
     match address {
@@ -177,7 +177,7 @@ pub fn address(address: IpAddr) -> Address {
     }
 }
 
-/// An address as the standard library writes it.
+/// Converts an address to the standard library's type.
 #[must_use]
 pub fn ip(family: Family, address: &Address) -> IpAddr {
     match family {
@@ -253,7 +253,7 @@ mod tests {
         }
     }
 
-    /// Worked by hand: RFC 3768 section 5.1, VRID 51, priority 100, one address 192.168.1.10, interval 1 s, type 1,
+    /// Calculated by hand: RFC 3768 section 5.1, VRID 51, priority 100, one address 192.168.1.10, interval 1 s, type 1,
     /// password "1111". The words 2133 6401 0101 c0a8 010a 3131 3131 0000 0000 sum to 1aa49, folded aa4a, inverted 55b5.
     #[test]
     fn a_version_2_advert_byte_by_byte() {

@@ -1,8 +1,8 @@
 //! The authentication header around a version 2 advert over IPv4 (RFC 2402, RFC 2338 section 5.3.6.3), as keepalived sends
 //! it: HMAC-MD5-96 under the eight bytes of the password, the sender's address as SPI, a sequence number that grows.
 //!
-//! The integrity check covers the IP header but for what changes on the way. The TTL of a multicast advert does not (it must
-//! be 255), that of a unicast one does.
+//! The integrity check covers the IP header except the fields that change on the way. The TTL of a multicast advert does not
+//! change (it must be 255) and is covered; the TTL of a unicast advert is not.
 
 use std::net::Ipv4Addr;
 
@@ -38,13 +38,13 @@ mod offset {
     pub(super) const MESSAGE: usize = IPV4_HEADER + super::HEADER;
 }
 
-/// An IPv4 packet with an authentication header and a VRRP message, of which nothing is believed yet.
+/// An IPv4 packet with an authentication header and a VRRP message, not verified yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Sealed<'p>(&'p [u8]);
 
 impl<'p> Sealed<'p> {
-    /// Reads a packet, which begins with its IPv4 header and may end with padding. `None` if it is not of this form: no
-    /// options, no fragment, VRRP behind the header.
+    /// Reads a packet, which begins with its IPv4 header and may end with padding. Returns `None` unless the packet has this
+    /// form: no options, no fragment, VRRP behind the authentication header.
     #[must_use]
     pub fn parse(packet: &'p [u8]) -> Option<Self> {
         let total = u16::from_be_bytes([*packet.get(2)?, *packet.get(3)?]).into();
@@ -58,7 +58,7 @@ impl<'p> Sealed<'p> {
         (form == (0x45, AH_PROTOCOL, PROTOCOL, LENGTH_IN_WORDS) && fragment == 0).then_some(Self(packet))
     }
 
-    /// The VRRP message and where it came from.
+    /// Returns the VRRP message with its addresses and TTL.
     #[must_use]
     pub fn datagram(&self) -> Datagram<'p> {
         Datagram {
@@ -71,13 +71,13 @@ impl<'p> Sealed<'p> {
         }
     }
 
-    /// The sequence number, believed or not.
+    /// Returns the sequence number, whether it is verified or not.
     #[must_use]
     pub fn sequence(&self) -> u32 {
         u32::from_be_bytes(self.array(offset::SEQUENCE))
     }
 
-    /// Whether the sender knows the password.
+    /// Returns true if the sender knows the password: the SPI is its address, and the integrity check is right.
     #[must_use]
     pub fn verify(&self, key: &[u8; AUTH_DATA]) -> bool {
         let spi: [u8; 4] = self.array(offset::SPI);
@@ -91,7 +91,7 @@ impl<'p> Sealed<'p> {
     }
 }
 
-/// The IPv4 packet of a VRRP message under an authentication header.
+/// Returns the IPv4 packet of a VRRP message under an authentication header.
 #[must_use]
 pub fn seal(
     source: Ipv4Addr,
@@ -107,8 +107,8 @@ pub fn seal(
         ttl,
         protocol: AH_PROTOCOL,
         tos: TOS_INTERNETWORK_CONTROL,
-        // Receivers differ in whether they take these for changing on the way; zero is the same to all. And the kernel fills in
-        // an identification of zero, which would break the seal.
+        // Receivers differ in whether they treat the flags as changing on the way; zero gives the same check for all of them.
+        // The identification is not zero, because the kernel would replace zero by another value, which would break the seal.
         flags: [0, 0],
         identification: u16::try_from(sequence % 0xffff).expect("a remainder") + 1,
     };
@@ -123,7 +123,7 @@ pub fn seal(
     packet
 }
 
-/// Over the packet, with zeros for the check itself and for what may change on the way.
+/// Calculates the HMAC over the packet, with zeros in place of the check itself and of the fields that may change on the way.
 fn mac(packet: &[u8], key: &[u8; AUTH_DATA]) -> Hmac<Md5> {
     let mut mac = Hmac::<Md5>::new_from_slice(key).expect("HMAC takes a key of any length");
     let mut header: [u8; offset::CHECK] =
@@ -182,7 +182,7 @@ mod tests {
         packet[offset::TTL] -= 1;
         packet[offset::IP_CHECKSUM] ^= 1;
         assert!(Sealed::parse(&packet).expect("well formed").verify(&KEY));
-        // The group's TTL is covered: nothing may be between.
+        // The TTL of a packet to the group is covered: no router may be on the way.
         let mut packet = FROM_KEEPALIVED[0].to_vec();
         packet[offset::TTL] -= 1;
         assert!(!Sealed::parse(&packet).expect("well formed").verify(&KEY));

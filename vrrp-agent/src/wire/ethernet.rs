@@ -1,5 +1,5 @@
-//! The frames that we send: adverts over IPv4 and IPv6, gratuitous ARP and unsolicited neighbour advertisements. Prebuilt,
-//! so that sending is one call.
+//! The frames that we send: adverts over IPv4 and IPv6, gratuitous ARP and unsolicited neighbour advertisements. They are built
+//! in advance, so that sending is one call.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +14,7 @@ const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
 /// Bytes of an IPv4 header without options.
 pub(crate) const IPV4_HEADER: usize = 20;
-/// Internetwork control (RFC 791), which is what keepalived sends: networks that sort by it keep adverts in front.
+/// Internetwork control (RFC 791), which is what keepalived sends: networks that prioritise by it forward adverts first.
 pub(crate) const TOS_INTERNETWORK_CONTROL: u8 = 0xc0;
 const DONT_FRAGMENT: [u8; 2] = [0x40, 0x00];
 /// TTL of an advert (RFC 9568 section 5.1.1.3).
@@ -34,7 +34,7 @@ pub(crate) struct Ipv4 {
 }
 
 impl Ipv4 {
-    /// The header of a packet with so many bytes behind it.
+    /// Returns the header of a packet with `length` bytes behind it.
     pub(crate) fn encode(&self, length: usize) -> Vec<u8> {
         let total = u16::try_from(IPV4_HEADER + length).expect("255 addresses fit");
         let mut header = Vec::with_capacity(usize::from(total));
@@ -61,7 +61,7 @@ pub fn ipv4_packet(source: Ipv4Addr, destination: Ipv4Addr, ttl: u8, message: &[
         protocol: PROTOCOL,
         tos: TOS_INTERNETWORK_CONTROL,
         flags: DONT_FRAGMENT,
-        // Of no use to a datagram that is never fragmented (RFC 6864).
+        // A datagram that is never fragmented needs no identification (RFC 6864).
         identification: 0,
     };
     [&header.encode(message.len())[..], message].concat()
@@ -109,7 +109,7 @@ pub fn to_group_v6(mac: Mac, source: Ipv6Addr, group: Ipv6Addr, message: &[u8]) 
 
 fn ipv6_header(next: u8, source: [u8; 16], destination: [u8; 16], length: usize) -> Vec<u8> {
     let length = u16::try_from(length).expect("the configuration keeps an advert in one packet");
-    // The traffic class stands in the second half of the first byte and the first of the second.
+    // The traffic class is in the second half of the first byte and the first half of the second.
     let mut header = vec![0x60 | TOS_INTERNETWORK_CONTROL >> 4, TOS_INTERNETWORK_CONTROL << 4, 0, 0];
     header.extend(length.to_be_bytes());
     header.extend([next, TTL]);

@@ -1,7 +1,7 @@
-//! Bytes and their typed representation: adverts, ARP, and the frames around them. Decoding never allocates for what it
-//! does not keep, never panics and never asks the configuration; encoding writes every byte.
+//! Bytes and their typed representation: adverts, ARP, and the frames around them. Decoding never allocates for data that it
+//! does not keep, never panics and never uses the configuration; encoding writes every byte.
 //!
-//! Whether an advert is to be believed is not decided here but in [`vrrp_ebpf::advert`], which the kernel shares.
+//! This module does not decide if an advert is accepted; [`vrrp_ebpf::advert`] does, which the kernel half shares.
 
 pub mod advert;
 pub mod ah;

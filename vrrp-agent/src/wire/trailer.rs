@@ -15,12 +15,12 @@ use super::advert::{address, family};
 
 /// Bytes of the trailer.
 pub const TRAILER: usize = 28;
-/// Its only type so far: HMAC-SHA256-128.
+/// The only type of trailer so far: HMAC-SHA256-128.
 const TYPE: u8 = 1;
-/// Where the HMAC begins in it.
+/// Offset of the HMAC in the trailer.
 const HMAC: usize = 12;
 
-/// A VRRP message with its trailer, of which nothing is believed yet.
+/// A VRRP message with its trailer, not verified yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Sealed<'p> {
     message: Datagram<'p>,
@@ -28,7 +28,7 @@ pub struct Sealed<'p> {
 }
 
 impl<'p> Sealed<'p> {
-    /// Splits a payload that is as much longer than its message as a trailer. `None` for any other.
+    /// Splits a payload that is longer than its message by exactly one trailer. Returns `None` for any other payload.
     #[must_use]
     pub fn split(datagram: &Datagram<'p>) -> Option<Self> {
         let payload = datagram.payload;
@@ -42,31 +42,31 @@ impl<'p> Sealed<'p> {
         })
     }
 
-    /// The message, for [`vrrp_ebpf::advert::accept`].
+    /// Returns the message, for [`vrrp_ebpf::advert::accept`].
     #[must_use]
     pub fn datagram(&self) -> Datagram<'p> {
         self.message
     }
 
-    /// Whether the trailer is of the form that is defined.
+    /// Returns true if the trailer has the known type, and zeros in its reserved bytes.
     #[must_use]
     pub fn well_formed(&self) -> bool {
         self.trailer[0] == TYPE && self.trailer[2..4] == [0, 0]
     }
 
-    /// Number of the key.
+    /// Returns the number of the key.
     #[must_use]
     pub fn key_id(&self) -> u8 {
         self.trailer[1]
     }
 
-    /// Seconds since 1970, 16 bits of their fraction, 16 bits of a counter.
+    /// Returns the sequence number: seconds since 1970, 16 bits of their fraction, 16 bits of a counter.
     #[must_use]
     pub fn sequence(&self) -> u64 {
         u64::from_be_bytes(self.trailer[4..HMAC].try_into().expect("eight bytes"))
     }
 
-    /// Whether the sender knows the key.
+    /// Returns true if the HMAC is right: the sender knows the key.
     #[must_use]
     pub fn verify(&self, key: &[u8]) -> bool {
         let Datagram { family, source, payload, .. } = &self.message;
@@ -75,7 +75,7 @@ impl<'p> Sealed<'p> {
     }
 }
 
-/// A message as [`super::advert::Repr::encode`] has made it, with a trailer behind it.
+/// Returns a message that [`super::advert::Repr::encode`] has made, with a trailer behind it.
 #[must_use]
 pub fn seal(
     mut message: Vec<u8>,
@@ -103,7 +103,7 @@ pub fn seal(
     message
 }
 
-/// `message` has at least a header; its checksum is read as zero.
+/// Calculates the HMAC. `message` has at least a header; its checksum is treated as zero.
 fn mac(family: Family, source: &Address, message: &[u8], prefix: &[u8], key: &[u8]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     let (version, vrid) = (message[offset::VERSION_TYPE] >> 4, message[offset::VRID]);
@@ -126,11 +126,11 @@ mod tests {
     use crate::wire::advert::{Body, Repr, V3Checksum};
 
     const KEY: [u8; 32] = [0x11; 32];
-    /// 2023-11-14, and half a second.
+    /// 2023-11-14 and half a second.
     const SEQUENCE: u64 = 0x6553_f100 << 32 | 0x8000 << 16;
 
-    /// Computed with another HMAC (Python's) from KEEPALIVED.md's description; no released keepalived of a distribution speaks
-    /// it.
+    /// Computed with another HMAC implementation (Python's) from KEEPALIVED.md's description; no keepalived that a distribution
+    /// has released supports this trailer.
     const VECTORS: [(&str, &str, u16, [u8; 16]); 2] = [
         (
             "198.51.100.10",
@@ -195,7 +195,7 @@ mod tests {
             let source = IpAddr::from([10, 0, 0, 1]);
             let mut payload = sealed(source, IpAddr::from([10, 0, 0, 100]), sequence);
             let bit = bit.index(payload.len() * 8);
-            // The checksum is read as zero; the one of the message finds that.
+            // The HMAC treats the checksum as zero; an error there is found by the message's own checksum.
             prop_assume!(!(6..8).contains(&(bit / 8)));
             payload[bit / 8] ^= 1 << (bit % 8);
             let read = Sealed::split(&datagram(&payload, source));

@@ -1,5 +1,5 @@
-//! Frames, and the two places where the kernel hands them over: XDP, before there is anything else, and tc, where the stack has
-//! made a packet of them.
+//! Frames, and the two hooks at which the kernel passes them to a program: XDP, before anything else, and tc, where the stack
+//! has made a packet (skb) of the frame.
 
 use core::arch::asm;
 use core::ffi::c_void;
@@ -16,28 +16,28 @@ use vrrp_ebpf::frame::{Frame, Header, MACS, TAG, VLAN_ID};
 use super::opaque;
 use crate::maps::{self, SCRATCH_BYTES};
 
-/// Where a frame is met.
+/// The context of a frame at one of the two hooks.
 pub(crate) trait Context: EbpfContext {
-    /// Where its memory begins.
+    /// The address at which the frame's memory begins.
     fn start(&self) -> usize;
-    /// Where the memory ends that can be read at once; a long frame may go on elsewhere.
+    /// The address at which the directly readable memory ends; a long frame may continue in other buffers.
     fn end(&self) -> usize;
-    /// Bytes of all of it.
+    /// The length of the whole frame in bytes.
     fn length(&self) -> usize;
-    /// The interface that it came in by.
+    /// The index of the frame's interface.
     fn interface(&self) -> u32;
-    /// Whether it has the tag of a VLAN that is no longer in its memory.
+    /// Returns true if the frame has the tag of a VLAN other than 0 that is no longer in its memory.
     fn is_of_other_vlan(&self) -> bool;
-    /// Copies bytes of it, wherever they are.
+    /// Copies bytes of the frame, whichever buffer they are in. Returns false if that fails.
     ///
     /// # Safety
     /// There is room for `length` bytes at `to`.
     unsafe fn copy_bytes(&self, offset: u32, to: *mut c_void, length: u32) -> bool;
-    /// Cuts or lengthens it; false if there is no room.
+    /// Shortens or lengthens the frame; returns false if there is no room.
     fn resize(&self, length: usize) -> bool;
-    /// Cuts so many bytes off its head; false if it cannot be done.
+    /// Removes `bytes` bytes from the start of the frame; returns false if that is not possible.
     fn behead(&self, bytes: usize) -> bool;
-    /// Whoever it was for by its hardware address: it is for this host.
+    /// Marks the frame as one for this host, whatever destination hardware address it had.
     fn claim(&self);
 }
 
@@ -94,7 +94,8 @@ impl Context for XdpContext {
 impl Context for TcContext {
     #[inline(always)]
     fn start(&self) -> usize {
-        // Volatile, or the compiler loads it before a call and passes it on, which the verifier does not follow.
+        // Volatile, because otherwise the compiler loads the pointer before a function call and passes it as an argument, and
+        // the verifier does not follow it there.
         // SAFETY: the context is this program's.
         unsafe { (&raw const (*self.skb.skb).data).read_volatile() as usize }
     }
@@ -134,7 +135,8 @@ impl Context for TcContext {
         unsafe { bpf_skb_change_tail(self.skb.skb, length as u32, 0) == 0 }
     }
 
-    /// A tag of VLAN 0 is not in its memory any more; one within another tag is the stack's.
+    /// Always false: in tc a tag of VLAN 0 is no longer in the frame's memory, and a frame with a second tag inside is left to
+    /// the stack.
     #[inline(always)]
     fn behead(&self, _bytes: usize) -> bool {
         false
@@ -148,7 +150,7 @@ impl Context for TcContext {
     }
 }
 
-/// The headers that are looked at can be read at once afterwards, where a driver has left them elsewhere.
+/// Makes the headers directly readable, if a driver has left them in another buffer.
 #[inline(always)]
 pub(crate) fn pull_headers(ctx: &TcContext) {
     const HEADERS: usize = 128;
@@ -160,8 +162,8 @@ pub(crate) fn pull_headers(ctx: &TcContext) {
     }
 }
 
-/// The headers can be read at once afterwards, for a program that changes nothing: only where they are not yet, since the memory
-/// of a packet that is sent is shared, and pulling would copy it.
+/// Makes the headers directly readable, for a program that changes nothing. Pulls them only if they are not readable yet, since
+/// the memory of a packet that is being sent is shared, and pulling would copy it.
 #[inline(always)]
 pub(crate) fn pull_for_reading(ctx: &TcContext) {
     /// Ethernet, IPv6, and the fixed part of a neighbour advertisement.
@@ -175,17 +177,17 @@ pub(crate) fn pull_for_reading(ctx: &TcContext) {
     }
 }
 
-/// Sends a frame back where it came from; the action for that.
+/// Sends a frame back out of its interface; returns the tc action for that.
 #[inline(always)]
 pub(crate) fn send_back(ctx: &TcContext) -> i32 {
     // SAFETY: no pointers.
     unsafe { bpf_redirect(ctx.interface(), 0) as i32 }
 }
 
-/// Goes on with the operator's own program, if there is one, and does not return then.
+/// Continues with the operator's own program, if there is one; in that case this function does not return.
 #[inline(always)]
 pub(crate) fn go_on(ctx: &XdpContext) {
-    // SAFETY: nothing here waits to be dropped.
+    // SAFETY: no value here needs to be dropped.
     unsafe { maps::NEXT.tail_call(ctx, 0) };
 }
 
@@ -210,15 +212,15 @@ impl<C: Context> Frame for Packet<'_, C> {
             return None;
         }
         let word: u64;
-        // SAFETY: within the packet, as just checked. In assembly, because Rust takes an unaligned word for four bytes, and the
-        // kernel, on machines that can, does not.
+        // SAFETY: within the packet, as just checked. In assembly, because Rust compiles an unaligned load to four byte loads,
+        // and the kernel allows a load of the whole word on machines that support it.
         unsafe { asm!("{word} = *(u32 *)({at} + 0)", word = out(reg) word, at = in(reg) at) };
         Some(word as u32)
     }
 }
 
 impl<C: Context> Packet<'_, C> {
-    /// Overwrites a header; false if the frame ends before it does.
+    /// Overwrites a header; returns false if the frame ends before the header does.
     #[inline(always)]
     pub(crate) fn store<T: Header>(&self, offset: usize, header: &T) -> bool {
         let at = self.0.start() + offset;
@@ -230,22 +232,22 @@ impl<C: Context> Packet<'_, C> {
         true
     }
 
-    /// Two bytes at an offset that is computed and below 128: behind the longest IP header, at most. Not one: of a single byte the
-    /// verifier does not see that it is in the packet.
+    /// Reads two bytes at a computed offset below 128, which is at most behind the longest IP header. Two, because for a single
+    /// byte the verifier does not see that it is within the packet.
     #[inline(always)]
     pub(crate) fn pair(&self, offset: usize) -> Option<[u8; 2]> {
         self.load(opaque(offset) & 0x7f)
     }
 
-    /// Takes a tag off the frame; false if it cannot be done.
+    /// Removes a VLAN tag from the frame; returns false if that is not possible.
     #[inline(always)]
     pub(crate) fn untag(&self) -> bool {
         let Some(macs) = self.load::<[u8; MACS]>(0) else { return false };
         self.store(TAG, &macs) && self.0.behead(TAG)
     }
 
-    /// Copies `length` bytes from an offset into the scratch buffer, where the verifier can follow an index; `None` if
-    /// the frame is shorter or the message longer than any.
+    /// Copies `length` bytes from an offset into the scratch buffer, where the verifier can follow an index. Returns `None` if
+    /// the frame is shorter, or if `length` is zero or greater than [`MESSAGE_MAX`].
     #[inline(always)]
     pub(crate) fn message(&self, offset: usize, length: usize) -> Option<&'static [u8]> {
         let scratch = maps::scratch()?;

@@ -1,5 +1,5 @@
-//! `authentication` and `auth_hmac` of an instance. A bad `auth_hmac`, which only newer versions of keepalived know, is an error:
-//! its routers would not hear each other.
+//! `authentication` and `auth_hmac` of an instance. Only newer versions of keepalived know `auth_hmac`. A bad `auth_hmac` is an
+//! error, because the routers would not accept each other's adverts.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use super::super::syntax::{Statement, Word};
 use super::super::value;
 use super::{block, unread};
 
-/// Bytes of a key of `auth_hmac`.
+/// Allowed length of a key of `auth_hmac`, in bytes.
 const SECRET: std::ops::RangeInclusive<usize> = 32..=64;
 const NOT_HEARD: &str = "without it the routers would not hear each other, and each would become master";
 
-/// `authentication`.
+/// Reads `authentication`.
 pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<Authentication> {
     let (mut kind, mut password) = (None, None);
     for statement in block(statement, diagnostics) {
@@ -65,7 +65,8 @@ fn pad(word: &Word, diagnostics: &mut Vec<Diagnostic>) -> [u8; AUTH_DATA] {
     padded
 }
 
-/// What `auth_hmac` says; the time window still wants the instance's interval for its default.
+/// The values of `auth_hmac`. The default of the time window depends on the advertisement interval, so [`Hmac::complete`] sets
+/// it.
 #[derive(Clone, Debug)]
 pub(super) struct Hmac {
     keys: Vec<HmacKey>,
@@ -75,7 +76,7 @@ pub(super) struct Hmac {
     mode: HmacMode,
 }
 
-/// `auth_hmac`.
+/// Reads `auth_hmac`.
 pub(super) fn read_hmac(statement: &Statement, files: &dyn Files, diagnostics: &mut Vec<Diagnostic>) -> Hmac {
     let mut hmac =
         Hmac { keys: Vec::new(), active: None, monotonic: false, window: None, mode: HmacMode::Enforce };
@@ -116,7 +117,7 @@ fn refused(statement: &Statement, message: &str) -> Diagnostic {
     Diagnostic::error(statement.span(), message.to_owned()).label(NOT_HEARD)
 }
 
-/// `key ID [hex:|file:]VALUE`.
+/// Reads `key ID [hex:|file:]VALUE`.
 fn key(
     statement: &Statement,
     others: &[HmacKey],
@@ -146,7 +147,7 @@ fn key(
     }
 }
 
-/// The bytes of a key, or what is wrong with it; never the key itself.
+/// Returns the bytes of a key. The error says what is wrong with the key, and never contains the key itself.
 fn secret(text: &str, files: &dyn Files) -> Result<Vec<u8>, String> {
     if let Some(digits) = text.strip_prefix("hex:") {
         let digit = |c: char| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok());
@@ -163,7 +164,7 @@ fn secret(text: &str, files: &dyn Files) -> Result<Vec<u8>, String> {
 }
 
 impl Hmac {
-    /// The keys of an instance with this interval.
+    /// Returns the keys of an instance with this advertisement interval.
     pub(super) fn complete(self, interval: Duration) -> HmacKeys {
         let window = self.window.unwrap_or_else(|| (3 * interval).max(Duration::from_secs(5)));
         HmacKeys {

@@ -1,4 +1,4 @@
-//! The end of a `vrrp_instance`: its defaults filled in, and what only the whole shows.
+//! Finishes a `vrrp_instance`: fills in the defaults and makes the checks that need the whole block.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use super::super::syntax::Statement;
 use super::instance::{Draft, PRIORITY_DEFAULT};
 use crate::vrrp::OnLower;
 
-/// Addresses that one advert can carry.
+/// Largest number of addresses in one advert.
 const VIPS_MAX: usize = 255;
 const CENTISECOND: Duration = Duration::from_millis(10);
 
-/// Fills in the defaults and checks what only the whole shows.
+/// Fills in the defaults and makes the checks that need the whole block.
 pub(super) fn complete(
     name: &str,
     statement: &Statement,
@@ -30,7 +30,7 @@ pub(super) fn complete(
         let message = format!("vrrp_instance `{name}` has no valid {what}");
         diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
     };
-    // Where none is named, it is the one that the source of adverts to peers is on.
+    // Without `interface`, an instance with peers uses the interface that has the source address of its adverts.
     let of_source = draft.source.filter(|_| !draft.peers.is_empty()).map(|source| source.to_string());
     let interface = draft.interface.clone().or(of_source);
     let (Some(vrid), Some(interface)) = (draft.vrid, interface.clone()) else {
@@ -57,7 +57,7 @@ pub(super) fn complete(
     }
     let family = draft.family.unwrap_or(Family::V4);
     if family == Family::V6 {
-        // Version 2 has no IPv6.
+        // Version 2 has no IPv6, so version 3 is used.
         draft.version = Version::V3;
     }
     if draft.vips.is_empty() && !no_addresses(name, statement, &draft, diagnostics) {
@@ -171,12 +171,12 @@ pub(super) fn complete(
         priority,
         interval,
         preempt,
-        // As keepalived: `state MASTER` clears it, and it means nothing with `nopreempt`.
+        // As with keepalived, `state MASTER` clears `preempt_delay`, and with `nopreempt` the delay has no meaning.
         preempt_delay: match (draft.hint, preempt) {
             (Hint::Backup, Preempt::Yes) => draft.preempt_delay,
             (Hint::Master, _) | (Hint::Backup, Preempt::No) => Duration::ZERO,
         },
-        // An owner that ignores adverts neither answers nor announces.
+        // An owner that ignores adverts neither answers an advert with a lower priority nor announces its addresses again.
         on_lower: if draft.owner_ignores && priority == PRIORITY_OWNER {
             OnLower::Ignore
         } else {
@@ -208,7 +208,7 @@ pub(super) fn complete(
     })
 }
 
-/// As keepalived, also with `dont_track_primary`.
+/// Removes the instance's own interface from `track_interface`, as keepalived does, also with `dont_track_primary`.
 fn own_interface(
     name: &str,
     interface: &str,
@@ -228,8 +228,8 @@ fn own_interface(
     }
 }
 
-/// As keepalived: the owner's priority does not move, so scripts and interfaces with a weight say nothing; of a file any number
-/// but zero is a fault.
+/// Removes the weights of the address owner, as keepalived does, because its priority does not change: scripts and interfaces
+/// with a weight are not tracked, and a tracked file counts as with weight 0, so that any number but 0 in it is a fault.
 fn owner(name: &str, statement: &Statement, tracked: &mut Vec<Tracked>, diagnostics: &mut Vec<Diagnostic>) {
     let mut dropped = false;
     tracked.retain_mut(|tracked| match tracked.thing {
@@ -243,7 +243,7 @@ fn owner(name: &str, statement: &Statement, tracked: &mut Vec<Tracked>, diagnost
             tracked.weight.value = 0;
             true
         }
-        // keepalived says nothing of these: the priority does not move anyway.
+        // keepalived does not report these weights; the priority does not change in any case.
         Thing::Process(_) => true,
     });
     if dropped {
@@ -256,7 +256,7 @@ fn owner(name: &str, statement: &Statement, tracked: &mut Vec<Tracked>, diagnost
     }
 }
 
-/// Complains of an instance without addresses. False if it cannot be one: version 2 lets it.
+/// Reports an instance without addresses. Returns false if such an instance is not allowed; version 2 allows it.
 fn no_addresses(name: &str, statement: &Statement, draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> bool {
     let message = format!("vrrp_instance `{name}` has no valid virtual_ipaddress");
     let (needed, why) = match draft.version {
@@ -272,7 +272,7 @@ fn no_addresses(name: &str, statement: &Statement, draft: &Draft, diagnostics: &
     !needed
 }
 
-/// keepalived's `vrrp_strict`: to the letter of the standard.
+/// Applies keepalived's `vrrp_strict`: the instance follows the RFC to the letter.
 fn strict(name: &str, statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) {
     if !draft.peers.is_empty() {
         let message = format!("vrrp_instance `{name}`: `unicast_peer` with `vrrp_strict`");
@@ -315,14 +315,14 @@ fn strict(name: &str, statement: &Statement, draft: &mut Draft, diagnostics: &mu
     }
 }
 
-/// Only the owner of the addresses accepts what is sent to them.
+/// Applies the rule of `vrrp_strict` that only the address owner accepts packets sent to the virtual addresses.
 fn strict_without_accept(
     name: &str,
     statement: &Statement,
     draft: &mut Draft,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    // Version 3 leaves it to the file.
+    // With version 3, the keyword `accept` of the file decides.
     if draft.version == Version::V3 && draft.asks_to_accept.is_some() {
         return;
     }
@@ -331,7 +331,7 @@ fn strict_without_accept(
         format!("vrrp_instance `{name}`: clients cannot reach the addresses, because of `vrrp_strict`");
     let (severity, span) = match draft.asks_to_accept {
         Some(span) => (Severity::Warning, span),
-        // keepalived drops the packets too, and says nothing.
+        // keepalived also drops the packets, but does not report it.
         None => (Severity::Note, statement.span()),
     };
     let complaint = Diagnostic::warning(span, message)
@@ -340,7 +340,7 @@ fn strict_without_accept(
     diagnostics.push(Diagnostic { severity, ..complaint });
 }
 
-/// The first IPv6 address of an advert is link-local (RFC 9568 section 5.2.9).
+/// Moves link-local addresses to the front: the first IPv6 address of an advert must be link-local (RFC 9568 section 5.2.9).
 fn link_local_first(
     name: &str,
     statement: &Statement,
@@ -359,16 +359,16 @@ fn link_local_first(
     } else {
         "as the first IPv6 address of an advert should be: other routers may refuse the adverts"
     };
-    // keepalived counts it as a fault with `vrrp_strict` only.
+    // keepalived counts this as a configuration error only with `vrrp_strict`.
     let severity = if strict { Severity::Warning } else { Severity::Note };
     let help = "write one such as `fe80::10` before the others";
     let complaint = Diagnostic::warning(statement.span(), message).label(label).help(help);
     diagnostics.push(Diagnostic { severity, ..complaint });
-    // Stable: the others keep their order.
+    // The sort is stable: the other addresses keep their order.
     vips.sort_by_key(|vip| !link_local(vip));
 }
 
-/// The interval as the version can say it.
+/// Returns the advertisement interval, rounded and limited to a value that the protocol version can express.
 fn interval(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Duration {
     let Some((asked, span)) = draft.interval else { return Duration::from_secs(1) };
     let said = match draft.version {
@@ -392,7 +392,7 @@ fn interval(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Duration {
     said
 }
 
-/// As keepalived: `state MASTER` clears `nopreempt`.
+/// Returns the preemption mode. As with keepalived, `state MASTER` clears `nopreempt`.
 fn preempt(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Preempt {
     match (&draft.nopreempt, draft.hint) {
         (None, _) => Preempt::Yes,

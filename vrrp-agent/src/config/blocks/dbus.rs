@@ -1,4 +1,4 @@
-//! What `global_defs` says of D-Bus.
+//! Keywords of `global_defs` for D-Bus.
 
 use zbus::names::WellKnownName;
 
@@ -8,7 +8,7 @@ use super::super::value;
 
 const NAME: &str = "org.keepalived.Vrrp1";
 
-/// What has been said so far.
+/// The values read so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
     enabled: bool,
@@ -16,13 +16,13 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// The name to have on the system bus, if any.
+    /// Returns the name to own on the system bus, or `None` if D-Bus is not enabled.
     pub(super) fn finish(self) -> Option<String> {
         self.enabled.then(|| self.name.unwrap_or_else(|| NAME.to_owned()))
     }
 }
 
-/// Reads a keyword of `global_defs`. False if it is none of these.
+/// Reads a keyword of `global_defs`. Returns false if the keyword is not about D-Bus.
 pub(super) fn read(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) -> bool {
     match statement.keyword().text.as_str() {
         "enable_dbus" => draft.enabled = true,

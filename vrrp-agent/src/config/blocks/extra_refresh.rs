@@ -1,5 +1,5 @@
-//! `vrrp_garp_extra_if`, `garp_extra_if` and its older name `vmac_garp_intvl`: announcements that keep a hardware address in the
-//! tables of switches. What sends anyway needs none.
+//! `vrrp_garp_extra_if`, `garp_extra_if` and its older name `vmac_garp_intvl`: extra announcements that keep a hardware address
+//! in the tables of switches. A hardware address that sends packets anyway needs no such announcements.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use crate::vrrp::GarpSchedule;
 
 const DAY: u32 = 86_400;
 
-/// `[all] SECONDS`.
+/// The value of the keyword: `[all] SECONDS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ExtraRefresh {
     every: Duration,
     scope: Scope,
 }
 
-/// Which addresses are meant.
+/// The addresses that are announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
-    /// Those with a virtual hardware address.
+    /// Only the addresses with a virtual hardware address.
     Virtual,
-    /// `all` of them.
+    /// All addresses (`all`).
     All,
 }
 
-/// Reads one of these keywords. As with keepalived, the oldest is complained of, and does the same.
+/// Reads one of these keywords. As with keepalived, the oldest keyword is a warning and has the same effect as the new one.
 pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<ExtraRefresh> {
     let keyword = &statement.keyword().text;
     if keyword == "vmac_garp_intvl" {
@@ -40,7 +40,7 @@ pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> 
     };
     let seconds = words.first().and_then(|word| word.text.parse().ok());
     let Some(seconds) = seconds.filter(|seconds| (1..=DAY).contains(seconds)) else {
-        // Of an instance, 0 takes back what `global_defs` says.
+        // In an instance, 0 cancels the value from `global_defs`.
         let takes_back = keyword != "vrrp_garp_extra_if" && seconds == Some(0);
         if !takes_back {
             let message = format!("bad value for `{keyword}`");
@@ -53,8 +53,9 @@ pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> 
 }
 
 impl ExtraRefresh {
-    /// Has the schedule refresh what would be forgotten. Where adverts leave from the virtual hardware address they do that, and
-    /// an interface's own is in all that the host sends.
+    /// Adds a refresh to the schedule if switches would otherwise forget the hardware address. No refresh is needed if the
+    /// adverts leave from the virtual hardware address, or if the addresses use the interface's own hardware address, which all
+    /// packets of the host have.
     pub(super) fn complete(self, garp: &mut GarpSchedule, vmac: Option<Vmac>) {
         match (self.scope, vmac) {
             (Scope::All, _) | (Scope::Virtual, Some(Vmac::AddressesOnly)) => {
@@ -93,7 +94,7 @@ mod tests {
         assert_eq!(refresh("", own), (Some(Duration::from_secs(7)), 0));
     }
 
-    /// keepalived 2.2.7, observed.
+    /// Observed with keepalived 2.2.7.
     #[test]
     fn complaints_are_keepaliveds() {
         for bad in [

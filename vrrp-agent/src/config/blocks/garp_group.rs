@@ -1,4 +1,5 @@
-//! `garp_group`: interfaces that announce at a pace of their own, together if they are several.
+//! `garp_group`: one or more interfaces with their own interval between announcements. Several interfaces of a group share the
+//! interval.
 
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
@@ -7,7 +8,7 @@ use super::super::syntax::Statement;
 use super::super::value;
 use super::{block, unread};
 
-/// Reads a group. As with keepalived, what it does not say is no interval, not that of `global_defs`.
+/// Reads a group. As with keepalived, an interval that the group does not set is 0, not the interval of `global_defs`.
 pub(super) fn read(
     statement: &Statement,
     others: &[PacedTogether],
@@ -73,7 +74,7 @@ mod tests {
         assert_eq!(many.spacing, Spacing { arp: Duration::ZERO, na: Duration::from_secs(2) });
     }
 
-    /// keepalived 2.2.7, observed. Neither 0 nor a minute is complained of here, other than in `global_defs`.
+    /// Observed with keepalived 2.2.7. Unlike in `global_defs`, neither 0 nor more than a minute is a warning here.
     #[test]
     fn complaints_are_keepaliveds() {
         let twice = "garp_group {\ninterface eth0\ngarp_interval 1\n}\n";

@@ -1,4 +1,4 @@
-//! `global_defs`: mostly the defaults of the instances below it.
+//! `global_defs`: mostly defaults for the instances below it.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::{dbus, extra_refresh, host_settings, outlets, script, snmp, sync_daem
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
 use crate::wire::advert::{V3Checksum, family as wire_family};
 
-/// What `global_defs` has said so far.
+/// The values of `global_defs` read so far.
 #[derive(Clone, Debug)]
 pub(super) struct Globals {
     pub(super) router_id: Option<String>,
@@ -35,34 +35,34 @@ pub(super) struct Globals {
     pub(super) only_peers: bool,
     /// `vrrp_mcast_group4` and `vrrp_mcast_group6`.
     pub(super) groups: (IpAddr, IpAddr),
-    /// `vrrp_strict`; like the version it holds for instances above it too.
+    /// `vrrp_strict`; like `vrrp_version`, it also holds for the instances above it.
     pub(super) strict: bool,
-    /// `script_user`, for scripts that name none.
+    /// `script_user`, for scripts that set no user.
     pub(super) script_user: Option<ScriptUser>,
     /// `enable_script_security`.
     pub(super) script_security: ScriptSecurity,
-    /// FIFOs and mail.
+    /// Settings of FIFOs and mail.
     pub(super) outlets: Outlets,
-    /// SNMP.
+    /// Settings of SNMP.
     pub(super) snmp: snmp::Draft,
-    /// IPVS.
+    /// Settings of the IPVS sync daemon.
     pub(super) sync_daemon: sync_daemon::Draft,
-    /// D-Bus.
+    /// Settings of D-Bus.
     pub(super) dbus: dbus::Draft,
-    /// What the daemon does for itself.
+    /// Settings of the daemon itself.
     pub(super) host: HostSettings,
     /// `vrrp_garp_extra_if`.
     pub(super) extra: Option<ExtraRefresh>,
     /// `vrrp_owner_ignore_adverts`.
     pub(super) owner_ignores: bool,
-    /// Where names of routing tables are.
+    /// The directories with the names of routing tables.
     pub(super) directories: Directories,
     /// `dynamic_interfaces`.
     pub(super) missing: Missing,
     pub(super) start_delay: StartDelay,
-    /// `default_interface`, of static addresses.
+    /// `default_interface`: the interface of static addresses without `dev`.
     pub(super) default_interface: String,
-    /// How rules without a preference are numbered.
+    /// The numbering of rules without `preference`.
     pub(super) preferences: Preferences,
 }
 
@@ -106,7 +106,7 @@ impl Default for Globals {
     }
 }
 
-/// `garp_lower_prio_*`, as far as said; the master's own schedule is the default.
+/// The values of `garp_lower_prio_*`. A value that is not set defaults to the value of `garp_master_*`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct AfterLower {
     repeat: Option<u32>,
@@ -159,7 +159,8 @@ pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics:
                 }
             }
             "script_user" => globals.script_user = script::user(statement, diagnostics),
-            // The version was read before everything else; lists of addresses are not compared, so there is nothing to skip.
+            // `vrrp_version` and `vrrp_strict` are read ahead of everything else, and the preprocessor applies `include_check`.
+            // `vrrp_skip_check_adv_addr` has no effect, because lists of addresses are not compared.
             "vrrp_version" | "vrrp_strict" | "vrrp_skip_check_adv_addr" | "include_check" => {}
             "vrrp_garp_interval" => {
                 globals.spacing.arp = spacing(statement, diagnostics).unwrap_or(globals.spacing.arp);
@@ -207,7 +208,8 @@ pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics:
     }
 }
 
-/// `dynamic_interfaces [allow_if_changes]`. Interfaces of another kind or number are followed in any case.
+/// Reads `dynamic_interfaces [allow_if_changes]`. The option has no effect: interfaces whose type or index changes are always
+/// followed.
 fn dynamic_interfaces(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Missing {
     match statement.arguments() {
         [] => {}
@@ -220,7 +222,7 @@ fn dynamic_interfaces(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) 
     Missing::Awaited
 }
 
-/// A multicast group of a family.
+/// Reads the address of a multicast group, which must be of this family.
 pub(super) fn group(
     family: Family,
     statement: &Statement,
@@ -235,7 +237,8 @@ pub(super) fn group(
     Some(group)
 }
 
-/// What holds for instances above it too: the last `vrrp_version` of the file, and `vrrp_strict`.
+/// Reads the keywords that also hold for the instances above them, such as the last `vrrp_version` of the file and
+/// `vrrp_strict`.
 pub(super) fn read_ahead(statements: &[Statement], globals: &mut Globals, diagnostics: &mut Vec<Diagnostic>) {
     let blocks = statements.iter().filter(|statement| statement.keyword().text == "global_defs");
     for statement in blocks.flat_map(|statement| statement.block.as_deref().unwrap_or_default()) {
@@ -249,7 +252,7 @@ pub(super) fn read_ahead(statements: &[Statement], globals: &mut Globals, diagno
     }
 }
 
-/// `lower_prio_no_advert [BOOL]`.
+/// Reads `lower_prio_no_advert [BOOL]`.
 pub(super) fn on_lower(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> OnLower {
     match value::boolean(statement, diagnostics) {
         Some(true) => OnLower::Ignore,
@@ -257,7 +260,7 @@ pub(super) fn on_lower(statement: &Statement, diagnostics: &mut Vec<Diagnostic>)
     }
 }
 
-/// `higher_prio_send_advert [BOOL]`.
+/// Reads `higher_prio_send_advert [BOOL]`.
 pub(super) fn on_higher(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> OnHigher {
     match value::boolean(statement, diagnostics) {
         Some(true) => OnHigher::AdvertiseAndYield,
@@ -265,13 +268,14 @@ pub(super) fn on_higher(statement: &Statement, diagnostics: &mut Vec<Diagnostic>
     }
 }
 
-/// `v3_checksum_as_v2 [BOOL]`.
+/// Reads `v3_checksum_as_v2 [BOOL]`.
 pub(super) fn v3_checksum(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<V3Checksum> {
     let as_v2 = value::boolean(statement, diagnostics)?;
     Some(if as_v2 { V3Checksum::MessageOnly } else { V3Checksum::PseudoHeader })
 }
 
-/// `2` or `3`. As with keepalived, of a bad number the digits that it begins with count: `3.0` is complained of, and is 3.
+/// Reads the version, `2` or `3`. As with keepalived, a bad number counts up to its first character that is not a digit: `3.0`
+/// is a warning and means 3.
 pub(super) fn version(
     block: Block,
     statement: &Statement,
@@ -286,12 +290,13 @@ pub(super) fn version(
     }
 }
 
-/// A microsecond at least; the literal 0 that many files have is refused with a warning, as by keepalived, and means the same.
+/// Reads an interval of at least one microsecond. Many files contain 0: as with keepalived, this is a warning, and the interval
+/// stays 0 if no other was set.
 fn spacing(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<Duration> {
     value::seconds(Block::Globals, statement, diagnostics)
 }
 
-/// `lower_prio_repeat` and `lower_prio_delay`. False if it is neither.
+/// Reads `lower_prio_repeat` and `lower_prio_delay`. Returns false if the keyword is neither of them.
 pub(super) fn after_lower(
     block: Block,
     statement: &Statement,
@@ -308,12 +313,13 @@ pub(super) fn after_lower(
     true
 }
 
-/// What the keywords of announcements begin with.
+/// Returns the prefix of the announcement keywords in this block.
 fn garp_prefix(block: Block) -> &'static str {
     if block == Block::Globals { "vrrp_garp_" } else { "garp_" }
 }
 
-/// The four keywords of the announcement schedule, which differ in their prefix only. False if it is none of them.
+/// Reads the four keywords of the announcement schedule, which have another prefix in `global_defs` than in an instance.
+/// Returns false if the keyword is none of them.
 pub(super) fn garp(
     block: Block,
     statement: &Statement,

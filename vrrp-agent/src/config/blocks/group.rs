@@ -1,4 +1,4 @@
-//! `vrrp_sync_group`. Its members may stand below it, so it is resolved at the end of the file.
+//! `vrrp_sync_group`. Its members may stand below it, so the group is resolved at the end of the file.
 
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
@@ -47,7 +47,7 @@ fn read(
             }
             "sync_group_tracking_weight" => weights = true,
             _ if notify::read(Block::SyncGroup, statement, &mut notify, globals, diagnostics) => {}
-            // Read before.
+            // `tracked` has already read this block.
             _ if is_track(statement) => {}
             _ => unread(Block::SyncGroup, statement, diagnostics),
         }
@@ -61,7 +61,7 @@ fn read(
         diagnostics
             .push(Diagnostic::warning(statement.span(), message).label("there is nothing to keep together"));
     }
-    // One member is tracked for and told of, as with keepalived.
+    // As with keepalived, a group with one member still tracks and notifies.
     if members.is_empty() {
         return None;
     }
@@ -69,14 +69,15 @@ fn read(
     Some(Group { name, members, notify })
 }
 
-/// What a group tracks: read where it stands, since what is tracked must stand above.
+/// Reads the tracking blocks of a group. They are read in the order of the file, because a tracked thing must stand above the
+/// group.
 pub(super) fn tracked(
     statement: &Statement,
     config: &Config,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<Tracked> {
     let mut tracked = Vec::new();
-    // A missing block is complained of below.
+    // `block` reports a missing block later.
     for statement in statement.block.iter().flatten() {
         if is_track(statement) {
             track::read(Block::SyncGroup, statement, config, &mut tracked, diagnostics);
@@ -92,7 +93,8 @@ fn is_track(statement: &Statement) -> bool {
     )
 }
 
-/// All members track what the group does, with the weights that it says; that goes before what they say themselves.
+/// Makes all members track the things of the group, with the weights of the group. They replace the member's own entries for
+/// the same thing.
 fn track_together(members: &[usize], tracked: &[Tracked], config: &mut Config) {
     for &member in members {
         let instance = &mut config.instances[member];
@@ -122,7 +124,7 @@ fn member(
     Some(index)
 }
 
-/// As keepalived: members whose priorities move apart would never agree.
+/// Removes the weights of the members, as keepalived does: members whose priorities change separately would never agree.
 fn drop_weights(
     name: &str,
     statement: &Statement,
@@ -144,7 +146,7 @@ fn drop_weights(
                 tracked.weight.value = 0;
                 true
             }
-            // keepalived lets these weights stand.
+            // keepalived keeps these weights.
             Thing::Process(_) => true,
         });
         if changed {
@@ -160,7 +162,7 @@ fn drop_weights(
     }
 }
 
-/// Members that rank differently can leave two routers each with half of the group, and no master.
+/// Reports members with different priorities: two routers could each win half of the group, and neither could be master of all.
 fn one_rank(
     name: &str,
     statement: &Statement,

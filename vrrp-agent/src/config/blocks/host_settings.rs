@@ -1,4 +1,4 @@
-//! What the file says of the daemon itself, at the outermost level and in `global_defs`.
+//! Keywords for the daemon itself, at the outermost level and in `global_defs`.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::globals::Globals;
 use super::notify::program;
 use super::umask;
 
-/// Reads a keyword of the outermost level. False if it is none of these.
+/// Reads a keyword of the outermost level. Returns false if it is not one of these keywords.
 pub(super) fn read_root(
     statement: &Statement,
     host: &mut HostSettings,
@@ -24,7 +24,7 @@ pub(super) fn read_root(
         _ => return false,
     };
     let Some(word) = value::argument(statement, diagnostics) else { return true };
-    // It becomes a part of paths.
+    // The name becomes a part of file paths.
     if word.text.contains('/') || matches!(word.text.as_str(), "" | "." | "..") {
         let message = format!("bad name for `{}`", statement.keyword().text);
         diagnostics.push(Diagnostic::warning(word.span, message).label("ignored: no path, but a name"));
@@ -34,7 +34,7 @@ pub(super) fn read_root(
     true
 }
 
-/// Reads a keyword of `global_defs`. False if it is none of these.
+/// Reads a keyword of `global_defs`. Returns false if it is not one of these keywords.
 pub(super) fn read(statement: &Statement, globals: &mut Globals, diagnostics: &mut Vec<Diagnostic>) -> bool {
     let number =
         |diagnostics: &mut Vec<Diagnostic>| value::number::<u32>(Block::Globals, statement, diagnostics);
@@ -77,7 +77,7 @@ fn limit(once: &mut Once, timeout: Option<Duration>) {
     once.timeout = timeout.unwrap_or(once.timeout);
 }
 
-/// As with keepalived, the first of two is run.
+/// Reads a startup or shutdown script. As with keepalived, the first of two scripts is run.
 fn script(
     statement: &Statement,
     first: Option<Program>,
@@ -92,7 +92,7 @@ fn script(
     first
 }
 
-/// As with keepalived, what is out of range is brought into it.
+/// Reads `vrrp_rt_priority`. As with keepalived, a value out of range is limited to the range.
 fn real_time(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<i32> {
     const LEAST: i32 = 1;
     const MOST: i32 = 99;
@@ -109,7 +109,8 @@ fn real_time(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option
     used
 }
 
-/// Whether there are such processors, only the host knows. One that is none ends the list, as with keepalived.
+/// Reads `vrrp_cpu_affinity`. Only the host knows which processors exist, so this is not checked here. As with keepalived, a
+/// word that is not a number ends the list.
 fn processors(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Vec<usize> {
     let mut numbers = Vec::new();
     if statement.arguments().is_empty() {
@@ -166,7 +167,7 @@ mod tests {
         assert_eq!(scheduling.most_real_time, Some(Duration::from_millis(20)));
     }
 
-    /// keepalived 2.2.7, observed.
+    /// Observed with keepalived 2.2.7.
     #[test]
     fn real_time_is_brought_into_range() {
         for (said, used) in [("0", Some(1)), ("100", Some(99)), ("x", None)] {

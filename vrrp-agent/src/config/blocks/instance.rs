@@ -1,4 +1,4 @@
-//! `vrrp_instance`.
+//! Reads `vrrp_instance`.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -24,10 +24,10 @@ use super::{block, extra_refresh, name, notify, routing, sync_daemon, track, unr
 use crate::vrrp::{OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 
-/// The priority of a router that does not own the addresses, unless said otherwise.
+/// The default priority of a router that does not own the addresses.
 pub(super) const PRIORITY_DEFAULT: u8 = 100;
 
-/// What has been read of an instance; what is required may still be missing.
+/// The values of an instance read so far; required values may still be missing.
 pub(super) struct Draft {
     pub(super) interface: Option<String>,
     pub(super) vrid: Option<u8>,
@@ -35,14 +35,15 @@ pub(super) struct Draft {
     pub(super) interval: Option<(Duration, Span)>,
     pub(super) version: Version,
     pub(super) hint: Hint,
-    /// Whether `state` is said.
+    /// True if the block contains `state`.
     pub(super) state_said: bool,
     pub(super) nopreempt: Option<Span>,
     pub(super) preempt_delay: Duration,
     pub(super) on_lower: OnLower,
     pub(super) on_higher: OnHigher,
     pub(super) authentication: Option<Authentication>,
-    /// The family of the adverts: that of the first address in the file that is in one, or sends or hears one.
+    /// The address family of the adverts: the family of the first virtual address, source address, peer or multicast group in
+    /// the block.
     pub(super) family: Option<Family>,
     pub(super) source: Option<IpAddr>,
     pub(super) hmac: Option<Hmac>,
@@ -51,13 +52,13 @@ pub(super) struct Draft {
     pub(super) group: Option<IpAddr>,
     pub(super) groups: (IpAddr, IpAddr),
     pub(super) strict: bool,
-    /// `unicast_src_ip` and its like, which want peers.
+    /// The place of the first `unicast_src_ip` or similar keyword, which needs peers.
     pub(super) unicast: Option<Span>,
     pub(super) no_address: bool,
     pub(super) use_vmac: bool,
     pub(super) xmit_base: bool,
     pub(super) accept: bool,
-    /// Where it says `accept`.
+    /// The place of `accept`, if the block contains it.
     pub(super) asks_to_accept: Option<Span>,
     pub(super) unicast_ttl: u8,
     pub(super) v3_checksum: V3Checksum,
@@ -172,7 +173,8 @@ fn read_keyword(
         "interface" => {
             draft.interface = value::argument(statement, diagnostics).map(|word| word.text.to_owned());
         }
-        // As keepalived, a bad number leaves what stands above it, but for the priority: of that the default is used.
+        // As with keepalived, a bad number keeps the value set above it. The exception is the priority, for which the default
+        // is used.
         "virtual_router_id" => {
             draft.vrid = value::number(Block::Instance, statement, diagnostics).or(draft.vrid);
         }
@@ -279,7 +281,8 @@ fn read_keyword(
     }
 }
 
-/// keepalived up to 1.3.6 takes the group's address into the checksum of a message to a peer. That is never sent here.
+/// Reports `old_unicast_checksum`. keepalived up to 1.3.6 includes the address of the multicast group in the checksum of a
+/// unicast advert. This daemon never sends such a checksum.
 fn old_checksum(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) {
     match statement.arguments() {
         [word, ..] if word.text == "never" => {}
@@ -311,7 +314,7 @@ fn hint(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Hint {
     }
 }
 
-/// The addresses of a block that are not there yet, with where each stands.
+/// Reads the addresses of a block, each with its place, and leaves out the addresses that are already in the list `there`.
 fn vips(statement: &Statement, there: &[Vip], diagnostics: &mut Vec<Diagnostic>) -> Vec<(Vip, Span)> {
     let mut new: Vec<(Vip, Span)> = Vec::new();
     for statement in block(statement, diagnostics) {
@@ -326,8 +329,8 @@ fn vips(statement: &Statement, there: &[Vip], diagnostics: &mut Vec<Diagnostic>)
     new
 }
 
-/// Whether an address is of the family of the adverts, which the first one decides. As with keepalived, one that is not is left
-/// out.
+/// Returns true if an address has the family of the adverts; the first address of the block sets that family. As with
+/// keepalived, an address of another family is left out.
 fn fits(draft: &mut Draft, address: IpAddr, span: Span, diagnostics: &mut Vec<Diagnostic>) -> bool {
     let family = crate::wire::advert::family(address);
     let of_adverts = *draft.family.get_or_insert(family);
@@ -348,7 +351,7 @@ fn fits(draft: &mut Draft, address: IpAddr, span: Span, diagnostics: &mut Vec<Di
     family == of_adverts
 }
 
-/// `native_ipv6`: the adverts are IPv6, unless something above says that they are not.
+/// Reads `native_ipv6`: the adverts are IPv6, unless an address above has already set the family to IPv4.
 fn native_ipv6(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) {
     match *draft.family.get_or_insert(Family::V6) {
         Family::V6 => {}
@@ -359,8 +362,8 @@ fn native_ipv6(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<D
     }
 }
 
-/// `use_vmac [[NAME] IF] [MAC] …`: with keepalived, the interface that it makes and its address. Here there is no other
-/// interface, and the address is the one of the RFC.
+/// Reads `use_vmac [[NAME] IF] [MAC] …`. With keepalived, the arguments name the interface that it creates and its hardware
+/// address. This daemon creates no interface and always uses the hardware address of the RFC.
 fn use_vmac(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) {
     draft.use_vmac = true;
     if let [first, ..] = statement.arguments() {
@@ -375,7 +378,7 @@ fn use_vmac(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diag
     }
 }
 
-/// `IP [min_ttl N] [max_ttl N]`.
+/// Reads a peer: `IP [min_ttl N] [max_ttl N]`.
 fn peer(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) {
     let word = statement.keyword();
     let Ok(address) = value::without_prefix(word, diagnostics).parse() else {

@@ -11,7 +11,8 @@ use super::block;
 
 const MOST: Duration = Duration::from_secs(255);
 
-/// Lines of an interface, how long it must be down, and how long it must be up. Of two lines about one the last counts.
+/// Reads lines of `INTERFACE DOWN_DELAY UP_DELAY`: how long, in seconds, the interface must be down or up before the change
+/// counts. If two lines name the same interface, the last one counts.
 pub(super) fn read(
     statement: &Statement,
     delays: &mut BTreeMap<String, LinkDelays>,
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
     use crate::config::parse;
 
-    /// keepalived 2.2.7, observed: what is not said is 0, and words behind are not complained of.
+    /// Observed with keepalived 2.2.7: a missing delay is 0, and surplus words are not reported.
     #[test]
     fn delays_of_interfaces() {
         let read = |lines: &str| {

@@ -1,4 +1,5 @@
-//! What is run and told when an instance or a sync group changes: the keywords that both have.
+//! Notification keywords that `vrrp_instance` and `vrrp_sync_group` have in common: the programs to run and the events to
+//! report.
 
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
@@ -7,7 +8,7 @@ use super::super::syntax::{Statement, Word};
 use super::super::value;
 use super::globals::Globals;
 
-/// Reads one of these keywords. False if it is none of them.
+/// Reads one of these keywords. Returns false if the keyword is none of them.
 pub(super) fn read(
     block: Block,
     statement: &Statement,
@@ -23,7 +24,7 @@ pub(super) fn read(
         "notify_stop" => &mut notify.stop,
         "notify_master_rx_lower_pri" if block == Block::Instance => &mut notify.lower_heard,
         "notify_deleted" => {
-            // Without a command it only changes the word.
+            // Without a command, the keyword only changes the reported state to deleted.
             let program = match statement.arguments() {
                 [] => None,
                 [..] => program(statement, globals, diagnostics),
@@ -54,7 +55,7 @@ pub(super) fn read(
     true
 }
 
-/// `COMMAND [USER [GROUP]]`: unlike `script`, a command with arguments stands in quotes.
+/// Reads `COMMAND [USER [GROUP]]`. Unlike in `script`, a command with arguments must stand in quotes.
 pub(super) fn program(
     statement: &Statement,
     globals: &Globals,
@@ -77,7 +78,7 @@ pub(super) fn program(
     Some(Program { command: words, user })
 }
 
-/// `[USER [GROUP]]` at the end of a line.
+/// Reads `[USER [GROUP]]` at the end of a line.
 pub(super) fn owner(
     statement: &Statement,
     words: &[Word],

@@ -1,4 +1,4 @@
-//! Where `global_defs` has notifications go besides scripts: FIFOs and mail.
+//! Keywords of `global_defs` for notifications by other means than scripts: FIFOs and mail.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::notify::{owner, program};
 
 const SMTP_PORT: u16 = 25;
 
-/// What has been said of them so far.
+/// The values read so far.
 #[derive(Clone, Debug)]
 pub(super) struct Outlets {
     /// `notify_fifo`.
@@ -27,7 +27,7 @@ pub(super) struct Outlets {
     timeout: Duration,
     helo: Option<String>,
     faults: bool,
-    /// `smtp_alert` and, before it, `smtp_alert_vrrp`.
+    /// `smtp_alert`. If `smtp_alert_vrrp` is set too, `smtp_alert_vrrp` has precedence.
     alert: Option<bool>,
     alert_vrrp: Option<bool>,
     priority_changes: bool,
@@ -58,13 +58,13 @@ impl Default for Outlets {
 }
 
 impl Outlets {
-    /// What an instance or a group starts from.
+    /// Returns the notification defaults of an instance or a group.
     pub(super) fn defaults(&self) -> NotifyScripts {
         let smtp_alert = self.alert_vrrp.or(self.alert).unwrap_or(false);
         NotifyScripts { priority_changes: self.priority_changes, smtp_alert, ..NotifyScripts::default() }
     }
 
-    /// The FIFOs, each path once.
+    /// Returns the FIFOs, each path once.
     pub(super) fn fifos(&self) -> Vec<Fifo> {
         let fifo = |draft: &FifoDraft| {
             let (path, owner) = draft.path.clone()?;
@@ -75,7 +75,7 @@ impl Outlets {
         fifos
     }
 
-    /// Mail, if there is somebody to send it to and a server that takes it.
+    /// Returns the mail settings, or `None` if there is no recipient or no server.
     pub(super) fn mail(&self) -> Option<Mail> {
         let (server, port) = self.server.clone().filter(|_| !self.to.is_empty())?;
         let Self { to, from, timeout, helo, faults, .. } = self.clone();
@@ -83,7 +83,7 @@ impl Outlets {
     }
 }
 
-/// What holds for instances above it too.
+/// Reads the keywords that also hold for the instances above them.
 pub(super) fn read_ahead(statement: &Statement, outlets: &mut Outlets, diagnostics: &mut Vec<Diagnostic>) {
     match statement.keyword().text.as_str() {
         "smtp_alert" => outlets.alert = value::boolean(statement, diagnostics).or(outlets.alert),
@@ -98,13 +98,13 @@ pub(super) fn read_ahead(statement: &Statement, outlets: &mut Outlets, diagnosti
     }
 }
 
-/// Reads one of the keywords of `global_defs` that are about notifications. False if it is none of them.
+/// Reads one of the notification keywords of `global_defs`. Returns false if the keyword is none of them.
 pub(super) fn read(statement: &Statement, globals: &mut Globals, diagnostics: &mut Vec<Diagnostic>) -> bool {
     let text = |diagnostics: &mut Vec<Diagnostic>| {
         value::argument(statement, diagnostics).map(|word| word.text.clone())
     };
     match statement.keyword().text.as_str() {
-        // Read ahead.
+        // `read_ahead` has read these keywords.
         "smtp_alert" | "smtp_alert_vrrp" | "vrrp_notify_priority_changes" => {}
         "notify_fifo" => globals.outlets.all.path = path(statement, diagnostics),
         "vrrp_notify_fifo" => globals.outlets.vrrp.path = path(statement, diagnostics),
@@ -124,7 +124,7 @@ pub(super) fn read(statement: &Statement, globals: &mut Globals, diagnostics: &m
     true
 }
 
-/// Complains of what can have no effect, when all of `global_defs` is read.
+/// Reports keywords that have no effect. Called when all of `global_defs` has been read.
 pub(super) fn complain(statements: &[Statement], globals: &Globals, diagnostics: &mut Vec<Diagnostic>) {
     let Outlets { all, vrrp, to, server, .. } = &globals.outlets;
     let path = |draft: &FifoDraft| draft.path.as_ref().map(|(path, _)| path.clone());
@@ -147,7 +147,7 @@ pub(super) fn complain(statements: &[Statement], globals: &Globals, diagnostics:
     }
 }
 
-/// `PATH [USER [GROUP]]`.
+/// Reads `PATH [USER [GROUP]]`.
 fn path(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<(PathBuf, Option<ScriptUser>)> {
     let [path, who @ ..] = statement.arguments() else {
         value::argument(statement, diagnostics);
@@ -156,7 +156,7 @@ fn path(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<(Pat
     Some((PathBuf::from(&path.text), owner(statement, who, diagnostics)))
 }
 
-/// One address on each line, or several; people separate them with commas.
+/// Reads mail addresses, one or several on each line. Users also separate them with commas.
 fn addresses(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
     let lines = block(statement, diagnostics);
     let words = lines.iter().flat_map(|line| &line.words).flat_map(|word| word.text.split(','));
@@ -168,7 +168,7 @@ fn addresses(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Vec<St
     addresses
 }
 
-/// `HOST [PORT]`.
+/// Reads `HOST [PORT]`.
 fn server(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<(String, u16)> {
     let (host, port) = match statement.arguments() {
         [] => {

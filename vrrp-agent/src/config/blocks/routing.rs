@@ -1,4 +1,5 @@
-//! `virtual_routes`, `virtual_rules`, and what is static. A line that cannot be used is left out and complained of, as by keepalived.
+//! `virtual_routes`, `virtual_rules`, and their static counterparts. As with keepalived, a line that cannot be used is left out
+//! with a warning.
 
 use super::super::diagnostic::Diagnostic;
 use super::super::model::{Config, TrackGroup};
@@ -8,7 +9,7 @@ use super::super::value;
 use super::globals::Globals;
 use super::{block, track_group};
 
-/// A block of routes; of virtual ones `groups` are none.
+/// Reads a block of routes. For virtual routes `groups` is empty.
 pub(super) fn routes(
     statement: &Statement,
     tables: &Tables<'_>,
@@ -27,7 +28,7 @@ pub(super) fn routes(
     }
 }
 
-/// A block of rules, likewise.
+/// Reads a block of rules. For virtual rules `groups` is empty.
 pub(super) fn rules(
     statement: &Statement,
     tables: &Tables<'_>,
@@ -55,7 +56,7 @@ pub(super) fn rules(
     }
 }
 
-/// `static_ipaddress`.
+/// Reads `static_ipaddress`.
 pub(super) fn fixed_addresses(
     statement: &Statement,
     globals: &Globals,

@@ -1,4 +1,4 @@
-//! `vrrp_script`.
+//! Reads `vrrp_script`.
 
 use std::time::Duration;
 
@@ -64,7 +64,8 @@ pub(super) fn read(
     Some(script)
 }
 
-/// Either one quoted string, which is split, or the words as they stand.
+/// Reads the command of a script: either one quoted string, which is split into words, or several words, which are used
+/// unchanged.
 fn command(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Vec<String> {
     let arguments = match statement.arguments() {
         [] => {
@@ -82,7 +83,7 @@ fn command(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Vec<Stri
     })
 }
 
-/// `USER [GROUP]`.
+/// Reads `USER [GROUP]`.
 pub(super) fn user(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<ScriptUser> {
     match statement.arguments() {
         [user] => Some(ScriptUser { user: user.text.to_owned(), group: None }),

@@ -1,13 +1,13 @@
-//! Blocks where a keyword has none, and words before the brace of a block that has no name.
+//! Reports a block behind a keyword that takes none, and words before the `{` of a block that has no name.
 
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::{self, Block, Value};
 use super::super::syntax::Statement;
 
-/// Complains of all of them, in this block and in those within it.
+/// Reports all such places in this block and in the blocks within it.
 pub(super) fn check(block: Block, statements: &[Statement], diagnostics: &mut Vec<Diagnostic>) {
     for statement in statements {
-        // What is unknown is complained of as that.
+        // `unread` reports unknown keywords.
         let Some(keyword) = keywords::lookup(block, &statement.keyword().text) else { continue };
         let within = statement.block.as_deref();
         match keyword.value {
@@ -17,7 +17,7 @@ pub(super) fn check(block: Block, statements: &[Statement], diagnostics: &mut Ve
             }
             Value::Named(inner) => check(inner, within.unwrap_or_default(), diagnostics),
             Value::Lines(_) => nameless(block, statement, diagnostics),
-            // A grammar of its own may have a block in it.
+            // A keyword with its own grammar may have a block.
             Value::Rest(_) => {}
             Value::Nothing
             | Value::Switch
@@ -44,7 +44,8 @@ pub(super) fn check(block: Block, statements: &[Statement], diagnostics: &mut Ve
     }
 }
 
-/// keepalived says nothing of such words on the outermost level.
+/// Reports words between a keyword and its `{`. keepalived does not report them at the outermost level, so they are accepted
+/// there.
 fn nameless(block: Block, statement: &Statement, diagnostics: &mut Vec<Diagnostic>) {
     if let (true, [first, ..]) = (block != Block::Root && statement.block.is_some(), statement.arguments()) {
         let message = format!("the block `{}` has no name", statement.keyword().text);

@@ -1,15 +1,15 @@
-//! What `global_defs` says of SNMP.
+//! Keywords of `global_defs` for SNMP.
 
 use super::super::diagnostic::Diagnostic;
 use super::super::snmp::{MasterAgent, Mib, Snmp, Traps};
 use super::super::syntax::Statement;
 use super::super::value;
 
-/// What has been said so far.
+/// The values read so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
     said: Snmp,
-    /// Where the first `snmp_socket` is, which holds.
+    /// The address in the first `snmp_socket`. Later ones are ignored.
     socket: Option<MasterAgent>,
 }
 
@@ -19,7 +19,7 @@ impl Draft {
     }
 }
 
-/// Reads a keyword of `global_defs`. False if it is none of these.
+/// Reads a keyword of `global_defs`. Returns false if the keyword is not about SNMP.
 pub(super) fn read(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) -> bool {
     let mibs: &[Mib] = match statement.keyword().text.as_str() {
         "enable_snmp_vrrp" | "enable_snmp_keepalived" => &[Mib::Keepalived],
@@ -43,7 +43,7 @@ pub(super) fn read(statement: &Statement, draft: &mut Draft, diagnostics: &mut V
 fn socket(statement: &Statement, first: &mut Option<MasterAgent>, diagnostics: &mut Vec<Diagnostic>) {
     let Some(word) = value::argument(statement, diagnostics) else { return };
     if let Some(first) = first {
-        // As with keepalived.
+        // keepalived also uses the first one.
         let label = format!("ignored; the first one, {first}, is used");
         diagnostics.push(Diagnostic::warning(statement.span(), "a second `snmp_socket`").label(label));
         return;
@@ -57,7 +57,7 @@ fn socket(statement: &Statement, first: &mut Option<MasterAgent>, diagnostics: &
     }
 }
 
-/// Complains of what can have no effect, when all of `global_defs` is read.
+/// Reports keywords that have no effect. Called when all of `global_defs` has been read.
 pub(super) fn complain(statements: &[Statement], snmp: &Snmp, diagnostics: &mut Vec<Diagnostic>) {
     if !snmp.mibs.is_empty() {
         return;

@@ -1,4 +1,4 @@
-//! `lvs_sync_daemon` of `global_defs`, and `lvs_sync_daemon_interface` of an instance, its older form.
+//! `lvs_sync_daemon` of `global_defs`, and its older form `lvs_sync_daemon_interface` of an instance.
 
 use std::net::IpAddr;
 
@@ -9,10 +9,10 @@ use super::super::syntax::{Statement, Word};
 
 const OPTIONS: [&str; 5] = ["id", "maxlen", "port", "ttl", "group"];
 
-/// What UDP can carry.
+/// Largest payload of a UDP datagram, in bytes.
 const LENGTH_MAX: u16 = 65_507;
 
-/// What has been said so far; the instance may stand below.
+/// The values read so far. The instance may stand below `global_defs`, so its name is resolved later.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
     interface: Option<String>,
@@ -80,7 +80,7 @@ pub(super) fn read(statement: &Statement, draft: &mut Draft, diagnostics: &mut V
     }
 }
 
-/// Takes one of [`OPTIONS`]. The error says what was expected.
+/// Sets one of [`OPTIONS`]. The error is the expected value.
 fn take(name: &str, text: &str, draft: &mut Draft) -> Result<(), &'static str> {
     match name {
         "id" => draft.id = Some(text.parse().map_err(|_| "0 to 255")?),
@@ -100,7 +100,7 @@ fn take(name: &str, text: &str, draft: &mut Draft) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Reads the older form, which has the number 0.
+/// Reads the older form, which always has the sync ID 0.
 pub(super) fn read_of_instance(
     statement: &Statement,
     instance: &Word,
@@ -136,7 +136,7 @@ mod tests {
         (reading.config.expect("usable").sync_daemon, complaints)
     }
 
-    /// keepalived 2.2.7, observed: what it complains of, and with what number the daemon runs.
+    /// Observed with keepalived 2.2.7: the warnings, and the sync ID of the daemon.
     #[test]
     fn as_keepalived_reads_it() {
         let plain = SyncDaemon {

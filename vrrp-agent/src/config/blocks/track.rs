@@ -1,5 +1,5 @@
-//! `track_script`, `track_interface`, `track_file` and `track_process` of an instance or a sync group, and the weights in
-//! them and in what they name. What is tracked must stand above; an interface stands on the host.
+//! `track_script`, `track_interface`, `track_file` and `track_process` of an instance or a sync group, and the weights of the
+//! tracked things. A tracked script, file or process must be defined above; an interface is looked up on the host.
 
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
@@ -11,10 +11,10 @@ use crate::vrrp::{Sense, Weight};
 /// The largest weight of a script or an interface.
 pub(super) const WEIGHT_MAX: i16 = 253;
 
-/// The largest of a file or a process: its negative is a fault with a file that says 1.
+/// The largest weight of a file or a process. With the negative of this weight, a file that contains 1 is a fault.
 pub(super) const WEIGHT_MAX_NUMBER: i16 = 254;
 
-/// Reads a block of things to track. `within` is where it stands.
+/// Reads a block of things to track. `within` is the kind of the block around it.
 pub(super) fn read(
     within: Block,
     statement: &Statement,
@@ -41,7 +41,7 @@ pub(super) fn read(
     }
 }
 
-/// Finds what a line names, with the weight that it has there.
+/// Finds the thing that a line names. The result has the weight from the definition of the thing.
 type Lookup = fn(&Word, &Config, &mut Vec<Diagnostic>) -> Option<Tracked>;
 
 fn script(word: &Word, config: &Config, diagnostics: &mut Vec<Diagnostic>) -> Option<Tracked> {
@@ -84,7 +84,7 @@ fn position<'n>(
     index
 }
 
-/// The largest weight of a kind of thing.
+/// Returns the largest weight of this kind of thing.
 fn most(thing: &Thing) -> i16 {
     match thing {
         Thing::Script(_) | Thing::Interface(_) => WEIGHT_MAX,
@@ -92,7 +92,8 @@ fn most(thing: &Thing) -> i16 {
     }
 }
 
-/// `NAME [weight N [reverse|noreverse]]`. As with keepalived, a line that does not go on with a weight is not taken at all.
+/// Reads `NAME [weight N [reverse|noreverse]]`. As with keepalived, a line with another word than `weight` behind the name is
+/// ignored.
 fn weighed(line: &Statement, found: Tracked, diagnostics: &mut Vec<Diagnostic>) -> Option<Tracked> {
     let (value, rest) = match line.arguments() {
         [] => return Some(found),
@@ -119,7 +120,7 @@ fn weighed(line: &Statement, found: Tracked, diagnostics: &mut Vec<Diagnostic>) 
     Some(Tracked { weight: Weight { value, sense }, ..found })
 }
 
-/// `weight N [reverse]` of a script, a file or a process.
+/// Reads `weight N [reverse]` of a script, a file or a process.
 pub(super) fn weight(
     statement: &Statement,
     most: i16,
@@ -141,7 +142,7 @@ pub(super) fn weight(
     number(value, most, diagnostics).map_or(default, |value| Weight { value, sense })
 }
 
-/// A weight up to `most` either way. One more is taken for it, as keepalived does.
+/// Reads a weight from `-most` to `most`. As with keepalived, a weight that is out of range by 1 is limited to the range.
 fn number(word: &Word, most: i16, diagnostics: &mut Vec<Diagnostic>) -> Option<i16> {
     let value = word.text.parse::<i16>().ok();
     let within = value.filter(|value| (-most..=most).contains(value));

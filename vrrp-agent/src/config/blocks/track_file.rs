@@ -1,4 +1,4 @@
-//! `track_file`, and its older name `vrrp_track_file`.
+//! Reads `track_file`, and its older name `vrrp_track_file`.
 
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
@@ -9,7 +9,7 @@ use super::track::{WEIGHT_MAX_NUMBER, weight};
 use super::{block, name, unread};
 use crate::vrrp::Weight;
 
-/// What changes a priority at all.
+/// The numbers in a file that can be useful: a larger change is more than any priority.
 const SENSIBLE: std::ops::RangeInclusive<i32> = -254..=254;
 
 pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<TrackFile> {
@@ -35,7 +35,7 @@ pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> 
     Some(TrackFile { name, path: path?, weight: weighed, init })
 }
 
-/// `init_file [VALUE] [overwrite]`, in any order.
+/// Reads `init_file [VALUE] [overwrite]`; the words may stand in any order.
 fn init_file(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> InitFile {
     let mut init = InitFile { number: 0, existing: Existing::Kept };
     for word in statement.arguments() {

@@ -1,5 +1,6 @@
-//! `track_group`: instances that are in fault while a static address, route or rule cannot be there. Its instances may stand
-//! below it, so it is resolved at the end of the file; what names it must stand below it, as with keepalived.
+//! `track_group`: instances that are in fault while a static address, route or rule cannot be set. The instances may stand
+//! below the group, so the group is resolved at the end of the file. As with keepalived, a line that names the group must stand
+//! below it.
 
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
@@ -7,7 +8,7 @@ use super::super::model::{Config, TrackGroup};
 use super::super::syntax::{Statement, Word};
 use super::{block, name, unread};
 
-/// The beginning: its name, for what stands below.
+/// Adds the group by its name, without members, so that the lines below can refer to it.
 pub(super) fn declare(
     statement: &Statement,
     groups: &mut Vec<TrackGroup>,
@@ -21,11 +22,11 @@ pub(super) fn declare(
     groups.push(TrackGroup { name: name.to_owned(), members: Vec::new() });
 }
 
-/// The end: its instances.
+/// Sets the members of all groups. Called when all instances have been read.
 pub(super) fn resolve_all(statements: &[Statement], config: &mut Config, diagnostics: &mut Vec<Diagnostic>) {
     let mut resolved: Vec<&str> = Vec::new();
     for statement in statements.iter().filter(|statement| statement.keyword().text == "track_group") {
-        // What has no name has been complained of.
+        // A group without a name has already been reported.
         let [name] = statement.arguments() else { continue };
         let name = name.text.as_str();
         if resolved.contains(&name) {
@@ -50,7 +51,7 @@ pub(super) fn resolve_all(statements: &[Statement], config: &mut Config, diagnos
     }
 }
 
-/// keepalived says nothing of a name that it does not know; nor is it more than a note here.
+/// Finds a member by name. keepalived does not report an unknown name, so here it is only a note.
 fn member(word: &Word, config: &Config, diagnostics: &mut Vec<Diagnostic>) -> Option<usize> {
     let index = config.instances.iter().position(|instance| instance.name == word.text);
     if index.is_none() {
@@ -60,7 +61,7 @@ fn member(word: &Word, config: &Config, diagnostics: &mut Vec<Diagnostic>) -> Op
     index
 }
 
-/// What a static line says of a group: none if there is no such group above it.
+/// Checks the `track_group` of a static line. If no such group stands above the line, `said` is set to `None` with a warning.
 pub(super) fn check(
     statement: &Statement,
     said: &mut Option<String>,
@@ -106,7 +107,7 @@ mod tests {
         assert_eq!(config.fixtures.rules[0].track_group.as_deref(), Some("G"));
     }
 
-    /// keepalived 2.2.7, observed; an instance that there is not is a note here, which is no complaint.
+    /// Observed with keepalived 2.2.7. An unknown instance is only a note here, and is not counted.
     #[test]
     fn complaints_are_keepaliveds() {
         use crate::config::Severity;

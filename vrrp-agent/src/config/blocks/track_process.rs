@@ -1,4 +1,4 @@
-//! `vrrp_track_process`.
+//! Reads `vrrp_track_process`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::track::{WEIGHT_MAX_NUMBER, weight};
 use super::{block, name, unread};
 use crate::vrrp::Weight;
 
-/// How arguments are compared: `param_match`.
+/// The way in which arguments are compared (`param_match`).
 #[derive(Clone, Copy)]
 enum Match {
     Exact,
@@ -84,23 +84,23 @@ pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> 
     process.program.clone_from(&program.text);
     let arguments: Vec<String> = arguments.iter().map(|word| word.text.clone()).collect();
     if !arguments.is_empty() {
-        // Arguments stand on the whole command line only.
+        // Only the full command line contains arguments.
         process.known_by = ProcessName::Full;
     }
     process.arguments = match (compared, arguments) {
         (None, none) if none.is_empty() => Arguments::Any,
-        // Said, but none named: there must be none.
+        // `param_match` without arguments: the process must have no arguments.
         (Some(_), none) if none.is_empty() => Arguments::Exactly(none),
         (None | Some(Match::Exact), arguments) => Arguments::Exactly(arguments),
         (Some(Match::Initial), arguments) => Arguments::Initial(arguments),
         (Some(Match::Partial), arguments) => Arguments::First(arguments),
     };
-    // At most none is none: there is no least number then.
+    // `quorum_max 0` means that no such process may run, so the minimum does not apply.
     process.quorum = if most == Some(0) { 0..=0 } else { least..=most.unwrap_or(u32::MAX) };
     Some(process)
 }
 
-/// `param_match [initial|partial]`.
+/// Reads `param_match [initial|partial]`.
 fn compare(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<Match> {
     let Some(word) = statement.arguments().first() else { return Some(Match::Exact) };
     match word.text.as_str() {
@@ -115,7 +115,7 @@ fn compare(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<M
     }
 }
 
-/// A least number that does not exceed the highest.
+/// Checks that the minimum does not exceed the maximum.
 fn below(
     said: Option<u32>,
     most: Option<u32>,

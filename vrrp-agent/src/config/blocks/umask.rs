@@ -1,4 +1,4 @@
-//! `umask`: a number as C writes them, or names of bits with `|` between them.
+//! `umask`: a number in C notation, or names of permission bits with `|` between them.
 
 use super::super::diagnostic::Diagnostic;
 use super::super::routing::number;
@@ -7,14 +7,14 @@ use super::super::value;
 
 const ALL: u32 = 0o777;
 
-/// Permissions that are not given.
+/// Reads `umask`: the permissions that new files do not get.
 pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<u32> {
     let words = statement.arguments();
     let is_number = words.first().is_some_and(|word| starts_as_number(&word.text));
     let mask = if is_number || words.is_empty() {
         parse(&value::argument(statement, diagnostics)?.text)
     } else {
-        // Blanks may stand around the bars.
+        // There may be white space around the `|`.
         parse(&words.iter().map(|word| word.text.as_str()).collect::<String>())
     };
     if mask.is_none() {
@@ -24,7 +24,7 @@ pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> 
     mask
 }
 
-/// What stands there or on the command line (`-u`).
+/// Parses the value of the keyword, or of the command line option `-u`.
 pub(in super::super) fn parse(text: &str) -> Option<u32> {
     if starts_as_number(text) { number(text).filter(|mask| *mask <= ALL) } else { bits(text) }
 }
@@ -37,7 +37,7 @@ fn bits(text: &str) -> Option<u32> {
     text.split('|').map(bit).try_fold(0, |mask, bit| Some(mask | bit?))
 }
 
-/// `IRUSR` and its like, as chmod(2) names them.
+/// Returns the permission bit of a name such as `IRUSR`: the name from chmod(2) without its `S_`.
 fn bit(name: &str) -> Option<u32> {
     let (what, whose) = name.strip_prefix('I')?.split_at_checked(1)?;
     let what = match what {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
     use crate::config::parse;
 
-    /// What keepalived 2.2.7 takes, and what it refuses.
+    /// Values that keepalived 2.2.7 accepts, and values that it refuses.
     #[test]
     fn numbers_and_bits() {
         let umask = |text: &str| {

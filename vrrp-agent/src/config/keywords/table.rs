@@ -7,7 +7,7 @@ use super::{Block, Keyword, Support, Value};
 const MS: u64 = 1_000_000;
 const S: u64 = 1000 * MS;
 
-// Values that several keywords take.
+// Values that several keywords have.
 const ANY_INTEGER: Value = Integer { min: i32::MIN, max: i32::MAX };
 const ANY_NUMBER: Value = Number { min: 0, max: u32::MAX };
 const BURST: Value = Number { min: 1, max: 1000 };
@@ -38,7 +38,7 @@ const MILLISECONDS: &str = "milliseconds, maybe with decimals";
 const ROUTE: &str = "route as for `ip route add`, maybe with `no_track`";
 const RULE: &str = "rule as for `ip rule add`, maybe with `no_track`";
 
-// What is said of several keywords.
+// Texts that several keywords have.
 const BFD: &str = "there is no BFD; track a script that looks whether the path works";
 const BUFFERS: &str = "buffers have the system's size; set the sysctl `net.core.rmem_default`";
 const LATE: &str = "not needed: with the kernel half, a master that is late loses its lease";
@@ -51,7 +51,7 @@ const NO_VMAC_INTERFACE: &str = "not needed: use_vmac makes no interface";
 const ONE_PROCESS: &str = "not needed: there is one process, vrrp-agent";
 const POLLING: &str = "not needed: changes of a link are told by netlink";
 
-/// A row that does not say yet what it means.
+/// A row whose support and purpose are not set yet.
 struct Row(Keyword);
 
 const fn row(block: Block, name: &'static str, value: Value, default: &'static str) -> Row {

@@ -1,4 +1,4 @@
-//! Addresses, and what else is put on the host.
+//! Addresses, and other things that are set on the host.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,28 +10,28 @@ use super::super::routing::{Prefix, Route, Rule};
 pub struct Vip {
     /// The address.
     pub address: IpAddr,
-    /// Prefix length.
+    /// The prefix length.
     pub prefix: u8,
-    /// Another interface than the instance's.
+    /// The interface, if it is not the instance's interface.
     pub dev: Option<String>,
-    /// Label, as old tools show it.
+    /// The label, as old tools show it.
     pub label: Option<String>,
-    /// Broadcast address.
+    /// The broadcast address.
     pub broadcast: Option<Ipv4Addr>,
-    /// Scope, as `rt_scopes` numbers it.
+    /// The scope, as a number of `rt_scopes`.
     pub scope: Option<u8>,
-    /// The other end of a point-to-point link, and how many of its bits are routed there.
+    /// The other end of a point-to-point link, and the prefix length of the route to it.
     pub peer: Option<Prefix>,
-    /// How many seconds it is preferred as a source; `u32::MAX` is for ever.
+    /// The time in seconds for which the address is preferred as a source; `u32::MAX` means forever.
     pub preferred: Option<u32>,
-    /// Whose concern its loss is; static addresses only.
+    /// The track group whose instances are in fault without the address; static addresses only.
     pub track_group: Option<String>,
-    /// What else is said of it.
+    /// The options without a value.
     pub traits: BTreeSet<AddressTrait>,
 }
 
 impl Vip {
-    /// An address of which nothing else is said.
+    /// Creates an address without any options.
     #[must_use]
     pub fn plain(address: IpAddr, prefix: u8) -> Self {
         Self {
@@ -48,34 +48,34 @@ impl Vip {
         }
     }
 
-    /// Whether this is said of it.
+    /// Returns true if the address has this option.
     #[must_use]
     pub fn is(&self, of: AddressTrait) -> bool {
         self.traits.contains(&of)
     }
 }
 
-/// What can be said of an address in one word.
+/// The options of an address that have no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressTrait {
-    /// `no_track`: it may go, and its interface too.
+    /// `no_track`: the loss of the address or of its interface has no effect.
     Untracked,
-    /// `noprefixroute`: there is no route to its network.
+    /// `noprefixroute`: the kernel adds no route to the network of the address.
     NoPrefixRoute,
-    /// `home`: mobile IPv6's home address.
+    /// `home`: the address is a home address of mobile IPv6.
     Home,
-    /// `mngtmpaddr`: temporary addresses are made of it.
+    /// `mngtmpaddr`: the kernel derives temporary addresses from the address.
     MakesTemporary,
-    /// `autojoin`: the multicast group that it is is joined.
+    /// `autojoin`: the address is a multicast group, which the kernel joins.
     Joined,
-    /// `-nodad`: the kernel looks for duplicates first.
+    /// `-nodad`: the kernel first makes duplicate address detection.
     Probed,
-    /// `use_vmac`: it belongs on the interface of a virtual hardware address. There is none here.
+    /// `use_vmac`: the address belongs on the interface with the virtual hardware address. This daemon has no such interface.
     Vmac,
 }
 
 impl AddressTrait {
-    /// All of them.
+    /// All options.
     pub const ALL: [Self; 7] = [
         Self::Untracked,
         Self::NoPrefixRoute,
@@ -86,7 +86,7 @@ impl AddressTrait {
         Self::Vmac,
     ];
 
-    /// Its word.
+    /// Returns the keyword of the option.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -101,13 +101,14 @@ impl AddressTrait {
     }
 }
 
-/// What is on the host for as long as the daemon runs, in every state (`static_ipaddress`, `static_routes`, `static_rules`).
+/// The things that are set on the host in every state, as long as the daemon runs (`static_ipaddress`, `static_routes`,
+/// `static_rules`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fixtures {
-    /// Addresses, each with its interface.
+    /// The addresses, each with its interface.
     pub addresses: Vec<Vip>,
-    /// Routes.
+    /// The routes.
     pub routes: Vec<Route>,
-    /// Rules.
+    /// The rules.
     pub rules: Vec<Rule>,
 }

@@ -1,4 +1,4 @@
-//! How routers know each other.
+//! Authentication between routers.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use vrrp_ebpf::advert::AUTH_DATA;
 /// The authentication of version 2.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Authentication {
-    /// A password in the clear, zero-padded.
+    /// A password in the clear, padded with zero bytes.
     Pass([u8; AUTH_DATA]),
     /// An IP authentication header, keyed with the password.
     Ah([u8; AUTH_DATA]),
 }
 
-/// Never the password.
+/// Does not print the password.
 impl std::fmt::Debug for Authentication {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -26,18 +26,18 @@ impl std::fmt::Debug for Authentication {
 /// `auth_hmac`: a trailer behind each advert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HmacKeys {
-    /// The keys that are believed, each with its own number.
+    /// The keys that are accepted, each with its own number.
     pub keys: Vec<HmacKey>,
-    /// The number of the one that is sent with.
+    /// The number of the key used for sending.
     pub active: u8,
-    /// How an old advert is told from a new one.
+    /// The rule by which an old advert is distinguished from a new one.
     pub replay: Replay,
-    /// How far its roll-out has come.
+    /// The stage of the introduction of `auth_hmac`.
     pub mode: HmacMode,
 }
 
 impl HmacKeys {
-    /// The key that is sent with; none while only receiving.
+    /// Returns the key used for sending, or `None` in the receive-only mode.
     #[must_use]
     pub fn sending(&self) -> Option<&HmacKey> {
         match self.mode {
@@ -50,35 +50,35 @@ impl HmacKeys {
 /// A key of `auth_hmac`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HmacKey {
-    /// Its number.
+    /// The number of the key.
     pub id: u8,
-    /// 32 to 64 bytes.
+    /// The key, 32 to 64 bytes.
     pub secret: Vec<u8>,
 }
 
-/// Never the key.
+/// Does not print the key.
 impl std::fmt::Debug for HmacKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "HmacKey({}, …)", self.id)
     }
 }
 
-/// `anti_replay`.
+/// `anti_replay`: the rule by which an old advert is distinguished from a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
-    /// By the clock: no further from ours than this.
+    /// By the clock: the time in a trailer may differ from the local clock by at most this much.
     Window(Duration),
-    /// By growth alone.
+    /// Only by growth: the sequence number must be larger than the last one.
     Monotonic,
 }
 
-/// `mode`: the order in which a trailer is brought to running routers.
+/// `mode`: the stages in which a trailer is introduced on running routers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HmacMode {
-    /// None is sent; one that is there must be right.
+    /// No trailer is sent. A received trailer must be valid.
     ReceiveOnly,
-    /// One is sent; none need be there.
+    /// A trailer is sent. A received advert may have no trailer.
     Permissive,
-    /// One must be there.
+    /// A trailer is sent. A received advert must have a trailer.
     Enforce,
 }

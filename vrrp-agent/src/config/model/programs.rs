@@ -1,4 +1,4 @@
-//! What is run and told.
+//! Programs that are run, and notifications.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,30 +8,30 @@ use std::time::Duration;
 pub struct ScriptUser {
     /// The user's name.
     pub user: String,
-    /// The group's, if not the user's own.
+    /// The name of the group, if it is not the user's own.
     pub group: Option<String>,
 }
 
-/// A program that is started for the operator.
+/// A program that is run for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// Program and arguments, at least the program.
+    /// The program and its arguments. The list is never empty.
     pub command: Vec<String>,
-    /// Whom it runs as; `None` is `keepalived_script` if there is such a user, else the agent's own.
+    /// The user that the program runs as. `None` means `keepalived_script` if that user exists, otherwise the agent's own user.
     pub user: Option<ScriptUser>,
 }
 
 /// `enable_script_security`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScriptSecurity {
-    /// Whatever the file names is run.
+    /// All programs that the file names are run.
     #[default]
     Off,
-    /// What runs as root must be changeable by root only, and nothing runs as root that does not say so.
+    /// Programs that run as root must be writable by root only, and a program runs as root only if the file says so.
     On,
 }
 
-/// What is run, and told, when an instance or a sync group changes.
+/// The programs to run and the events to report when the state of an instance or a sync group changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NotifyScripts {
     /// `notify_master`.
@@ -42,54 +42,54 @@ pub struct NotifyScripts {
     pub fault: Option<Program>,
     /// `notify_stop`.
     pub stop: Option<Program>,
-    /// `notify`: after the others, with what has happened as arguments.
+    /// `notify`: runs after the others, with the event as arguments.
     pub any: Option<Program>,
-    /// `notify_master_rx_lower_pri`; instances only.
+    /// `notify_master_rx_lower_pri`; for instances only.
     pub lower_heard: Option<Program>,
-    /// What it is said to be when a reload takes it away.
+    /// The state that is reported when a reload removes the instance or group.
     pub farewell: Farewell,
-    /// Whether the FIFOs hear of changes of its priority (`notify_priority_changes`).
+    /// True if changes of the priority are written to the FIFOs (`notify_priority_changes`).
     pub priority_changes: bool,
-    /// Whether its changes of state are mailed (`smtp_alert`).
+    /// True if changes of the state are mailed (`smtp_alert`).
     pub smtp_alert: bool,
 }
 
-/// What becomes of an instance or a group that a reload takes away.
+/// The report about an instance or a group that a reload removes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Farewell {
-    /// It is said to be in fault.
+    /// The state is reported as fault.
     #[default]
     Fault,
-    /// `notify_deleted`: it is said to be deleted, maybe by a program of its own.
+    /// `notify_deleted`: the state is reported as deleted, and the program is run, if there is one.
     Deleted(Option<Program>),
 }
 
 /// `notify_fifo` or `vrrp_notify_fifo`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fifo {
-    /// Where it is.
+    /// The path of the FIFO.
     pub path: PathBuf,
-    /// Whose it is, if it has to be made; `None` is the agent's own user.
+    /// The owner of the FIFO, if the daemon has to create it. `None` is the agent's own user.
     pub owner: Option<ScriptUser>,
-    /// Reads it, and is started again when it ends.
+    /// The program that reads the FIFO. It is started again when it ends.
     pub reader: Option<Program>,
 }
 
-/// Where mail goes, and how.
+/// Mail settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
     /// `notification_email`, at least one.
     pub to: Vec<String>,
-    /// `notification_email_from`; `None` is the agent's user at this host.
+    /// `notification_email_from`; `None` is the agent's user name at this host.
     pub from: Option<String>,
-    /// `smtp_server`: name or address.
+    /// `smtp_server`: a name or an address.
     pub server: String,
-    /// Its port.
+    /// The port of the server.
     pub port: u16,
     /// `smtp_connect_timeout`.
     pub timeout: Duration,
     /// `smtp_helo_name`; `None` is the host's name.
     pub helo: Option<String>,
-    /// Whether faults are mailed too; not with `no_email_faults`.
+    /// True if faults are mailed too; false with `no_email_faults`.
     pub faults: bool,
 }

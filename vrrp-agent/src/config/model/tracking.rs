@@ -1,4 +1,4 @@
-//! What is tracked.
+//! Scripts, interfaces, files and processes that are tracked.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -19,39 +19,39 @@ pub type ProcessIndex = usize;
 /// A `vrrp_script`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// Its name.
+    /// The name of the script.
     pub name: String,
-    /// What is run.
+    /// The program to run.
     pub program: Program,
-    /// From one start to the next.
+    /// The time from one start to the next.
     pub interval: Duration,
-    /// When it is killed and counts as failed.
+    /// The run time after which the script is killed and counts as failed.
     pub timeout: Duration,
-    /// What it does to an instance that says nothing else.
+    /// The weight for instances that set no other weight.
     pub weight: Weight,
-    /// Successes in a row until it is up.
+    /// The number of successes in a row until the script counts as up.
     pub rise: u32,
-    /// Failures in a row until it is down.
+    /// The number of failures in a row until the script counts as down.
     pub fall: u32,
-    /// Whether it counts as failed until it has run.
+    /// True if the script counts as failed before its first run.
     pub init_fail: bool,
 }
 
-/// Something that an instance tracks.
+/// A thing that an instance tracks, with its weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tracked {
-    /// What.
+    /// The tracked thing.
     pub thing: Thing,
-    /// What it does to the instance.
+    /// The effect on the instance.
     pub weight: Weight,
 }
 
-/// What can be tracked.
+/// The things that can be tracked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Thing {
     /// A `vrrp_script`.
     Script(ScriptIndex),
-    /// An interface, of any kind.
+    /// An interface of any kind, by name.
     Interface(String),
     /// A `track_file`.
     File(FileIndex),
@@ -62,73 +62,73 @@ pub enum Thing {
 /// A `track_file`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackFile {
-    /// Its name.
+    /// The name of the tracked file in the configuration.
     pub name: String,
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
-    /// What its number is multiplied with.
+    /// The factor that the number in the file is multiplied by.
     pub weight: Weight,
-    /// Whether it is made at the start.
+    /// The initial contents, if the file is created at the start.
     pub init: Option<InitFile>,
 }
 
 /// `init_file`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InitFile {
-    /// What it says at first.
+    /// The initial number in the file.
     pub number: i32,
-    /// What becomes of a file that is there.
+    /// The treatment of a file that already exists.
     pub existing: Existing,
 }
 
-/// What becomes of a file that is there already.
+/// The treatment of a file that already exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// It stays as it is.
+    /// The file stays unchanged.
     Kept,
-    /// `overwrite`.
+    /// The file is overwritten (`overwrite`).
     Overwritten,
 }
 
 /// A `vrrp_track_process`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackProcess {
-    /// Its name in the configuration.
+    /// The name in the configuration.
     pub name: String,
     /// The name of the program.
     pub program: String,
-    /// Which of a process's names that is.
+    /// The kind of process name that `program` is compared with.
     pub known_by: ProcessName,
-    /// What arguments it must have.
+    /// The arguments that the process must have.
     pub arguments: Arguments,
-    /// What it does to an instance.
+    /// The effect on an instance.
     pub weight: Weight,
-    /// How many there may be.
+    /// The allowed number of such processes.
     pub quorum: RangeInclusive<u32>,
-    /// How long a number that a new process made must last.
+    /// The time that the number must last after a process has started.
     pub fork_delay: Duration,
-    /// How long one that the end of a process made must last.
+    /// The time that the number must last after a process has ended.
     pub terminate_delay: Duration,
 }
 
-/// The names that a process has.
+/// The two names of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessName {
-    /// The kernel's, 15 bytes at most.
+    /// The kernel's name of the process, at most 15 bytes.
     Short,
-    /// The first word of its command line (`full_command`).
+    /// The first word of the command line (`full_command`).
     Full,
 }
 
 /// Arguments that a process must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arguments {
-    /// It does not matter.
+    /// The arguments do not matter.
     Any,
-    /// These and no others.
+    /// Exactly these arguments.
     Exactly(Vec<String>),
-    /// These first (`param_match partial`).
+    /// These arguments first; others may follow (`param_match partial`).
     First(Vec<String>),
-    /// These first, and the last may go on (`param_match initial`).
+    /// These arguments first; the last one may be the beginning of a longer argument (`param_match initial`).
     Initial(Vec<String>),
 }

@@ -1,4 +1,4 @@
-//! Reading what a line includes.
+//! Reads the files that a line includes.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,23 +9,23 @@ use super::super::include::{self, Check};
 use super::super::sources::Span;
 use super::{Here, Preprocessor, directory_of, odd, text_of};
 
-/// All files together.
+/// Largest size of all files together, in bytes.
 const BYTES_READ_MAX: usize = 64 * 1024 * 1024;
 
-/// A file that includes itself gets this far.
+/// Largest depth of included files. A file that includes itself reaches this depth.
 const INCLUDES_MAX: usize = 16;
 
-/// What became of a file.
+/// The result of reading a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Read,
-    /// It is there, and cannot be read. That has been complained of.
+    /// The file exists but cannot be read. This has already been reported.
     Unreadable,
     Missing,
 }
 
 impl Preprocessor<'_> {
-    /// Reads the files that a pattern stands for, in its order.
+    /// Reads the files that match a pattern, in the order of its alternatives.
     pub(super) fn include(&mut self, pattern: &str, span: Span, checks: &BTreeSet<Check>, here: &Here) {
         if here.includes == INCLUDES_MAX {
             let message = format!(
@@ -70,7 +70,7 @@ impl Preprocessor<'_> {
             if names.len() > 1 && checks.contains(&Check::BraceMatch) {
                 self.complain(Severity::Error, span, format!("no file matches `{name}`"));
             } else if !include::is_wildcard(name) {
-                // keepalived says so too, but does not count it as a fault of the configuration.
+                // keepalived also logs this, but does not count it as a configuration error.
                 self.complain(Severity::Note, span, format!("there is no file `{name}`"));
             }
         }
@@ -80,7 +80,7 @@ impl Preprocessor<'_> {
         self.diagnostics.push(Diagnostic { severity, ..Diagnostic::error(span, message) });
     }
 
-    /// The files that a name stands for; a name without wildcards is a file until it is read.
+    /// Returns the files that match a name. A name without wildcards is returned even if the file does not exist.
     fn matching(&mut self, name: &str, span: Span, here: &Here) -> Vec<PathBuf> {
         if !include::is_wildcard(name) {
             return vec![here.directory.join(name)];
@@ -109,7 +109,7 @@ impl Preprocessor<'_> {
             Ok(decoded) => decoded,
             Err(error) if error.is_missing() => return Outcome::Missing,
             Err(error) => {
-                // Each of the checks means this one too.
+                // Each check includes `Check::Readable`.
                 let severity = if checks.is_empty() { Severity::Warning } else { Severity::Error };
                 self.complain(severity, span, format!("cannot include {error}"));
                 return Outcome::Unreadable;
@@ -125,7 +125,7 @@ impl Preprocessor<'_> {
         }
         let within =
             Here { directory: directory_of(path), includes: here.includes + 1, depth: here.depth + 1 };
-        // What an included file says of `include_check` holds for itself and for what it includes.
+        // `include_check` in an included file holds for that file and for the files that it includes.
         let before = self.checks.clone();
         self.file(file, &within);
         self.checks = before;

@@ -1,8 +1,8 @@
-//! Lines as they stand in a file, and how one begins and ends.
+//! The lines of a file, and the syntax of their beginnings and ends.
 
 use super::super::text::is_space;
 
-/// The lines of a file, with where they begin.
+/// The lines of a file, with the offsets of their beginnings.
 pub(super) struct Lines<'t> {
     text: &'t str,
     at: usize,
@@ -29,12 +29,13 @@ impl<'t> Iterator for Lines<'t> {
     }
 }
 
-/// A line without the `\` at its end, if it has one.
+/// Returns a line without the `\` at its end, or `None` if it has no `\` there.
 pub(super) fn continued(line: &str) -> Option<&str> {
     line.trim_end_matches(is_space).strip_suffix('\\')
 }
 
-/// The conditions that a line begins with: what is behind them, white space included, and whether all hold.
+/// Reads the conditions at the beginning of a line. Returns the offset behind them, and behind the white space that follows,
+/// and true if all conditions hold.
 pub(super) fn conditions(line: &str, id: &str) -> (usize, bool) {
     let mut at = 0;
     let mut hold = true;
@@ -65,7 +66,7 @@ mod tests {
         assert_eq!(continued("a \\ b\n"), None);
     }
 
-    /// keepalived 2.2.7, observed, but for the last, which is by hand.
+    /// Observed with keepalived 2.2.7, except for the last case, which is worked out by hand.
     #[test]
     fn conditions_are_compared_with_the_id() {
         for (line, expected) in [

@@ -1,4 +1,4 @@
-//! What lines come out of which files.
+//! Tests of the lines that the preprocessor makes of files.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use super::super::diagnostic::Severity;
 use super::super::files::Memory;
 use super::*;
 
-/// What came of it: the lines, and the complaints with file, line and column.
+/// The result: the lines, the diagnostics with file, line and column, and the paths that were read.
 struct Outcome {
     lines: Vec<String>,
     complaints: Vec<(Severity, String, (usize, usize), String)>,
@@ -36,14 +36,14 @@ fn run(files: &[(&str, &str)]) -> Outcome {
     Outcome { lines, complaints, asked: memory.asked() }
 }
 
-/// The lines of one file that is not complained of.
+/// Returns the lines of one file that causes no diagnostics.
 fn lines(text: &str) -> Vec<String> {
     let outcome = run(&[("/k/main.conf", text)]);
     assert!(outcome.complaints.is_empty(), "{text}: {:?}", outcome.complaints);
     outcome.lines
 }
 
-/// The one complaint about one file.
+/// Returns the only diagnostic about one file.
 fn complaint(text: &str) -> (Severity, (usize, usize), String) {
     let outcome = run(&[("/k/main.conf", text)]);
     let [(severity, _, position, message)] = &outcome.complaints[..] else {
@@ -52,7 +52,7 @@ fn complaint(text: &str) -> (Severity, (usize, usize), String) {
     (*severity, *position, message.clone())
 }
 
-/// keepalived 2.2.7 with `-i bar`, observed. (A `@${_INSTANCE}` is compared as it stands there too.)
+/// Observed with keepalived 2.2.7 and `-i bar`. (keepalived too compares `@${_INSTANCE}` without replacing the reference.)
 #[test]
 fn conditions_keep_or_drop_a_line() {
     let text =
@@ -62,7 +62,7 @@ fn conditions_keep_or_drop_a_line() {
     assert_eq!(lines("@bar $R=6\n@foo $R=7\n${R}\n"), ["6"]);
 }
 
-/// keepalived 2.2.7, observed.
+/// Observed with keepalived 2.2.7.
 #[test]
 fn definitions_are_expanded_where_they_are_used() {
     let text = "$A=10.0\n$B=${A}.0\n  $D=  spaced  value   # comment\n$E=\"quoted # x\"\n$H=#foo\n\
@@ -72,7 +72,8 @@ fn definitions_are_expanded_where_they_are_used() {
     assert_eq!(lines(text), expected);
 }
 
-/// keepalived 2.2.7, observed: comments in them, conditions, definitions and sequences; a blank line ends one.
+/// Observed with keepalived 2.2.7: comments, conditions, definitions and sequences within definitions. A blank line ends a
+/// definition.
 #[test]
 fn definitions_of_several_lines() {
     let text = "$C= \\\n  one o2 \\\n two # com \\\n @foo no \\\n @bar yes \\\n three\n$C\n@bar ${C}\n";
@@ -82,11 +83,11 @@ fn definitions_of_several_lines() {
     assert_eq!(lines("$B= \\\n b1 \\\n\n b2\n$B\nx${B}y\n"), ["b2", "b1", "xb1y"]);
     let text = "$S= \\\n ~SEQ(K,1,2) k${K}.${L} \\\n z\n~SEQ(L,8,9) $S\n";
     assert_eq!(lines(text), ["k1.8", "k2.8", "z", "k1.9", "k2.9", "z"]);
-    // By hand: keepalived would read the two lines as statements; nobody can mean that.
+    // Worked out by hand: keepalived would read the two lines as statements, which no user can intend.
     assert_eq!(lines("@foo $X= \\\n a \\\n b\nc\n"), ["c"]);
 }
 
-/// keepalived.conf(5): nested definitions, with a name that is defined within.
+/// From keepalived.conf(5): nested definitions, with a name that is defined within them.
 #[test]
 fn definitions_within_definitions() {
     let text = "$RS= \\\nreal ${VS}.${RS_NUM} { \\\n weight 1 \\\n}\n\
@@ -95,7 +96,7 @@ fn definitions_within_definitions() {
     assert_eq!(lines(text), expected);
 }
 
-/// keepalived 2.2.7, observed; the variables keep their last values.
+/// Observed with keepalived 2.2.7. The variables keep their last values.
 #[test]
 fn sequences_read_the_rest_again() {
     let text = "$Q=5\n~SEQ(A,1,2) ~SEQ(B,1,2) s${A}.${B}\n~SEQ(H,$Q)h${H}\n~SEQx(I,9,10) i${I} $I j\n\
@@ -134,7 +135,7 @@ fn places_are_where_the_user_wrote() {
     let expected = [(" first value", (3, 8)), (" second", (4, 2)), ("use value", (6, 5))];
     let found: Vec<(&str, (usize, usize))> =
         places.iter().map(|(text, position)| (text.as_str(), *position)).collect();
-    // A line of a definition is read from its first word on.
+    // The place of a line of a definition begins at its first word.
     let expected = expected.map(|(text, position)| (text.trim_start(), position));
     assert_eq!(found, expected);
 }
@@ -168,9 +169,9 @@ fn complaints_of_lines() {
     }
 }
 
-/// keepalived 2.2.7, observed: `${_PWD}` and names without a `/` are those of the file that is read; definitions stay;
-/// the alternatives are read in their order, what a wildcard matches sorted; references are replaced first, although
-/// keepalived.conf(5) says that they are not.
+/// Observed with keepalived 2.2.7: `${_PWD}` and names without a leading `/` refer to the directory of the file that is read.
+/// Definitions stay after the included file. Alternatives are read in their order, and the files that match a wildcard are
+/// sorted. References are replaced first, although keepalived.conf(5) says that they are not.
 #[test]
 fn files_are_included() {
     let files = [
@@ -210,8 +211,8 @@ fn files_are_included() {
     }
 }
 
-/// keepalived 2.2.7, observed: which of them end with configuration errors; by hand for
-/// `include_check` and for braces with `includem`.
+/// Observed with keepalived 2.2.7: the cases that end with a configuration error. `include_check`, and braces with `includem`,
+/// are worked out by hand.
 #[test]
 fn which_includes_are_errors() {
     let failed = |text: &str| {
@@ -238,7 +239,7 @@ fn which_includes_are_errors() {
     }
 }
 
-/// keepalived 2.2.7, observed.
+/// Observed with keepalived 2.2.7.
 #[test]
 fn all_that_is_included_must_be_there_if_that_is_asked_for() {
     for (line, expected) in [

@@ -1,4 +1,4 @@
-//! Reading a route.
+//! The parser of routes.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use super::words::{
 };
 use super::{Prefix, TABLE_LOCAL, TABLE_MAIN, family_of};
 
-/// Words of iproute2's or keepalived's grammar for routes that do not work here.
+/// Words of iproute2's or keepalived's grammar for routes that this daemon does not support.
 pub(super) const UNSUPPORTED_IN_ROUTES: &[(&str, &str)] = &[
     ("anycast", ""),
     ("as", ""),
@@ -40,7 +40,7 @@ pub(super) const UNSUPPORTED_IN_ROUTES: &[(&str, &str)] = &[
 /// Reads a line of `virtual_routes` or `static_routes`.
 ///
 /// # Errors
-/// If a word of it cannot be used.
+/// If a word of the line cannot be used.
 pub(in crate::config) fn route(words: &[&str], tables: &Tables<'_>) -> Result<Route, BadWord> {
     let mut route = Route::to(Prefix::all(Family::V4));
     let (mut destination, mut from, mut via) = (None, None, None);
@@ -70,7 +70,7 @@ pub(in crate::config) fn route(words: &[&str], tables: &Tables<'_>) -> Result<Ro
             "dev" | "oif" => route.dev = Some(words.interface()?),
             "onlink" => route.onlink = true,
             "table" => table = Some(words.table()?),
-            // Three names of one thing.
+            // Three names of the same option.
             "metric" | "priority" | "preference" => route.priority = Some(words.read("a number", decimal)?),
             "proto" | "protocol" => route.protocol = words.protocol()?,
             "scope" => route.scope = Some(words.read("a scope", scope)?),
@@ -92,7 +92,7 @@ pub(in crate::config) fn route(words: &[&str], tables: &Tables<'_>) -> Result<Ro
                     let most = if kind == MetricKind::HopLimit { 255 } else { u32::MAX };
                     let value =
                         words.read("a number in range", |word| decimal(word).filter(|n| *n <= most))?;
-                    // The last word counts, as with all other options.
+                    // The last occurrence counts, as with all other options.
                     route.metrics.retain(|metric| metric.kind != kind);
                     route.metrics.push(Metric { kind, value, locked });
                 } else if let Some(range) = Range::parse(word) {
@@ -111,12 +111,12 @@ pub(in crate::config) fn route(words: &[&str], tables: &Tables<'_>) -> Result<Ro
         said.note(index, from.family());
     }
     gateways.extend(via);
-    // A gateway whose family was said may be of another: `via inet6 A` of an IPv4 route.
+    // A gateway with an explicit family may have another family than the route: `via inet6 A` of an IPv4 route.
     for gateway in gateways.iter().filter(|gateway| !gateway.family_said) {
         said.note(gateway.index, Some(family_of(gateway.address)));
     }
     let family = if said.0.is_empty() {
-        // Only `via inet6 A` may say what `default` is.
+        // Here only `via inet6 A` can give the family of `default`.
         gateways.first().map_or(Family::V4, |gateway| family_of(gateway.address))
     } else {
         said.agreed()?
@@ -129,7 +129,8 @@ pub(in crate::config) fn route(words: &[&str], tables: &Tables<'_>) -> Result<Ro
     route.destination = destination_of(index, word, target, family)?;
     route.from = from.map(|(index, from)| source_of(index, from, family)).transpose()?.flatten();
     route.via = via.map(|via| via.address);
-    // As iproute2: the kernel looks for local addresses nowhere else. The number 0 is no table: the kernel takes it for main.
+    // As with iproute2, a local route goes to the table `local` by default, because the kernel looks for local addresses only
+    // there. Table number 0 counts as not set: the kernel takes it for `main`.
     route.table = match (table.filter(|table| *table != 0), route.kind) {
         (Some(table), _) => table,
         (None, RouteKind::Local) => TABLE_LOCAL,
@@ -150,7 +151,7 @@ pub(in crate::config) fn route(words: &[&str], tables: &Tables<'_>) -> Result<Ro
 fn destination_of(index: usize, word: &str, range: Range, family: Family) -> Result<Prefix, BadWord> {
     let Range::Only(prefix) = range else { return Ok(Prefix::all(family)) };
     let network = prefix.network();
-    // The kernel refuses it for IPv4, and masks it for IPv6.
+    // The kernel refuses host bits for IPv4, and clears them for IPv6.
     if family == Family::V4 && network != prefix {
         return Err(BadWord::new(index, format!("`{word}` is not a network: write `{network}`")));
     }
@@ -167,7 +168,7 @@ fn source_of(index: usize, range: Range, family: Family) -> Result<Option<Prefix
     }
 }
 
-/// All words behind the first `nexthop`. The gateways are returned for their families.
+/// Reads all words behind the first `nexthop`. Returns the gateways, because their families matter for the route.
 fn next_hops(words: &mut Words<'_>, hops: &mut Vec<NextHop>) -> Result<Vec<Gateway>, BadWord> {
     let empty = || NextHop { via: None, dev: None, onlink: false, weight: 1 };
     let mut gateways = Vec::new();

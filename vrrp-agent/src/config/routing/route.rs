@@ -1,4 +1,4 @@
-//! A route, as the configuration has it.
+//! A route of the configuration.
 
 use std::net::IpAddr;
 
@@ -6,26 +6,26 @@ use vrrp_ebpf::advert::Family;
 
 use super::{PROTOCOL, Prefix, TABLE_MAIN};
 
-/// What becomes of a packet that a route is for.
+/// The treatment of a packet that matches the route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RouteKind {
-    /// It is sent on.
+    /// The packet is forwarded.
     #[default]
     Unicast,
-    /// It is taken for the host's own.
+    /// The packet is delivered to the host itself.
     Local,
-    /// It is dropped.
+    /// The packet is dropped.
     Blackhole,
-    /// It is dropped, and the sender told that there is no way.
+    /// The packet is dropped, and the sender is told that the destination is unreachable.
     Unreachable,
-    /// It is dropped, and the sender told that it may not.
+    /// The packet is dropped, and the sender is told that the communication is prohibited.
     Prohibit,
-    /// The next rule is asked.
+    /// The lookup continues with the next rule.
     Throw,
 }
 
 impl RouteKind {
-    /// As iproute2 calls it.
+    /// Returns the name in iproute2.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -44,45 +44,45 @@ impl RouteKind {
         all.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Whether such a route says where packets go.
+    /// Returns true if such a route needs `via`, `dev` or `nexthop`.
     pub(super) fn leads_somewhere(self) -> bool {
         matches!(self, Self::Unicast | Self::Local)
     }
 }
 
-/// One way of several.
+/// One of several next hops.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NextHop {
     /// The router.
     pub via: Option<IpAddr>,
     /// The interface.
     pub dev: Option<String>,
-    /// Whether the router is taken to be on the interface's link, whatever the addresses say.
+    /// True if the router counts as reachable on the interface's link, whatever its address is.
     pub onlink: bool,
-    /// Its share, 1 to 256.
+    /// The share of the traffic, 1 to 256.
     pub weight: u16,
 }
 
-/// What a route says of the connections over it, as far as it is a plain number.
+/// A numeric route metric for the connections over the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MetricKind {
-    /// Longest packet.
+    /// The largest packet.
     Mtu,
-    /// Longest TCP window offered.
+    /// The largest TCP window offered.
     Window,
-    /// Slow start threshold.
+    /// The slow start threshold.
     SsThresh,
-    /// Congestion window.
+    /// The congestion window.
     Cwnd,
-    /// Segment size offered.
+    /// The TCP segment size offered.
     Advmss,
-    /// Reordering taken for granted.
+    /// The reordering that is assumed.
     Reordering,
-    /// TTL or hop limit.
+    /// The TTL or hop limit.
     HopLimit,
-    /// Congestion window at first.
+    /// The initial congestion window.
     InitCwnd,
-    /// Window offered at first.
+    /// The initial window offered.
     InitRwnd,
 }
 
@@ -99,7 +99,7 @@ impl MetricKind {
         Self::InitRwnd,
     ];
 
-    /// As iproute2 calls it.
+    /// Returns the name in iproute2.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -119,7 +119,7 @@ impl MetricKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Those that may be locked, as keepalived's grammar has it.
+    /// Returns true if keepalived's grammar allows `lock` for this metric.
     pub(super) fn may_be_locked(self) -> bool {
         matches!(self, Self::Mtu | Self::SsThresh | Self::Cwnd | Self::Advmss | Self::Reordering)
     }
@@ -128,55 +128,55 @@ impl MetricKind {
 /// A metric and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Metric {
-    /// Which.
+    /// The kind of metric.
     pub kind: MetricKind,
-    /// How much.
+    /// The value.
     pub value: u32,
-    /// Whether the kernel may not learn better.
+    /// True if the kernel must not change the value.
     pub locked: bool,
 }
 
 /// A line of `virtual_routes` or `static_routes`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
-    /// What becomes of the packets.
+    /// The treatment of packets that match the route.
     pub kind: RouteKind,
-    /// Where they go to; says the route's family.
+    /// The destination of the packets. It also sets the family of the route.
     pub destination: Prefix,
-    /// Where they come from (`from`); IPv6 only.
+    /// The source of the packets (`from`); IPv6 only.
     pub from: Option<Prefix>,
     /// The router.
     pub via: Option<IpAddr>,
     /// The interface.
     pub dev: Option<String>,
-    /// Whether the router is taken to be on the interface's link, whatever the addresses say.
+    /// True if the router counts as reachable on the interface's link, whatever its address is.
     pub onlink: bool,
-    /// Several ways, instead of `via` and `dev`.
+    /// Several next hops, instead of `via` and `dev`.
     pub next_hops: Vec<NextHop>,
-    /// The address that the host's own packets have as source (`src`).
+    /// The source address of packets that the host itself sends (`src`).
     pub source: Option<IpAddr>,
-    /// The table.
+    /// The routing table.
     pub table: u32,
-    /// The lesser, the better (`metric`).
+    /// The priority (`metric`): a smaller number is preferred.
     pub priority: Option<u32>,
-    /// Who has put it there.
+    /// The origin of the route, as a number of `rt_protos`.
     pub protocol: u8,
-    /// Scope, as `rt_scopes` numbers it; none is what suits the rest.
+    /// The scope, as a number of `rt_scopes`. `None` means the scope that fits the rest of the route.
     pub scope: Option<u8>,
-    /// The type of service that it is for; 0 is any.
+    /// The type of service that the route is for; 0 means any.
     pub tos: u8,
-    /// What it says of connections, each kind once.
+    /// The metrics, each kind at most once.
     pub metrics: Vec<Metric>,
-    /// Whether it goes behind other routes to the same place, not before them.
+    /// True if the route is added behind other routes to the same destination, not before them.
     pub append: bool,
-    /// Whether its loss is nobody's concern.
+    /// True if the loss of the route has no effect on an instance.
     pub no_track: bool,
-    /// Whose concern its loss is; static routes only.
+    /// The track group whose instances are in fault without the route; static routes only.
     pub track_group: Option<String>,
 }
 
 impl Route {
-    /// A route to there of which nothing else is said.
+    /// Creates a route to this destination without any options.
     #[must_use]
     pub fn to(destination: Prefix) -> Self {
         Self {
@@ -200,19 +200,19 @@ impl Route {
         }
     }
 
-    /// Its family.
+    /// Returns the address family.
     #[must_use]
     pub fn family(&self) -> Family {
         self.destination.family()
     }
 
-    /// Whether its loss is its instance's concern. As with keepalived, a route without `dev` is not tracked.
+    /// Returns true if the loss of the route affects its instance. As with keepalived, a route without `dev` is not tracked.
     #[must_use]
     pub fn tracked(&self) -> bool {
         !self.no_track && self.dev.is_some()
     }
 
-    /// The interfaces that it names.
+    /// Returns the interfaces that the route names.
     pub fn interfaces(&self) -> impl Iterator<Item = &str> {
         self.dev.as_deref().into_iter().chain(self.next_hops.iter().filter_map(|hop| hop.dev.as_deref()))
     }

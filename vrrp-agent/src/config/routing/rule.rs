@@ -1,4 +1,4 @@
-//! A rule, as the configuration has it, and how it is read.
+//! A rule of the configuration, and its parser.
 
 use vrrp_ebpf::advert::Family;
 
@@ -6,67 +6,67 @@ use super::tables::Tables;
 use super::words::{BadWord, Families, Range, Words, decimal, mark, range, unknown};
 use super::{PROTOCOL, Prefix};
 
-/// What becomes of a packet that a rule is for.
+/// The treatment of a packet that matches the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// A table is looked up.
+    /// The route is looked up in this table.
     Table(u32),
-    /// The rules go on at a later one, which has this preference.
+    /// The lookup continues at a later rule, which has this preference.
     Goto(u32),
-    /// Nothing; others may go to it.
+    /// The rule does nothing; it can be the target of a `goto`.
     Nop,
-    /// It is dropped.
+    /// The packet is dropped.
     Blackhole,
-    /// It is dropped, and the sender told that there is no way.
+    /// The packet is dropped, and the sender is told that the destination is unreachable.
     Unreachable,
-    /// It is dropped, and the sender told that it may not.
+    /// The packet is dropped, and the sender is told that the communication is prohibited.
     Prohibit,
 }
 
-/// The marks that a rule is for.
+/// The packet marks that the rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mark {
     /// The mark.
     pub value: u32,
-    /// The bits of it that count; none given is all.
+    /// The bits of the mark that are compared; `None` means all.
     pub mask: Option<u32>,
 }
 
 /// A line of `virtual_rules` or `static_rules`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
-    /// Its family.
+    /// The address family.
     pub family: Family,
-    /// Whether it is for all packets but those that it describes.
+    /// True if the rule matches all packets except those that it describes.
     pub not: bool,
-    /// Where they come from.
+    /// The source of the packets.
     pub from: Option<Prefix>,
-    /// Where they go to.
+    /// The destination of the packets.
     pub to: Option<Prefix>,
-    /// The interface that they came in by; `lo` is what the host itself sends.
+    /// The interface that the packets arrived on; `lo` means packets that the host itself sends.
     pub iif: Option<String>,
-    /// The interface that the socket of the sender is bound to.
+    /// The interface that the sender's socket is bound to.
     pub oif: Option<String>,
-    /// Their mark.
+    /// The mark of the packets.
     pub fwmark: Option<Mark>,
-    /// Their type of service; 0 is any.
+    /// The type of service of the packets; 0 means any.
     pub tos: u8,
-    /// The lesser, the earlier; none is to be numbered by [`Preferences`].
+    /// The preference: a rule with a smaller number comes earlier. Without one, [`Preferences`] sets the number.
     pub preference: Option<u32>,
-    /// What becomes of them.
+    /// The treatment of matching packets.
     pub action: Action,
-    /// Routes of the table that are no longer than this do not count (`suppress_prefixlength`).
+    /// Routes of the table with a prefix length up to this number are ignored (`suppress_prefixlength`).
     pub suppress_prefix_length: Option<u32>,
-    /// Who has put it there.
+    /// The origin of the rule, as a number of `rt_protos`.
     pub protocol: u8,
-    /// Whether its loss is nobody's concern.
+    /// True if the loss of the rule has no effect on an instance.
     pub no_track: bool,
-    /// Whose concern its loss is; static rules only.
+    /// The track group whose instances are in fault without the rule; static rules only.
     pub track_group: Option<String>,
 }
 
 impl Rule {
-    /// A rule for all packets of a family.
+    /// Creates a rule for all packets of a family.
     #[must_use]
     pub fn new(family: Family, action: Action) -> Self {
         Self {
@@ -88,7 +88,7 @@ impl Rule {
     }
 }
 
-/// How keepalived numbers the rules that have no `preference`: from 16384 down, in the order of the file.
+/// keepalived's numbering of the rules without `preference`: downwards from 16384, in the order of the file.
 #[derive(Clone, Debug)]
 pub(in crate::config) struct Preferences {
     next: u32,
@@ -101,7 +101,7 @@ impl Default for Preferences {
 }
 
 impl Preferences {
-    /// Numbers a rule that has no number. True if it had none, which keepalived warns of.
+    /// Numbers a rule that has no number. Returns true if it had none; keepalived warns about such a rule.
     pub(in crate::config) fn number(&mut self, rule: &mut Rule) -> bool {
         if rule.preference.is_some() {
             return false;
@@ -112,7 +112,7 @@ impl Preferences {
     }
 }
 
-/// Words of iproute2's or keepalived's grammar for rules that do not work here.
+/// Words of iproute2's or keepalived's grammar for rules that this daemon does not support.
 pub(super) const UNSUPPORTED_IN_RULES: &[(&str, &str)] = &[
     ("dport", ""),
     ("ip_proto", ""),
@@ -129,7 +129,7 @@ pub(super) const UNSUPPORTED_IN_RULES: &[(&str, &str)] = &[
 /// Reads a line of `virtual_rules` or `static_rules`.
 ///
 /// # Errors
-/// If a word of it cannot be used.
+/// If a word of the line cannot be used.
 pub(in crate::config) fn rule(words: &[&str], tables: &Tables<'_>) -> Result<Rule, BadWord> {
     let mut rule = Rule::new(Family::V4, Action::Nop);
     let mut said = Families(Vec::new());
@@ -202,7 +202,7 @@ pub(in crate::config) fn rule(words: &[&str], tables: &Tables<'_>) -> Result<Rul
     Ok(rule)
 }
 
-/// The value of `from` or `to` of a rule; all addresses are none.
+/// Reads the value of `from` or `to` of a rule. All addresses are `None`.
 fn selector(words: &mut Words<'_>, said: &mut Families) -> Result<Option<Prefix>, BadWord> {
     let (index, word) = words.value()?;
     let range = range(index, word)?;

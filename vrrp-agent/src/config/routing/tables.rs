@@ -1,5 +1,5 @@
-//! Names of routing tables, from iproute2's files. They are read when a line first has a name, so that whoever writes numbers
-//! needs no files.
+//! Names of routing tables, from iproute2's files. The files are read when a line first contains a table name, so that a
+//! configuration with table numbers only does not need them.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -9,12 +9,12 @@ use super::super::files::Files;
 use super::words::number;
 use super::{TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN};
 
-/// Where iproute2 has its files.
+/// The directories of iproute2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) struct Directories {
-    /// `iproute_etc_dir`: what the operator has written.
+    /// `iproute_etc_dir`: the files of the operator.
     pub(in crate::config) etc: PathBuf,
-    /// `iproute_usr_dir`: what the distribution has.
+    /// `iproute_usr_dir`: the files of the distribution.
     pub(in crate::config) usr: PathBuf,
 }
 
@@ -32,12 +32,12 @@ pub(in crate::config) struct Tables<'f> {
 }
 
 impl<'f> Tables<'f> {
-    /// Reads nothing yet.
+    /// Creates the map without reading a file.
     pub(in crate::config) fn new(files: &'f dyn Files, directories: &'f Directories) -> Self {
         Self { files, directories, names: OnceCell::new() }
     }
 
-    /// The number of a table: three have a name everywhere.
+    /// Returns the number of a table. Three names are known without a file.
     pub(super) fn number(&self, word: &str) -> Option<u32> {
         match word {
             "main" => Some(TABLE_MAIN),
@@ -47,7 +47,8 @@ impl<'f> Tables<'f> {
         }
     }
 
-    /// As iproute2: the operator's `rt_tables` instead of the distribution's, and what is in both `rt_tables.d` besides.
+    /// Reads the names as iproute2 does: the operator's `rt_tables` replaces the distribution's, and the files of both
+    /// `rt_tables.d` directories are added.
     fn read(&self) -> BTreeMap<String, u32> {
         let Directories { etc, usr } = self.directories;
         let mut names = BTreeMap::new();
@@ -58,7 +59,7 @@ impl<'f> Tables<'f> {
                 }
                 true
             }
-            // There need be none, and a name that is not found is complained of.
+            // The files are optional. A name that is not found is reported later.
             Err(_) => false,
         };
         let _one_of_them = take(&etc.join("rt_tables")) || take(&usr.join("rt_tables"));
@@ -72,7 +73,7 @@ impl<'f> Tables<'f> {
     }
 }
 
-/// `NUMBER NAME`, and a comment behind `#`.
+/// Parses `NUMBER NAME`, optionally with a comment behind `#`.
 fn line(line: &str) -> Option<(String, u32)> {
     let line = line.split_once('#').map_or(line, |(line, _comment)| line);
     let mut words = line.split_whitespace();

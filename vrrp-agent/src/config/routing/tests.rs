@@ -1,4 +1,5 @@
-//! Expectations worked by hand from iproute2's grammar and keepalived's manual.
+//! Tests of the parser for routes and rules. The expected values are worked out by hand from iproute2's grammar and
+//! keepalived's manual.
 
 use super::super::files::Memory;
 use super::read_route::UNSUPPORTED_IN_ROUTES;
@@ -20,7 +21,7 @@ fn prefix(text: &str) -> Prefix {
     Prefix::parse(text).unwrap()
 }
 
-/// `192.168.2.0/24 via 10.0.0.1 dev eth0`, by hand.
+/// Returns `192.168.2.0/24 via 10.0.0.1 dev eth0`, worked out by hand.
 fn plain() -> Route {
     Route {
         via: Some([10, 0, 0, 1].into()),
@@ -35,7 +36,7 @@ fn plain_routes() {
     assert_eq!(read_route("to 192.168.2.0/24 gw 10.0.0.1 oif eth0"), Ok(plain()));
     assert_eq!(read_route("192.168.2.0/24 via inet 10.0.0.1 dev eth0"), Ok(plain()));
     assert_eq!(read_route("unicast 192.168.2.0/24 via 10.0.0.1 dev eth0"), Ok(plain()));
-    // The order is free, and the last word counts.
+    // The order of the words does not matter, and the last occurrence of an option counts.
     let line = "dev eth9 via 10.0.0.1 table main table 254 192.168.2.0/24 dev eth0";
     assert_eq!(read_route(line), Ok(plain()));
 }
@@ -81,9 +82,9 @@ fn families() {
     assert_eq!(destination("default6 dev eth0"), v6);
     assert_eq!(destination("inet6 default dev eth0"), v6);
     assert_eq!(destination("default nexthop via fe80::1 dev eth0 nexthop via fe80::2 dev eth0"), v6);
-    // Host bits of IPv6 are masked, as the kernel does.
+    // Host bits of IPv6 prefixes are cleared, as in the kernel.
     assert_eq!(destination("2001:db8::1/64 dev eth0"), prefix("2001:db8::/64"));
-    // An IPv4 route by way of an IPv6 router, if that is said.
+    // An IPv4 route may have an IPv6 router, if the line says `inet6`.
     let route = read_route("192.168.2.0/24 via inet6 fe80::1 dev eth0").unwrap();
     assert_eq!((route.family(), route.via), (Family::V4, Some("fe80::1".parse().unwrap())));
 }
@@ -216,12 +217,12 @@ fn routes_as_iproute2_writes_them() {
     ] {
         let route = read_route(line).unwrap();
         assert_eq!(route.to_string(), expected);
-        // What is written is read as the same route.
+        // The text of a route is read as the same route.
         assert_eq!(read_route(&route.to_string()), Ok(route));
     }
 }
 
-/// `from 192.168.2.0/24 table 1`, by hand.
+/// Returns `from 192.168.2.0/24 table 1`, worked out by hand.
 fn plain_rule() -> Rule {
     Rule {
         from: Some(Prefix { address: [192, 168, 2, 0].into(), length: 24 }),
@@ -348,7 +349,7 @@ fn lines_are_read_as_the_same() {
         let rule = read_rule(line).unwrap();
         assert_eq!(read_rule(&RuleLine(&rule).to_string()), Ok(rule), "{line}");
     }
-    // Word for word what keepalived 2.2.7 takes without complaint.
+    // keepalived 2.2.7 accepts exactly these words without a warning.
     let route = read_route("default via 10.0.0.1 dev eth0 onlink").unwrap();
     assert_eq!(RouteLine(&route).to_string(), "default via 10.0.0.1 dev eth0 onlink protocol keepalived");
     let rule = read_rule("inet6 iif eth0 preference 7 table 3").unwrap();

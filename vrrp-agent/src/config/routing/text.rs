@@ -10,14 +10,15 @@ use super::rule::{Action, Mark, Rule};
 use super::words::{PROTOCOLS, SCOPES};
 use super::{Prefix, TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN};
 
-/// As iproute2 would write it.
+/// Writes the route as iproute2 would.
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(f, Style::Iproute2)
     }
 }
 
-/// A route as a line of `virtual_routes`, with what iproute2 does not know; it is read as the same route.
+/// A route as a line of `virtual_routes`, with keepalived's additions to the grammar of iproute2. The line is read as the same
+/// route.
 pub struct RouteLine<'r>(pub &'r Route);
 
 impl fmt::Display for RouteLine<'_> {
@@ -26,7 +27,8 @@ impl fmt::Display for RouteLine<'_> {
     }
 }
 
-/// A rule as a line of `virtual_rules`, with what iproute2 does not know; it is read as the same rule.
+/// A rule as a line of `virtual_rules`, with keepalived's additions to the grammar of iproute2. The line is read as the same
+/// rule.
 pub struct RuleLine<'r>(pub &'r Rule);
 
 impl fmt::Display for RuleLine<'_> {
@@ -35,7 +37,7 @@ impl fmt::Display for RuleLine<'_> {
     }
 }
 
-/// Whose grammar is written.
+/// The grammar of the output.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Style {
     Iproute2,
@@ -134,7 +136,7 @@ fn write_hop(
     Ok(())
 }
 
-/// As iproute2 would write it.
+/// Writes the rule as iproute2 would.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(f, Style::Iproute2)
@@ -146,7 +148,7 @@ impl Rule {
         if self.not {
             write!(f, "not ")?;
         }
-        // Where no address says the family, only keepalived's grammar has a word that does.
+        // If no address gives the family, only keepalived's grammar has a word for it (`default6`).
         let family_unsaid = self.family == Family::V6 && self.to.is_none();
         match self.from {
             Some(from) => write!(f, "from {from}")?,
@@ -188,7 +190,7 @@ impl Rule {
         match style {
             Style::Iproute2 => write!(f, " proto {}", ProtocolName(self.protocol)),
             Style::Keepalived => {
-                // Of a rule, keepalived takes numbers only.
+                // In rules, keepalived accepts only numbers here.
                 write!(f, " protocol {}", self.protocol)?;
                 write_tracking(f, self.no_track, self.track_group.as_deref())
             }
@@ -196,7 +198,7 @@ impl Rule {
     }
 }
 
-/// A table by its name.
+/// A table, written by name if it has one.
 struct TableName(u32);
 
 impl fmt::Display for TableName {
@@ -210,7 +212,7 @@ impl fmt::Display for TableName {
     }
 }
 
-/// A protocol by its name.
+/// A protocol, written by name if it has one.
 struct ProtocolName(u8);
 
 impl fmt::Display for ProtocolName {
@@ -219,7 +221,7 @@ impl fmt::Display for ProtocolName {
     }
 }
 
-/// A scope by its name.
+/// A scope, written by name if it has one.
 struct ScopeName(u8);
 
 impl fmt::Display for ScopeName {

@@ -1,4 +1,4 @@
-//! The words of a line, one after the other, and what they may be.
+//! The words of a line, and the parsers of their values.
 
 use std::net::IpAddr;
 
@@ -8,15 +8,15 @@ use super::rule::Mark;
 use super::tables::Tables;
 use super::{PROTOCOL, Prefix, family_of};
 
-/// The kernel's `IFNAMSIZ`, without the byte that ends the name.
+/// The kernel's `IFNAMSIZ`, without the zero byte at the end.
 pub(super) const INTERFACE_NAME_MAX: usize = 15;
 
-/// A word of a line that cannot be used, and with it the line.
+/// A word that cannot be used. Because of it the whole line cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) struct BadWord {
-    /// Which word of the line; of an empty line, the first.
+    /// The index of the word in the line; 0 for an empty line.
     pub(in crate::config) index: usize,
-    /// What is wrong.
+    /// The description of the problem.
     pub(in crate::config) message: String,
 }
 
@@ -26,7 +26,7 @@ impl BadWord {
     }
 }
 
-/// The words of a line, one after the other.
+/// The words of a line, with the index of the next one.
 pub(super) struct Words<'w> {
     words: &'w [&'w str],
     tables: &'w Tables<'w>,
@@ -45,14 +45,14 @@ impl<'w> Words<'w> {
         Some((index, word))
     }
 
-    /// The next word, if it is this one.
+    /// Skips the next word if it is `word`, and returns true if it was.
     pub(super) fn skip(&mut self, word: &str) -> bool {
         let is_it = self.words.get(self.next) == Some(&word);
         self.next += usize::from(is_it);
         is_it
     }
 
-    /// The value of the keyword that was read last.
+    /// Returns the value of the keyword that was read last.
     pub(super) fn value(&mut self) -> Result<(usize, &'w str), BadWord> {
         let keyword = self.next.saturating_sub(1);
         self.next().ok_or_else(|| {
@@ -61,7 +61,7 @@ impl<'w> Words<'w> {
         })
     }
 
-    /// The value of the keyword that was read last, read in its own way.
+    /// Returns the value of the keyword that was read last, parsed by `read`.
     pub(super) fn read<T>(
         &mut self,
         expected: &str,
@@ -99,7 +99,7 @@ pub(super) fn bad_value(index: usize, word: &str, expected: &str) -> BadWord {
     BadWord::new(index, format!("bad value `{word}`: expected {expected}"))
 }
 
-/// A destination or a source as it is written; which family `default` is of, the rest of the line says.
+/// A destination or a source. The family of `default` depends on the other words of the line.
 #[derive(Clone, Copy)]
 pub(super) enum Range {
     Only(Prefix),
@@ -127,7 +127,7 @@ impl Range {
 
 pub(super) const RANGE: &str = "an address with or without `/LENGTH`, or `default`";
 
-/// A gateway, with its place, and whether its family was said.
+/// A gateway, with its index in the line. `family_said` is true if the line gives the family explicitly.
 #[derive(Clone, Copy)]
 pub(super) struct Gateway {
     pub(super) index: usize,
@@ -150,7 +150,7 @@ pub(super) fn gateway(words: &mut Words<'_>) -> Result<Gateway, BadWord> {
     Ok(Gateway { index, address, family_said: said.is_some() })
 }
 
-/// The families that were said, with their places; they must agree.
+/// The address families that the line implies, with their places. They must agree.
 pub(super) struct Families(pub(super) Vec<(usize, Family)>);
 
 impl Families {
@@ -158,7 +158,7 @@ impl Families {
         self.0.extend(family.map(|family| (index, family)));
     }
 
-    /// As with keepalived, what may be of either family is IPv4.
+    /// Returns the family of the line. As with keepalived, a line that fits both families is IPv4.
     pub(super) fn agreed(&self) -> Result<Family, BadWord> {
         let Some(&(_, family)) = self.0.first() else { return Ok(Family::V4) };
         match self.0.iter().find(|(_, other)| *other != family) {
@@ -172,7 +172,7 @@ pub(super) fn range(index: usize, word: &str) -> Result<Range, BadWord> {
     Range::parse(word).ok_or_else(|| bad_value(index, word, RANGE))
 }
 
-/// A word that nothing is known of, or that is known not to work.
+/// Returns the error for an unknown word, or for a word that is known but not supported.
 pub(super) fn unknown(index: usize, word: &str, of: &str, unsupported: &[(&str, &str)]) -> BadWord {
     let message = match unsupported.iter().find(|(name, _)| *name == word) {
         Some((_, help)) => format!("`{word}` of a {of} is not supported{help}"),
@@ -181,12 +181,12 @@ pub(super) fn unknown(index: usize, word: &str, of: &str, unsupported: &[(&str, 
     BadWord::new(index, message)
 }
 
-/// Digits and nothing else.
+/// Parses a number that consists of decimal digits only.
 pub(super) fn decimal(text: &str) -> Option<u32> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// A number as C writes them: `16`, `0x10` or `020`.
+/// Parses a number in C notation: `16`, `0x10` or `020`.
 pub(in crate::config) fn number(text: &str) -> Option<u32> {
     let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => (digits, 16),
@@ -209,7 +209,7 @@ pub(super) fn mark(text: &str) -> Option<Mark> {
     Some(Mark { value: number(value)?, mask })
 }
 
-/// The names of `rt_scopes`, or a number.
+/// Parses a name of `rt_scopes`, or a number.
 pub(in crate::config) fn scope(text: &str) -> Option<u8> {
     SCOPES.iter().find(|(name, _)| *name == text).map_or_else(|| byte(text), |(_, number)| Some(*number))
 }
@@ -217,7 +217,7 @@ pub(in crate::config) fn scope(text: &str) -> Option<u8> {
 pub(super) const SCOPES: &[(&str, u8)] =
     &[("global", 0), ("site", 200), ("link", 253), ("host", 254), ("nowhere", 255)];
 
-/// The names of `rt_protos`, as iproute2 ships it.
+/// The names of `rt_protos`, as shipped with iproute2.
 pub(super) const PROTOCOLS: &[(&str, u8)] = &[
     ("unspec", 0),
     ("redirect", 1),

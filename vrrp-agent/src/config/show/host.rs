@@ -1,4 +1,4 @@
-//! The daemon itself, and the interfaces of the host.
+//! Writes the settings of the daemon itself, and of the interfaces of the host.
 
 use super::super::host_settings::{HostSettings, MemoryUse, Place, Scheduling, UnknownVrids};
 use super::super::model::{Config, LinkDelays};
@@ -7,7 +7,7 @@ use super::super::sync_daemon::SyncDaemon;
 use super::programs::show_program;
 use super::{Lines, seconds};
 
-/// At the outermost level.
+/// Writes the keywords of the outermost level.
 pub(super) fn show_place(lines: &mut Lines, place: &Place) {
     for (keyword, name) in [("net_namespace", &place.net_namespace), ("instance", &place.instance)] {
         if let Some(name) = name {
@@ -16,7 +16,7 @@ pub(super) fn show_place(lines: &mut Lines, place: &Place) {
     }
 }
 
-/// In `global_defs`.
+/// Writes the keywords of `global_defs`.
 pub(super) fn show_host(lines: &mut Lines, host: &HostSettings) {
     let Scheduling { nice, real_time, processors, most_real_time, memory } = &host.scheduling;
     if let Some(mask) = host.umask {

@@ -1,4 +1,4 @@
-//! What is run and told.
+//! Writes programs and notification settings.
 
 use super::super::command::quoted;
 use super::super::model::{Config, Farewell, NotifyScripts, Program, ScriptSecurity, ScriptUser};
@@ -9,7 +9,7 @@ pub(super) fn show_program(lines: &mut Lines, keyword: &str, program: &Program) 
     lines.add(format_args!("{keyword} {}{user}", quoted(&program.command)));
 }
 
-/// ` USER [GROUP]`.
+/// Returns ` USER [GROUP]`.
 pub(super) fn user(user: &ScriptUser) -> String {
     let ScriptUser { user, group } = user;
     group.as_ref().map_or_else(|| format!(" {user}"), |group| format!(" {user} {group}"))
@@ -38,10 +38,10 @@ pub(super) fn show_notify(lines: &mut Lines, notify: &NotifyScripts) {
     lines.add(format_args!("smtp_alert {}", notify.smtp_alert));
 }
 
-/// In `global_defs`.
+/// Writes the keywords of `global_defs`.
 pub(super) fn show_outlets(lines: &mut Lines, config: &Config) {
     lines.flag("enable_script_security", config.script_security == ScriptSecurity::On);
-    // The first is written under either name; a second one needs the other.
+    // The first FIFO can be written with either keyword; a second one needs the other keyword.
     for (prefix, fifo) in ["", "vrrp_"].into_iter().zip(&config.fifos) {
         let owner = fifo.owner.as_ref().map_or_else(String::new, user);
         lines.add(format_args!("{prefix}notify_fifo \"{}\"{owner}", fifo.path.display()));

@@ -1,4 +1,4 @@
-//! What is tracked, and by whom.
+//! Writes the tracked things, and the lists of tracked things of an instance.
 
 use super::super::command::quoted;
 use super::super::model::{
@@ -23,7 +23,7 @@ pub(super) fn show_script(lines: &mut Lines, script: &Script) {
     lines.close();
 }
 
-/// `weight N [reverse]`.
+/// Returns `weight N [reverse]`.
 fn weight(weight: Weight) -> String {
     let sense = match weight.sense {
         Sense::Straight => "",
@@ -32,7 +32,7 @@ fn weight(weight: Weight) -> String {
     format!("weight {}{sense}", weight.value)
 }
 
-/// As the reader takes words: quotes around, nothing escaped.
+/// Writes words as the parser reads them: in quotes, without escapes.
 pub(super) fn show_file(lines: &mut Lines, file: &TrackFile) {
     lines.open(&format!("track_file {}", file.name));
     lines.add(format_args!("file \"{}\"", file.path.display()));
@@ -63,7 +63,7 @@ pub(super) fn show_process(lines: &mut Lines, process: &TrackProcess) {
     lines.flag(compared.unwrap_or_default(), compared.is_some());
     lines.add(format_args!("{}", weight(process.weight)));
     match (*quorum.start(), *quorum.end()) {
-        // Least and highest would contradict each other.
+        // `quorum` and `quorum_max` would contradict each other.
         (0, 0) => lines.flag("quorum_max 0", true),
         (least, u32::MAX) => lines.add(format_args!("quorum {least}")),
         (least, most) => {
@@ -96,7 +96,7 @@ pub(super) fn show_tracked(lines: &mut Lines, config: &Config, tracked: &[Tracke
         }
         lines.open(block);
         for (name, of) in named {
-            // A line that says no sense has that of what it names.
+            // A line without `reverse` or `noreverse` takes the direction from the definition of the tracked thing.
             let straight = of.sense == Sense::Straight && block != "track_interface";
             let straight = if straight { " noreverse" } else { "" };
             lines.add(format_args!("{name} {}{straight}", weight(of)));

@@ -9,7 +9,7 @@ fn with_peer(address: &str, peer: &str, length: u8) -> Vip {
     Vip { peer: Some(Prefix { address: peer.parse().unwrap(), length }), ..vip(address, 32) }
 }
 
-/// As the kernel dumps an address that was set as `vip` says.
+/// Returns an address as the kernel lists it after it was set as `vip` says.
 fn installed(vip: &Vip) -> Installed {
     let mut message = AddressMessage::default();
     let identity = Identity::of(vip);
@@ -32,7 +32,8 @@ fn installed(vip: &Vip) -> Installed {
     Installed::new(message).unwrap()
 }
 
-/// By hand from `find_matching_ifa` and `__inet_insert_ifa` of net/ipv4/devinet.c, and `ipv6_get_ifaddr` of net/ipv6/addrconf.c.
+/// By hand from `find_matching_ifa` and `__inet_insert_ifa` of net/ipv4/devinet.c, and `ipv6_get_ifaddr` of
+/// net/ipv6/addrconf.c.
 #[test]
 fn a3_what_the_kernel_takes_for_the_same_address() {
     for (one, other, collides) in [

@@ -2,7 +2,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 
 use super::*;
 
-/// A directory that goes away with the test.
+/// A directory that is removed with the test.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -27,12 +27,12 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_millis(300)
 }
 
-/// What another process would read by now.
+/// Returns what another process would read by now.
 async fn read(path: &Path) -> String {
     sleep(Duration::from_millis(100)).await;
     let mut file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).unwrap();
     let mut text = Vec::new();
-    // We are a writer too, so that its end is not the end of the file but that nothing is there.
+    // This process has the FIFO open for writing too, so the read ends because nothing is there, not at an end of the file.
     let _nothing_more = file.read_to_end(&mut text);
     String::from_utf8(text).unwrap()
 }
@@ -134,7 +134,7 @@ async fn its_reader_is_started_again_and_ended() {
     let settings = directory.settings();
     let log = directory.0.join("log");
     let script = directory.0.join("reader");
-    // Ends after each line.
+    // The reader ends after each line.
     std::fs::write(&script, format!("#!/bin/sh\nread line < $1\necho \"$line\" >> {}\n", log.display()))
         .unwrap();
     std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();

@@ -67,7 +67,7 @@ fn what_lies_about_itself() {
     let mut endless = header(5, 0x10, 0);
     endless[16..].fill(0xff);
     assert_eq!(decode(&endless), Err(Malformed::Length(u32::MAX)));
-    // Two numbers are said, one is there.
+    // The name says that it has two numbers, and one is there.
     assert_eq!(with(5, &RANGE[..8]), Err(Malformed::Short));
     // A range has two names.
     assert_eq!(with(5, &RANGE[..12]), Err(Malformed::Short));

@@ -1,46 +1,46 @@
-//! What a subagent says, as bytes. Always in network order.
+//! Writes the messages of a subagent as bytes, always in network order.
 
 use super::super::oid::{Oid, Value, VarBind};
 use super::{HEADER_LEN, Ids, NETWORK_BYTE_ORDER, VERSION, kind};
 
-/// What a subagent says.
+/// A message of a subagent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::snmp) enum Message<'m> {
-    /// Here is a subagent.
+    /// Opens a session.
     Open {
-        /// Seconds that an answer may take.
+        /// The seconds that an answer may take.
         timeout: u8,
-        /// Who it is, for people.
+        /// The name of the subagent, for people.
         description: &'m str,
     },
-    /// It goes.
+    /// Closes the session.
     Close,
-    /// It answers for all that lies below a name.
+    /// Registers the subagent for all objects that lie below a name.
     Register(&'m Oid),
     /// An answer.
     Response(Answer),
-    /// Something has happened: `snmpTrapOID.0` first, then what belongs to it.
+    /// Something has happened: `snmpTrapOID.0` comes first, then the objects that belong to it.
     Notify(&'m [VarBind]),
-    /// Is anybody there?
+    /// Asks if the master agent is there.
     Ping,
 }
 
 /// The answer to a question.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::snmp) struct Answer {
-    /// 0 is well.
+    /// 0 means success.
     pub(in crate::snmp) error: u16,
-    /// Which of the names that is about, from 1.
+    /// The position, from 1, of the name that the error is about.
     pub(in crate::snmp) index: u16,
-    /// What was asked for.
+    /// The objects that were asked for.
     pub(in crate::snmp) values: Vec<VarBind>,
 }
 
-/// The daemon ends (RFC 2741 section 6.2.2).
+/// The reason of a close: the daemon ends (RFC 2741 section 6.2.2).
 const REASON_SHUTDOWN: u8 = 5;
-/// What is registered usually has (RFC 2741 section 6.2.3).
+/// The priority that registrations usually have (RFC 2741 section 6.2.3).
 const PRIORITY: u8 = 127;
-/// 1.3.6.1, which is left out where another byte follows.
+/// 1.3.6.1, which is left out if a number that fits in one byte follows.
 const INTERNET: [u32; 4] = [1, 3, 6, 1];
 
 /// A message as bytes.
@@ -59,13 +59,13 @@ pub(in crate::snmp) fn encode(ids: Ids, message: &Message<'_>) -> Vec<u8> {
             kind::CLOSE
         }
         Message::Register(subtree) => {
-            // As long as any other answer may take, and the whole of it.
+            // The session's time limit applies, and the whole subtree is registered.
             writer.0.extend([0, PRIORITY, 0, 0]);
             writer.name(subtree);
             kind::REGISTER
         }
         Message::Response(Answer { error, index, values }) => {
-            // Only a master agent knows how long it is up.
+            // The up-time, which only a master agent knows.
             writer.word(0);
             writer.half(*error);
             writer.half(*index);
@@ -98,7 +98,7 @@ impl Writer {
         self.0.extend(word.to_be_bytes());
     }
 
-    /// RFC 2741 section 5.1. None of ours begins a range.
+    /// RFC 2741 section 5.1. No name that we write begins a range.
     fn name(&mut self, name: &Oid) {
         let (prefix, numbers) = match name.numbers() {
             [a, b, c, d, next, rest @ ..] if [*a, *b, *c, *d] == INTERNET => match u8::try_from(*next) {

@@ -1,5 +1,5 @@
-//! KEEPALIVED-MIB, as far as it is about VRRP. Its routes, rules, BFD and virtual servers are not in it, nor what a sync group
-//! tracks: here its members track that.
+//! KEEPALIVED-MIB, as far as it is about VRRP. Its routes, rules, BFD and virtual servers are left out, and also what a sync
+//! group tracks: here the members of the group track that.
 
 mod tracked;
 
@@ -34,7 +34,7 @@ pub(super) fn vrrp() -> Oid {
     Oid::new(&KEEPALIVED).join(&[2])
 }
 
-/// `routerId`, which each trap has.
+/// `routerId`, which each trap contains.
 pub(super) fn router_id() -> Oid {
     global().join(&[2, 0])
 }
@@ -45,10 +45,10 @@ pub(super) fn fill(table: &mut Table, facts: &Facts<'_>) {
     global(1, Value::text(&format!("vrrp-agent {}", snapshot.version)));
     global(2, Value::text(config.router_id.as_deref().unwrap_or_default()));
     global(4, yes(config.snmp.traps == Traps::Sent));
-    // Changes of a link are told by netlink.
+    // Changes of a link are reported by netlink.
     global(5, Value::Integer(1));
     global(8, Value::text(config.host.place.net_namespace.as_deref().unwrap_or_default()));
-    // There is no D-Bus.
+    // Always no, although there may be a D-Bus service.
     global(9, yes(false));
     global(10, yes(config.missing == Missing::Awaited));
     if let Some(settings) = &config.mail {
@@ -58,7 +58,7 @@ pub(super) fn fill(table: &mut Table, facts: &Facts<'_>) {
         group(table, facts, number, of);
     }
     for vip in (1..).zip(&config.fixtures.addresses) {
-        // What is static is of instance 0, and always there.
+        // Static addresses belong to instance 0, and are always set.
         address(table, facts, 0, vip, "", &[Standing::Set]);
     }
     for (number, config, status) in facts.instances() {
@@ -101,7 +101,7 @@ fn group(table: &mut Table, facts: &Facts<'_>, number: u32, group: &Group) {
         group.members.iter().map(|&slot| &facts.config.instances[slot]).collect();
     let of = |name: &str| facts.snapshot.instances.iter().find(|status| status.name == name);
     let states: Vec<i32> = members.iter().filter_map(|member| of(&member.name)).map(state).collect();
-    // A group is where all its members are; while they move it is where the first is.
+    // A group is where all its members are; while they move it is where the first member is.
     let together = if states.contains(&FAULT) { FAULT } else { states.first().copied().unwrap_or(INIT) };
     let notify = &group.notify;
     let columns = [
@@ -152,7 +152,7 @@ fn instance(
         (21, yes(notify.programs().next().is_some())),
         (27, yes(config.accept)),
         (28, yes(config.secondaries == Secondaries::Promoted)),
-        // Changes of a link are told by netlink.
+        // Changes of a link are reported by netlink.
         (29, yes(false)),
         (30, Value::Integer(config.version as i32)),
         (33, yes(matches!(notify.farewell, Farewell::Deleted(_)))),
@@ -172,7 +172,7 @@ fn instance(
     table.row(&entry, &[number], rare.into_iter().filter_map(command));
 }
 
-/// What can be said of an address.
+/// A property of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     /// It is on the host.
@@ -211,7 +211,7 @@ fn address(
     table.row(&entry, &row, optional.into_iter().filter_map(|(column, value)| Some((column, value?))));
 }
 
-/// `InetScopeType` of what `rt_scopes` numbers.
+/// The `InetScopeType` of a scope, as `rt_scopes` numbers scopes.
 fn scope(scope: Option<u8>) -> i32 {
     match scope {
         // Host and link.

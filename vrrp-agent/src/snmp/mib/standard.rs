@@ -1,5 +1,5 @@
-//! The MIBs of the standard: RFC 2787 for version 2, RFC 6527 for both. What the daemon counts for all instances together, and
-//! what only the master agent knows, is not in them.
+//! The MIBs of the standards: RFC 2787 for version 2, RFC 6527 for both. Left out are values that the daemon counts for all
+//! instances together, and values that only the master agent knows.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,7 +15,7 @@ use crate::control::{InstanceStatus, WonBy};
 pub(super) const VERSION_2: [u32; 7] = [1, 3, 6, 1, 2, 1, 68];
 /// VRRPV3-MIB.
 pub(super) const VERSION_3: [u32; 7] = [1, 3, 6, 1, 2, 1, 207];
-/// `RowStatus`: all rows are.
+/// `RowStatus`: all rows are active.
 const ACTIVE: Value = Value::Integer(1);
 
 /// `vrrpOperMasterIpAddr` of an instance.
@@ -105,7 +105,7 @@ pub(super) fn fill_version_3(table: &mut Table, facts: &Facts<'_>) {
         table.row(&operations.join(&[1, 1]), &row, columns);
         for vip in &config.vips {
             let Value::OctetString(octets) = Value::address(vip.address) else { continue };
-            // What has no fixed length says its own (RFC 2578 section 7.7).
+            // An index without a fixed length has its length before it (RFC 2578 section 7.7).
             let length = [octets.len().try_into().unwrap_or(u32::MAX)];
             let octets: Vec<u32> = octets.into_iter().map(u32::from).collect();
             table.row(&operations.join(&[2, 1]), &[&row[..], &length, &octets].concat(), [(2, ACTIVE)]);
@@ -128,19 +128,19 @@ pub(super) fn reason(won_by: Option<WonBy>) -> Value {
     })
 }
 
-/// Adverts that nobody could take: for their checksum, their version, their number.
+/// The counters of adverts that no instance could take: for their checksum, their version, their number.
 const COUNTERS: [&str; 3] = ["bad_checksum", "bad_version", "advert_not_ours"];
 
 fn count(facts: &Facts<'_>, counter: &str) -> u64 {
     facts.snapshot.counters.get(counter).copied().unwrap_or(0)
 }
 
-/// As RFC 2578 section 7.1.6 has it, it begins again at 0.
+/// A counter that begins again at 0, as RFC 2578 section 7.1.6 has it.
 fn counter32(count: u64) -> Value {
     Value::Counter32(u32::try_from(count & u64::from(u32::MAX)).unwrap_or_default())
 }
 
-/// There is no fault in the standard.
+/// The state of an instance. The standards know no fault; it is shown as the initial state.
 fn state(status: &InstanceStatus) -> Value {
     Value::Integer(match status.state.as_str() {
         "master" => 3,

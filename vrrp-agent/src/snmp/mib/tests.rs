@@ -105,7 +105,7 @@ fn what_objects_are() {
         (keepalived(&[1, 2, 0]), Value::text("LB1")),
         (keepalived(&[1, 4, 0]), Value::Integer(1)),
         (keepalived(&[2, 1, 1, 2, 1]), Value::text("G")),
-        // One of them is in fault.
+        // One member of the group is in fault.
         (keepalived(&[2, 1, 1, 3, 1]), Value::Integer(3)),
         (keepalived(&[2, 2, 1, 2, 1, 2]), Value::text("B")),
         (keepalived(&[2, 3, 1, 2, 1]), Value::text("A")),
@@ -128,7 +128,7 @@ fn what_objects_are() {
         (standard(&[207, 1, 1, 1, 1, 6, 4, 52, 2]), Value::Integer(1)),
         (standard(&[207, 1, 1, 1, 1, 9, 4, 52, 2]), Value::Integer(50)),
         (standard(&[207, 1, 2, 5, 1, 1, 4, 52, 2]), Value::Counter32(3)),
-        // Version 3 has no place in the MIB of version 2, and nobody knows why it was master the last time.
+        // An instance of version 3 has no place in the MIB of version 2, and the reason why it was last master is not known.
         (standard(&[68, 1, 3, 1, 3, 4, 52]), Value::NoSuchInstance),
         (standard(&[207, 1, 2, 5, 1, 2, 4, 52, 2]), Value::NoSuchInstance),
         (keepalived(&[2, 3, 1, 2, 3]), Value::NoSuchInstance),
@@ -140,7 +140,7 @@ fn what_objects_are() {
     }
 }
 
-/// What a manager does who asks for everything.
+/// Asks as a manager does that wants every object.
 fn walk(table: &Table, range: Range) -> Vec<VarBind> {
     let mut range = range;
     let step = || {

@@ -1,4 +1,4 @@
-//! What is told without being asked: what has become of instances and groups.
+//! Traps: what managers are told without asking, about the states of instances and groups.
 
 use std::net::IpAddr;
 
@@ -7,11 +7,11 @@ use super::{InstanceKey, Table, keepalived, standard};
 use crate::config::Mib;
 use crate::notify::{Event, Notification, Subject};
 
-/// `snmpTrapOID.0`: which trap it is.
+/// `snmpTrapOID.0`: the object that says which trap it is.
 const TRAP: [u32; 11] = [1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0];
 
 impl Table {
-    /// Whether it has what traps about this say.
+    /// Returns true if the table has the values for traps about this.
     #[must_use]
     pub(in crate::snmp) fn knows(&self, notification: &Notification) -> bool {
         match notification.subject {
@@ -20,7 +20,7 @@ impl Table {
         }
     }
 
-    /// The traps about something that has happened: none, or one of each MIB that has one.
+    /// Returns the traps about an event: none, or one of each MIB that has a trap for it.
     #[must_use]
     pub(in crate::snmp) fn traps(&self, notification: &Notification) -> Vec<Vec<VarBind>> {
         let Some(state) = state(notification.event) else { return Vec::new() };
@@ -40,7 +40,7 @@ impl Table {
                 let Some(interface) = key.interface.filter(|_| notification.event == Event::Master) else {
                     return traps;
                 };
-                // A row of version 3 has no place in the MIB of version 2.
+                // An instance of version 3 has no row in the MIB of version 2.
                 let version_2 = standard::master_version_2(interface, key.vrid);
                 if let IpAddr::V4(source) = key.source
                     && self.objects.contains_key(&version_2)
@@ -90,7 +90,7 @@ fn new_master(key: InstanceKey, interface: u32) -> Vec<VarBind> {
     ]
 }
 
-/// What a trap is.
+/// The object that says which trap it is.
 fn is(trap: &[u32]) -> VarBind {
     bind(Oid::new(&TRAP), Value::Name(Oid::new(trap)))
 }
@@ -99,7 +99,8 @@ fn bind(name: Oid, value: Value) -> VarBind {
     VarBind { name, value }
 }
 
-/// `VrrpState`. One that stops or is gone is where it was before it started; what only goes on in a state is no change.
+/// `VrrpState`. An instance that stops is in its initial state, and one that a reload has removed counts as in fault; an event
+/// within a state is no change.
 fn state(event: Event) -> Option<i32> {
     match event {
         Event::Stop => Some(0),

@@ -1,4 +1,4 @@
-//! `/proc`: who runs, by name and command line. Zombies do not run.
+//! `/proc`: the processes that run, by name and command line. Zombies do not run.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::Seen;
 
-/// Much more than a file in /proc/PID of one line has.
+/// The most bytes to read of a file in /proc/PID that has one line: much more than it has.
 const STAT_MAX: u64 = 4096;
 
-/// As long as a command line can be compared here.
+/// The longest command line that can be compared here, in bytes.
 const COMMAND_MAX: u64 = 32 * 1024;
 
-/// How `/proc` is looked at.
+/// The way to look at `/proc`.
 #[derive(Clone, Debug)]
 pub(super) struct Scan {
     root: PathBuf,
@@ -25,18 +25,18 @@ impl Scan {
         Self { root: PathBuf::from("/proc"), commands }
     }
 
-    /// All that run.
+    /// Returns all processes that run.
     pub(super) fn all(&self) -> io::Result<Vec<(u32, Seen)>> {
         let mut all = Vec::new();
         for entry in std::fs::read_dir(&self.root)? {
             let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            // Others may have ended meanwhile.
+            // Processes may have ended meanwhile.
             all.extend(self.one(pid).map(|seen| (pid, seen)));
         }
         Ok(all)
     }
 
-    /// One, if it runs.
+    /// Returns one process, if it runs.
     pub(super) fn one(&self, pid: u32) -> Option<Seen> {
         let directory = self.root.join(pid.to_string());
         let name = running_name(&read(&directory.join("stat"), STAT_MAX).ok()?)?;
@@ -52,7 +52,7 @@ fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The name in `PID (NAME) STATE …`, which may have brackets itself, unless its process has ended.
+/// Returns the name in `PID (NAME) STATE …`, which may have brackets itself, unless its process has ended.
 fn running_name(stat: &[u8]) -> Option<Vec<u8>> {
     let open = stat.iter().position(|&byte| byte == b'(')?;
     let close = stat.iter().rposition(|&byte| byte == b')')?;
@@ -63,10 +63,10 @@ fn running_name(stat: &[u8]) -> Option<Vec<u8>> {
     Some(stat.get(open + 1..close)?.to_vec())
 }
 
-/// Each ends with a zero byte.
+/// Splits a command line into words, each of which ends with a zero byte.
 fn words(command: &[u8]) -> Vec<Vec<u8>> {
     let mut words: Vec<Vec<u8>> = command.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
-    // Nothing stands behind the last one.
+    // Nothing stands behind the last zero byte.
     words.pop_if(|last| last.is_empty());
     words
 }

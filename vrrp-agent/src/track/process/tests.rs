@@ -63,7 +63,7 @@ const fn at(seconds: u64) -> Time {
     Duration::from_secs(seconds)
 }
 
-/// Counts as (second, number), and then what it is.
+/// Counts as (second, number); returns the condition after each.
 fn conditions(process: TrackProcess, counts: &[(u64, u32)]) -> String {
     let mut quorum = Quorum::new(process, Condition::Unknown);
     let mut step = |&(second, count): &(u64, u32)| {
@@ -94,13 +94,13 @@ fn delays() {
         terminate_delay: at(3),
         ..process("p", ProcessName::Short, Arguments::Any)
     };
-    // The first count takes none.
+    // The first count takes no delay.
     assert_eq!(conditions(slow.clone(), &[(0, 1)]), "U");
     assert_eq!(conditions(slow.clone(), &[(0, 0), (1, 1), (2, 1), (3, 1)]), "DDDU");
     assert_eq!(conditions(slow.clone(), &[(0, 1), (1, 0), (3, 0), (4, 0)]), "UUUD");
-    // It comes back in time, and the next loss starts the delay anew.
+    // The process comes back in time, and the next loss starts the delay anew.
     assert_eq!(conditions(slow.clone(), &[(0, 1), (1, 0), (3, 1), (4, 0), (6, 0), (7, 0)]), "UUUUUD");
-    // A fork that is one too many counts after the delay of forks.
+    // A fork that makes one process too many counts after the delay of forks.
     let one = TrackProcess { quorum: 1..=1, ..slow };
     assert_eq!(conditions(one.clone(), &[(0, 1), (1, 2), (2, 1), (9, 1)]), "UUUU");
     assert_eq!(conditions(one, &[(0, 1), (1, 2), (3, 2)]), "UUD");

@@ -1,11 +1,11 @@
-//! The virtual addresses of a master: whether they are on the interface, and when they are announced.
+//! The virtual addresses of a master: putting them on the interface, and announcing them.
 
 use super::super::terms::{Cause, GarpSchedule, State};
 use super::super::timers::Timer;
 use super::{Instance, Time};
 
 impl Instance {
-    /// The virtual addresses are on the interface: announce them, never before (RFC 9568 section 8.1.2).
+    /// Handles that the virtual addresses are on the interface: announces them, never before (RFC 9568 section 8.1.2).
     pub fn handle_installed(&mut self, now: Time) {
         match self.state {
             State::Master => {
@@ -25,7 +25,8 @@ impl Instance {
         }
     }
 
-    /// Whether the addresses are where they belong: on the interface of a master, and on nobody else's.
+    /// Returns true if no address is missing: a master has its addresses on the interface, and in any other state none belong
+    /// there.
     #[must_use]
     pub fn is_installed(&self) -> bool {
         match self.state {
@@ -34,7 +35,8 @@ impl Instance {
         }
     }
 
-    /// The addresses are others than before, or it is not known whether they are there: a master's are put on the interface.
+    /// Puts the addresses of a master on the interface again, because they have changed, or because it is not known if they are
+    /// there.
     pub fn install_again(&mut self, now: Time) {
         match self.state {
             State::Master => self.ask_to_install(now),
@@ -42,14 +44,14 @@ impl Instance {
         }
     }
 
-    /// What neighbours know of the addresses is not right any more: the interface has another hardware address.
+    /// Announces the addresses again: the interface has another hardware address, so the neighbours' entries are wrong.
     pub fn announce_again(&mut self) {
         if self.installed {
             self.announce(self.params.garp.repeat);
         }
     }
 
-    /// Somebody wants the addresses announced once more. False if they are not ours.
+    /// Announces the addresses once more, on request. Returns false if they are not ours.
     pub fn announce_once(&mut self) -> bool {
         if self.installed {
             self.announce(1);
@@ -57,8 +59,9 @@ impl Instance {
         self.installed
     }
 
-    /// Somebody else took an address off the interface: the next one may have it, and we after a skew time (keepalived's
-    /// rule). Before the addresses are all there, it is our own doing.
+    /// Handles that another program or the operator removed an address from the interface: this router resigns, another router
+    /// may take over, and this router again after a skew time (keepalived's rule). Before all addresses are on the interface, a
+    /// missing one is our own doing and is ignored.
     pub fn handle_addresses_lost(&mut self, now: Time) {
         match self.state {
             State::Master if self.installed => self.resign(now, Cause::AddressesLost),

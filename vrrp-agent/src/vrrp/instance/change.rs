@@ -1,4 +1,4 @@
-//! What changes about an instance while it runs: its file, its trackers, what it needs.
+//! Changes to a running instance: of its configuration, of its trackers, and of the things that it needs.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use super::super::timers::Timer;
 use super::{Instance, Time, nanos};
 
 impl Instance {
-    /// The file was read again: the same virtual router with other parameters. The state stays, and a master misses no advert;
-    /// deadlines that depend on what has changed move with it.
+    /// Applies a configuration that was read again: the same virtual router with other parameters. The state stays, and a
+    /// master misses no advert; deadlines that depend on a changed parameter move with it.
     pub fn reconfigure(&mut self, now: Time, params: Params) {
         let (skew, candidate) = (self.skew(), self.candidate());
         let interval = std::mem::replace(&mut self.params, params).interval;
-        // Version 3 has learned the master's interval; version 2 must share it.
+        // Version 3 has learned the master's interval; in version 2 all routers must share one interval.
         if self.params.version == Version::V2 || self.heard.is_none() {
             self.master_interval = self.params.interval;
         }
@@ -26,21 +26,21 @@ impl Instance {
                 let due = self.timers.get(Timer::Advert).map_or(next, |due| due.min(next));
                 self.timers.set(Timer::Advert, due);
             }
-            // An owner waits for nobody.
+            // The owner of the addresses does not wait for any router.
             State::Backup if self.priority() == PRIORITY_OWNER => self.claim(now, Cause::Preempts),
             State::Backup => self.rank_anew(now, &candidate),
             State::Initialize | State::Master | State::Fault => {}
         }
     }
 
-    /// What all trackers together add to the priority. A running master-down timer of ours shifts with the skew; the
-    /// kernel's deadlines follow with the next advert.
+    /// Sets the sum that all trackers add to the priority. A running master-down timer of ours shifts with the skew; the kernel
+    /// half's deadlines follow with the next advert.
     pub fn set_contributions(&mut self, now: Time, contributions: i32) {
         let (skew, candidate) = (self.skew(), self.candidate());
         self.contributions = contributions;
         self.shift_master_down(now, skew);
         match self.state {
-            // The kernel tells of no advert that says what the last one said.
+            // The kernel half does not report an advert that is the same as the last one, so the last one is judged again here.
             State::Backup => self.rank_anew(now, &candidate),
             State::Initialize | State::Master | State::Fault => {}
         }
@@ -63,14 +63,14 @@ impl Instance {
         }
     }
 
-    /// Something that the instance needs is gone, or all of it is back.
+    /// Handles that something the instance needs is gone, or that all of it is back.
     pub fn set_fault(&mut self, now: Time, fault: Fault) {
         let before = self.lacking();
         self.fault = fault;
         self.follow_fault(now, before);
     }
 
-    /// Its own fault or its group's, whichever is worse.
+    /// Returns the instance's own fault or its group's, whichever is worse.
     pub(super) fn lacking(&self) -> Fault {
         self.own_fault().max(self.group_fault)
     }
@@ -83,18 +83,18 @@ impl Instance {
         match (self.state, before, self.lacking()) {
             (State::Initialize, _, _)
             | (_, Fault::Present, Fault::Present)
-            // Who runs goes on; who waits for a first result waits.
+            // An instance that runs continues; an instance that waits for a first result waits on.
             | (State::Backup | State::Master, _, Fault::None | Fault::Undecided)
             | (State::Fault, _, Fault::Undecided) => {}
             (State::Backup, _, Fault::Present) => self.transition(now, State::Fault, faulted),
             (State::Master, _, Fault::Present) => {
-                // Twice, as keepalived does: the fault may be a link that loses packets.
+                // The resignation is sent twice, as keepalived does: the fault may be a link that loses packets.
                 self.advertise_resignation();
                 self.advertise_resignation();
                 self.leave_master();
                 self.transition(now, State::Fault, faulted);
             }
-            // Decided: until now nobody was told.
+            // The fault is certain only now, and was not reported before.
             (State::Fault, Fault::None | Fault::Undecided, Fault::Present) => {
                 self.transition(now, State::Fault, faulted);
             }

@@ -4,20 +4,20 @@ use super::super::terms::{Cause, Company, Fault, GarpSchedule, State};
 use super::super::timers::Timer;
 use super::{Instance, Time};
 
-/// Says of an instance if it is new in a sync group whose other members are master.
+/// Says if an instance is new in a sync group whose other members are master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Joining {
-    /// It is not, or not any more.
+    /// The instance is not new, or not any more.
     No,
-    /// It is: the others stay master while it waits for its own turn.
+    /// The instance is new: the others stay master while it waits for its own turn.
     Yes,
 }
 
 impl Instance {
-    /// It is new in a sync group whose other members are all master, as after a reload. They stay master while it listens for a
-    /// master of its own, for a master-down interval like any instance that starts. If it hears none, it becomes master too. If it
-    /// hears one that it must obey, the whole group resigns. No address gets a second holder by this: the others won their
-    /// elections before, and this one goes through its own.
+    /// Marks the instance as new in a sync group whose other members are all master, as after a reload. They stay master while
+    /// this instance listens for a master of its own, for a master-down interval like any instance that starts. If it hears
+    /// none, it becomes master too. If it hears one that it must obey, the whole group resigns. No address gets a second holder
+    /// by this: the others won their elections before, and this instance goes through its own.
     pub fn join_masters(&mut self) {
         match self.state {
             State::Initialize => self.joining = Joining::Yes,
@@ -25,7 +25,7 @@ impl Instance {
         }
     }
 
-    /// True if its sync group cannot be master because of it.
+    /// Returns true if the sync group cannot be master because of this instance.
     #[must_use]
     pub fn holds_back(&self) -> bool {
         match (self.state, self.joining) {
@@ -35,45 +35,46 @@ impl Instance {
         }
     }
 
-    /// It is a member like any other from now on.
+    /// Makes the instance a member like any other from now on.
     pub(in crate::vrrp) fn end_joining(&mut self) {
         self.joining = Joining::No;
     }
 
-    /// Whether it would be master, but for its sync group.
+    /// Returns true if the instance would be master without its sync group.
     #[must_use]
     pub fn claims(&self) -> bool {
         self.claim.is_some()
     }
 
-    /// Whether something that it needs is gone, whatever its group says.
+    /// Returns the instance's own fault, whatever its group says.
     #[must_use]
     pub fn fault(&self) -> Fault {
         self.own_fault()
     }
 
-    /// It is to be master: at once, or when its whole sync group is to be.
+    /// Claims the mastership: becomes master at once, or, in a sync group, when all members claim it.
     pub(in crate::vrrp) fn claim(&mut self, now: Time, cause: Cause) {
         match self.params.company {
             Company::Alone => self.become_master(now, cause),
             Company::Group => {
                 self.claim = Some(cause);
-                // The kernel is to tell of the next advert, whoever sends it; and should that be missed, it is asked again.
+                // The new epoch makes the kernel half report the next advert of any router. If that report is missed, the timer
+                // repeats the claim.
                 self.epoch += 1;
                 self.timers.set(Timer::MasterDown, now + self.own_down());
             }
         }
     }
 
-    /// All of the sync group are to be master.
+    /// Becomes master, because all members of the sync group claim the mastership.
     pub(in crate::vrrp) fn confirm(&mut self, now: Time) {
         if let Some(cause) = self.claim {
             self.become_master(now, cause);
         }
     }
 
-    /// Another member of the sync group is not master any more: this one resigns too. Its turn may come again soon, if all of
-    /// the group get theirs.
+    /// Resigns if it is master, because another member of the sync group is not master any more. It may soon be master again,
+    /// if all members of the group can be.
     pub(in crate::vrrp) fn yield_with_group(&mut self, now: Time) {
         match self.state {
             State::Master => self.resign(now, Cause::WithGroup),
@@ -81,13 +82,13 @@ impl Instance {
         }
     }
 
-    /// Whether neighbours may have believed a lower router since this was last asked.
+    /// Returns true if neighbours may have believed a lower router since the last call.
     pub(in crate::vrrp) fn take_poisoned(&mut self) -> bool {
         std::mem::take(&mut self.poisoned)
     }
 
-    /// A lower router has advertised here or to another member of the sync group, and may have announced the addresses as its
-    /// own.
+    /// Announces a master's addresses, because a lower router has advertised here or to another member of the sync group, and
+    /// may have announced the addresses as its own.
     pub(in crate::vrrp) fn announce_after_lower(&mut self, now: Time) {
         match self.state {
             State::Master => {
@@ -101,7 +102,7 @@ impl Instance {
         }
     }
 
-    /// Something that a member of the sync group needs is gone, or none lacks anything.
+    /// Sets the fault of the sync group: something that a member needs is gone, or no member lacks anything.
     pub(in crate::vrrp) fn set_group_fault(&mut self, now: Time, fault: Fault) {
         let before = self.lacking();
         self.group_fault = fault;

@@ -32,7 +32,8 @@ impl Instance {
         match watch {
             Watch::Here | Watch::Fenced => {
                 if self.timers.get(Timer::MasterDown).is_none() {
-                    // The kernel watched, and has not heard this one, or has no timer for it: its watch ends with its epoch.
+                    // The kernel half watched, and has not heard this advert, or has no timer for it: the new epoch ends its
+                    // watch.
                     self.epoch += 1;
                 }
                 self.timers.set(Timer::MasterDown, now + after);
@@ -41,7 +42,7 @@ impl Instance {
         }
     }
 
-    /// Takes the sender of an advert that counts for the master.
+    /// From now on, takes the sender of this advert, which counts, as the master.
     pub(super) fn follow(&mut self, heard: Heard) {
         self.heard = Some(heard);
         self.master_interval = Duration::from_nanos(heard.advert.interval_ns);
@@ -51,12 +52,13 @@ impl Instance {
         }
     }
 
-    /// The sender of an advert has resigned: whatever it said before is over.
+    /// Forgets the last advert of a sender that has resigned.
     fn forget(&mut self, advert: &Advert) {
         self.last = self.last.filter(|last| last.advert.source != advert.source);
     }
 
-    /// The kernel half has heard this since it last told of anything: it tells of changes only, and its ring may be full.
+    /// Takes over an advert that the kernel half has heard since its last report: it reports changes only, and its ring may be
+    /// full.
     pub fn catch_up(&mut self, heard: Heard) {
         let newer = self.last.is_none_or(|last| last.at < heard.at);
         match self.state {
@@ -65,7 +67,7 @@ impl Instance {
         }
     }
 
-    /// The kernel watches no more: the wait for the master goes on here, until then.
+    /// Continues the wait for the master here, until `deadline`, because the kernel half does not watch any more.
     pub fn watch_here(&mut self, now: Time, deadline: Time) {
         match self.state {
             State::Backup => self.timers.set(Timer::MasterDown, deadline.max(now)),
@@ -73,8 +75,9 @@ impl Instance {
         }
     }
 
-    /// The delay before a preemption begins when the master is found to rank lower: by its advert, or by our own priority. It is
-    /// called off when the master ranks lower no more, and begins anew with the next lower advert (keepalived's rule).
+    /// Starts or cancels the delay before a preemption. It starts when the master is found to rank lower, by its advert or by
+    /// our own priority. It is cancelled when the master does not rank lower any more, and starts anew with the next lower
+    /// advert (keepalived's rule).
     pub(super) fn follow_preempt_delay(&mut self, now: Time) {
         let Some(last) = self.last else { return };
         if last.advert.priority >= self.priority() {
@@ -85,8 +88,9 @@ impl Instance {
         }
     }
 
-    /// We rank otherwise than `before`. The last advert that was heard did not count then, and perhaps does now: the wait for its
-    /// sender begins with it, not with an older advert. Otherwise we would take over from a master that was heard just now.
+    /// Judges the last advert again, because our rank has changed since `before`. If the advert did not count then and counts
+    /// now, the wait for its sender begins with this advert, not with an older one. Otherwise we would take over from a master
+    /// that was heard just now.
     pub(super) fn heed_last_advert(&mut self, now: Time, before: &Candidate) {
         let Some(last) = self.last.filter(|_| self.state == State::Backup) else { return };
         let (before, after) =
@@ -111,7 +115,7 @@ impl Instance {
             Some(at) if self.claim.is_none() => at.max(deadline),
             Some(_asked_again) => deadline,
             None => {
-                // The kernel watches, with a deadline that is too early. That ends with its epoch.
+                // The kernel half watches, with a deadline that is too early: the new epoch ends its watch.
                 self.epoch += 1;
                 deadline
             }

@@ -1,5 +1,5 @@
-//! Going on where an earlier run of the agent was cut off: the kernel half has watched, held and fenced meanwhile. Peers have
-//! noticed nothing, so an election would be one for nothing.
+//! Continuing where an earlier run of the agent was killed: the kernel half has watched, answered and fenced meanwhile. The
+//! peers have noticed nothing, so there is no reason for an election.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::super::timers::Timer;
 use super::{Instance, Time};
 
 impl Instance {
-    /// Before [`Self::start`], with what an earlier run left in the kernel. A master whose lease lasts goes on: nobody has had
-    /// reason to take over. A backup whose master is watched goes on waiting. Both in the epoch that the kernel knows, so that
-    /// lease, fence, watch and the news in its ring go on too. Otherwise it is yet to start, in an epoch of its own: none is used
-    /// twice, whenever that will be.
+    /// Takes over what an earlier run left in the kernel; called before [`Self::start`]. A master whose lease lasts continues:
+    /// no peer has had reason to take over. A backup whose master is watched continues to wait. Both keep the epoch that the
+    /// kernel half knows, so that the lease, the fence, the watch and the events in the ring stay valid. Any other instance has
+    /// yet to start, in a new epoch: no epoch is used twice, whenever the instance starts.
     pub fn resume(&mut self, now: Time, past: Past) {
         match self.state {
             State::Initialize => self.epoch = past.epoch,
@@ -25,7 +25,8 @@ impl Instance {
                 self.statistics.became_master += 1;
                 self.go_on_as(State::Master, now);
                 self.advertise(now);
-                // They are there, or should be; and neighbours are told, in case they were told otherwise.
+                // The addresses are on the interface, or should be. Once that is confirmed they are announced, in case the
+                // neighbours have learned otherwise.
                 self.ask_to_install(now);
             }
             (Fault::None | Fault::Undecided, Spell::Watch { heard, deadline, outranked })
@@ -46,13 +47,14 @@ impl Instance {
         }
     }
 
-    /// The kernel has also heard a router that ranked lower, before the agent was killed. It may not any more, as trackers are
-    /// yet to say what they said then: the wait for it begins with its last advert.
+    /// Judges the last advert of a router that the kernel half has heard and that ranked lower before the agent was killed. It
+    /// may not rank lower any more, as the trackers have yet to report what they reported then. In that case the wait for it
+    /// begins with its last advert.
     fn go_on_below(&mut self, deadline: Time, outranked: Option<Heard>) {
         let Some(lower) = outranked else { return };
         match self.candidate().at_backup(&lower.advert, None) {
             AtBackup::Alive { down_ns } => {
-                // The kernel's deadline is too early, and ends with its epoch.
+                // The kernel half's deadline is too early; the new epoch ends its watch.
                 self.epoch += 1;
                 self.follow(lower);
                 self.timers.set(Timer::MasterDown, deadline.max(lower.at + Duration::from_nanos(down_ns)));
@@ -65,7 +67,7 @@ impl Instance {
         }
     }
 
-    /// Like a transition, but the epoch goes on.
+    /// Changes the state like a transition, but keeps the epoch.
     fn go_on_as(&mut self, state: State, now: Time) {
         let from = std::mem::replace(&mut self.state, state);
         self.since = now;

@@ -1,9 +1,11 @@
 //! A master that cannot do a master's work: no advert of its own leaves, or its addresses do not get on the interface. To the
-//! others it is lost, or it holds an address that nobody can reach; so it says so, and leaves the work to somebody else.
+//! other routers it is lost, or it holds an address that no host can reach. So it resigns, and leaves the work to another
+//! router.
 //!
-//! It goes to Fault rather than to Backup: what it lacks is something that a master needs, an operator is to hear of it, and its
-//! sync group goes along. From Backup it would be master again as soon as it hears nobody, which is likely where nothing can be
-//! sent; in Fault it holds still for [`PAUSE`], and then waits for a whole master-down interval like anybody who comes back.
+//! It goes to Fault rather than to Backup: it lacks something that a master needs, the operator must learn of that, and its
+//! sync group goes along. From Backup it would be master again as soon as it hears no other router, which is likely where
+//! nothing can be sent. In Fault it holds still for [`PAUSE`], and then waits for a whole master-down interval like any
+//! instance that recovers.
 
 use std::time::Duration;
 
@@ -11,19 +13,19 @@ use super::super::terms::{Cause, Fault, Output, State};
 use super::super::timers::Timer;
 use super::{Instance, Time};
 
-/// How long it is no candidate afterwards; as long as the daemon waits before it tries addresses again that were refused.
+/// The time for which the instance is no candidate afterwards; as long as the daemon waits before it retries addresses that
+/// were refused.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// A timer that is served so much too late says that the whole process stood still, and those who put addresses on interfaces
-/// with it.
+/// If a timer is served later than this, the whole process stood still, and with it the part that puts addresses on interfaces.
 const STALL: Duration = Duration::from_millis(250);
 
 /// A record of a master's adverts: when the last one left, and since when none has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct Sending {
-    /// When the last one left, as far as the caller has said.
+    /// The time when the last advert left, as far as the caller has said.
     left: Option<Time>,
-    /// While they fail: since when none has left.
+    /// While adverts fail: the time since which none has left.
     failing: Option<Time>,
 }
 
@@ -34,7 +36,7 @@ impl Sending {
 }
 
 impl Instance {
-    /// An advert of ours has left: the lease runs anew.
+    /// Handles that an advert of ours has left: the lease starts anew.
     pub fn handle_sent(&mut self, at: Time) {
         match self.state {
             State::Master => self.sending = Sending { left: Some(at), failing: None },
@@ -42,8 +44,8 @@ impl Instance {
         }
     }
 
-    /// An advert of ours could not be sent. One does not matter, not even after a stall that has used up the lease; nor do any
-    /// within the lease, for peers wait for as long.
+    /// Handles that an advert of ours could not be sent. A single failure does not matter, not even after a stall that has used
+    /// up the lease; nor do several within the lease, since peers wait for as long.
     pub fn handle_send_failed(&mut self, now: Time) {
         match (self.state, self.sending) {
             (State::Master, Sending { left, failing: None }) => {
@@ -56,7 +58,7 @@ impl Instance {
         }
     }
 
-    /// Has the addresses put on the interface, and waits for word that they are.
+    /// Asks the caller to put the addresses on the interface, and waits for the confirmation.
     pub(super) fn ask_to_install(&mut self, now: Time) {
         self.outputs.push_back(Output::Install);
         self.install_asked = Some(now);
@@ -79,7 +81,7 @@ impl Instance {
     pub(super) fn surrender(&mut self, now: Time, cause: Cause) {
         match self.state {
             State::Master => {
-                // Twice, as in any fault of a master.
+                // The resignation is sent twice, as in any fault of a master.
                 self.advertise_resignation();
                 self.advertise_resignation();
                 self.leave_master();
@@ -91,7 +93,7 @@ impl Instance {
         }
     }
 
-    /// Fault may be entered for another reason meanwhile; the pause goes on.
+    /// Keeps a pause that runs when Fault is entered for another reason.
     pub(super) fn keep_pause(&mut self, until: Option<Time>) {
         if let Some(until) = until {
             self.timers.set(Timer::Pause, until);
@@ -104,7 +106,7 @@ impl Instance {
         self.follow_fault(now, before);
     }
 
-    /// Its own fault, without its sync group's. A pause counts as a fault.
+    /// Returns the instance's own fault, without that of its sync group. A pause counts as a fault.
     pub(super) fn own_fault(&self) -> Fault {
         if self.paused { Fault::Present } else { self.fault }
     }

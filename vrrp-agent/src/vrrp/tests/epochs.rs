@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// With `vrrp_startup_delay` the instance starts long after it has learned of its past.
+/// With `vrrp_startup_delay` the instance starts long after it has read what an earlier run left.
 #[test]
 fn c4_an_instance_that_starts_late_does_not_use_the_epochs_of_its_past() {
     for spell in [Spell::Over, Spell::Lease { until: at(99.0) }] {

@@ -1,4 +1,4 @@
-//! A member that a reload adds to a sync group which is master.
+//! A member that a reload adds to a sync group that is master.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn grouped(priority: u8) -> Params {
     Params { company: Company::Group, ..params(priority) }
 }
 
-/// A group of one that is master since second 4, and the new member, not started yet.
+/// A group with one member, master since second 4, and the new member, which has not started yet.
 fn group() -> [Instance; 2] {
     let mut old = started(grouped(100));
     old.handle_timeout(at(4.0));
@@ -55,12 +55,12 @@ fn c8_the_others_stay_master_while_a_new_member_listens() {
     assert_eq!(timeouts(&mut members, 13.6), [State::Master, State::Backup]);
     assert!(!outputs(&mut members[0]).contains(&Output::Withdraw));
     assert_eq!(timeouts(&mut members, 13.61), [State::Master, State::Master], "nobody else was heard");
-    // From here on it is a member like any other.
+    // From here on the new member is a member like any other.
     let hears = |member: &mut Instance, now| member.handle_advert(now, &advert(200, 9), Watch::Here);
     assert_eq!(tell(&mut members, 14.0, 1, hears), [State::Backup, State::Backup]);
 }
 
-/// Two masters there must not be: of the new virtual router another one is.
+/// The new virtual router already has a master elsewhere, and there must not be two.
 #[test]
 fn c8_a_new_member_that_has_a_master_elsewhere_ends_the_groups_mastership() {
     let mut members = joined();
@@ -70,7 +70,7 @@ fn c8_a_new_member_that_has_a_master_elsewhere_ends_the_groups_mastership() {
     assert!(outputs(&mut members[0]).contains(&with_group));
 }
 
-/// One that it does not obey it preempts, like anybody.
+/// The new member preempts a master that it need not obey, like any instance.
 #[test]
 fn c8_a_new_member_preempts_a_lower_master() {
     let mut members = joined();
@@ -102,7 +102,7 @@ fn c8_a_new_member_whose_tracker_is_not_known_yet_is_waited_for() {
     assert_eq!(timeouts(&mut members, 14.7), [State::Master, State::Master]);
 }
 
-/// The old members lose their mastership for a reason of their own: the group is one again.
+/// The old member loses its mastership for a reason of its own: from then on the group moves together again.
 #[test]
 fn c8_when_the_masters_step_down_nobody_joins_masters_any_more() {
     let mut members = joined();

@@ -1,8 +1,8 @@
-//! Which adverts the wait for the master is counted from.
+//! The adverts from which the wait for the master is counted.
 
 use super::*;
 
-/// A backup of priority 100 plus `contributions` whose kernel half watches a master of priority 110.
+/// A backup of priority 100 whose kernel half watches a master of priority 110.
 fn watched_by_the_kernel() -> Instance {
     let mut instance = started(params(100));
     instance.handle_advert(at(1.0), &advert(110, 9), Watch::Kernel);
@@ -11,7 +11,7 @@ fn watched_by_the_kernel() -> Instance {
     instance
 }
 
-/// We rank higher for two seconds: the master's adverts do not count meanwhile, but it lives.
+/// This router ranks higher for two seconds: the master's adverts do not count meanwhile, but the master is alive.
 #[test]
 fn c3_a_weight_that_is_up_for_two_seconds_costs_no_mastership() {
     let mut instance = started(params(100));
@@ -23,7 +23,7 @@ fn c3_a_weight_that_is_up_for_two_seconds_costs_no_mastership() {
     assert_eq!(instance.next_deadline(), Some(at(3.0 + 3.609_375)));
     instance.handle_timeout(at(4.7));
     assert_eq!(instance.state(), State::Backup);
-    // A master that is silent since is lost in time all the same.
+    // A master that is silent from then on still counts as lost in time.
     instance.handle_timeout(at(6.61));
     assert_eq!(outputs(&mut instance)[0], transition(State::Backup, State::Master, Cause::MasterSilent));
 }
@@ -39,7 +39,7 @@ fn c3_the_same_where_the_kernel_watches() {
     assert_eq!(instance.next_deadline(), Some(at(3.0 + 3.609_375)));
 }
 
-/// The kernel tells of adverts that do not count every now and then only.
+/// The kernel half reports only some of the adverts that do not count.
 #[test]
 fn c3_what_the_kernel_has_heard_and_not_told_counts() {
     let mut instance = watched_by_the_kernel();
@@ -49,7 +49,7 @@ fn c3_what_the_kernel_has_heard_and_not_told_counts() {
     assert_eq!(instance.next_deadline(), Some(at(3.0 + 3.609_375)));
 }
 
-/// Nothing moves where the adverts have counted all the time.
+/// No deadline moves if the adverts have counted all the time.
 #[test]
 fn c3_a_fall_that_changes_no_rank_leaves_the_watch_to_the_kernel() {
     let mut instance = watched_by_the_kernel();
@@ -58,7 +58,7 @@ fn c3_a_fall_that_changes_no_rank_leaves_the_watch_to_the_kernel() {
     assert_eq!((instance.epoch(), instance.next_deadline()), (epoch, None));
 }
 
-/// The same by the file: it may forbid the preemption that was allowed.
+/// The same after a reload, which may forbid a preemption that was allowed.
 #[test]
 fn c3_a_reload_that_forbids_preemption_counts_from_the_last_advert() {
     let mut instance = started(params(100));
@@ -68,7 +68,7 @@ fn c3_a_reload_that_forbids_preemption_counts_from_the_last_advert() {
     assert_eq!((instance.state(), instance.next_deadline()), (State::Backup, Some(at(3.0 + 3.609_375))));
 }
 
-/// Killed with a weight, and back without it: the kernel's deadline is from before the weight.
+/// The agent was killed with a weight and comes back without it: the kernel half's deadline is from before the weight.
 #[test]
 fn c3_an_agent_that_comes_back_without_its_weight_counts_from_the_last_advert() {
     let heard = Heard { advert: advert(110, 9), at: at(97.0) };
@@ -78,7 +78,7 @@ fn c3_an_agent_that_comes_back_without_its_weight_counts_from_the_last_advert() 
     assert_eq!(instance.next_deadline(), Some(at(99.5 + 3.609_375)));
     instance.handle_timeout(at(101.0));
     assert_eq!(instance.state(), State::Backup);
-    // One that we still outrank does not hold us back.
+    // A router that we still outrank does not prevent our takeover.
     let outranked = Some(Heard { advert: advert(90, 8), at: at(99.5) });
     let (mut instance, _) = resumed(Spell::Watch { heard, deadline: at(100.6), outranked });
     assert_eq!((instance.epoch(), instance.next_deadline()), (7, None));
@@ -102,13 +102,13 @@ fn c3_the_resignation_of_another_than_the_master_changes_nothing() {
     }
 }
 
-/// Whom we have not heard may resign too: RFC 9568 section 6.4.2 asks for no more.
+/// A router that was not heard before may resign too: RFC 9568 section 6.4.2 requires nothing else.
 #[test]
 fn c3_the_first_that_is_heard_may_be_a_resignation() {
     let mut instance = started(params(100));
     instance.handle_advert(at(1.0), &advert(0, 9), Watch::Here);
     assert_eq!(instance.next_deadline(), Some(at(1.609_375)));
-    // Also after a mastership: who was master before it is forgotten.
+    // The same after a mastership: the master before it is forgotten.
     let mut instance = started(params(100));
     instance.handle_advert(at(1.0), &advert(200, 9), Watch::Here);
     instance.handle_timeout(at(5.0));
@@ -118,7 +118,7 @@ fn c3_the_first_that_is_heard_may_be_a_resignation() {
     assert_eq!(instance.next_deadline(), Some(at(5.6 + 0.609_375)));
 }
 
-/// An advert that the kernel half did not hear itself: what it believes of its master is out of date.
+/// The agent hears an advert that the kernel half did not hear: what the kernel half knows of the master is out of date.
 #[test]
 fn an_advert_that_the_kernel_has_not_heard_ends_its_watch() {
     let mut instance = watched_by_the_kernel();
@@ -128,8 +128,8 @@ fn an_advert_that_the_kernel_has_not_heard_ends_its_watch() {
     assert_eq!(instance.next_deadline(), Some(at(2.0 + 3.609_375)));
 }
 
-/// A reload puts new maps in the place of those that watched. The master that was watched may rank below us by now: its adverts
-/// set no timer.
+/// A reload replaces the maps that held the watch. The master that was watched may rank below us by now: its adverts set no
+/// timer.
 #[test]
 fn a_watch_that_the_kernel_gives_back_goes_on_here() {
     let mut instance = watched_by_the_kernel();

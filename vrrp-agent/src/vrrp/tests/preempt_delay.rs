@@ -1,5 +1,5 @@
-//! `preempt_delay`, with keepalived as the measure: an advert that ranks as high as we do calls the delay off, and the next lower
-//! one begins it anew.
+//! `preempt_delay`, as in keepalived: an advert that ranks as high as we do cancels the delay, and the next lower one starts it
+//! anew.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn hears(instance: &mut Instance, seconds: f64, priority: u8) {
     instance.handle_advert(at(seconds), &advert(priority, 9), Watch::Here);
 }
 
-/// The master is lower for one advert, is not for 14 seconds, and is lower again: ten seconds begin then.
+/// The master ranks lower for one advert, does not for 14 seconds, and ranks lower again: ten seconds begin then.
 #[test]
 fn c1_an_advert_that_ranks_as_high_calls_the_delay_off() {
     let mut instance = delayed(10);
@@ -29,7 +29,7 @@ fn c1_an_advert_that_ranks_as_high_calls_the_delay_off() {
     assert_eq!(instance.candidate().preempt, Preempt::Yes);
 }
 
-/// A delay that is over is not over for good: it was over for the dip that began it.
+/// A delay that is over counts only for the dip of the master's priority that started it.
 #[test]
 fn c1_the_delay_is_served_again_after_the_master_ranked_as_high() {
     let mut instance = delayed(2);
@@ -52,7 +52,7 @@ fn c1_our_own_priority_falling_calls_the_delay_off() {
     instance.set_contributions(at(2.0), -20);
     instance.handle_timeout(at(3.1));
     assert_eq!(instance.candidate().preempt, Preempt::No);
-    // And it begins when the priority is back.
+    // The delay begins when the priority is back.
     hears(&mut instance, 3.5, 90);
     instance.set_contributions(at(4.0), 0);
     hears(&mut instance, 5.9, 90);
@@ -61,7 +61,7 @@ fn c1_our_own_priority_falling_calls_the_delay_off() {
     assert_eq!(instance.candidate().preempt, Preempt::Yes);
 }
 
-/// In keepalived a resignation takes another way, and says nothing about ranks.
+/// keepalived handles a resignation separately, and it says nothing about ranks.
 #[test]
 fn c1_a_resignation_leaves_the_delay_alone() {
     let mut instance = delayed(2);

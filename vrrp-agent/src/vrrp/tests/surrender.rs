@@ -43,7 +43,7 @@ fn a8_failures_within_the_lease_do_not_matter() {
     assert_eq!(instance.state(), State::Master);
 }
 
-/// Its lease is over anyway; a single failure proves nothing.
+/// After a stall the lease is over anyway; a single failure proves nothing.
 #[test]
 fn a8_one_failure_after_a_stall_does_not_matter() {
     let mut instance = master();
@@ -55,8 +55,8 @@ fn a8_one_failure_after_a_stall_does_not_matter() {
     assert_eq!(instance.state(), State::Master);
 }
 
-/// Peers are right to take over from a master that they cannot hear. From Backup it would be master again after each master-down
-/// interval, since it ranks higher, and overtaken again by the first advert that it hears.
+/// Peers are right to take over from a master that they cannot hear. From Backup the old master would be master again after
+/// each master-down interval, since it ranks higher, and overtaken again by the first advert that it hears.
 #[test]
 fn a8_a_master_that_cannot_send_yields_to_the_router_that_takes_over_and_holds_still() {
     let mut instance = master();
@@ -74,7 +74,7 @@ fn a8_it_holds_still_for_a_while_and_then_waits_like_anybody() {
         fails(&mut instance, f64::from(second));
     }
     assert_eq!(instance.state(), State::Fault);
-    // A fault that comes and goes does not shorten it.
+    // A fault that comes and goes does not shorten the pause.
     instance.set_fault(at(15.0), Fault::Present);
     instance.set_fault(at(16.0), Fault::None);
     let over = instance.next_deadline().expect("the pause is over some time");
@@ -114,7 +114,7 @@ fn a4_a_master_whose_addresses_do_not_come_gives_up() {
         ),
         "{outputs:?}"
     );
-    // What comes too late changes nothing.
+    // A confirmation that comes too late changes nothing.
     instance.handle_installed(at(8.1));
     assert_eq!(instance.state(), State::Fault);
     assert!(instance.next_deadline().is_some_and(|at| at >= self::at(17.0)), "no fight");
@@ -147,7 +147,7 @@ fn a4_the_host_gets_the_time_that_it_needs() {
     assert_eq!(instance.state(), State::Master);
 }
 
-/// Whoever sets addresses stood still as long as the timer did.
+/// The part that installs addresses stood still as long as the timer did.
 #[test]
 fn a4_a_stall_is_not_taken_for_addresses_that_do_not_come() {
     let mut instance = started(params(100));

@@ -1,4 +1,4 @@
-//! What instances track: scripts, files, processes, interfaces.
+//! The objects about what instances track: scripts, files, processes, interfaces.
 
 use super::super::super::oid::Value;
 use super::super::{Facts, Table, gauge, yes};
@@ -6,7 +6,7 @@ use super::vrrp;
 use crate::config::{Arguments, InstanceConfig, ProcessName, Script, Thing, TrackFile, TrackProcess};
 use crate::vrrp::{Sense, Weight};
 
-/// What an instance tracks, in the order of the file.
+/// Adds the rows for all that an instance tracks, in the order of the file.
 pub(super) fn by_instance(table: &mut Table, facts: &Facts<'_>, number: u32, config: &InstanceConfig) {
     let (mut scripts, mut files, mut processes) = (1.., 1.., 1..);
     for tracked in &config.tracked {
@@ -15,7 +15,7 @@ pub(super) fn by_instance(table: &mut Table, facts: &Facts<'_>, number: u32, con
             Thing::File(index) => (12, files.next(), &facts.config.files[*index].name),
             Thing::Process(index) => (20, processes.next(), &facts.config.processes[*index].name),
             Thing::Interface(name) => {
-                // Here the columns begin one earlier, for the row is the interface's number.
+                // In this table the columns begin one earlier, since the row is the interface's number.
                 let Some(interface) = (facts.interface)(name) else { continue };
                 let [value, sense] = weight(tracked.weight);
                 let columns = [(1, Value::text(name)), (2, value), (3, sense)];
@@ -33,7 +33,7 @@ pub(super) fn by_instance(table: &mut Table, facts: &Facts<'_>, number: u32, con
     }
 }
 
-/// What there is to track.
+/// Adds the rows for all that there is to track.
 pub(super) fn all(table: &mut Table, facts: &Facts<'_>) {
     let said = |name: &str| facts.snapshot.scripts.iter().find(|status| status.name == name);
     for (number, of) in (1..).zip(&facts.config.scripts) {
@@ -80,7 +80,7 @@ fn process(table: &mut Table, number: u32, process: &TrackProcess) {
         Arguments::Initial(words) => (words.join(" "), 3),
     };
     let most = match *process.quorum.end() {
-        // As many as there are.
+        // There is no upper limit.
         u32::MAX => -1,
         most => i32::try_from(most).unwrap_or(i32::MAX),
     };
