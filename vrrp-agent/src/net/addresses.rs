@@ -96,7 +96,7 @@ impl Installed {
 
     /// An address of IPv4 with a prefix and the mark of the agent that has put it there, for tests of other rooms.
     #[cfg(test)]
-    pub(crate) fn example(index: u32, address: std::net::Ipv4Addr, prefix: u8, mark: u8) -> Self {
+    pub(crate) fn example(index: u32, address: Ipv4Addr, prefix: u8, mark: u8) -> Self {
         let mut message = AddressMessage::default();
         (message.header.index, message.header.prefix_len) = (index, prefix);
         message.attributes =

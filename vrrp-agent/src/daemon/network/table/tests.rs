@@ -26,8 +26,7 @@ async fn a3_a_virtual_address_goes_with_whatever_prefix_it_is_there() {
     let by_operator = Installed::example(INTERFACE, VIP, 28, 0);
     let elsewhere = Installed::example(INTERFACE + 1, VIP, 24, ours);
     let mut table = Table::new(links::connect().expect("a netlink socket"), Earlier::default());
-    table.there =
-        vec![marked(VIP, 24), marked(VIP, 32), by_operator.clone(), marked(OTHER, 24), elsewhere];
+    table.there = vec![marked(VIP, 24), marked(VIP, 32), by_operator.clone(), marked(OTHER, 24), elsewhere];
     let of = holding(VIP, 24);
 
     // A master's: all of it on its interface.
