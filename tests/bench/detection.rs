@@ -1,6 +1,7 @@
 //! `cargo xtask bench detection`: how late a dead master is replaced, ours beside keepalived in the same run. The master is
-//! killed; from its last advert on the wire to the new master's first advert and first gratuitous ARP, less the
-//! master-down interval. Also with the cores oversubscribed four times, and under a flood of bad adverts. Needs root.
+//! killed. The lateness is the time from its last advert on the wire to the new master's first advert and first gratuitous ARP,
+//! less the master-down interval. It is also measured with the cores oversubscribed four times, and under a flood of bad
+//! adverts. Needs root.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use vrrp_tests::lab::{Host, Lab, Process, Recorded, eventually};
 
-/// A minute is more than any of these needs.
+/// The longest wait: a minute is more than any of the failovers needs.
 const PATIENCE: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(10);
 const LOW: u32 = 100;
@@ -22,11 +23,11 @@ mod sender;
 
 use sender::{Flood, bad_adverts};
 
-/// What else goes on.
+/// The load on the machine during a failover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Load {
     None,
-    /// Busy loops, so many for each core.
+    /// Busy loops, with this number for each core.
     Busy(usize),
     /// As many bad adverts for the first instance as a thread can send.
     Flood,
@@ -48,12 +49,12 @@ enum Daemon {
     Keepalived,
 }
 
-/// What was seen of one failover, less the master-down interval, in microseconds.
+/// The times from failovers, less the master-down interval, in microseconds.
 #[derive(Default)]
 struct Lateness {
     advert: Vec<f64>,
     announcement: Vec<f64>,
-    /// What the agent's log says of the kernel's own lateness.
+    /// The lateness of the kernel's timer, as the agent's log gives it.
     kernel: Vec<f64>,
 }
 
@@ -136,7 +137,7 @@ fn failover(daemon: Daemon, instances: u8, load: Load, lateness: &mut Lateness) 
         }
         Load::None | Load::Busy(_) => None,
     };
-    // Not the flood: tcpdump could not keep up with it.
+    // The flood is left out: tcpdump could not keep up with it.
     let recording = client.record("(ip proto 112 and not ether src 02:00:00:00:00:66) or arp")?;
     std::thread::sleep(Duration::from_millis(500));
     kill(&h1)?;
@@ -156,7 +157,7 @@ fn failover(daemon: Daemon, instances: u8, load: Load, lateness: &mut Lateness) 
         let Some(last) = of(11).next_back() else { continue };
         let Some(first) = of(12).find(|seen| seen.at > last.at) else { continue };
         lateness.advert.push(late(last.at, first.at));
-        // Not one of the old master's: the new one advertises first.
+        // The old master's announcements do not count: the new master advertises first.
         let claims = |seen: &&Recorded| seen.announced == Some(vip(vrid)) && seen.at > first.at;
         if let Some(announcement) = seen.iter().find(claims) {
             lateness.announcement.push(late(last.at, announcement.at));
@@ -175,7 +176,7 @@ fn kill(host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// `noticed N µs` in our log.
+/// The values of `noticed N µs` in the agent's log.
 fn noticed(log: &str) -> impl Iterator<Item = f64> + '_ {
     log.lines().filter(|line| line.contains("-> MASTER")).filter_map(|line| {
         let (_, rest) = line.split_once("noticed ")?;

@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     let (receiver, sender) = (lab.host("receiver", 11)?, lab.host("sender", 12)?);
     let mut figures: [Vec<f64>; WAYS.len()] = Default::default();
     let mut planes = [const { String::new() }; WAYS.len()];
-    // The first transfer finds everything cold.
+    // The first transfer does not count, since all caches are cold.
     transfer(&receiver, &sender)?;
     for round in 0..ROUNDS {
         for place in 0..WAYS.len() {
@@ -63,13 +63,13 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Sorts the figures; the one in the middle.
+/// Sorts the figures and returns the median.
 fn median(figures: &mut [f64]) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
 }
 
-/// Sends as much as goes for [`TIME`]; how much arrived, in Gbit/s.
+/// Sends as much as possible for [`TIME`] and returns the rate of what arrived, in Gbit/s.
 fn transfer(receiver: &Host, sender: &Host) -> Result<f64> {
     let address: SocketAddr = format!("{}:{PORT}", receiver.address()).parse()?;
     let listener = within(receiver, move || Ok(TcpListener::bind(address)?))?;
@@ -84,7 +84,7 @@ fn transfer(receiver: &Host, sender: &Host) -> Result<f64> {
                 Ok(())
             })
         });
-        // A socket stays in the network in which it was made.
+        // A socket stays in the network namespace in which it was made.
         let (mut stream, _) = listener.accept()?;
         let (start, mut chunk, mut bytes) = (Instant::now(), vec![0; CHUNK], 0);
         loop {
@@ -99,7 +99,7 @@ fn transfer(receiver: &Host, sender: &Host) -> Result<f64> {
     })
 }
 
-/// Does something on a thread that is in a host's network.
+/// Runs a closure on a thread that is in a host's network namespace.
 fn within<T: Send>(host: &Host, does: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let namespace = Path::new("/run/netns").join(host.namespace());
     let there = || {

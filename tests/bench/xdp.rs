@@ -1,8 +1,8 @@
 //! `cargo xtask bench xdp`: what the XDP program costs a frame, measured by the kernel (`BPF_PROG_TEST_RUN`), beside an empty
 //! program in the same run. Needs root.
 //!
-//! A frame that the program rewrites is another one afterwards, so each of those is run by itself, beside the empty program
-//! run likewise; all others many times in one call.
+//! The program changes some frames, so that they cannot be run again. Such a frame is run once in each call, beside the empty
+//! program run likewise; all other frames are run many times in one call.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -47,9 +47,9 @@ const NOBODY: u8 = 9;
 struct Case {
     what: &'static str,
     frame: Vec<u8>,
-    /// Over the empty program, in nanoseconds.
+    /// The goal for the time beyond that of the empty program, in nanoseconds.
     goal: Option<f64>,
-    /// Whether the program rewrites it.
+    /// True if the program rewrites the frame.
     rewritten: bool,
 }
 
@@ -167,7 +167,7 @@ fn vip_v6() -> Ipv6Addr {
     Ipv6Addr::from([0xfd00, 0, 0, 0, 0, 0, 0, 0x10])
 }
 
-/// An advert, with what is in it spoiled and the checksum of the whole mended.
+/// A frame with an advert. `spoil` changes the VRRP message; the IP header is valid.
 fn advert(repr: &Repr, spoil: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut message = repr.encode(SOURCE.into(), GROUP_V4.into());
     spoil(&mut message);
@@ -190,7 +190,7 @@ fn mend(message: &mut [u8]) {
     message[offset::CHECKSUM..][..2].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// With one byte of the message changed and its checksum mended.
+/// Changes one byte of the message and corrects the checksum of the message.
 fn with(at: usize, value: u8) -> impl FnOnce(&mut Vec<u8>) {
     move |message| {
         message[at] = value;

@@ -26,22 +26,23 @@ pub(crate) enum Fault {
     Priority(usize, u8),
     /// The file gives its addresses another prefix; the agent reloads.
     Prefix(usize),
-    /// An operator deletes a virtual address, whose number among those of its virtual router this is.
+    /// An operator deletes a virtual address: the number of the virtual router, and the number of the address in it.
     Delete(usize, usize),
-    /// An operator flushes an interface and puts back what was its own.
+    /// An operator flushes an interface and, after this time, puts the interface's own addresses back.
     Flush(usize, Duration),
-    /// An interface gets another hardware address, which ends so.
+    /// An interface gets another hardware address, with this last byte.
     Mac(usize, u8),
     /// An interface is deleted, and made again after a while.
     Remake(usize, Duration),
-    /// So many programs that only burn time.
+    /// This number of programs keep the processor busy.
     Hogs(u32, Duration),
     /// The name service of all hosts is slow, or quick again.
     Names(bool),
 }
 
 impl Fault {
-    /// The interface on which questions may have two answers meanwhile, as nobody can help whose adverts are lost.
+    /// The interface on which a question may have two answers while the fault lasts: no router can prevent that while its
+    /// adverts are lost.
     pub(crate) fn divides(&self) -> Option<usize> {
         match *self {
             Self::Spoil(interface, _) => Some(interface),

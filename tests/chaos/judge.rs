@@ -9,14 +9,14 @@ use crate::plan::{INTERFACES, Plan};
 use crate::prober::{Prober, Question, Target, show_mac};
 use crate::router::{Agent, Router};
 
-/// How long everything must be right in one piece.
+/// How long everything must be right without interruption.
 pub(crate) const CALM: Duration = Duration::from_millis(1000);
 
 /// The router that must be master of a virtual router: the one with the highest priority among those that are able to.
 pub(crate) fn rightful(plan: &Plan, routers: &[Router], index: usize) -> Option<usize> {
     let needed = |router: &Router| -> bool {
         if plan.is_grouped(index) {
-            // All members are in one place.
+            // One router is master of all members of a sync group.
             (0..plan.virtuals.len())
                 .filter(|&member| plan.is_grouped(member))
                 .all(|member| router.is_able(plan.virtuals[member].interface))
@@ -55,7 +55,7 @@ pub(crate) fn look(plan: &Plan, routers: &[Router]) -> Result<()> {
                         ensure!(expected, "{name} is to have {vip}/{prefix} and has {there:?}");
                     }
                     Agent::Runs | Agent::Ended => ensure!(there.is_empty(), "{name} still has {there:?}"),
-                    // Under the fence: nobody gets an answer from it.
+                    // An address that is left is under the fence: no question for it is answered.
                     Agent::Stopped | Agent::Killed => {}
                 }
             }

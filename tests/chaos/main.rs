@@ -1,5 +1,5 @@
-//! Three routers in network namespaces to which things happen in an order that a seed decides; then peace, in which there must be
-//! one master of each virtual router, the right one. `cargo xtask chaos --rounds N --seed S`. Needs root.
+//! Three routers in network namespaces. Faults happen to them in an order that a seed decides. After the last fault each
+//! virtual router must have one master, the right one. `cargo xtask chaos --rounds N --seed S`. Needs root.
 
 mod fault;
 mod judge;
@@ -14,7 +14,7 @@ use std::time::{Instant, SystemTime};
 use anyhow::Result;
 use round::Round;
 
-/// How many rounds a plain test run takes.
+/// The number of rounds in a plain test run.
 const ROUNDS: u64 = 10;
 
 fn from_environment(name: &str) -> Option<u64> {

@@ -1,5 +1,5 @@
-//! A name service that takes its time: a module of the C library's that sleeps while a file is there, as a directory does that is
-//! asked over a network that is down.
+//! A slow name service: a module of the C library (NSS) that sleeps while a file exists, like a directory service that is asked
+//! over a network that is down.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,7 +47,7 @@ impl SlowNames {
         Ok(Self { switch })
     }
 
-    /// Makes it slow, or quick again.
+    /// Makes the name service slow, or quick again.
     pub(crate) fn set(&self, slow: bool) -> Result<()> {
         if slow {
             std::fs::write(&self.switch, "")?;

@@ -8,13 +8,13 @@ use vrrp_tests::random::Random;
 /// Routers in a round.
 pub(crate) const ROUTERS: usize = 3;
 
-/// Interfaces of each.
+/// The interfaces of each router.
 pub(crate) const INTERFACES: [&str; 2] = ["eth0", "eth1"];
 
 /// The name of the check script, where there is one.
 const CHECK: &str = "chk";
 
-/// A virtual router, the same on all.
+/// A virtual router, the same on all routers.
 #[derive(Clone, Debug)]
 pub(crate) struct Virtual {
     pub(crate) name: &'static str,
@@ -22,7 +22,7 @@ pub(crate) struct Virtual {
     /// Index into [`INTERFACES`].
     pub(crate) interface: usize,
     pub(crate) vips: Vec<IpAddr>,
-    /// Version 2 with a password, once a second; else version 3, ten times a second.
+    /// True for version 2 with a password and one advert a second; false for version 3 with ten adverts a second.
     pub(crate) old: bool,
     pub(crate) vmac: bool,
 }
@@ -39,18 +39,18 @@ impl Virtual {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) virtuals: Vec<Virtual>,
-    /// The first of them and the one on the second interface are of one sync group.
+    /// True if the first virtual router and the one on the second interface are members of one sync group.
     pub(crate) group: bool,
-    /// A check script, whose user has to be looked up.
+    /// True if there is a check script, whose user has to be looked up.
     pub(crate) script: bool,
 }
 
 /// The values in one router's file that differ from router to router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct File {
-    /// Of each virtual router.
+    /// The priority of each virtual router.
     pub(crate) priorities: Vec<u8>,
-    /// Of each virtual router: true if its addresses have the prefix length of their network (24 or 64), false for 32 or 128.
+    /// For each virtual router: true if its addresses have the prefix length of their network (24 or 64), false for 32 or 128.
     pub(crate) wide: Vec<bool>,
 }
 
@@ -75,7 +75,7 @@ impl Plan {
         Self { virtuals, group: random.chance(33), script: random.chance(33) }
     }
 
-    /// The virtual routers of the sync group.
+    /// True if the virtual router is a member of the sync group.
     pub(crate) fn is_grouped(&self, index: usize) -> bool {
         self.group && index != 1
     }
@@ -92,7 +92,7 @@ impl Plan {
             }
         }
         if self.group {
-            // Members that are to be in one place have one order.
+            // One router is to be master of all members of the sync group, so they have one order of priorities.
             for file in &mut files {
                 file.priorities[2] = file.priorities[0];
             }

@@ -1,5 +1,5 @@
-//! A client that asks for every virtual address again and again, by ARP and neighbour solicitation, and writes down who answers.
-//! Each question has a sender address of its own, so that an answer tells which question it is of.
+//! A client that asks for every virtual address again and again, by ARP and neighbour solicitation, and records the hardware
+//! addresses in the answers. Each question has a sender address of its own, so that each answer can be matched to its question.
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -21,10 +21,10 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike as _};
 use vrrp_tests::lab::Host;
 
-/// Between two questions for an address.
+/// The time between two questions for an address.
 pub(crate) const EVERY: Duration = Duration::from_millis(40);
 
-/// Senders' addresses are used again after so many questions.
+/// The number of questions after which the sender addresses are used again.
 const SENDERS: usize = 100;
 
 const ARP: [u8; 2] = [8, 6];
@@ -51,7 +51,7 @@ pub(crate) struct Question {
 
 type Seen = Arc<Mutex<Vec<Vec<Question>>>>;
 
-/// The client, asking.
+/// The running client.
 pub(crate) struct Prober {
     seen: Seen,
     stop: Arc<AtomicBool>,
@@ -84,7 +84,7 @@ impl Prober {
         Ok(Self { seen, stop, thread: Some(thread) })
     }
 
-    /// The questions for a target since some time, but for the last, whose answer may be on its way.
+    /// The questions for a target since a moment, without the last one, whose answer may still be on its way.
     pub(crate) fn since(&self, target: usize, time: Instant) -> Vec<Question> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let of = &seen[target];
@@ -209,7 +209,7 @@ fn answer(frame: &[u8]) -> Option<(IpAddr, usize, [u8; 6])> {
     let to = Ipv6Addr::from(<[u8; 16]>::try_from(frame.get(38..54)?).ok()?);
     let number = (0..SENDERS).find(|&number| sender_v6(number) == to)?;
     let vip = Ipv6Addr::from(<[u8; 16]>::try_from(frame.get(62..78)?).ok()?);
-    // The option, which is what clients learn.
+    // The target link-layer address option: clients learn the hardware address in it.
     let mac = frame.get(80..86)?.try_into().ok()?;
     Some((vip.into(), number, mac)).filter(|_| advertisement)
 }
@@ -230,7 +230,7 @@ pub(crate) fn parse_mac(text: &str) -> Option<[u8; 6]> {
     bytes?.try_into().ok()
 }
 
-/// A hardware address for people.
+/// The usual notation of a hardware address.
 pub(crate) fn show_mac(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }

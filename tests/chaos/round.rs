@@ -1,4 +1,5 @@
-//! A round: routers start, faults follow each other, and then there is peace, in which all must be right.
+//! A round: the routers start, faults follow each other, and then comes a time without faults (peace), in which everything must
+//! be right.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -15,13 +16,14 @@ use crate::plan::{INTERFACES, Plan, ROUTERS};
 use crate::prober::{Prober, Question, Target};
 use crate::router::{Agent, Router};
 
-/// How long it may take until all is right: some master-down intervals of the slowest, and much for a busy machine.
+/// How long it may take until everything is right: some master-down intervals of the slowest virtual router, and a large margin
+/// for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// For so long after a line has been mended its two ends may each believe that the other is gone.
+/// The time after the repair of a bad line in which each of its two ends may still believe that the other is gone.
 const AFTERMATH: Duration = Duration::from_millis(1500);
 
-/// Everything of a round.
+/// The state of a round.
 pub(crate) struct Round {
     plan: Plan,
     random: Random,
@@ -90,7 +92,7 @@ impl Round {
         &self.steps
     }
 
-    /// Runs it. With fewer faults than the seed has, only the first of them happen.
+    /// Runs the round. If `faults_max` is less than the number of faults that the seed gives, only the first faults happen.
     pub(crate) fn run(&mut self, faults_max: usize) -> Result<()> {
         self.note(&format!("{:?}", self.plan));
         for number in 0..ROUTERS {
@@ -123,7 +125,7 @@ impl Round {
         let _infallible = writeln!(self.steps, "{:>7.3} s  {what}", at.as_secs_f64());
     }
 
-    /// Ends what no router could live with, and leaves the rest, or not.
+    /// Ends the faults with which no router can work. The other faults are ended or left, by chance.
     fn settle_down(&mut self) -> Result<()> {
         self.hogs.clear();
         for number in 0..ROUTERS {
@@ -153,7 +155,7 @@ impl Round {
         self.happen(number, fault).with_context(|| format!("{fault:?}"))
     }
 
-    /// Waits until all is right for a while.
+    /// Waits until everything is right and stays right for [`CALM`].
     fn peace(&mut self) -> Result<()> {
         self.note("peace");
         let begin = Instant::now();
@@ -184,7 +186,7 @@ impl Round {
         judge::listen(&self.plan, &self.routers, &self.prober, &self.targets, since)
     }
 
-    /// Looks at every question of the round.
+    /// Checks that no question of the round had two answers, except where a fault separated the routers.
     fn no_two_answers(&self) -> Result<()> {
         for (number, Target { vip, .. }) in self.targets.iter().enumerate() {
             let interface = self.plan.virtuals[judge::virtual_of(&self.plan, number)].interface;
@@ -203,7 +205,7 @@ impl Round {
         Ok(())
     }
 
-    /// The story of a round that failed.
+    /// The report on a round that failed: its steps, the answers, and the state of each router.
     pub(crate) fn story(&self) -> String {
         let mut story = format!("steps:\n{}", self.steps);
         for (number, Target { vip, .. }) in self.targets.iter().enumerate() {
@@ -290,7 +292,7 @@ impl Round {
                 let vip = self.plan.virtuals[index].vips[which];
                 for there in router.addresses()?.iter().filter(|one| one.address == vip) {
                     let address = format!("{vip}/{}", there.prefix);
-                    // The agent may be quicker.
+                    // The agent may have removed the address already.
                     let _gone = router.host.ip(&["address", "del", &address, "dev", &there.interface]);
                 }
             }
@@ -315,7 +317,7 @@ impl Round {
                 } else {
                     self.lab.second_interface(&router.host)?;
                 }
-                // The new one is at another port, of the same name, and as good as new.
+                // The new interface has another port of the same name on the switch, whose line is not cut and not bad.
                 router.cut[interface] = false;
                 if router.bad[interface] {
                     self.happen(number, &Fault::Mend(interface))?;
@@ -338,10 +340,10 @@ impl Round {
     }
 }
 
-/// What comes before the last number of an address.
+/// The part of an address before its last number.
 const NETWORK_DOT: &str = "192.168.1.";
 
-/// The agent reads its file: at once, when it goes on, or when it is started.
+/// Writes the file. The agent reads it at once, when it is continued, or when it is started.
 fn reload(router: &mut Router, plan: &Plan) -> Result<()> {
     router.write(plan)?;
     match router.agent {

@@ -15,15 +15,15 @@ use crate::prober::parse_mac;
 /// Longer than a start takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What an agent does.
+/// The state of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Agent {
     Runs,
-    /// By SIGSTOP.
+    /// Stopped by SIGSTOP.
     Stopped,
-    /// By SIGKILL: what it held is still there.
+    /// Killed by SIGKILL: everything that it held is still there.
     Killed,
-    /// By SIGTERM: nothing is left.
+    /// Ended by SIGTERM: the agent has removed everything.
     Ended,
 }
 
@@ -32,9 +32,9 @@ pub(crate) struct Router {
     process: Option<Process>,
     pub(crate) host: Host,
     pub(crate) agent: Agent,
-    /// Which of its links are cut at the switch.
+    /// For each interface: true if its link is cut at the switch.
     pub(crate) cut: [bool; 2],
-    /// Which of its lines are bad.
+    /// For each interface: true if its line is bad.
     pub(crate) bad: [bool; 2],
     pub(crate) file: File,
     path: PathBuf,
@@ -71,7 +71,7 @@ impl Router {
         Ok(std::fs::write(&self.path, plan.text(&self.file))?)
     }
 
-    /// Starts its agent, with its kernel half or not at all.
+    /// Starts the agent of this router. The start fails if the agent cannot have its kernel half.
     pub(crate) fn start(&mut self) -> Result<()> {
         let agent = self.host.agent_on(&self.path, &["--dataplane", "ebpf"]);
         self.process = Some(agent.with_context(|| format!("start the agent on {}", self.name()))?);
@@ -79,7 +79,7 @@ impl Router {
         Ok(())
     }
 
-    /// Sends a signal, of which the agent must end if it is one that ends.
+    /// Sends a signal to the agent. After SIGKILL and SIGTERM it waits for the end of the agent.
     pub(crate) fn signal(&mut self, signal: Signal) -> Result<()> {
         let process = self.process.as_mut().context("no agent")?;
         process.signal(signal)?;
@@ -100,12 +100,12 @@ impl Router {
         Ok(())
     }
 
-    /// Whether an agent that should be there is gone.
+    /// True if an agent that should run has ended.
     pub(crate) fn has_crashed(&mut self) -> bool {
         self.process.as_mut().is_some_and(Process::has_ended)
     }
 
-    /// Whether it can be master of a virtual router on an interface.
+    /// True if this router can be master of a virtual router on an interface.
     pub(crate) fn is_able(&self, interface: usize) -> bool {
         self.agent == Agent::Runs && !self.cut[interface]
     }

@@ -1,4 +1,4 @@
-//! What keepalived makes of generated files, beside what we make of them.
+//! Compares keepalived's reading of generated files with ours.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use super::{generate, slips};
 
 const FILES: u64 = 400;
 
-/// A directory that goes away at the end.
+/// A directory that is removed at the end.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -36,7 +36,7 @@ fn read(file: &Path) -> Reading {
     Source { file: file.to_owned(), id: Some("host".to_owned()), includes: Includes::AsWritten }.read()
 }
 
-/// In what we differ, if we do.
+/// The differences between keepalived's reading of a file and ours; none if there are no differences.
 fn difference(file: &Path, theirs: &Judgement, trial: Trial) -> Option<String> {
     let reading = read(file);
     let (ours, runs) = (exit_code(&reading), reading.config.is_some());
@@ -63,7 +63,7 @@ fn difference(file: &Path, theirs: &Judgement, trial: Trial) -> Option<String> {
     Some(format!("== {}: {differences}\n{text}-- keepalived:\n{said}-- ours:\n{complaints}", file.display()))
 }
 
-/// What an instance of ours holds, and whom it speaks to.
+/// The addresses, peers and facts of one of our instances, in the form in which they are compared.
 fn held(instance: &InstanceConfig) -> Instance {
     let addresses = instance.addresses().map(|vip| format!("{}/{}", vip.address, vip.prefix));
     Instance {

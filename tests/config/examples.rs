@@ -16,8 +16,8 @@ fn the_examples_are_right_for_both() -> Result<()> {
     let mut count = 0;
     for entry in std::fs::read_dir(examples)? {
         let path = entry?.path();
-        // The reference pair is as its user wrote it: with a script that is not here, and `nopreempt` at the master. What is
-        // for systemd and for D-Bus is in other languages.
+        // The reference pair is as its user wrote it: with a script that is not here, and `nopreempt` at the master. The files
+        // for systemd and for D-Bus are in other languages.
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let others = ["reference", "vrrp-agent", "org."];
         if !name.ends_with(".conf") || others.iter().any(|other| name.starts_with(other)) {

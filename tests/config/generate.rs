@@ -1,6 +1,7 @@
-//! Files from a seed: as users write them, with a slip here and there. Not in them, since 2.2.7 and we differ on purpose:
-//! keywords and values that are newer (`use_symlink_paths`, `v3_checksum_as_v2`, `interval 0.5`), what Debian has built without
-//! (`vrrp_iptables`), and a user that this host does not have, which we say when the script is to run.
+//! Files from a seed: as users write them, with a slip here and there. The files leave out what 2.2.7 and we treat differently
+//! on purpose: keywords and values that are newer (`use_symlink_paths`, `v3_checksum_as_v2`, `interval 0.5`), keywords of parts
+//! that Debian has not built in (`vrrp_iptables`), and a user that this host does not have, which we report when the script is
+//! to run.
 
 use vrrp_tests::random::Random;
 
@@ -141,7 +142,7 @@ const SCRIPT: &[&str] = &[
     "raise 3",
 ];
 
-/// A file.
+/// Makes a configuration file.
 pub(crate) fn file(random: &mut Random) -> String {
     // Without these keepalived complains of each script.
     let mut text = "global_defs {\n  script_user root\n  enable_script_security\n}\n".to_owned();

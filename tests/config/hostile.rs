@@ -1,4 +1,5 @@
-//! Files that are no configuration, or would be one without an end: the agent says so, within seconds and a bounded memory.
+//! Files that are not a configuration, or would become one without an end: the agent says so within seconds and in bounded
+//! memory.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -9,14 +10,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use vrrp_tests::lab::{agent, run};
 
-/// All that a reader may map. The agent's own code is some hundred megabytes of that, without optimization.
+/// The most memory that the agent may map, in bytes. The agent's own code is some hundred megabytes of that, without
+/// optimization.
 const MEMORY: u64 = 1 << 30;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const GOOD: &str =
     "vrrp_instance V {\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {\n10.0.0.1\n}\n}\n";
 
-/// A directory that is removed with this.
+/// A directory that is removed when this value is dropped.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -37,7 +39,7 @@ impl Drop for Directory {
     }
 }
 
-/// What `check` says of `main.conf`: its exit code, and its complaints.
+/// Runs `check` on `main.conf` and returns its exit code and its complaints.
 fn check(directory: &Path) -> Result<(i32, String)> {
     let begin = Instant::now();
     let output = Command::new("timeout")
@@ -56,10 +58,10 @@ fn shortened(text: &str) -> String {
     text.chars().take(500).collect()
 }
 
-/// Makes a file of a name in a directory.
+/// Makes a file with a name in a directory.
 type Make = fn(&Directory, &str) -> Result<()>;
 
-/// What is no text file: how it is made, and what is said of it.
+/// Files that are not text: a name, the function that makes the file, and the message about it.
 const NO_TEXTS: [(&str, Make, &str); 7] = [
     ("executable", executable, "executable, which keepalived refuses"),
     ("directory", |d, name| Ok(fs::create_dir(d.0.join(name))?), "not a regular file"),
@@ -86,7 +88,7 @@ fn what_is_no_text_file_is_refused() -> Result<()> {
     Ok(())
 }
 
-/// Included, it is a warning as with keepalived, unless a check is asked for.
+/// If such a file is included, that is a warning as with keepalived, unless the keyword asks for a check (`includea`).
 #[test]
 fn an_include_of_what_is_no_text_file_is_told() -> Result<()> {
     for (name, make, message) in NO_TEXTS {
@@ -104,7 +106,7 @@ fn an_include_of_what_is_no_text_file_is_told() -> Result<()> {
     Ok(())
 }
 
-/// Texts that would grow without an end, and what is said of them.
+/// Texts that would grow without an end: a name, the text, and the message about it.
 fn endless() -> Vec<(&'static str, String, &'static str)> {
     let doubled =
         |n: u8| format!("${}= \\\n${} \\\n${}\n", char::from(n), char::from(n + 1), char::from(n + 1));
@@ -132,7 +134,7 @@ fn what_has_no_end_is_cut_off() -> Result<()> {
     for number in 0..5000 {
         directory.write(&format!("many/{number}.conf"), GOOD)?;
     }
-    // A directory in itself: a pattern must not follow it for ever.
+    // A link to the directory itself: a pattern must not follow it for ever.
     symlink(".", directory.0.join("many/again.d"))?;
     for (name, text, message) in endless() {
         directory.write("main.conf", text)?;

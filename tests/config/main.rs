@@ -1,5 +1,5 @@
-//! keepalived.conf beside keepalived itself: what `keepalived -t` (2.2.7) finds fault with, `vrrp-agent -t` finds fault with, and what
-//! it finds fine we find fine. Needs root, for a network namespace with the interfaces that the files name.
+//! keepalived.conf beside keepalived itself: `vrrp-agent -t` finds fault with the files with which `keepalived -t` (2.2.7)
+//! finds fault, and with no others. Needs root, for a network namespace with the interfaces that the files name.
 
 mod differential;
 mod examples;

@@ -1,4 +1,4 @@
-//! What keepalived makes of files: its `-t`, and then what it does with them when it is really started.
+//! keepalived's reading of files: by its `-t`, and then by a real start with the file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,30 +7,30 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use vrrp_tests::lab::run;
 
-/// How many keepaliveds run beside each other, each in a network namespace of its own.
+/// The number of keepalived processes that run at the same time, each in a network namespace of its own.
 const AT_ONCE: usize = 4;
 
-/// What keepalived says of a file, and makes of it.
+/// keepalived's messages about a file, and the instances that it makes of the file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Judgement {
-    /// What `-t` ends with.
+    /// The exit code of `-t`.
     pub(crate) code: i32,
-    /// What `-t` prints.
+    /// The output of `-t`.
     pub(crate) said: String,
-    /// Whether it goes on running with the file.
+    /// True if keepalived goes on running with the file.
     pub(crate) runs: bool,
-    /// The instances that it runs.
+    /// The instances that keepalived runs.
     pub(crate) instances: Vec<Instance>,
 }
 
-/// What an instance holds, and whom it speaks to.
+/// The addresses that an instance holds, its peers, and other facts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Instance {
     pub(crate) name: String,
-    /// With their prefix lengths, each once.
+    /// The virtual addresses with their prefix lengths, each once.
     pub(crate) addresses: Vec<String>,
     pub(crate) peers: Vec<String>,
-    /// What else is compared, as keepalived writes it.
+    /// The other values that are compared, as keepalived writes them.
     pub(crate) facts: Vec<String>,
 }
 
@@ -49,7 +49,8 @@ const FACTS: &[&str] = &[
 ];
 
 impl Instance {
-    /// In an order that does not depend on the file's, and each address once, as a host holds it.
+    /// Brings the addresses and facts into an order that does not depend on the file's, and keeps each address once, as a host
+    /// holds it.
     pub(crate) fn settled(mut self) -> Self {
         let mut seen: Vec<String> = Vec::new();
         self.addresses.retain(|address| {
@@ -64,7 +65,7 @@ impl Instance {
     }
 }
 
-/// Whether keepalived is really started too.
+/// The ways to try a file with keepalived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trial {
     /// Only `-t`.
@@ -75,7 +76,7 @@ pub(crate) enum Trial {
 
 /// Has keepalived judge every `*.conf` of a directory, in network namespaces with `eth0` and `eth1`.
 pub(crate) fn judge(directory: &Path, trial: Trial) -> Result<BTreeMap<String, Judgement>> {
-    // What the examples run is where they say.
+    // The scripts of the examples, which are put where the examples say.
     const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/scripts");
     let mut names: Vec<String> = Vec::new();
     for entry in std::fs::read_dir(directory)? {
@@ -118,7 +119,7 @@ pub(crate) fn judge(directory: &Path, trial: Trial) -> Result<BTreeMap<String, J
     })
 }
 
-/// Prints a line for each file: its name, what `-t` ends with, and whether keepalived runs with it.
+/// Prints a line for each file: its name, the exit code of `-t`, and whether keepalived runs with it.
 const SCRIPT: &str = r#"set -e
 scripts=$1 trial=$2
 shift 2
@@ -156,7 +157,7 @@ for f in "$@"; do
   echo $f $code $runs
 done"#;
 
-/// The instances in a dump of its configuration.
+/// The instances in a dump of keepalived's configuration.
 fn instances(dump: &str) -> Vec<Instance> {
     // The time stands before each line: `Thu Nov 26 23:55:52 2026: `.
     let lines = dump.lines().map(|line| line.get(26..).unwrap_or_default());
@@ -175,7 +176,7 @@ fn instances(dump: &str) -> Vec<Instance> {
         } else if let (Some(instance), true) =
             (instances.last_mut(), FACTS.iter().any(|fact| text.starts_with(fact)))
         {
-            // Of an IPv6 group it says the interface's number too.
+            // For an IPv6 group keepalived prints the interface's number too.
             instance.facts.push(text.split(", ifindex").next().unwrap_or_default().to_owned());
             list = List::None;
         } else if let (Some(instance), Some(word)) = (instances.last_mut(), text.split(' ').next()) {
@@ -189,7 +190,7 @@ fn instances(dump: &str) -> Vec<Instance> {
     instances.into_iter().map(Instance::settled).collect()
 }
 
-/// Which list of an instance is being read.
+/// The list of an instance that is being read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum List {
     None,
@@ -197,7 +198,7 @@ enum List {
     Peers,
 }
 
-/// keepalived leaves the length away if it is the whole address.
+/// Adds the prefix length, which keepalived leaves out if it covers the whole address.
 fn with_prefix(word: &str) -> String {
     match (word.contains('/'), word.contains(':')) {
         (true, _) => word.to_owned(),

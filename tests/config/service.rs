@@ -48,14 +48,14 @@ fn systemd_finds_nothing_wrong() -> Result<()> {
         let installed = Installed::new(&format!("verify-{drop_in}"), drop_in)?;
         let output = installed.analyze(&["verify", "--man=no", "--recursive-errors=no"]).output()?;
         let said = String::from_utf8_lossy(&output.stderr);
-        // An option that it does not know is a warning only. What it says of this host's other units is not ours.
+        // systemd only warns of an option that it does not know. Complaints about other units of this host do not count.
         let ours: Vec<&str> = said.lines().filter(|line| line.contains("vrrp-agent")).collect();
         assert!(output.status.success() && ours.is_empty(), "with the drop-in: {drop_in}\n{said}");
     }
     Ok(())
 }
 
-/// Exposure in tenths: the whole unit at most 2.5; what scripts may ask for costs half as much again.
+/// The exposure in tenths: at most 2.5 for the unit alone, and at most 4.8 with the drop-in for scripts.
 #[test]
 fn it_is_closed_tightly() -> Result<()> {
     for (drop_in, most) in [(false, 25), (true, 48)] {
@@ -67,7 +67,7 @@ fn it_is_closed_tightly() -> Result<()> {
     Ok(())
 }
 
-/// What the unit closes must not be what the agent needs: without these it would run on sockets, or not at all.
+/// The unit must not close anything that the agent needs: without these it would run on sockets, or not at all.
 #[test]
 fn what_the_agent_needs_is_open() -> Result<()> {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/vrrp-agent.service"))?;
@@ -79,14 +79,14 @@ fn what_the_agent_needs_is_open() -> Result<()> {
         ("CapabilityBoundingSet", &["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF", "CAP_PERFMON"][..]),
         ("RestrictAddressFamilies", &["AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET"]),
         ("SystemCallFilter", &["@system-service", "bpf"]),
-        // Under ProtectKernelTunables: arp_announce, and the pins.
+        // The paths that stay writable under ProtectKernelTunables: those of arp_announce and of the pins.
         ("ReadWritePaths", &["/proc/sys/net", "-/sys/fs/bpf/vrrp-agent"]),
         ("RuntimeDirectory", &["vrrp-agent"]),
     ] {
         let found = values(key);
         assert!(needed.iter().all(|value| found.contains(value)), "{key}={found:?}, needed: {needed:?}");
     }
-    // It would hide /proc/sys.
+    // `ProcSubset` would hide /proc/sys.
     assert!(values("ProcSubset").is_empty());
     Ok(())
 }

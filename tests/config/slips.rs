@@ -1,9 +1,9 @@
 //! Slips that keepalived 2.2.7 complains of and goes on with, goes on with in silence, or ends at: bad prefixes, mixed families,
 //! netmasks, addresses given twice, numbers out of range, unknown sub-keywords, missing values, names given twice.
 //!
-//! Not in them, since 2.2.7 and we differ on purpose: `IP/` and `IP/word`, for which it makes a route to everywhere; a script
-//! line whose quote is not closed, at which it crashes; and braces within an instance that belong to no keyword, of which it takes
-//! the closing one for the end of the instance.
+//! The files leave out what 2.2.7 and we treat differently on purpose: `IP/` and `IP/word`, for which keepalived makes a route
+//! to everywhere; a script line whose quote is not closed, at which keepalived crashes; and braces within an instance that
+//! belong to no keyword, of which keepalived takes the closing one for the end of the instance.
 
 use vrrp_tests::random::Random;
 
@@ -121,7 +121,7 @@ const ADDRESSES: &[&str] = &[
     "192.168.5.1",
 ];
 
-/// A file with an instance that has some of them, and maybe another.
+/// Makes a file with an instance that has some of these lines, and sometimes with a second instance.
 pub(crate) fn file(random: &mut Random) -> String {
     let mut text = "global_defs {\n  script_user root\n  enable_script_security\n}\nvrrp_script good {\n  script /bin/true\n}\n"
         .to_owned();
@@ -137,7 +137,7 @@ pub(crate) fn file(random: &mut Random) -> String {
     };
     for (number, name) in names.iter().enumerate() {
         let (before, behind) = (some(random, INSTANCE, 1), some(random, INSTANCE, 1));
-        // Of two blocks keepalived puts the parts together.
+        // keepalived joins two authentication blocks of an instance.
         let twice = [&before, &behind].iter().all(|lines| lines.iter().any(|line| line.starts_with("auth")));
         let behind = if twice { Vec::new() } else { behind };
         let mut addresses = some(random, ADDRESSES, 1);

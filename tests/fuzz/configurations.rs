@@ -1,11 +1,12 @@
-//! What must hold of every configuration: nothing panics, no complaint is about a place that is not there, and nothing is read but
-//! what the files name. The input is files, each behind a byte of zero: the first is read, the others can be included.
+//! The properties of every configuration: nothing panics, no complaint is about a place that does not exist, and no file is
+//! read that the files do not name. The input is several files, separated by zero bytes: the first is read, the others can be
+//! included.
 
 use std::path::{Path, PathBuf};
 
 use vrrp_agent::config::{Context, Includes, Memory, Secrets, Severity, load, show};
 
-/// Longer ones show nothing new, and slowly.
+/// The most bytes of an input that are used: longer inputs show nothing new, and are slow.
 const LENGTH_MAX: usize = 16 * 1024;
 
 const MAIN: &str = "/k/main.conf";
@@ -28,7 +29,7 @@ pub(crate) fn judge(input: &[u8]) {
     let asked = files.asked();
     assert_eq!(asked.iter().filter(|path| **path == Path::new(MAIN)).take(1).count(), 1);
     if !text.contains("include") {
-        // `include` may be put together from definitions, and its letters then stand in the text all the same.
+        // The word `include` may be put together from definitions, which need a `$`.
         assert!(asked.len() == 1 || text.contains('$'), "{asked:?}");
     }
     for diagnostic in &reading.diagnostics {
@@ -42,7 +43,7 @@ pub(crate) fn judge(input: &[u8]) {
         "an error, and only that, is fatal"
     );
     if let Some(config) = &reading.config {
-        // What is shown is for people, and never longer than a person could have meant.
+        // The text that is shown to people is never empty.
         assert!(!show(config, Secrets::Hidden).is_empty());
     }
 }

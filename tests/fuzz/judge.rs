@@ -1,4 +1,5 @@
-//! What must hold of every frame: nothing panics, what is believed is what the bytes say, and no other length is believed.
+//! The properties of every frame: nothing panics, a believed advert has the values of the frame's bytes, and no other length is
+//! believed.
 
 use vrrp_ebpf::advert::{Address, Auth, Cast, Datagram, Family, Judge, Rules, Version, accept, offset};
 use vrrp_ebpf::frame::{Class, classify};

@@ -1,5 +1,5 @@
-//! What must hold of every IPv4 packet that may carry a sealed advert: nothing panics; what verifies under a key is what that
-//! key seals; what is decoded encodes to the same bytes.
+//! The properties of every IPv4 packet that may carry a sealed advert: nothing panics; a packet that verifies under a key is
+//! the packet that this key seals; an advert that is decoded encodes to the same bytes.
 
 use std::net::{IpAddr, Ipv4Addr};
 

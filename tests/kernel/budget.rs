@@ -1,5 +1,5 @@
-//! What the programs cost the verifier and the cache, compared with what is on record in `budget.txt`. The figures are of one
-//! kernel and one compiler; a tenth more is let pass, more than that is to be looked at and recorded.
+//! The cost of the programs for the verifier and the cache, compared with the figures in `budget.txt`. The figures are of one
+//! kernel and one compiler. A tenth more is accepted; a larger increase has to be examined and recorded.
 
 use anyhow::{Context as _, Result};
 
@@ -7,7 +7,8 @@ use super::program::{Entry, Program};
 
 const RECORD: &str = include_str!("budget.txt");
 
-/// What is recorded of a program: instructions that the verifier went through, and bytes as the kernel runs them.
+/// The recorded cost of a program: the instructions that the verifier went through, and the bytes of the code that the kernel
+/// runs.
 fn recorded(name: &str) -> Result<(u32, u32)> {
     let line = RECORD.lines().find(|line| line.split_whitespace().next() == Some(name));
     let mut words = line.with_context(|| format!("no record of {name}"))?.split_whitespace().skip(1);

@@ -1,4 +1,4 @@
-//! The fuzzer's corpora, replayed: what it has found once stays found.
+//! Replays the corpora of the fuzz targets, so that an error that was found once is found again.
 
 use std::path::PathBuf;
 
@@ -19,11 +19,11 @@ mod packets;
 /// A fuzz target.
 struct Target {
     name: &'static str,
-    /// What it does with its input.
+    /// The function that judges an input.
     judge: fn(&[u8]),
-    /// How its corpus began.
+    /// The generator of the inputs with which its corpus began.
     generate: fn(&mut Random) -> Vec<u8>,
-    /// How many are generated here each time: a file costs a thousand times what a frame does.
+    /// The number of inputs that are generated here each time: a file costs a thousand times what a frame does.
     rounds: u32,
 }
 

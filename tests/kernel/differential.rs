@@ -1,5 +1,5 @@
-//! One rule, three places: the loaded program, the socket path's decoder and the shared rule on the host say the same of every
-//! frame.
+//! One rule in three places: the loaded program, the socket path's decoder and the shared rule on the host give the same
+//! verdict on every frame.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -63,8 +63,8 @@ fn by_the_rule(datagram: &Datagram<'_>, instances: &[Instance]) -> Option<(&'sta
     Some((name, List::Same))
 }
 
-/// What the stack makes of tags of VLAN 0 before a packet socket sees the frame, and XDP of what is ours. None if it is of
-/// another VLAN.
+/// Removes the tags of VLAN 0, as the stack does before a packet socket sees the frame, and as the XDP program does with a
+/// frame that is ours. None if the frame is of another VLAN.
 fn untagged(frame: &[u8]) -> Option<Vec<u8>> {
     let mut frame = frame.to_vec();
     for _ in 0..2 {
@@ -79,7 +79,7 @@ fn untagged(frame: &[u8]) -> Option<Vec<u8>> {
     Some(frame)
 }
 
-/// The shared rule on the host, from the bytes on: its own reading of what the frame holds.
+/// The shared rule on the host, from the bytes of the frame on: it finds the advert in the frame by itself.
 fn on_the_host(frame: &[u8], instances: &[Instance]) -> Option<(&'static str, List)> {
     let Class::Vrrp(carrier) = classify(frame) else { return None };
     let end = carrier.offset.checked_add(carrier.length)?;
@@ -108,7 +108,7 @@ fn agree(entry: Entry) -> Result<()> {
         if frame.len() < 14 {
             continue;
         }
-        // Where there is tc, the stack has taken the tags off; a test run leaves them on, and wants whole IP headers.
+        // In tc the stack has already taken the tags off; a test run leaves them on, and needs whole IP headers.
         let tagged = matches!(frame[12..14], [0x81, 0x00] | [0x88, 0xa8]);
         if entry == Entry::Tc && (tagged || frame.len() < 54) {
             continue;
@@ -129,7 +129,7 @@ fn agree(entry: Entry) -> Result<()> {
             .collect();
         before = after;
         let list = if counted.contains(&"other_addresses") { List::Other } else { List::Same };
-        // A timer of a frame before may go off and be set again on a slow machine.
+        // On a slow machine the timer of an earlier frame may fire and be set again.
         let verdict =
             |name: &&str| !matches!(*name, "event_lost" | "other_addresses" | "own_address" | "timer_set");
         let kernel = counted.iter().copied().find(verdict);
@@ -144,7 +144,7 @@ fn agree(entry: Entry) -> Result<()> {
         *tally.entry("other list").or_default() += u64::from(matches!(host, Some((_, List::Other))));
     }
     println!("{entry:?}: {FRAMES} frames in {:?}: {tally:?}", start.elapsed());
-    // A verdict that never came was not compared.
+    // A verdict that never occurred was not compared, so each of these must have occurred.
     for name in
         ["advert_accepted", "advert_idle", "advert_not_ours", "advert_to_agent", "other", "other list"]
     {

@@ -12,14 +12,14 @@ const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const ETHERNET: usize = 14;
 
-/// A frame, valid or not. The instances of the test have VRIDs 1 (version 2), 2 (with password), 3 (version 3) over IPv4, 3 over
-/// IPv6, 4 (unicast, to 10.0.0.2), 5 (in fault), 7 (for the agent to judge); 6 is nobody's.
+/// A frame, valid or not. The instances of the test have VRIDs 1 (version 2), 2 (with password), 3 (version 3) over IPv4, 3
+/// over IPv6, 4 (unicast, to 10.0.0.2), 5 (in fault), 7 (for the agent to judge); no instance has VRID 6.
 pub(crate) fn frame(random: &mut Random) -> Vec<u8> {
     let mut frame = advert(random);
     match random.below(12) {
         0..=3 => {}
         4 => {
-            // One bit, most often in what is looked at.
+            // Flips one bit, most often in the part that the program looks at.
             let span = if random.below(2) == 0 { frame.len() } else { frame.len().min(64) };
             let at = random.index(span);
             frame[at] ^= 1 << random.below(8);
@@ -31,7 +31,7 @@ pub(crate) fn frame(random: &mut Random) -> Vec<u8> {
             frame.extend((0..more).map(|_| random.byte()));
         }
         8 => {
-            // Of VLAN 0, with and without a priority, and of others; sometimes two.
+            // Tags of VLAN 0, with and without a priority, and of other VLANs; sometimes two tags.
             let tags = [[0x81, 0x00, 0, 100], [0x88, 0xa8, 0, 7], [0x81, 0x00, 0, 0], [0x88, 0xa8, 0xe0, 0]];
             for _ in 0..=random.below(2) {
                 let tag = *random.pick(&tags);
@@ -74,7 +74,7 @@ fn advert(random: &mut Random) -> Vec<u8> {
         let checksum = *random.pick(&[V3Checksum::PseudoHeader, V3Checksum::MessageOnly]);
         Body::V3 { centiseconds: *random.pick(&[100, 10, 1, 4095, 0]), checksum }
     };
-    // Up to what an advert takes: the kernel sums long ones in parts.
+    // Up to the number of addresses that an advert can hold: the kernel sums long adverts in parts.
     let count = *random.pick(if v6 { &[0, 1, 1, 2, 20, 90] } else { &[0, 1, 1, 2, 121, 255] });
     let address = |n: usize| {
         let last = u8::try_from(n).expect("small");
@@ -104,7 +104,7 @@ fn advert(random: &mut Random) -> Vec<u8> {
     }
 }
 
-/// Puts IP options between the header and the advert, or says so only.
+/// Puts IP options between the header and the advert, or only sets the header length as if they were there.
 fn options(frame: &mut Vec<u8>, random: &mut Random) {
     if frame.len() <= 34 || frame[12..14] != [8, 0] {
         return;

@@ -1,4 +1,4 @@
-//! What the kernel tests begin with: an instance, and frames about it.
+//! The common data of the kernel tests: an instance, and frames about it.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -19,7 +19,7 @@ pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 0);
 pub(crate) const EPOCH: u64 = 5;
 pub(crate) const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 99);
 
-/// A backup of priority 100. Some numbers mean more: 4 is unicast, 5 idle, and 7 judged by the agent.
+/// A backup of priority 100. Some VRIDs have a meaning: 4 is unicast, 5 is idle, and 7 is judged by the agent.
 pub(crate) fn instance(vrid: u8, family: Family, version: Version, password: Option<[u8; 8]>) -> Instance {
     let address = match family {
         Family::V4 => Address::v4([10, 0, 0, 2]),
@@ -36,7 +36,7 @@ pub(crate) fn instance(vrid: u8, family: Family, version: Version, password: Opt
             cast: if vrid == 4 { Cast::Unicast } else { Cast::Multicast },
             ttl_min: if vrid == 4 { 64 } else { 255 },
             judge: if vrid == 7 { Judge::Agent } else { Judge::Kernel },
-            // What the generated adverts with one address say.
+            // The list in the generated adverts with one address.
             list_sum: list_sum([Address::v4([10, 0, 1, 0])].into_iter()),
         },
         candidate: Candidate {

@@ -13,7 +13,7 @@ const INSTANCES: u8 = 200;
 #[test]
 fn what_the_ring_has_no_room_for_is_told_with_the_next_advert() -> Result<()> {
     let mut program = Program::load_with(Entry::Xdp, RING_BYTES, false)?;
-    // Not the numbers that mean something else in the differential test.
+    // The VRIDs below 10 are left out, since some of them have a meaning in the differential test.
     let vrids = 10..10 + INSTANCES;
     for vrid in vrids.clone() {
         program.prepare(vrid.into())?;
@@ -23,7 +23,7 @@ fn what_the_ring_has_no_room_for_is_told_with_the_next_advert() -> Result<()> {
     let lost = usize::try_from(program.counters()?.event_lost)?;
     let mut told = program.drain_events();
     assert!(lost > 100 && told + lost == usize::from(INSTANCES), "{told} told, {lost} lost");
-    // The same adverts again are no news for those whose masters were told.
+    // The same adverts again cause no event for the instances whose masters were reported.
     for round in 1.. {
         assert!(round < 10, "{told} of {INSTANCES} told");
         for vrid in vrids.clone() {

@@ -1,4 +1,4 @@
-//! Who else may have a frame: an operator's own program behind ours, and tcpdump.
+//! Other receivers of a frame: an operator's own program behind ours, and tcpdump.
 
 use anyhow::Result;
 use vrrp_ebpf::advert::{Family, Version};
@@ -6,7 +6,7 @@ use vrrp_ebpf::advert::{Family, Version};
 use super::given::{VRID, advert, instance};
 use super::program::{Action, Entry, Program};
 
-/// Drops what does not begin with the number of a slot: not the frames below.
+/// A program that drops a frame that does not begin with the number of a slot, as the frames below.
 const NEXT: &str = "prepare";
 
 fn program(entry: Entry) -> Result<Program> {

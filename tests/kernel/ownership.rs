@@ -1,5 +1,5 @@
-//! Who may have what: frames to the hardware address of a virtual router, questions for its addresses, and packets to an
-//! address that accepts none, while the lease lasts, is over, or was fenced.
+//! The ownership of frames to the hardware address of a virtual router, of questions for its addresses, and of packets to an
+//! address that accepts none: while the lease lasts, after it is over, and after it was fenced.
 
 use std::net::Ipv4Addr;
 
@@ -14,12 +14,12 @@ use super::program::{Action, Entry, Program};
 
 const OWN: [u8; 6] = [2, 0, 0, 0, 0, 0x99];
 
-/// The clock of leases.
+/// The time on the clock of the leases.
 fn uptime_ns() -> u64 {
     u64::try_from(host::uptime().as_nanos()).expect("less than 584 years")
 }
 
-/// How an instance stands.
+/// The state of an instance and its lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     Held,
@@ -65,7 +65,7 @@ fn frames_to_the_virtual_router_are_ours_while_we_hold_it() -> Result<()> {
             (Standing::Backup, Action::Drop),
         ] {
             let mut program = program(entry, standing, true)?;
-            // Routed traffic too, not only what is for the addresses.
+            // Routed traffic is treated like traffic to the virtual addresses.
             for destination in [VIP, OTHER] {
                 let frame = udp(VMAC, destination);
                 let (action, out) = program.run_to(&frame)?;
@@ -78,7 +78,7 @@ fn frames_to_the_virtual_router_are_ours_while_we_hold_it() -> Result<()> {
                     );
                 }
             }
-            // Another virtual router's, and our own interface's.
+            // The hardware addresses of other virtual routers, and that of our own interface.
             for mac in [[0, 0, 0x5e, 0, 1, 99], [0, 0, 0x5e, 0, 3, VRID], OWN] {
                 let frame = udp(mac, VIP);
                 assert_eq!(program.run_to(&frame)?, (Action::Pass, frame), "{standing:?}");
@@ -111,14 +111,14 @@ fn questions_are_answered_with_the_virtual_router_s_address_while_we_hold_it() -
                 }
             }
             assert_eq!(program.run(&arp_request(BROADCAST, OTHER))?, Action::Pass);
-            // The same in a frame with a priority, which the stack would answer.
+            // The same question in a frame with a priority tag, which the stack would answer.
             let mut tagged = arp_request(BROADCAST, VIP);
             tagged.splice(12..12, [0x81, 0, 0xe0, 0]);
-            // Where there is tc, the stack has taken such a tag off.
+            // In tc the stack has already taken such a tag off.
             if entry != Entry::Tc {
                 assert_eq!(program.run(&tagged)?, expected, "{standing:?}");
             }
-            // In another VLAN it is somebody else's question.
+            // A question in another VLAN is not for us.
             tagged[15] = 7;
             assert_eq!(program.run(&tagged)?, Action::Pass, "{standing:?}");
         }
@@ -126,7 +126,7 @@ fn questions_are_answered_with_the_virtual_router_s_address_while_we_hold_it() -
     Ok(())
 }
 
-/// Linux answers for it here too.
+/// Linux answers on this interface for the addresses of other interfaces too.
 #[test]
 fn b2_a_question_for_an_address_of_another_interface_reaches_the_stack_under_the_lease_only() -> Result<()> {
     for entry in Entry::ALL {
@@ -140,7 +140,7 @@ fn b2_a_question_for_an_address_of_another_interface_reaches_the_stack_under_the
             program.set_vip(VIP.into(), Vip { slot: SLOT, mac: OWN, usage: VipUse::Elsewhere })?;
             let question = arp_request([0xff; 6], VIP);
             assert_eq!(program.run_to(&question)?.0, expected, "{standing:?}");
-            // The holder's own announcement, heard by the other card, is no claim to fight.
+            // The holder's own announcement, received on the other card, is not a claim that must be answered.
             assert_eq!(program.run(&arp_claim(VMAC, VIP))?, Action::Pass, "{standing:?}");
         }
     }
@@ -183,7 +183,7 @@ fn over_ipv6_solicitations_are_never_refused() -> Result<()> {
     Ok(())
 }
 
-/// Another host says that the address is its own: the answer goes to all, once a second at most (RFC 5227 section 2.4).
+/// Another host claims the address: the answer goes to all hosts, once a second at most (RFC 5227 section 2.4).
 #[test]
 fn a_claim_is_answered_while_we_hold_the_address_and_passed_on_while_we_do_not() -> Result<()> {
     for entry in Entry::ALL {

@@ -1,4 +1,4 @@
-//! The program, loaded for itself by one of its entries, with instances in its maps.
+//! The program, loaded by one of its entries, with instances in its maps.
 
 use anyhow::{Context as _, Result};
 use std::net::IpAddr;
@@ -10,10 +10,10 @@ use vrrp_agent::dataplane::{Cell, OBJECT};
 use vrrp_agent::wire::advert::{address as wire_address, family};
 use vrrp_ebpf::abi::{Counters, Instance, InstanceKey, LAYOUT, Lease, Settings, Vip, VipKey, Vmac, VmacKey};
 
-/// What a test run's frames arrive on: the loopback interface.
+/// The interface on which the frames of a test run arrive: the loopback interface.
 pub(crate) const IFINDEX: u32 = 1;
 
-/// Where the kernel hands frames over.
+/// The place where the kernel hands frames to the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     Xdp,
@@ -46,7 +46,7 @@ pub(crate) struct Program {
     leases: Array<MapData, Cell<Lease>>,
 }
 
-/// What the program does with a frame.
+/// The program's action on a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Drop,
@@ -59,7 +59,8 @@ impl Program {
         Self::load_with(entry, vrrp_ebpf::abi::EVENTS_BYTES, false)
     }
 
-    /// With a ring of so many bytes, and looking at where packets go if some addresses accept none.
+    /// Loads the program with a ring of `ring_bytes` bytes. With `refusing` it looks at the destinations of packets, as it does
+    /// if some addresses accept none.
     pub(crate) fn load_with(entry: Entry, ring_bytes: usize, refusing: bool) -> Result<Self> {
         let mut ebpf = EbpfLoader::new()
             .map_max_entries("events", u32::try_from(ring_bytes)?)
@@ -93,7 +94,7 @@ impl Program {
             if program.test_run(options)?.return_value == 2 {
                 return Ok(());
             }
-            // An object of the timer's size, made the usual way, brings a page with room for more.
+            // An object of the timer's size that the kernel allocates in the usual way brings a page with room for more.
             drop(nix::unistd::pipe()?);
         }
         anyhow::bail!("no memory for the timer of slot {slot}")
@@ -128,7 +129,7 @@ impl Program {
         Ok((verified, info.size_translated().context("the kernel does not say")?))
     }
 
-    /// Adverts that are judged go on to the stack.
+    /// With `show`, adverts go on to the stack after they are judged.
     pub(crate) fn show_adverts(&mut self, show: bool) -> Result<()> {
         let mut settings: Array<&mut MapData, Cell<Settings>> =
             self.ebpf.map_mut("settings").context("no settings")?.try_into()?;
@@ -144,7 +145,7 @@ impl Program {
         Ok(next.set(0, &fd, 0)?)
     }
 
-    /// Runs the program on a frame, many times if asked, and says what the kernel says of it.
+    /// Runs the program on a frame, many times if asked, and returns the kernel's result.
     pub(crate) fn test_run(
         &mut self,
         frame: &[u8],
@@ -160,13 +161,13 @@ impl Program {
         })
     }
 
-    /// With the frame as the program leaves it.
+    /// Runs the program on a frame, and returns its action and the frame as the program leaves it.
     pub(crate) fn run_to(&mut self, frame: &[u8]) -> Result<(Action, Vec<u8>)> {
         let mut out = vec![0; frame.len() + 64];
         let result = self.test_run(frame, Some(&mut out), 1)?;
         let length = usize::try_from(result.data_size_out)?;
         out.truncate(length);
-        // The actions of the two places have different numbers.
+        // XDP and tc have different numbers for their actions.
         let action = match (self.entry, result.return_value.cast_signed()) {
             (Entry::Xdp | Entry::Frags, 1) | (Entry::Tc, 2) => Action::Drop,
             (Entry::Xdp | Entry::Frags, 2) | (Entry::Tc, -1) => Action::Pass,
@@ -176,7 +177,7 @@ impl Program {
         Ok((action, out))
     }
 
-    /// The number of events in the ring, which is empty then.
+    /// Empties the ring and returns the number of events that were in it.
     pub(crate) fn drain_events(&mut self) -> usize {
         std::iter::from_fn(|| self.events.next().map(drop)).count()
     }

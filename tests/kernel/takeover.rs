@@ -1,5 +1,5 @@
-//! What the kernel does when its timer finds a master lost, before any agent has said anything; and how little its timer does
-//! until then.
+//! The kernel half's takeover when its timer finds a master lost, before the agent has said anything; and how little the timer
+//! does until then.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::given::{CLIENT, EPOCH, OTHER, SLOT, VIP, VMAC, VRID, advert, arp_clai
 use super::program::{Action, Entry, Program};
 
 const BROADCAST: [u8; 6] = [0xff; 6];
-/// Longer than three intervals of 10 ms and the skew, and a busy machine.
+/// Longer than three intervals of 10 ms and the skew time, with a margin for a busy machine.
 const DOWN: Duration = Duration::from_millis(200);
 
-/// A backup of an interval of a second that has heard nothing yet.
+/// A backup with an interval of a second that has heard nothing yet.
 fn backup(entry: Entry, takeover: Takeover) -> Result<Program> {
     let mut program = Program::load(entry)?;
     program.prepare(SLOT)?;
@@ -45,9 +45,9 @@ fn the_addresses_of_a_lost_master_are_answered_for_at_once_and_given_to_whoever_
         assert_eq!(program.counters()?.taken_over, 1);
         assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Send, "nobody else answers");
         assert_eq!(program.run(&arp_request(BROADCAST, OTHER))?, Action::Pass);
-        // Another's claim is not fought: it may be the next master's.
+        // A claim by another host is not answered: the host may be the next master.
         assert_eq!(program.run(&arp_claim(CLIENT, VIP))?, Action::Pass);
-        // Higher or lower: somebody is master, or is about to be.
+        // Whatever its priority, an advert means that another router is master, or is about to be.
         program.run(&next)?;
         assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Drop, "somebody has advertised");
     }
@@ -61,7 +61,7 @@ fn it_lasts_no_longer_than_the_agent_has_to_confirm_it() -> Result<()> {
     std::thread::sleep(DOWN + Duration::from_secs(1));
     assert_eq!(program.counters()?.taken_over, 1);
     assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Drop);
-    // In another epoch it is over at once.
+    // The takeover is over at once when the epoch changes.
     program.run(&advert(VRID, 200, 1))?;
     std::thread::sleep(DOWN);
     assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Send);
@@ -95,7 +95,7 @@ fn ten_thousand_adverts_set_one_timer() -> Result<()> {
     }
     let (took, set) = (host::now() - start, program.counters()?.timer_set);
     println!("10,000 adverts in {took:?} set the timer {set} times");
-    // Once at first, and once each time that it fires: not before three seconds.
+    // The timer is set once at first, and once each time that it fires, which is not before three seconds.
     assert!(set <= 1 + took.as_secs() / 3 + 1, "{set}");
     // A shorter interval moves the deadline forward, and the timer with it.
     program.run(&advert(VRID, 200, 50))?;

@@ -1,5 +1,5 @@
-//! Whose addresses are whose: what a reload, an operator, another instance or an earlier run has done to them, and that none of ours
-//! stays behind without a fence.
+//! The ownership of addresses: what a reload, an operator, another instance or an earlier run has done to them, and that no
+//! address of ours stays behind without a fence.
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
@@ -27,7 +27,7 @@ fn prefixes(host: &Host, address: &str) -> Result<Vec<String>> {
     Ok(addresses(host, "eth0")?.iter().filter_map(of).collect())
 }
 
-/// One instance with these addresses, those of IPv6 not advertised.
+/// One instance with these addresses. Its IPv6 addresses are not advertised.
 fn text(vips: &str) -> String {
     let (v6, v4): (Vec<&str>, Vec<&str>) = vips.lines().partition(|line| line.contains("::"));
     let (v4, v6) = (v4.join("\n"), v6.join("\n"));
@@ -45,12 +45,12 @@ fn reload(lab: &Lab, host: &Host, agent: &Process, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether the pins of a host's agent are there, and with them its fence.
+/// True if the pins of a host's agent are there, and with them its fence.
 fn is_fenced(host: &Host) -> Result<bool> {
     Ok(host.pin("settings")?.exists())
 }
 
-/// The interface has exactly these, in whatever order.
+/// True if the interface soon has the address with exactly these prefixes, in any order.
 fn has_exactly(host: &Host, address: &str, expected: &[&str]) -> bool {
     eventually(PATIENCE, || {
         let mut there = prefixes(host, address).unwrap_or_default();
@@ -108,7 +108,7 @@ fn a3_a_changed_peer_or_label_or_scope_is_set_anew_without_a_loss_of_mastership(
     }
     let all = addresses(&host, "eth0")?;
     assert_eq!(all.len(), 3, "{all:#?}");
-    // And back.
+    // A reload sets the addresses back.
     reload(&lab, &host, &agent, &text("10.77.0.100/32\n10.78.0.1/24 noprefixroute\nfd77::100/64"))?;
     assert!(shows("10.78.0.1/24 scope global noprefixroute"), "{:#?}", addresses(&host, "eth0"));
     assert!(eventually(PATIENCE, || addresses(&host, "eth0").is_ok_and(|all| {
@@ -122,7 +122,7 @@ fn a3_a_changed_peer_or_label_or_scope_is_set_anew_without_a_loss_of_mastership(
     Ok(())
 }
 
-/// An address that somebody has given another prefix goes with the mastership like any other.
+/// An address to which an operator has given another prefix goes with the mastership like any other.
 #[test]
 fn a3_a_prefix_that_an_operator_changed_goes_with_the_mastership() -> Result<()> {
     let lab = Lab::new()?;
@@ -137,7 +137,8 @@ fn a3_a_prefix_that_an_operator_changed_goes_with_the_mastership() -> Result<()>
     Ok(())
 }
 
-/// On another interface it is not ours to remove, but two would answer for it: the fence stays up, and that is said.
+/// A virtual address on another interface is not ours to remove, but two hosts would answer for it: the fence stays up, and the
+/// agent says so.
 #[test]
 fn a3_the_fence_stays_up_as_long_as_a_virtual_address_is_on_the_host() -> Result<()> {
     let lab = Lab::new()?;
@@ -174,7 +175,7 @@ fn some_vips(random: &mut Random) -> String {
     vips
 }
 
-/// Something that an operator does by hand to an address that is configured. It may be refused.
+/// Makes an edit, as an operator does by hand, to an address that is configured. The kernel may refuse the edit.
 fn some_edit(random: &mut Random, host: &Host, vips: &str) {
     let vips: Vec<&str> = vips.lines().filter_map(|line| line.split([' ', '/']).next()).collect();
     let address = random.pick(&vips);
@@ -190,7 +191,7 @@ fn some_edit(random: &mut Random, host: &Host, vips: &str) {
     let _refused = host.run("ip", &edit);
 }
 
-/// Any sequence of reloads and of operators' edits, then a stop: no virtual address is there without a fence.
+/// After any sequence of reloads and of operators' edits, and then a stop, no virtual address is there without a fence.
 #[test]
 fn a3_whatever_was_done_no_address_stays_behind_without_a_fence() -> Result<()> {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_127);
@@ -228,7 +229,7 @@ fn a3_whatever_was_done_no_address_stays_behind_without_a_fence() -> Result<()> 
     Ok(())
 }
 
-/// An address of the host's own that is virtual too, as keepalived has it: left where it is.
+/// An address of the host that is also virtual is left where it is, as by keepalived.
 #[test]
 fn r3_an_address_that_is_the_host_s_own_stays() -> Result<()> {
     for options in [&[][..], &SOCKETS] {
@@ -253,7 +254,7 @@ fn r3_an_address_that_is_the_host_s_own_stays() -> Result<()> {
     Ok(())
 }
 
-/// Where the host's own address becomes virtual in a reload, and a static one that was there before.
+/// The same for the host's own address that becomes virtual in a reload, and for a static address that was there before.
 #[test]
 fn r3_an_address_that_was_there_before_a_reload_or_is_static_stays() -> Result<()> {
     let lab = Lab::new()?;
@@ -272,7 +273,8 @@ fn r3_an_address_that_was_there_before_a_reload_or_is_static_stays() -> Result<(
     Ok(())
 }
 
-/// Without pins the kernel's mark says what an earlier run has put there, also what the file of today does not have.
+/// Without pins, the mark of an address in the kernel says that an earlier run has put it there, also if the file of today does
+/// not have the address.
 #[test]
 fn r3_what_a_killed_agent_left_is_known_by_its_mark() -> Result<()> {
     for options in [&[][..], &SOCKETS] {
@@ -324,7 +326,7 @@ fn r3_another_agent_s_address_is_no_left_over() -> Result<()> {
     Ok(())
 }
 
-/// keepalived holds the others.
+/// keepalived also keeps the other addresses.
 #[test]
 fn a6_one_address_that_the_kernel_refuses_does_not_take_the_others_down() -> Result<()> {
     let lab = Lab::new()?;
@@ -335,7 +337,7 @@ fn a6_one_address_that_the_kernel_refuses_does_not_take_the_others_down() -> Res
     let agent = host.agent(&Config { more, ..Config::priority(HIGH) }.text())?;
     host.wait_for_address("10.77.0.2", true, PATIENCE)?;
     assert!(agent.says("fd77::100/64", PATIENCE), "{}", agent.log());
-    // Longer than a fault would take to be tried again.
+    // Longer than the time after which a fault would be tried again.
     for _ in 0..12 {
         std::thread::sleep(std::time::Duration::from_secs(1));
         assert!(host.has_address(VIP)? && host.has_address("10.77.0.2")?, "{}", agent.log());
@@ -345,7 +347,7 @@ fn a6_one_address_that_the_kernel_refuses_does_not_take_the_others_down() -> Res
     assert_eq!((&instance["state"], &instance["became_master"]), (&"master".into(), &1.into()), "{status}");
     assert_eq!(instance["missing"], serde_json::json!(["fd77::100"]), "{status}");
     assert_eq!(agent.log().matches("add fd77::100/64").count(), 1, "said once: {}", agent.log());
-    // It is set as soon as the kernel takes it.
+    // The refused address is set as soon as the kernel takes it.
     v6("0")?;
     host.wait_for_address("fd77::100", true, PATIENCE)?;
     assert!(eventually(PATIENCE, || {
@@ -357,7 +359,7 @@ fn a6_one_address_that_the_kernel_refuses_does_not_take_the_others_down() -> Res
     Ok(())
 }
 
-/// The same by a reload of a service that works; and if the first is refused it is a fault, as before.
+/// The same in a reload of a service that works. If the kernel refuses the first address, that is a fault, as before.
 #[test]
 fn a6_a_reload_with_a_bad_address_does_not_take_a_working_service_down() -> Result<()> {
     let lab = Lab::new()?;
@@ -375,7 +377,7 @@ fn a6_a_reload_with_a_bad_address_does_not_take_a_working_service_down() -> Resu
     Ok(())
 }
 
-/// As keepalived has it: an interface of `no_track` addresses alone is no reason for a fault.
+/// As with keepalived, an interface that has only `no_track` addresses is no reason for a fault.
 #[test]
 fn a6_an_untracked_address_whose_interface_vanishes_takes_nothing_down_and_comes_back() -> Result<()> {
     let lab = Lab::new()?;
@@ -395,7 +397,7 @@ fn a6_an_untracked_address_whose_interface_vanishes_takes_nothing_down_and_comes
     Ok(())
 }
 
-/// Without `promote_secondaries` the kernel takes a network's other addresses away with its first one.
+/// Without `promote_secondaries` the kernel removes the other addresses of a network together with the first one.
 #[test]
 fn c6_what_one_instance_gives_up_takes_no_other_address_along() -> Result<()> {
     for options in [&[][..], &SOCKETS] {
@@ -417,7 +419,7 @@ fn c6_what_one_instance_gives_up_takes_no_other_address_along() -> Result<()> {
         let agent = host.agent_with(&(one.text() + &two.text()), options)?;
         host.wait_for_address("10.77.0.1", true, PATIENCE)?;
         host.wait_for_address("10.77.0.2", true, PATIENCE)?;
-        // An address of the host's own in the same network.
+        // An address of the host in the same network.
         host.run("ip", &["address", "add", "10.77.0.200/24", "dev", "eth0"])?;
         let first = addresses(&host, "eth0")?;
         let first = first.first().context("addresses")?;

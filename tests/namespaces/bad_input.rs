@@ -7,7 +7,7 @@ use vrrp_tests::lab::{Host, Lab, agent};
 
 use crate::common::{Config, PATIENCE, VIP};
 
-/// Runs the agent to its end, which must be a failure that leaves nothing, and returns what it said.
+/// Runs the agent to its end, which must be a failure that leaves nothing, and returns the agent's output.
 fn refused(lab: &Lab, host: &Host, config: &str, prefix: &[&str], options: &[&str]) -> Result<String> {
     let file = lab.write("bad.conf", config)?;
     let mut command = host.command(prefix.first().map_or_else(agent, |program| Ok(program.into()))?);
@@ -59,14 +59,14 @@ fn what_the_host_does_not_have_is_named() -> Result<()> {
 fn without_root_it_says_which_capability_is_missing() -> Result<()> {
     let lab = Lab::new()?;
     let host = lab.host("h1", 11)?;
-    // The agent under test may lie where nobody may look, so root without capabilities stands for nobody.
+    // The user `nobody` may not be able to reach the agent under test, so root without capabilities is used instead.
     let powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
     let said = refused(&lab, &host, &Config::default().text(), &powerless, &[])?;
     assert!(said.contains("CAP_NET_ADMIN is missing: run as root, or grant"), "{said}");
     Ok(())
 }
 
-/// No BPF: with `--dataplane ebpf` it says so and ends; without, it says so and takes sockets.
+/// Without BPF the agent says so: with `--dataplane ebpf` it then ends, and without this option it uses sockets.
 #[test]
 fn without_bpf_it_says_so() -> Result<()> {
     let lab = Lab::new()?;
@@ -82,7 +82,7 @@ fn without_bpf_it_says_so() -> Result<()> {
     Ok(())
 }
 
-/// The kernel half and all that an election needs, with these capabilities and no others.
+/// The kernel half and an election work with these capabilities and no others.
 #[test]
 fn four_capabilities_are_enough() -> Result<()> {
     let lab = Lab::new()?;
@@ -120,7 +120,8 @@ fn a_second_agent_is_told_of_the_first() -> Result<()> {
     Ok(())
 }
 
-/// Another program on the interface: with `--dataplane ebpf` whose it is and where to look; without, sockets.
+/// Another program is on the interface: with `--dataplane ebpf` the agent says whose program it is and where to look; without
+/// this option it uses sockets.
 #[test]
 fn an_interface_with_another_program_is_left_alone() -> Result<()> {
     let lab = Lab::new()?;

@@ -11,7 +11,7 @@ fn agent(host: &Host, priority: u8) -> Result<Process> {
     host.agent_with(&on("bond0", &Config::priority(priority)), &BY_DEFAULT)
 }
 
-/// Elects, loses a cable of the master's, loses the master, and has it back.
+/// An election, then the loss of one of the master's cables, the loss of the master, and its return.
 fn one_router_holds_the_address(mode: &str) -> Result<()> {
     let lab = Lab::new()?;
     let (h1, ports) = lab.bonded_host("h1", 11, mode)?;
@@ -27,7 +27,7 @@ fn one_router_holds_the_address(mode: &str) -> Result<()> {
     for host in [&h1, &h2] {
         let status = host.status()?;
         let plane = status["dataplane"].to_string();
-        // There the program would run on the slaves, and see their numbers instead of the bond's.
+        // In native mode the program would run on the slaves, and see their numbers instead of the bond's.
         ensure!(!plane.contains("native"), "{plane} on a bond");
     }
     lab.set_port(&ports[0], false)?;
@@ -36,7 +36,7 @@ fn one_router_holds_the_address(mode: &str) -> Result<()> {
     first.signal(Signal::SIGKILL)?;
     first.wait(PATIENCE)?;
     h2.wait_for_address(VIP, true, PATIENCE)?;
-    // The killed one has left the address there; its kernel half does not answer for it.
+    // The killed agent has left the address there; its kernel half does not answer for it.
     ensure!(client.who_has("eth0", VIP)? == [h2.mac_of("bond0")?], "{:?}", client.who_has("eth0", VIP)?);
     let _first = agent(&h1, HIGH)?;
     settles(&h1, &h2)?;

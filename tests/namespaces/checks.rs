@@ -1,4 +1,4 @@
-//! How check scripts are run: as whom, how long, and what is seen of them.
+//! How check scripts are run: as which user, for how long, and how their results are shown.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use vrrp_tests::lab::{Host, Lab, Process, eventually};
 
 use crate::common::{Config, HIGH, PATIENCE, VIP, reaches};
 
-/// An instance that tracks one script, and what stands above.
+/// Starts an agent with an instance that tracks one script. `globals` stands in `global_defs`, and `more` in the block of the
+/// script.
 fn agent(host: &Host, globals: &str, script: &Path, more: &str) -> Result<Process> {
     let above = format!(
         "global_defs {{\n{globals}\n}}\nvrrp_script c {{\nscript \"{}\"\ninterval 1\n{more}\n}}\n",
@@ -45,7 +46,7 @@ fn its_last_lines_are_in_the_status() -> Result<()> {
     host.wait_for_address(VIP, true, PATIENCE)
 }
 
-/// The whole group ends, also one that ignores the first signal; and it counts as failed.
+/// The whole process group of the script is ended, also a process that ignores the first signal, and the run counts as failed.
 #[test]
 fn one_that_takes_too_long_is_ended_with_all_that_it_has_started() -> Result<()> {
     let lab = Lab::new()?;
@@ -61,7 +62,7 @@ fn one_that_takes_too_long_is_ended_with_all_that_it_has_started() -> Result<()>
     assert!(process.log().contains("did not end within 1s"), "{}", process.log());
     let first = std::fs::read_to_string(&pids)?;
     assert!(process.stop()?.success());
-    // Those of the last run end with the agent.
+    // The processes of the last run end with the agent.
     for pid in [first, std::fs::read_to_string(&pids)?].join(" ").split_whitespace() {
         let pid = Pid::from_raw(pid.parse()?);
         let is_gone = || {
@@ -73,7 +74,7 @@ fn one_that_takes_too_long_is_ended_with_all_that_it_has_started() -> Result<()>
     Ok(())
 }
 
-/// Said at once, and once.
+/// The agent says so at once, and only once.
 #[test]
 fn one_that_cannot_run_is_down() -> Result<()> {
     let lab = Lab::new()?;
@@ -97,13 +98,13 @@ fn with_script_security_root_runs_only_what_is_root_s() -> Result<()> {
     chown("nobody")?;
     let process = agent(&host, "enable_script_security\nscript_user root", &path, "")?;
     assert!(says(&host, "down", "can be changed by others"), "{:?}\n{}", script(&host), process.log());
-    // Mended while it runs.
+    // The script is mended while the agent runs.
     chown("root")?;
     assert!(says(&host, "up", "root"), "{:?}", script(&host));
     host.wait_for_address(VIP, true, PATIENCE)
 }
 
-/// Without a word until the first result, and in fault at once with `init_fail`.
+/// The instance sends nothing until the first result; with `init_fail` it is in fault at once.
 #[test]
 fn a_first_result_is_waited_for() -> Result<()> {
     let lab = Lab::new()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use vrrp_tests::lab::{Capture, Host, Lab, Process};
 
-/// The address that moves.
+/// The virtual address.
 pub(crate) const VIP: &str = "192.168.1.10";
 /// Longer than any election here.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(12);
@@ -67,7 +67,7 @@ impl Config {
     }
 }
 
-/// Whose daemon runs on a host.
+/// The daemon that runs on a host.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Daemon {
     Ours,
@@ -119,7 +119,7 @@ impl Pair {
         Ok(Self { master, backup, capture, client, h1, h2, lab })
     }
 
-    /// From host 1's last advert before now to host 2's first after.
+    /// The time from host 1's last advert before now to host 2's first advert after it.
     pub(crate) fn gap(&self) -> Result<Duration> {
         let first =
             self.capture.wait_for("advert of host 2", PATIENCE, |p| p.content.source == self.h2.address())?;
@@ -129,7 +129,7 @@ impl Pair {
     }
 }
 
-/// Whether a state is reached in time.
+/// True if an instance reaches a state in time.
 pub(crate) fn reaches(host: &Host, instance: usize, state: &str) -> bool {
     vrrp_tests::lab::eventually(PATIENCE, || host.state(instance) == state)
 }
@@ -149,7 +149,7 @@ pub(crate) fn within(what: &str, bound: Duration, experiment: impl Fn() -> Resul
     anyhow::bail!("{what}: {figures:?}, all over {bound:?}")
 }
 
-/// The page behind the address, as a client gets it.
+/// The web page at the virtual address, as a client gets it.
 pub(crate) fn page(client: &Host) -> Option<String> {
     let request = format!(
         "exec 3<>/dev/tcp/{VIP}/80; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; timeout 1 tail -n 1 <&3"

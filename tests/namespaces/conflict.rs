@@ -35,7 +35,7 @@ fn a_foreign_gratuitous_arp_is_answered_from_the_kernel_and_reported() -> Result
     };
     assert!(eventually(PATIENCE, || claims() > 0), "{}", pair.capture.text());
     assert!(pair.master.says("is claimed by", PATIENCE), "{}", pair.master.log());
-    // One a second at most: two owners must not make a war.
+    // One answer a second at most, so that two owners do not answer each other without end.
     assert!(claims() <= 4, "{}", claims());
     assert!(pair.master.log().contains(&stranger.mac()?), "{}", pair.master.log());
     Ok(())

@@ -1,4 +1,4 @@
-//! What D-Bus clients see and are told, on a bus of the lab's, compared with what keepalived has them see.
+//! The properties and signals that D-Bus clients get, on a bus of the lab, compared with keepalived's.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ const VI_6: &str = "/org/keepalived/Vrrp1/Instance/eth0/52/IPv6";
 /// The signals of each object.
 type Told = BTreeMap<String, Vec<String>>;
 
-/// What a distribution's system bus allows, and another name.
+/// The policy of a distribution's system bus, with the permission to own another name.
 const POLICY: &str = r#"<policy context="default"><allow user="*"/><deny own="*"/><deny send_type="method_call"/>
 <allow send_type="signal"/><allow send_requested_reply="true" send_type="method_return"/>
 <allow send_requested_reply="true" send_type="error"/><allow receive_type="method_call"/>
@@ -24,14 +24,14 @@ const POLICY: &str = r#"<policy context="default"><allow user="*"/><deny own="*"
 <allow send_destination="org.freedesktop.DBus"/></policy>
 <policy user="root"><allow own="org.example.other"/><allow send_destination="org.example.other"/></policy>"#;
 
-/// A bus with our policy, and who hears all signals on it.
+/// A bus with our policy, and a monitor that hears all signals on it.
 struct Bus {
     daemon: Process,
     monitor: Process,
 }
 
 impl Bus {
-    /// Where the commands of a host look for the system bus.
+    /// Tells the commands of a host where the system bus is.
     fn place(lab: &Lab, host: &mut Host) {
         let address = format!("unix:path={}", lab.directory().join("bus").display());
         host.set_environment("DBUS_SYSTEM_BUS_ADDRESS", &address);
@@ -62,8 +62,8 @@ impl Bus {
         Ok(Self { daemon, monitor })
     }
 
-    /// What has been told of each object: signals with their numbers. How long it is before the bus is
-    /// reached is nobody's affair, so the state before the first is not looked at.
+    /// The signals of each object, with their numbers. The time until the bus is reached does not matter, so signals of the
+    /// initial state (0) are left out.
     fn told(&self) -> Told {
         let mut told = Told::new();
         let log = self.monitor.log();
@@ -100,7 +100,7 @@ impl Bus {
     }
 }
 
-/// Calls a method, and what comes back.
+/// Calls a method and returns the reply.
 fn call(host: &Host, path: &str, method: &str, arguments: &[&str]) -> Result<String> {
     let mut options = vec!["--system", "--dest=org.keepalived.Vrrp1", "--print-reply=literal", path, method];
     options.extend(arguments);
@@ -127,7 +127,7 @@ fn config() -> (String, String) {
     (first.text() + &second.text(), first.text())
 }
 
-/// What a story with all changes looks like: what is told of each object, and what clients see.
+/// Goes through all changes and returns the signals of each object and the values that clients see.
 fn story(daemon: Daemon) -> Result<(Told, Vec<String>)> {
     let lab = Lab::new()?;
     let mut host = lab.host("h1", 11)?;
@@ -140,7 +140,7 @@ fn story(daemon: Daemon) -> Result<(Told, Vec<String>)> {
     let tree = || host.run("busctl", &["--system", "--list", "tree", NAME]);
     let mut seen = vec![tree()?, property(&host, VI_1, "State")?, property(&host, VI_6, "State")?];
     for path in [VI_1, VI_6] {
-        // keepalived says that it is a string, and has a structure of a string: the words are the same.
+        // keepalived declares this property as a string and sends a structure of a string: the words are the same.
         seen.push(property(&host, path, "Name")?.replace("struct { ", "").replace(" }", ""));
     }
     for method in ["PrintData", "PrintStats", "PrintStatsClear"] {
@@ -176,14 +176,14 @@ fn story(daemon: Daemon) -> Result<(Told, Vec<String>)> {
 fn clients_see_and_are_told_what_keepalived_has_them_see() -> Result<()> {
     let ((told, seen), (mut their_told, their_seen)) = (story(Daemon::Ours)?, story(Daemon::Keepalived)?);
     assert_eq!(their_told.len(), 3, "{their_told:?}");
-    // keepalived says some things twice.
+    // keepalived sends some signals twice.
     their_told.values_mut().for_each(Vec::dedup);
     assert_eq!(told, their_told);
     assert_eq!(seen, their_seen);
     Ok(())
 }
 
-/// What keepalived has not: the names of properties that have changed, and the truth about announcements.
+/// Two things that keepalived does not have: the names of properties that have changed, and the truth about announcements.
 #[test]
 fn a_backup_announces_nothing_and_says_so() -> Result<()> {
     let lab = Lab::new()?;
@@ -195,7 +195,7 @@ fn a_backup_announces_nothing_and_says_so() -> Result<()> {
     let agent = h1.agent(&one)?;
     ensure!(reaches(&h1, 0, "master"));
     bus.tells(VI_1, " 2")?;
-    // Those of the takeover, and those five seconds later.
+    // The announcements of the takeover, and those five seconds later.
     std::thread::sleep(std::time::Duration::from_secs(6));
     call(&h1, VI_1, "org.keepalived.Vrrp1.Instance.SendGarp", &[])?;
     let _rival = h2.agent(&Config::priority(200).text())?;
@@ -212,7 +212,8 @@ fn a_backup_announces_nothing_and_says_so() -> Result<()> {
     Ok(())
 }
 
-/// The bus may come late, go and come back; a file without D-Bus leaves it, and one with another name has that.
+/// The bus may come late, go and come back. With a file without D-Bus the agent leaves the bus; with a file that gives another
+/// name it has that name.
 #[test]
 fn a_bus_is_waited_for_and_a_reload_followed() -> Result<()> {
     let lab = Lab::new()?;
@@ -242,7 +243,7 @@ fn a_bus_is_waited_for_and_a_reload_followed() -> Result<()> {
     assert_eq!(host.run("busctl", &get)?.trim(), "s \"VI_9\"");
     // It is the same router under another name.
     bus.tells(VI_1, " 2")?;
-    // Under a third it is known to whoever keeps what he was told.
+    // After the next change of its name, a signal tells the new name to clients that keep the values that they were told.
     reload(&one.replace("enable_dbus", other).replace("VI_1", "VI_7"))?;
     let renamed = || {
         let log = bus.monitor.log();

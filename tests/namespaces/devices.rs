@@ -1,4 +1,4 @@
-//! Interfaces that are no Ethernet, have no ARP, or stand on another.
+//! Interfaces that are not Ethernet, have no ARP, or stand on another interface.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn on_tunnel(priority: u8, vip: &str, more: &str) -> String {
     )
 }
 
-/// Host 1 is master and host 2 hears it, until it is gone.
+/// Host 1 is master and host 2 hears it, until host 1 is gone.
 fn elects_over_a_tunnel(vip: &str, more: impl Fn(u8, u8) -> String, options: &[&str]) -> Result<()> {
     let lab = Lab::new()?;
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
@@ -66,7 +66,8 @@ fn r9_an_instance_on_a_tunnel_with_an_address_on_ethernet() -> Result<()> {
     elects_over_a_tunnel(&format!("{VIP}/24 dev eth0"), peers, &[])
 }
 
-/// Nobody asks for these addresses by ARP: the kernel half stays away, and the loopback's MTU is no reason for another kind of it.
+/// No host asks for these addresses by ARP: the kernel half is not attached there, and the loopback's MTU is no reason for
+/// another kind of program.
 #[test]
 fn d2_addresses_where_there_is_no_arp_need_no_program() -> Result<()> {
     let lab = Lab::new()?;
@@ -104,7 +105,7 @@ fn on_macvlan(lab: &Lab, mode: &str) -> Result<Host> {
     Ok(h1)
 }
 
-/// Nothing is announced that no packet would arrive at.
+/// The agent announces no hardware address at which no packet would arrive.
 #[test]
 fn r8_the_virtual_hardware_address_is_used_where_it_is_received() -> Result<()> {
     const VMAC: &str = "00:00:5e:00:01:33";

@@ -1,4 +1,4 @@
-//! Who is master, and how it changes.
+//! The choice of the master, and how it changes.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use vrrp_tests::lab::{Lab, eventually};
 
 use crate::common::{Config, HIGH, LOW, PATIENCE, Pair, VIP, reaches, within};
 
-/// What the machine may add to the protocol's own time.
+/// The time that the machine may add to the protocol's own time.
 const SLACK: Duration = Duration::from_millis(20);
 
 #[test]
@@ -16,7 +16,7 @@ fn the_higher_priority_wins_and_only_it_has_the_address() -> Result<()> {
     let pair = Pair::start(&[])?;
     assert!(reaches(&pair.h1, 0, "master") && reaches(&pair.h2, 0, "backup"));
     assert!(pair.h1.has_address(VIP)? && !pair.h2.has_address(VIP)?);
-    // Nobody but host 1 has ever advertised: starting is not a fight.
+    // Only host 1 has ever advertised: the start of a backup causes no contest.
     let adverts = pair.capture.adverts();
     assert!(adverts.iter().all(|p| p.content.source == pair.h1.address()), "{adverts:?}");
     let status = pair.h2.status()?;
@@ -39,7 +39,7 @@ fn with_equal_priorities_the_one_that_is_there_stays() -> Result<()> {
     Ok(())
 }
 
-/// SIGTERM: priority 0, and the backup waits for its skew time only.
+/// On SIGTERM the master sends priority 0, and the backup waits for its skew time only.
 #[test]
 fn on_sigterm_the_backup_takes_over_within_its_skew() -> Result<()> {
     let skew = Duration::from_secs(1) * (256 - u32::from(LOW)) / 256;
@@ -65,7 +65,7 @@ fn the_higher_priority_takes_the_address_back() -> Result<()> {
     let _returned = h1.agent(&Config::priority(HIGH).text())?;
     h1.wait_for_address(VIP, true, PATIENCE)?;
     h2.wait_for_address(VIP, false, PATIENCE)?;
-    // Host 2 does not resign: it yields.
+    // Host 2 yields without a resignation.
     assert!(capture.adverts().iter().any(|p| p.content.source == h2.address()));
     assert!(capture.adverts().iter().all(|p| p.content.source != h2.address() || p.content.priority == LOW));
     Ok(())
@@ -113,14 +113,14 @@ fn on_a_cut_link_the_backup_takes_over_and_the_master_gives_up() -> Result<()> {
     })
 }
 
-/// keepalived: priority 0, and back after the skew time; nobody else is there to take it.
+/// As with keepalived, the master sends priority 0 and is master again after its skew time.
 #[test]
 fn an_address_that_somebody_removes_comes_back() -> Result<()> {
     let pair = Pair::start(&[])?;
     vrrp_tests::lab::ip(&["-n", pair.h1.namespace(), "address", "del", &format!("{VIP}/32"), "dev", "eth0"])?;
     assert!(pair.master.says("somebody took its addresses", PATIENCE), "{}", pair.master.log());
     pair.capture.wait_for("resignation", PATIENCE, |p| p.content.priority == 0)?;
-    // Its skew is shorter than the backup's.
+    // The skew time of host 1 is shorter than that of the backup.
     pair.h1.wait_for_address(VIP, true, PATIENCE)?;
     assert!(eventually(PATIENCE, || pair.h2.state(0) == "backup"));
     Ok(())
@@ -153,7 +153,7 @@ fn without_the_kernel_half_it_is_the_same() -> Result<()> {
     Ok(())
 }
 
-/// What a crash left behind is removed at the start, and the agent begins as a backup like any other.
+/// The start removes what a crash left behind, and the agent begins as a backup like any other.
 #[test]
 fn it_starts_clean_after_a_crash() -> Result<()> {
     let pair = Pair::start(&[])?;

@@ -20,7 +20,7 @@ fn last(text: &str) -> u8 {
     if text.lines().any(second) { 12 } else { 11 }
 }
 
-/// A host for an example: `eth0`, and `eth1` if it names that; the checks that it names are content.
+/// A host for an example: with `eth0`, with `eth1` if the example names it, and with checks that succeed.
 fn host(lab: &Lab, example: &str, name: &str) -> Result<Host> {
     let text = std::fs::read_to_string(directory().join(example))?;
     let host = lab.host(name, last(&text))?;
@@ -37,7 +37,7 @@ fn start(host: &Host, example: &str) -> Result<Process> {
     host.agent_on(&directory().join(example), &["-i", "lb1"]).context(example.to_owned())
 }
 
-/// How many instances of a host's agent are in a state, and of how many.
+/// The number of instances of a host's agent that are in a state, and the number of all its instances.
 fn count(host: &Host, state: &str) -> (usize, usize) {
     let status = host.status().unwrap_or_default();
     let instances = status["instances"].as_array().cloned().unwrap_or_default();
@@ -85,7 +85,7 @@ fn each_example_comes_up_becomes_master_and_stops() -> Result<()> {
     let mut seen = 0;
     for entry in std::fs::read_dir(directory())? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        // A drop-in of systemd's is no configuration.
+        // A drop-in for systemd is not a configuration.
         if name.ends_with(".conf")
             && !["vrrp-agent-scripts.conf", "org.keepalived.Vrrp1.conf"].contains(&name.as_str())
         {
@@ -115,7 +115,7 @@ fn of_two_addresses_each_host_has_one() -> Result<()> {
     let (_one, _two) = (start(&h1, "two-vips-a.conf")?, start(&h2, "two-vips-b.conf")?);
     let shared = || count(&h1, "master") == (1, 2) && count(&h2, "master") == (1, 2);
     assert!(eventually(PATIENCE, shared));
-    // And it stays so.
+    // The sharing lasts.
     std::thread::sleep(Duration::from_secs(2));
     assert!(shared() && h1.has_address("192.168.1.10")? && h2.has_address("192.168.1.20")?);
     Ok(())

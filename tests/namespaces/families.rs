@@ -32,7 +32,7 @@ fn link_local(host: &Host) -> Result<String> {
     Ok(text.lines().filter(|line| !line.contains("fe80::10/")).find_map(word).unwrap_or_default())
 }
 
-/// That one has not moved since it became master.
+/// Checks that an instance has stayed master since it became master.
 fn has_stayed(host: &Host, slot: usize, agent: &Process) -> Result<()> {
     let status = host.status()?;
     let instance = &status["instances"][slot];
@@ -68,7 +68,7 @@ fn r4_an_instance_needs_an_address_of_its_own_family_only_on_sockets() -> Result
     one_family_is_enough(&["--dataplane", "socket"])
 }
 
-/// R17: the interface has lost an address and is not "there again".
+/// R17: the interface has lost an address, and the log must not say that it is "there again".
 #[test]
 fn r4_an_address_that_goes_takes_the_instances_of_its_family_along() -> Result<()> {
     let lab = Lab::new()?;
@@ -76,7 +76,8 @@ fn r4_an_address_that_goes_takes_the_instances_of_its_family_along() -> Result<(
     let agent = h1.agent(&both())?;
     h1.wait_for_address(VIP, true, PATIENCE)?;
     h1.wait_for_address(VIP_V6, true, PATIENCE)?;
-    // A primary address takes the virtual one of its network along otherwise, which is another matter.
+    // Without this setting the kernel removes the virtual address together with the primary address of its network, which is
+    // another matter.
     h1.run("sysctl", &["-qw", "net.ipv4.conf.eth0.promote_secondaries=1"])?;
     take_address(&h1)?;
     assert!(reaches(&h1, 0, "fault"), "{}", agent.log());

@@ -1,4 +1,5 @@
-//! A fault names what is missing, in the log, in the status and in the check of the file; and a file that keepalived runs with, runs.
+//! A fault names what is missing, in the log, in the status and in the check of the file; and a file with which keepalived
+//! runs, runs here too.
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
@@ -8,12 +9,12 @@ use crate::common::{Config, HIGH, LOW, PATIENCE, Pair, VIP, reaches};
 
 const SOCKETS: &[&str] = &["--dataplane", "socket"];
 
-/// What `vrrp-agent status` prints.
+/// The output of `vrrp-agent status`.
 fn status_text(host: &Host) -> Result<String> {
     host.run(&agent()?.display().to_string(), &["status"])
 }
 
-/// Whether the first instance lacks just these, in its status.
+/// True if the status of the first instance says that it lacks exactly these things.
 fn lacks(host: &Host, sentences: &[&str]) -> bool {
     let status = host.status().unwrap_or_default();
     let lacks = status["instances"][0]["lacks"].as_array().cloned().unwrap_or_default();
@@ -57,12 +58,12 @@ fn r13_each_fault_names_what_is_missing() -> Result<()> {
     for text in sentences.into_iter().chain(["interface eht1: MISSING", "script chk: DOWN (exit status 3)"]) {
         assert!(said.contains(text), "{text}\n{said}");
     }
-    // The same is said of the file alone, without a daemon.
+    // `check` says the same of the file, without a daemon.
     let config = lab.directory().join("h1.conf");
     let output = h1.command(agent()?).arg("check").arg("-f").arg(&config).output()?;
     let checked = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(checked.contains("interface eht1 does not exist on this host"), "{checked}");
-    // It is no longer said of what is there.
+    // The status no longer names an interface that is there now.
     ip(&["-n", h1.namespace(), "link", "add", "eht1", "type", "bridge"])?;
     ip(&["-n", h1.namespace(), "link", "set", "eht1", "up"])?;
     assert!(eventually(PATIENCE, || lacks(&h1, &sentences[1..])), "{:#}", h1.status()?);
@@ -101,7 +102,7 @@ fn r13_a_pulled_cable_and_a_lost_address_are_named() -> Result<()> {
     Ok(())
 }
 
-/// Asks for a reload, and waits for what the log says of it.
+/// Asks for a reload, and waits until the log says this.
 fn reload(process: &Process, said: &str) -> Result<()> {
     process.signal(Signal::SIGHUP)?;
     anyhow::ensure!(process.says(said, PATIENCE), "not {said}:\n{}", process.log());
@@ -124,12 +125,12 @@ fn an_empty_file_releases(options: &[&str]) -> Result<()> {
     assert_eq!(pair.h1.status()?["instances"].as_array().map(Vec::len), Some(0));
     assert!(pair.master.log().contains("the file has no vrrp_instance any more"), "{}", pair.master.log());
     assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?]);
-    // It waits for a file with more in it.
+    // The agent waits for a file that has an instance.
     pair.lab.write("h1.conf", &Config::priority(HIGH).text())?;
     pair.master.signal(Signal::SIGHUP)?;
     pair.h1.wait_for_address(VIP, true, PATIENCE)?;
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
-    // One that cannot be read changes nothing.
+    // A file that cannot be read changes nothing.
     std::fs::remove_file(pair.lab.directory().join("h1.conf"))?;
     reload(&pair.master, "not reloaded")?;
     assert!(pair.h1.has_address(VIP)?);
@@ -147,7 +148,7 @@ fn r11_a_reload_to_an_empty_file_releases_all_on_sockets() -> Result<()> {
     an_empty_file_releases(SOCKETS)
 }
 
-/// What the two before are held against.
+/// keepalived's behaviour, with which the two tests before are compared.
 #[test]
 fn r11_keepalived_releases_all_too() -> Result<()> {
     for empty in ["global_defs {\nrouter_id h1\n}\n", ""] {
@@ -204,7 +205,8 @@ fn r10_slips_keep_nothing_from_starting() -> Result<()> {
     Ok(())
 }
 
-/// Two hosts with one link-local address: the kernel of the second finds that out, and it is not sent from.
+/// Two hosts have the same link-local address: the kernel of the second finds that out, and the agent does not send from this
+/// address.
 #[test]
 fn an_address_that_another_host_has_is_no_source() -> Result<()> {
     let lab = Lab::new()?;

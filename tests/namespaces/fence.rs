@@ -1,4 +1,4 @@
-//! Who answers for the address when the master is not well. Dual ownership is what this daemon exists to prevent.
+//! The host that answers for the address when the master is not well. Dual ownership is what this daemon exists to prevent.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn settled() -> Result<Pair> {
     Ok(pair)
 }
 
-/// Linux answers by each card for all addresses of the host.
+/// Linux answers on each card for all addresses of the host.
 #[test]
 fn b2_another_card_in_the_same_network_answers_under_the_lease_only() -> Result<()> {
     let lab = Lab::new()?;
@@ -28,7 +28,7 @@ fn b2_another_card_in_the_same_network_answers_under_the_lease_only() -> Result<
     h1.wait_for_address(VIP, true, PATIENCE)?;
     let backup = h2.agent(&Config::priority(LOW).text())?;
     assert!(reaches(&h2, 0, "backup"), "{}", backup.log());
-    // By either card, as without us.
+    // Either card may answer, as without the agent.
     let answers = client.arping(VIP)?;
     assert!(!answers.is_empty() && !answers.contains(&h2.mac()?), "{answers:?}");
     master.signal(Signal::SIGSTOP)?;
@@ -52,7 +52,7 @@ fn b2_another_card_in_the_same_network_answers_under_the_lease_only() -> Result<
     Ok(())
 }
 
-/// keepalived stopped by SIGSTOP goes on answering ARP, beside its successor.
+/// A host whose keepalived is stopped by SIGSTOP goes on answering ARP, beside its successor.
 #[test]
 fn a_stopped_master_answers_no_more_and_does_not_fight_when_it_goes_on() -> Result<()> {
     let pair = settled()?;
@@ -64,7 +64,7 @@ fn a_stopped_master_answers_no_more_and_does_not_fight_when_it_goes_on() -> Resu
     assert!(!answers.contains(&pair.h1.mac()?), "{answers:?}");
     pair.h2.wait_for_address(VIP, true, PATIENCE)?;
     assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?]);
-    // It goes on: it has been overtaken, steps back, and comes back in an orderly election.
+    // The agent goes on: another router has become master, so it steps back, and comes back in an orderly election.
     std::thread::sleep(Duration::from_secs(1));
     let before = vrrp_tests::lab::now();
     pair.master.signal(Signal::SIGCONT)?;
@@ -74,7 +74,7 @@ fn a_stopped_master_answers_no_more_and_does_not_fight_when_it_goes_on() -> Resu
     let ours = pair.h1.address();
     let first =
         pair.capture.wait_for("advert of host 1", PATIENCE, |p| p.at > before && p.content.source == ours)?;
-    // At most the one advert that was on its way when it stopped may leave at once; the next ends an election.
+    // Only the advert that was on its way when the agent was stopped may leave at once; the next advert ends an election.
     let early = pair
         .capture
         .adverts()
@@ -147,7 +147,7 @@ fn a_backup_does_not_answer() -> Result<()> {
     Ok(())
 }
 
-/// A lone master that stalls goes on when it wakes: nobody else has the address.
+/// A lone master that stalls goes on when it wakes: no other host has the address.
 #[test]
 fn a_stalled_master_without_a_rival_goes_on() -> Result<()> {
     let mut pair = settled()?;
@@ -167,8 +167,9 @@ fn a_stalled_master_without_a_rival_goes_on() -> Result<()> {
 /// Frames to the hardware address of the virtual router, as from a client that has learned it once for all.
 const VMAC: &str = "00:00:5e:00:01:33";
 
-/// Who answers for the address and who takes what is sent to the virtual router, in each state that a master can be in: its agent
-/// alive, a resignation of somebody's heard, a better master heard, stopped, killed, started again. Never two.
+/// The host that answers for the address and the host that receives what is sent to the virtual router, in each state that a
+/// master can be in: its agent alive, another router's resignation heard, a better master heard, stopped, killed, started
+/// again. There are never two such hosts.
 #[test]
 fn who_answers_and_who_receives_in_each_state() -> Result<()> {
     let mut pair = Pair::start_with(&[], "use_vmac")?;
@@ -180,17 +181,17 @@ fn who_answers_and_who_receives_in_each_state() -> Result<()> {
     let ping = || client.run("ping", &["-c", "1", "-W", "1", VIP]).is_ok();
     assert!(reaches(h2, 0, "backup"));
 
-    // Alive.
+    // The agent is alive.
     assert_eq!(client.arping(VIP)?, [VMAC]);
     assert!(ping() && received(h1)? > 0 && received(h2)? == 0);
 
-    // Somebody resigns who never was master: nothing changes but that we advertise at once.
+    // A router that never was master resigns: we advertise at once, and nothing else changes.
     Sender::of(client)?.send(&forged_advert(0))?;
     assert_eq!(client.arping(VIP)?, [VMAC]);
     assert!(ping() && received(h2)? == 0);
     assert_eq!((h1.state(0), h2.state(0)), ("master".into(), "backup".into()));
 
-    // Somebody better advertises, once: whoever it is answers for itself.
+    // A router with a higher priority advertises once: it has to answer for the address itself.
     let before = received(h1)?;
     Sender::of(client)?.send(&forged_advert(250))?;
     assert_eq!(client.arping(VIP)?, [""; 0], "fenced in the kernel");
@@ -200,7 +201,7 @@ fn who_answers_and_who_receives_in_each_state() -> Result<()> {
     assert!(eventually(PATIENCE, ping));
     assert_eq!(client.arping(VIP)?, [VMAC]);
 
-    // Stopped: the lease ends, then the successor has it.
+    // The agent is stopped: the lease ends, then the successor has the address.
     assert!(reaches(h2, 0, "backup"));
     let before = received(h2)?;
     pair.master.signal(Signal::SIGSTOP)?;
@@ -214,7 +215,7 @@ fn who_answers_and_who_receives_in_each_state() -> Result<()> {
     assert!(reaches(h1, 0, "master"));
     assert_eq!(client.arping(VIP)?, [VMAC]);
 
-    // Killed, and started again before the lease is over.
+    // The agent is killed, and started again before the lease is over.
     pair.master.signal(Signal::SIGKILL)?;
     pair.master.wait(PATIENCE)?;
     assert!(ping(), "the lease lasts");
@@ -224,7 +225,7 @@ fn who_answers_and_who_receives_in_each_state() -> Result<()> {
     assert!(ping());
     assert_eq!(h2.state(0), "backup");
 
-    // Killed, and not started again.
+    // The agent is killed, and not started again.
     again.signal(Signal::SIGKILL)?;
     again.wait(PATIENCE)?;
     std::thread::sleep(LEASE);
@@ -271,7 +272,7 @@ fn b1_nothing_leaves_from_an_address_whose_lease_is_over() -> Result<()> {
     Ok(())
 }
 
-/// FAULTS.md B3: a question from an address that is a virtual one too.
+/// FAULTS.md B3: a question whose sender address is a virtual address too.
 #[test]
 fn b3_a_question_from_a_virtual_address_is_not_answered_without_a_lease() -> Result<()> {
     const SECOND: &str = "192.168.1.110";
@@ -289,7 +290,8 @@ fn b3_a_question_from_a_virtual_address_is_not_answered_without_a_lease() -> Res
     let said = String::from_utf8_lossy(&output.stdout).to_lowercase();
     assert!(said.contains("received 0 response"), "{said}");
     master.signal(Signal::SIGCONT)?;
-    // By the program for what arrives, and not only because the stack's answer was not let out.
+    // The program drops the question when it arrives; the answer is missing not only because the stack's answer was not let
+    // out.
     let counters = || h1.status().unwrap_or_default()["counters"].clone();
     assert!(eventually(PATIENCE, || counters()["arp_swallowed"].as_u64() > Some(0)), "{}", counters());
     Ok(())

@@ -1,5 +1,5 @@
-//! As many adverts as another core can send, none of which ought to be believed: no failover, no advert of ours late, and the
-//! agents sleep on.
+//! As many adverts as another core can send, none of which ought to be believed: they cause no failover, delay no advert of
+//! ours, and the agents sleep on.
 
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,8 @@ fn a_flood_of_bad_adverts_changes_nothing() -> Result<()> {
     assert!(sent > 100_000, "{sent} are no flood");
     assert_eq!((h1.state(0).as_str(), h2.state(0).as_str()), ("master", "backup"));
     assert!(!backup.log().contains("-> MASTER") && !master.log().contains("MASTER -> "), "{}", backup.log());
-    // A router that advertises below us is news a hundred times a second, each of which wakes two threads once or twice.
+    // An advert of lower priority causes an event, at most a hundred times a second, and each event wakes two threads once or
+    // twice.
     assert!(rate(of_master) < 1000.0 && rate(of_backup) < 1000.0);
     assert!(longest < INTERVAL * 3, "{longest:?}");
     for host in [&h1, &h2] {

@@ -13,7 +13,8 @@ fn config(version: u8, priority: u8, vip: &'static str) -> Config {
     Config { version, priority, vip, password: None, ..Config::default() }
 }
 
-/// A host's adverts come from its address, over IPv6 from one of its link-local ones; its priority tells them apart.
+/// True if all recent adverts have this priority. It tells the hosts apart: their adverts come from their addresses, over IPv6
+/// from link-local ones.
 fn only_speaker(capture: &Capture, priority: u8) -> bool {
     let recent: Vec<_> =
         capture.adverts().into_iter().filter(|p| p.at + Duration::from_millis(2500) > now()).collect();
@@ -82,7 +83,7 @@ fn no_bad_checksum(capture: &Capture) {
 
 const V4: &str = "192.168.1.10";
 const V6: &str = "fd00::10";
-/// FRR does not put a link-local address before this one; what is not listed is not compared.
+/// FRR does not put a link-local address before this one; an address that is not listed is not compared.
 const OUR_V6: &str = "fe80::10\nfd00::10";
 
 #[test]

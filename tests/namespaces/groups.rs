@@ -1,4 +1,5 @@
-//! Sync groups: a router between two networks is master in both or in none. Ours among themselves and with keepalived.
+//! Sync groups: a router between two networks is master in both or in none. Our routers are tested among themselves and with
+//! keepalived.
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub(crate) fn instances([inside, outside]: [u8; 2]) -> String {
     instance("INSIDE", inside) + &instance("OUTSIDE", outside)
 }
 
-/// A group of these.
+/// A sync group of these members.
 pub(crate) fn config_of(priority: u8, members: &[&str]) -> String {
     let instances: String = members.iter().map(|name| instance(name, priority)).collect();
     instances + &format!("vrrp_sync_group VG {{\ngroup {{\n{}\n}}\n}}\n", members.join("\n"))
@@ -65,14 +66,14 @@ fn both(host: &Host, present: bool) -> Result<()> {
 
 fn moves_as_one(high: Daemon, low: Daemon) -> Result<()> {
     let Routers { first, second, h1, h2, _lab } = Routers::start(high, low)?;
-    // One leg is lost: both networks move, and return.
+    // One link is lost: the masterships of both networks move, and return.
     h1.run("ip", &["link", "set", "eth1", "down"])?;
     both(&h2, true)?;
     both(&h1, false)?;
     h1.run("ip", &["link", "set", "eth1", "up"])?;
     both(&h1, true)?;
     both(&h2, false)?;
-    // A resignation, and silence.
+    // Failover by a resignation, and by silence.
     first.stop()?;
     both(&h2, true)?;
     let first = high.start_with(&h1, &config(HIGH))?;
@@ -111,7 +112,7 @@ fn half_a_silence_moves_nothing() -> Result<()> {
     std::thread::sleep(Duration::from_secs(6));
     assert_eq!([routers.h2.state(0), routers.h2.state(1)], ["backup", "backup"]);
     assert_eq!([routers.h1.state(0), routers.h1.state(1)], ["master", "master"]);
-    // Then the other as well.
+    // Then the master is silent in the other network as well.
     routers.first.signal(Signal::SIGKILL)?;
     both(&routers.h2, true)?;
     let log = routers.second.log();

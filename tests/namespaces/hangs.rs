@@ -1,5 +1,5 @@
-//! What hangs when the network is bad: name services, file servers, whoever should read what we write. A master has its addresses all
-//! the same, and whoever is asked to stop stops.
+//! Things that hang when the network is bad: name services, file servers, and the readers of what we write. A master has its
+//! addresses all the same, and an agent that is asked to stop stops.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use vrrp_tests::lab::{HangingDirectory, Host, Lab, NameService, Process, eventua
 
 use crate::common::{Config, HIGH, LOW, PATIENCE, VIP, reaches};
 
-/// Stops it, which nothing may hold up.
+/// Stops the agent, which nothing may hold up.
 fn stops(mut agent: Process) -> Result<()> {
     let start = Instant::now();
     agent.signal(Signal::SIGTERM)?;
@@ -19,7 +19,7 @@ fn stops(mut agent: Process) -> Result<()> {
     Ok(())
 }
 
-/// A check that succeeds, of a program in a place.
+/// An instance with a check that runs a program, as a user if one is given.
 fn check(program: &str, user: &str) -> Config {
     Config {
         above: format!("vrrp_script up {{\nscript \"{program}\"\ninterval 1\n{user}\n}}\n"),
@@ -49,7 +49,7 @@ fn a4_a_name_service_that_hangs_does_not_keep_a_new_master_from_its_addresses() 
     h2.wait_for_address(VIP, true, Duration::from_secs(8))?;
     assert_eq!(client.arping(VIP)?, [h2.mac()?]);
     assert!(eventually(PATIENCE, || told.exists()), "its scripts run: {}", agent.log());
-    // A reload does not hang either, and what is known counts.
+    // A reload does not hang either, and the users that are known already still count.
     agent.signal(Signal::SIGHUP)?;
     assert!(agent.says("the name service hangs", PATIENCE), "{}", agent.log());
     assert!(agent.says("reloaded in", PATIENCE), "{}", agent.log());
@@ -60,7 +60,7 @@ fn a4_a_name_service_that_hangs_does_not_keep_a_new_master_from_its_addresses() 
     Ok(())
 }
 
-/// It starts, and names who hangs; when there is an answer, what could not run runs.
+/// The agent starts and names the service that hangs. When the service answers, the script that could not run runs.
 #[test]
 fn a4_a_start_does_not_wait_for_a_name_service_for_ever() -> Result<()> {
     let lab = Lab::new()?;
@@ -76,7 +76,7 @@ fn a4_a_start_does_not_wait_for_a_name_service_for_ever() -> Result<()> {
     stops(agent)
 }
 
-/// A user in /etc/passwd, or a number, takes no name service.
+/// A user in /etc/passwd, or a number, needs no name service.
 #[test]
 fn a4_a_script_whose_user_is_known_runs_while_the_name_service_hangs() -> Result<()> {
     let lab = Lab::new()?;
@@ -114,7 +114,7 @@ fn a4_a_script_and_a_file_on_a_server_that_is_gone_hold_up_nothing() -> Result<(
         "{}",
         agent.log()
     );
-    // It answers while all that hangs.
+    // The agent answers while the script and the file hang.
     for _ in 0..10 {
         let start = Instant::now();
         h2.status()?;
@@ -126,7 +126,7 @@ fn a4_a_script_and_a_file_on_a_server_that_is_gone_hold_up_nothing() -> Result<(
     h2.wait_for_address(VIP, true, Duration::from_secs(8))?;
     h2.wait_for_address("192.168.1.20", true, Duration::from_secs(8))?;
     assert_eq!(h2.status()?["instances"][0]["priority"], 80, "{}", agent.log());
-    // However long it hangs, it is said once, and few threads hang.
+    // However long the script hangs, the agent says so once, and few threads hang.
     std::thread::sleep(Duration::from_secs(8));
     assert_eq!(agent.log().matches("script up (").count(), 1, "{}", agent.log());
     let threads = std::fs::read_dir(format!("/proc/{}/task", agent.pid()))?.count();
@@ -165,7 +165,7 @@ fn a4_a_configuration_that_cannot_be_read_to_its_end_holds_up_nothing() -> Resul
     Ok(())
 }
 
-/// Nobody reads the FIFO, whose file system is full, and the log's file system is too.
+/// No process reads the FIFO, its file system is full, and the log's file system is full too.
 #[test]
 fn a4_full_file_systems_hold_up_nothing() -> Result<()> {
     use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -211,13 +211,13 @@ fn a4_a_syslog_that_blocks_holds_up_nothing() -> Result<()> {
     let lab = Lab::new()?;
     let socket = lab.directory().join("log");
     let daemon = std::os::unix::net::UnixDatagram::bind(&socket)?;
-    // As full as it gets.
+    // Fills the socket of the syslog daemon.
     let writer = std::os::unix::net::UnixDatagram::unbound()?;
     writer.set_nonblocking(true)?;
     while writer.send_to(&[b'x'; 1000], &socket).is_ok() {}
     takes_over(&lab, &[], |host, _| {
         let file = lab.write("h2.conf", &Config::priority(LOW).text())?;
-        // Only this one sees the other /dev/log.
+        // Only this agent sees the other /dev/log.
         let inner = format!(
             "touch /dev/log 2>/dev/null; mount --bind {} /dev/log && exec {} --dataplane socket -S local1 -f {}",
             socket.display(),
@@ -231,7 +231,7 @@ fn a4_a_syslog_that_blocks_holds_up_nothing() -> Result<()> {
     Ok(())
 }
 
-/// A message bus that accepts and says nothing.
+/// A message bus that accepts connections and never answers.
 #[test]
 fn a4_a_message_bus_that_does_not_answer_holds_up_nothing() -> Result<()> {
     let lab = Lab::new()?;

@@ -1,4 +1,4 @@
-//! What the daemon does to itself and its host: namespaces, names, scheduling, scripts at its start and end, sysctls.
+//! The daemon's settings for itself and its host: namespaces, names, scheduling, scripts at its start and end, sysctls.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,7 +14,7 @@ fn sysctl(host: &Host, name: &str) -> Result<String> {
     Ok(host.run("sysctl", &["-n", &format!("net.ipv4.conf.eth0.{name}")])?.trim().to_owned())
 }
 
-/// Our agent where the tests run, with a file of this lab.
+/// Starts our agent in the network namespace of the tests, with a file of this lab.
 fn agent_outside(lab: &Lab, host: &Host, config: &str) -> Result<Process> {
     let file = lab.write("outside.conf", config)?;
     host.spawn(Command::new(agent()?).arg("-f").arg(file), "outside")
@@ -31,9 +31,9 @@ fn a_daemon_enters_the_namespace_that_its_file_names() -> Result<()> {
     let above = format!("net_namespace {}\n", h1.namespace());
     let process = agent_outside(&lab, &h1, &Config { above, ..Config::priority(100) }.text())?;
     h1.wait_for_address(VIP, true, PATIENCE).with_context(|| process.log())?;
-    // Whoever asks in there finds it.
+    // A command in the namespace finds the agent.
     assert!(reaches(&h1, 0, "master"), "{}", process.log());
-    // It stays where it is.
+    // The agent stays in this namespace after a reload.
     lab.write("outside.conf", &Config::priority(100).text())?;
     process.signal(Signal::SIGHUP)?;
     assert!(process.says("net_namespace", PATIENCE), "{}", process.log());
@@ -76,7 +76,7 @@ fn named_instances_share_a_namespace() -> Result<()> {
         };
         assert!(eventually(PATIENCE, is_master), "{name}: {}", process.log());
     }
-    // A second one of the same name is not started.
+    // A second daemon of the same name is not started.
     let mut third = start("one", &one.text())?;
     assert!(!third.wait(PATIENCE)?.success());
     assert!(first.stop()?.success());
@@ -106,7 +106,7 @@ fn the_protocol_thread_is_scheduled_as_the_file_says() -> Result<()> {
     let h1 = lab.host("h1", 11)?;
     let lines =
         "vrrp_rt_priority 7\nvrrp_priority -5\nvrrp_cpu_affinity 0\nvrrp_rlimit_rttime 500000\nvrrp_no_swap";
-    // What `ip netns exec` has started is the agent by now.
+    // The process that `ip netns exec` has started is the agent by now.
     let process = h1.agent(&Config { above: globals(lines), ..Config::priority(100) }.text())?;
     assert!(reaches(&h1, 0, "master"));
     let fields = scheduling(&process)?;
@@ -118,7 +118,7 @@ fn the_protocol_thread_is_scheduled_as_the_file_says() -> Result<()> {
     Ok(())
 }
 
-/// Notes what there is of the virtual address when it runs.
+/// Makes a script that notes whether the virtual address is there when the script runs.
 fn note(lab: &Lab, name: &str) -> Result<(PathBuf, PathBuf)> {
     let notes = lab.directory().join(format!("{name}.notes"));
     let text = format!(
@@ -128,7 +128,7 @@ fn note(lab: &Lab, name: &str) -> Result<(PathBuf, PathBuf)> {
     Ok((lab.write_script(&format!("{name}.sh"), &text)?, notes))
 }
 
-/// Both daemons: before there is an address, and after there was one.
+/// With both daemons, the scripts run before there is an address, and after there was one.
 #[test]
 fn scripts_run_before_all_else_and_after() -> Result<()> {
     for (name, daemon) in [("ours", Daemon::Ours), ("theirs", Daemon::Keepalived)] {
@@ -172,9 +172,9 @@ fn secondary_addresses_stay_when_the_master_s_leave() -> Result<()> {
     let process = h1.agent(&config.text())?;
     h1.wait_for_address("10.61.0.1", true, PATIENCE)?;
     assert_eq!(sysctl(&h1, "promote_secondaries")?, "1");
-    // Somebody else's, in the same network.
+    // An address that is not ours, in the same network.
     ip(&["-n", h1.namespace(), "address", "add", "10.61.0.77/24", "dev", "eth0"])?;
-    // Killed and started again it still knows what was there before.
+    // After a kill and a new start the agent still knows which value the sysctl had before.
     process.kill()?;
     let process = h1.agent(&config.text())?;
     assert!(reaches(&h1, 0, "master"));
@@ -243,12 +243,12 @@ fn what_is_static_and_cannot_be_is_a_fault_of_its_track_group() -> Result<()> {
     ip(&["-n", h1.namespace(), "address", "add", "10.78.0.9/24", "dev", "eth0"])?;
     let process = h1.agent(&Config { above: above.to_owned(), ..Config::priority(100) }.text())?;
     assert!(reaches(&h1, 0, "master"), "{}", process.log());
-    // Removed, it is put back.
+    // A route that is removed is put back.
     h1.run("ip", &["route", "del", "10.77.0.0/16"])?;
     let there = || h1.run("ip", &["route"]).is_ok_and(|routes| routes.contains("10.77.0.0/16"));
     assert!(eventually(PATIENCE, there));
     assert_eq!(h1.state(0), "master");
-    // Its gateway's network goes, and it with that.
+    // The network of its gateway goes, and the route with it.
     ip(&["-n", h1.namespace(), "address", "del", "10.78.0.9/24", "dev", "eth0"])?;
     h1.run("ip", &["route", "flush", "10.77.0.0/16"])?;
     assert!(reaches(&h1, 0, "fault"), "{}", process.log());
@@ -292,7 +292,7 @@ fn unknown_virtual_routers_are_told_of_once() -> Result<()> {
     Ok(())
 }
 
-/// The mask is of what is made without a mode of its own: here the file of a `track_file`.
+/// The umask applies to files that are made without a mode of their own: here the file of a `track_file`.
 #[test]
 fn files_are_made_under_the_umask_of_the_file() -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;

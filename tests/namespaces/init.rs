@@ -55,10 +55,10 @@ fn r7_as_process_1_it_leaves_no_zombies() -> Result<()> {
         }
         Ok(count)
     };
-    // One that has ended just now may be seen.
+    // A process that has ended just now may still be seen as a zombie.
     assert!(eventually(PATIENCE, || zombies().is_ok_and(|count| count == 0)), "{} zombies", zombies()?);
     let signal = |signal| kill(Pid::from_raw(i32::try_from(first).expect("a pid")), signal);
-    // It is asked by its number, which is 1 for whoever is in the container.
+    // The signal is sent to its pid in the namespace of the test; in the container its pid is 1.
     signal(Signal::SIGHUP)?;
     assert!(container.says("reloaded in", PATIENCE), "{}", container.log());
     assert!(zombies()? < 4, "{} zombies", zombies()?);
@@ -69,7 +69,7 @@ fn r7_as_process_1_it_leaves_no_zombies() -> Result<()> {
     Ok(())
 }
 
-/// Its end is said as the daemon's own would be.
+/// Process 1 ends with the exit code of the daemon.
 #[test]
 fn r7_as_process_1_it_ends_as_the_daemon_does() -> Result<()> {
     let lab = Lab::new()?;

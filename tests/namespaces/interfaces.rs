@@ -5,7 +5,7 @@ use vrrp_tests::lab::{eventually, ip};
 
 use crate::common::{Config, HIGH, PATIENCE, Pair, VIP, reaches};
 
-/// Whether the program is attached to `eth0`, as an operator looks.
+/// True if the program is attached to `eth0`, as an operator finds it out.
 fn attached(pair: &Pair) -> Result<bool> {
     let dataplane = pair.h1.status()?["dataplane"].as_str().unwrap_or_default().to_owned();
     Ok(dataplane.contains("eth0: tcx") && pair.h1.pin("link-eth0")?.exists())
@@ -31,7 +31,7 @@ fn loses_its_interface_and_gets_another(options: &[&str]) -> Result<()> {
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
     assert_eq!(attached(&pair)?, kernel_half);
 
-    // It still hears: a lower router that goes away and comes back stays backup.
+    // The master still hears: a router of lower priority that goes away and comes back stays backup.
     pair.backup.stop()?;
     let backup = pair.h2.agent_with(&Config::priority(90).text(), options)?;
     std::thread::sleep(std::time::Duration::from_secs(5));
@@ -63,7 +63,7 @@ fn a_backup_whose_interface_is_replaced_still_notices_a_lost_master() -> Result<
     pair.master.signal(nix::sys::signal::Signal::SIGKILL)?;
     pair.master.wait(PATIENCE)?;
     pair.h2.wait_for_address(VIP, true, PATIENCE)?;
-    // By the timer in the kernel, not by the agent's sweep.
+    // The timer in the kernel has noticed the loss, not the agent's sweep.
     assert!(pair.backup.says("noticed", PATIENCE), "{}", pair.backup.log());
     assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?]);
     Ok(())
@@ -82,7 +82,7 @@ fn a_master_s_new_hardware_address_is_announced() -> Result<()> {
     assert!(eventually(PATIENCE, announced), "{}", pair.capture.text());
     assert_ne!(before, after);
     assert_eq!(pair.client.arping(VIP)?, [after]);
-    // No election: the router is the same.
+    // There is no election, since the router is the same.
     assert_eq!(pair.h2.status()?["instances"][0]["became_master"], 0);
     assert_eq!(pair.h1.status()?["instances"][0]["became_master"], 1);
     let status = pair.h1.status()?;

@@ -13,14 +13,14 @@ fn config(daemon: &str) -> String {
     Config { above, version: 3, interval: "0.3", password: None, ..Config::priority(100) }.text()
 }
 
-/// What `ipvsadm` says of the daemon once it has the part.
+/// Waits until the sync daemon has a role, and returns what `ipvsadm` says of it.
 fn playing(host: &Host, part: &str) -> Result<String> {
     let said = || host.run("ipvsadm", &["--list", "--daemon"]).unwrap_or_default();
     ensure!(eventually(PATIENCE, || said().starts_with(part)), "no {part}: {}", said());
     Ok(said())
 }
 
-/// Its life with an instance: what is said of it at each step.
+/// Takes an instance through its states, and returns what `ipvsadm` says of the sync daemon at each step.
 fn story(daemon: Daemon) -> Result<Vec<String>> {
     let lab = Lab::new()?;
     let host = lab.host("h1", 11)?;
@@ -50,7 +50,8 @@ fn the_sync_daemon_follows_an_instance_as_keepalived_s_does() -> Result<()> {
     Ok(())
 }
 
-/// A reload without it ends it, one with it begins it; an interface that comes later is waited for.
+/// A reload of a file without the sync daemon ends it, and a file with it starts it. The agent waits for an interface that
+/// comes later.
 #[test]
 #[ignore = "needs a kernel with IPVS: `cargo xtask kernels`"]
 fn a_reload_is_followed_and_an_interface_waited_for() -> Result<()> {
@@ -77,7 +78,7 @@ fn a_reload_is_followed_and_an_interface_waited_for() -> Result<()> {
     Ok(())
 }
 
-/// Where there is no IPVS, or no such interface, that is said, and the addresses come all the same.
+/// Without IPVS, or without the interface, the agent says so, and the addresses come all the same.
 #[test]
 fn what_cannot_be_synchronised_is_said() -> Result<()> {
     let lab = Lab::new()?;

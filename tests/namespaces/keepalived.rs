@@ -22,7 +22,7 @@ fn all_transitions(high: Daemon, low: Daemon, config: impl Fn(&Host, u8) -> Conf
     let first = high.start(&h1, &high_config)?;
     let second = low.start(&h2, &low_config)?;
     h1.wait_for_address(vip, true, PATIENCE)?;
-    // What goes to one peer is not seen from here.
+    // Adverts to a unicast peer are not seen on the client.
     if !high_config.more.contains("unicast") {
         never_two_masters(&capture, &h2)?;
     }
@@ -41,7 +41,7 @@ fn all_transitions(high: Daemon, low: Daemon, config: impl Fn(&Host, u8) -> Conf
     Ok(())
 }
 
-/// For a while nobody advertises but the master: the backup believes its adverts.
+/// Checks that for a while only the master advertises, since the backup believes its adverts.
 fn never_two_masters(capture: &Capture, backup: &Host) -> Result<()> {
     std::thread::sleep(Duration::from_secs(5));
     let adverts = capture.adverts();
@@ -67,7 +67,7 @@ fn ipv6(host: &Host, priority: u8) -> Config {
     Config { vip, more: "native_ipv6".to_owned(), ..version_3(host, priority) }
 }
 
-/// As `with_password`, under AH.
+/// Like `with_password`, but with AH.
 fn sealed(_host: &Host, priority: u8) -> Config {
     let more = "authentication {\nauth_type AH\nauth_pass 1111\n}".to_owned();
     Config { password: None, more, ..Config::priority(priority) }
@@ -78,7 +78,7 @@ fn sealed_unicast(host: &Host, priority: u8) -> Config {
     Config { more, ..sealed(host, priority) }
 }
 
-/// The hosts of these tests have the last numbers 11 and 12.
+/// Unicast between the two hosts of these tests, whose addresses end in 11 and 12.
 fn unicast(host: &Host, priority: u8) -> Config {
     let own = host.address();
     let peer = if own.ends_with("11") { own.replace(".11", ".12") } else { own.replace(".12", ".11") };
@@ -170,7 +170,7 @@ fn its_master_our_backup_ah_unicast() -> Result<()> {
     all_transitions(Daemon::Keepalived, Daemon::Ours, sealed_unicast)
 }
 
-/// Both with `nopreempt`: who returns stays backup, and takes over when the other goes.
+/// Both hosts have `nopreempt`: a router that returns stays backup, and takes over when the other one goes.
 fn no_preemption(high: Daemon, low: Daemon) -> Result<()> {
     let lab = Lab::new()?;
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);

@@ -22,7 +22,7 @@ fn another_list_is_believed_counted_and_said() -> Result<()> {
     Ok(())
 }
 
-/// All are held; those that no advert has room for are not advertised.
+/// The master holds all addresses; those for which an advert has no room are not advertised.
 #[test]
 fn more_addresses_than_an_advert_takes() -> Result<()> {
     const MANY: usize = 300;
@@ -46,7 +46,7 @@ fn more_addresses_than_an_advert_takes() -> Result<()> {
     assert!(eventually(PATIENCE, || held(&h1) == MANY), "{} on host 1\n{}", held(&h1), master.log());
     assert!(h1.has_address(VIP)? && reaches(&h2, 0, "backup"));
     assert!(!capture.text().contains("bad vrrp cksum"));
-    // The last of them is answered for like the first.
+    // The master answers for the last address as for the first.
     assert_eq!(client.arping("10.7.1.100")?, [h1.mac()?]);
     master.stop()?;
     assert!(eventually(PATIENCE, || held(&h2) == MANY && held(&h1) == 0), "{} and {}", held(&h1), held(&h2));

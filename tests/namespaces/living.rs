@@ -13,18 +13,18 @@ use crate::common::{Config, HIGH, PATIENCE, Pair, VIP, reaches};
 use crate::restart::WENT_ON;
 use crate::sender::{Sender, forged_advert};
 
-/// Where the kernel half is, as status says.
+/// The place of the kernel half, as the status gives it.
 fn place(host: &Host) -> Result<String> {
     Ok(host.status()?["dataplane"].as_str().unwrap_or_default().to_owned())
 }
 
-/// Whether the kernel hears the master and watches it, soon.
+/// True if the kernel half soon hears the master and watches it.
 fn kernel_watches(host: &Host) -> bool {
     let watches = || host.status().is_ok_and(|status| status["instances"][0]["watch"] == "kernel");
     eventually(PATIENCE, watches)
 }
 
-/// An advert of the test's own virtual router by somebody who ranks higher, with a tag.
+/// An advert for the test's own virtual router from a router that ranks higher, with a tag.
 fn tagged_advert(vlan: u8) -> Vec<u8> {
     let mut frame = forged_advert(250);
     frame.splice(12..12, [0x81, 0, 0, vlan]);
@@ -40,7 +40,8 @@ fn in_tc_it_holds_and_fences_and_tells_vlans_apart() -> Result<()> {
     assert!(pair.h1.status()?["counters"]["arp_answered"].as_u64() > Some(0), "by the program");
     assert!(kernel_watches(&pair.h2), "{}", pair.backup.log());
 
-    // Somebody else's virtual router of the same number, in VLAN 100; then, with a mere priority, one of ours.
+    // First an advert of another virtual router with the same VRID, in VLAN 100; then one of our virtual router, with a mere
+    // priority tag.
     Sender::of(&pair.client)?.send(&tagged_advert(100))?;
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(pair.h1.state(0), "master", "{}", pair.master.log());
@@ -50,7 +51,7 @@ fn in_tc_it_holds_and_fences_and_tells_vlans_apart() -> Result<()> {
     assert!(reaches(&pair.h1, 0, "master"), "{}", pair.master.log());
     pair.h2.wait_for_address(VIP, false, PATIENCE)?;
 
-    // The next agent takes over where this one was killed; a stalled one is fenced.
+    // The next agent goes on where this agent was killed; a stalled agent is fenced.
     pair.master.signal(Signal::SIGKILL)?;
     pair.master.wait(PATIENCE)?;
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?], "the kernel half answers without an agent");
@@ -77,7 +78,7 @@ fn attach_another(host: &Host, program: &Path) -> Result<()> {
     ip(&["-n", host.namespace(), "link", "set", "dev", "eth0", "xdpgeneric", "pinned", &path]).map(drop)
 }
 
-/// A path on the bpffs that goes with the test.
+/// A path on the bpffs that is removed with the test.
 struct Pin(PathBuf);
 
 impl Pin {
@@ -108,7 +109,7 @@ fn in_tc_it_lives_behind_somebody_else_s_program() -> Result<()> {
     Ok(())
 }
 
-/// As a load balancer's root program does it: the interface is the operator's, and their program calls ours.
+/// As with a load balancer's root program: the program on the interface is the operator's, and it calls ours.
 #[test]
 fn in_an_operator_s_program_array_it_is_called_by_theirs() -> Result<()> {
     let mut pair = Pair::start(&[])?;
@@ -135,7 +136,7 @@ fn in_an_operator_s_program_array_it_is_called_by_theirs() -> Result<()> {
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?], "the kernel half answers without an agent");
     let again = pair.h1.agent_with(&Config::priority(HIGH).text(), &options)?;
     assert!(again.says(WENT_ON, PATIENCE), "{}", again.log());
-    // As backup it hears by the same way.
+    // As backup the agent hears adverts in the same way.
     pair.backup.stop()?;
     pair.backup = pair.h2.agent(&Config::priority(200).text())?;
     assert!(reaches(&pair.h1, 0, "backup"), "{}", again.log());
@@ -160,7 +161,7 @@ fn on_jumbo_frames_the_driver_takes_the_program_too() -> Result<()> {
     assert_eq!(place(&pair.h1)?, "ebpf (eth0: native with frags)", "{}", pair.master.log());
     assert!(reaches(&pair.h1, 0, "master"), "{}", pair.master.log());
     pair.h1.wait_for_address(VIP, true, PATIENCE)?;
-    // More than one buffer of the driver's, through the program and back.
+    // A packet that takes more than one buffer of the driver goes through the program and back.
     let ping = || pair.client.run("ping", &["-c", "1", "-W", "1", "-s", "8000", &pair.h1.address()]);
     assert!(eventually(PATIENCE, || ping().is_ok()), "{:?}", ping());
     pair.backup.stop()?;

@@ -1,4 +1,4 @@
-//! What a service manager, a syslog and a journal hear of the daemon.
+//! The daemon's messages to a service manager, a syslog and a journal.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use vrrp_tests::lab::{Host, Lab, agent};
 
 use crate::common::{Config, HIGH, PATIENCE, reaches};
 
-/// A socket that somebody sends datagrams to.
+/// A socket that receives datagrams.
 struct Listener {
     socket: UnixDatagram,
     path: PathBuf,
@@ -29,7 +29,7 @@ impl Listener {
         Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
     }
 
-    /// The next that contains something.
+    /// The next datagram that contains a text.
     fn next_with(&self, text: &str) -> Result<String> {
         loop {
             let said = self.next().with_context(|| format!("waiting for `{text}`"))?;
@@ -46,8 +46,8 @@ fn host(lab: &Lab) -> Result<(Host, PathBuf)> {
     Ok((lab.host("h1", 11)?, file))
 }
 
-/// An agent that finds a listener's socket at a path. What is at `over`, a directory above it, is hidden from this agent and
-/// from nobody else: each `ip netns exec` has mounts of its own.
+/// An agent that finds a listener's socket at a path. The contents of `over`, a directory above it, are hidden from this agent
+/// and from no other process: each `ip netns exec` has mounts of its own.
 fn agent_that_finds(listener: &Listener, over: &str, place: &str, host: &Host) -> Result<Command> {
     const SCRIPT: &str = "mkdir -p \"$1\" && mount -t tmpfs tmpfs \"$1\" && mkdir -p \"$(dirname \"$2\")\" && \
                           ln -s \"$3\" \"$2\" && shift 3 && exec \"$@\"";
@@ -67,7 +67,7 @@ fn systemd_is_told_of_start_reload_and_stop() -> Result<()> {
     assert!(h1.status().is_ok(), "ready, and does not answer");
     process.signal(Signal::SIGHUP)?;
     let reloading = manager.next()?;
-    // systemd tells a reload that it has asked for from an earlier one by this time.
+    // By this time systemd tells a reload that it has asked for from an earlier one.
     let since = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").context(reloading.clone())?;
     assert!(since.trim().parse::<u64>()? > 0, "{reloading}");
     assert_eq!(manager.next()?, "READY=1\n");

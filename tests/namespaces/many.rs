@@ -9,8 +9,8 @@ use vrrp_tests::lab::{Lab, eventually};
 
 use crate::common::{Config, HIGH, LOW, PATIENCE, VIP, reaches};
 
-/// One priority step at 10 ms adverts is 39 µs, less than a busy machine may take to wake an agent. So the whole is tried up
-/// to eight times; whoever was hasty must have yielded at once in each.
+/// One priority step at 10 ms adverts is 39 µs, less than a busy machine may take to wake an agent. So the whole is tried up to
+/// eight times. In each attempt a router that took over too early must have yielded at once.
 #[test]
 fn at_10_ms_backups_promote_in_the_order_of_their_priorities() -> Result<()> {
     for attempt in 1..=8 {
@@ -23,7 +23,7 @@ fn at_10_ms_backups_promote_in_the_order_of_their_priorities() -> Result<()> {
     anyhow::bail!("never in the order of their priorities")
 }
 
-/// Kills one master after the other; who advertises first each time.
+/// Kills one master after the other, and returns the address of the router that advertises first each time.
 fn order_of_promotion() -> Result<Vec<String>> {
     let lab = Lab::new()?;
     let fast =

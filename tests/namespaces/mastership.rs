@@ -1,4 +1,4 @@
-//! Masters that cannot do their work, and routers that speak in another's name.
+//! Masters that cannot do their work, and routers that advertise in another router's name.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::common::{Config, HIGH, PATIENCE, Pair, VIP, reaches};
 use crate::groups;
 use crate::sender::{Sender, advert_from, forged_advert};
 
-/// As long as a pause after a mastership that was given up, and an election.
+/// The time of a pause after a mastership that was given up, and of an election.
 const PAUSE_AND_ELECTION: Duration = Duration::from_secs(40);
 
-/// A queue that takes nothing: each send fails, as on a card that stands still.
+/// Gives `eth0` a queue that accepts nothing, or removes it: each send fails, as on a card that stands still.
 fn stop_queue(host: &Host, stop: bool) -> Result<()> {
     let arguments = ["qdisc", if stop { "add" } else { "del" }, "dev", "eth0", "root"];
     let limit = ["pfifo", "limit", "0"];
@@ -42,7 +42,7 @@ fn a8_a_master_that_cannot_send_is_none_any_more() -> Result<()> {
     Ok(())
 }
 
-/// A failure or two, shorter than a lease, are no reason.
+/// One or two failures, for less than a lease, are no reason to give up the mastership.
 #[test]
 fn a8_a_master_that_cannot_send_for_a_moment_stays_master() -> Result<()> {
     let pair = Pair::start(&[])?;
@@ -79,7 +79,7 @@ fn d5_a_router_with_our_own_address_is_named() -> Result<()> {
     Ok(())
 }
 
-/// The maps of an agent that was killed speak of epochs; the next agent has later ones, also where it waits before it starts.
+/// The maps of an agent that was killed hold epochs; the next agent has later ones, also if it waits before it starts.
 #[test]
 fn c4_an_agent_that_starts_late_is_not_fenced_by_the_past() -> Result<()> {
     let lab = Lab::new()?;
@@ -88,7 +88,7 @@ fn c4_an_agent_that_starts_late_is_not_fenced_by_the_past() -> Result<()> {
     let text = Config { above, ..Config::priority(HIGH) }.text();
     let mut agent = h1.agent(&text)?;
     h1.wait_for_address(VIP, true, PATIENCE)?;
-    // In the epoch of its mastership it is fenced, and in a later one in fault.
+    // The agent is fenced in the epoch of its mastership, and in fault in a later epoch.
     Sender::of(&client)?.send(&forged_advert(250))?;
     assert!(reaches(&h1, 0, "backup"), "{}", agent.log());
     h1.set_link(false)?;
@@ -100,7 +100,7 @@ fn c4_an_agent_that_starts_late_is_not_fenced_by_the_past() -> Result<()> {
     h1.wait_for_address(VIP, true, PATIENCE)?;
     assert!(eventually(PATIENCE, || client.arping(VIP).is_ok_and(|macs| macs.len() == 1)));
     std::thread::sleep(Duration::from_secs(2));
-    // The log goes on from the agent before: once is the forged advert.
+    // The log goes on from the agent before: the one match is the forged advert.
     assert_eq!(again.log().matches("a router that ranks higher").count(), 1, "{}", again.log());
     assert_eq!(h1.status()?["instances"][0]["became_master"], 1, "{}", again.log());
     Ok(())
@@ -124,7 +124,7 @@ fn c8_a_member_that_joins_a_sync_group_does_not_cost_its_mastership() -> Result<
     Ok(())
 }
 
-/// It is backup elsewhere: the group can only be master together, and the log says why it resigns.
+/// The master of the instance that joins is elsewhere, and the group can only be master together: the log says why it resigns.
 #[test]
 fn c8_a_backup_that_joins_a_sync_group_of_masters_ends_their_mastership_and_the_log_says_so() -> Result<()> {
     let lab = Lab::new()?;

@@ -1,4 +1,4 @@
-//! One number several times on an interface: instances that only the destination of an advert tells apart, or its sender.
+//! One VRID several times on an interface: only the destination of an advert tells the instances apart, or its sender.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const ELECTION: Duration = Duration::from_millis(4500);
 
 const VIPS: [&str; 3] = ["192.168.1.10", "192.168.1.20", "192.168.1.30"];
 
-/// The default group, another group, and a peer; with a priority for each.
+/// Three instances: in the default multicast group, in another group, and with a unicast peer; with a priority for each.
 fn file(priorities: [u8; 3], peer: &str) -> String {
     let own = [String::new(), "mcast_dst_ip 224.0.0.19".to_owned(), format!("unicast_peer {{\n{peer}\n}}")];
     let instance = |slot: usize| {
@@ -62,7 +62,7 @@ fn d4_one_number_is_there_for_each_group_and_for_unicast() -> Result<()> {
     Ok(())
 }
 
-/// A reload that changes their order, and a kill, are noticed by no peer.
+/// No peer notices a reload that changes the order of the instances, or a kill.
 #[test]
 fn d4_instances_of_one_number_go_on_after_a_reload_and_after_a_kill() -> Result<()> {
     let (lab, h1, h2) = two_hosts()?;

@@ -1,4 +1,4 @@
-//! What the operator's scripts, FIFOs and mailboxes are told, compared with what keepalived tells them.
+//! The notifications to the operator's scripts, FIFOs and mailboxes, compared with keepalived's.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use vrrp_tests::lab::{Host, Lab, Process, eventually};
 
 use crate::common::{Config, Daemon, HIGH, PATIENCE, VIP, reaches, within};
 
-/// Lines by what they are about: between instances there is no order.
+/// Lines by the instance or group that they are about: between instances there is no order.
 type Told = BTreeMap<String, Vec<String>>;
 
 fn lines(path: &Path) -> Vec<String> {
     std::fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
-/// `INSTANCE A MASTER 100`, with a name in quotes or not.
+/// Sorts lines such as `INSTANCE A MASTER 100` by their subject, with its name in quotes or not.
 fn by_subject(lines: &[String]) -> Told {
     let mut told = Told::new();
     for line in lines {
@@ -27,7 +27,7 @@ fn by_subject(lines: &[String]) -> Told {
     told
 }
 
-/// A script that writes down its arguments.
+/// A script that records its arguments.
 fn recorder(lab: &Lab, name: &str) -> Result<(PathBuf, PathBuf)> {
     let log = lab.directory().join(format!("{name}.log"));
     let script =
@@ -35,7 +35,7 @@ fn recorder(lab: &Lab, name: &str) -> Result<(PathBuf, PathBuf)> {
     Ok((script, log))
 }
 
-/// One instance by itself and a group of two, all of which tell a script and a FIFO.
+/// One instance by itself and a group of two, all of which notify a script and a FIFO.
 fn config(script: &Path, fifo: &Path, reader: &Path) -> String {
     let (script, fifo, reader) = (script.display(), fifo.display(), reader.display());
     let instance = |name: &str, vrid: u8, more: &str| {
@@ -59,7 +59,7 @@ fn config(script: &Path, fifo: &Path, reader: &Path) -> String {
     )
 }
 
-/// Master, fault, master again, stop: what the scripts were told, and the FIFO.
+/// Goes through master, fault, master again and stop, and returns the lines of the scripts and of the FIFO.
 fn story(daemon: Daemon) -> Result<(Vec<String>, Vec<String>)> {
     let lab = Lab::new()?;
     let host = lab.host("h1", 11)?;
@@ -88,12 +88,12 @@ fn story(daemon: Daemon) -> Result<(Vec<String>, Vec<String>)> {
     Ok((lines(&log), lines(&read)))
 }
 
-/// Scripts of keepalived start together and interleave, so there only what they are told can be compared.
+/// keepalived's scripts start together and interleave, so only their lines can be compared, not the order.
 #[test]
 fn scripts_and_fifos_are_told_what_keepalived_tells_them() -> Result<()> {
     let (mut their_scripts, their_fifo) = story(Daemon::Keepalived)?;
     let (mut our_scripts, our_fifo) = story(Daemon::Ours)?;
-    // keepalived ends its reader together with itself: whether that has read of the stop is chance.
+    // keepalived ends its reader together with itself, so it is chance if the reader has read of the stop.
     let before_the_stop = |lines: &[String]| {
         let lines: Vec<String> = lines.iter().filter(|line| !line.contains(" STOP ")).cloned().collect();
         by_subject(&lines)
@@ -107,7 +107,7 @@ fn scripts_and_fifos_are_told_what_keepalived_tells_them() -> Result<()> {
             .any(|two| *two[0] == format!("OWN {word} a b") && *two[1] == format!("INSTANCE A {state} 100"));
         assert!(pair, "{state}: {own:?}");
     }
-    // A group is where its last member is.
+    // A group changes its state after its last member.
     for state in ["MASTER", "FAULT", "STOP"] {
         let at = |line: String| our_fifo.iter().position(|said| *said == line).expect("it was told");
         let members =
@@ -120,7 +120,7 @@ fn scripts_and_fifos_are_told_what_keepalived_tells_them() -> Result<()> {
     Ok(())
 }
 
-/// An instance that a check makes flap, with a notify script slower than that.
+/// A check makes the instance flap, and the notify script is slower than that.
 #[test]
 fn one_script_at_a_time_and_in_order() -> Result<()> {
     let lab = Lab::new()?;
@@ -192,7 +192,7 @@ fn a_fifo_outlasts_its_readers_and_a_reload() -> Result<()> {
     let first = read("first")?;
     says(&first, "INSTANCE \"VI_1\" MASTER 100\n")?;
     first.kill()?;
-    // Nobody reads this.
+    // No reader reads the notification of this fault.
     host.run("ip", &["link", "set", "eth0", "down"])?;
     ensure!(reaches(&host, 0, "fault"));
     lab.write("h1.conf", &config("garp_master_repeat 1"))?;
@@ -212,7 +212,7 @@ fn a_fifo_outlasts_its_readers_and_a_reload() -> Result<()> {
     Ok(())
 }
 
-/// Scripts that hang, and a FIFO that nobody reads, cost no advert.
+/// Scripts that hang, and a FIFO that has no reader, delay no advert.
 #[test]
 fn what_hangs_delays_nothing() -> Result<()> {
     within("longest gap between adverts", Duration::from_millis(150), || {
@@ -237,7 +237,7 @@ fn what_hangs_delays_nothing() -> Result<()> {
     })
 }
 
-/// aiosmtpd (Debian's python3-aiosmtpd), which prints what it takes.
+/// aiosmtpd (Debian's python3-aiosmtpd), which prints the mails that it accepts.
 fn mail_server(host: &Host) -> Result<Process> {
     let mut command = host.command("/usr/bin/python3");
     command.args([
@@ -261,7 +261,7 @@ fn mailing() -> String {
     Config { above, ..Config::priority(HIGH) }.text()
 }
 
-/// Subjects, senders and texts, in order.
+/// The subjects, senders and texts of the mails, in order.
 fn mails(server: &Process) -> Vec<String> {
     let log = server.log();
     let told =
@@ -308,7 +308,7 @@ fn mail_waits_for_its_server() -> Result<()> {
     Ok(())
 }
 
-/// A lower router that shouts, a check that moves the priority, and a reload that takes the instance away.
+/// A router of lower priority that advertises, a check that moves the priority, and a reload that takes the instance away.
 #[test]
 fn what_else_is_told_is_told_as_by_keepalived() -> Result<()> {
     let story = |daemon: Daemon| -> Result<Vec<String>> {

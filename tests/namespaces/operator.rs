@@ -1,4 +1,4 @@
-//! What an operator gets by signals and options.
+//! The results of signals and options for an operator.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -10,7 +10,8 @@ use vrrp_tests::lab::{Lab, Process, agent, eventually};
 
 use crate::common::{Config, HIGH, PATIENCE, Pair, VIP, reaches};
 
-/// `-V`: as if it were killed. The addresses stay on the interface, and under the fence nobody is answered.
+/// With `-V` the agent ends as if it were killed: the addresses stay on the interface, and under the fence no question is
+/// answered.
 #[test]
 fn addresses_are_left_if_that_is_asked_for() -> Result<()> {
     let pair = Pair::start(&["-V"])?;
@@ -40,7 +41,7 @@ fn signals_dump_for_root_alone() -> Result<()> {
     assert!(reaches(&h1, 0, "master"));
     let directory = h1.runtime_directory()?;
     assert_eq!(std::fs::metadata(&directory)?.permissions().mode() & 0o777, 0o700);
-    // Whoever has put links there gets nothing written through them.
+    // The agent writes nothing through links that another program has put there.
     let victim = lab.write("victim", "as it was")?;
     for name in ["data", "data.new", "stats.json", "stats.new"] {
         symlink(&victim, directory.join(name))?;
@@ -59,7 +60,7 @@ fn signals_dump_for_root_alone() -> Result<()> {
     Ok(())
 }
 
-/// keepalived's monitors send these, and a daemon that does not expect them dies of them.
+/// Programs that monitor keepalived send these signals, and a daemon that does not expect them is ended by them.
 #[test]
 fn keepalived_s_other_signals_are_known() -> Result<()> {
     for name in ["STOP", "RELOAD", "DATA", "STATS", "STATS_CLEAR", "JSON"] {
@@ -87,7 +88,7 @@ fn keepalived_s_other_signals_are_known() -> Result<()> {
     Ok(())
 }
 
-/// Options lines that are in use keep the daemon from nothing, and what they do not do is said.
+/// The daemon starts with option lines that are in use, and says which options have no effect.
 #[test]
 fn options_of_keepalived_are_taken_and_those_without_meaning_named() -> Result<()> {
     let lab = Lab::new()?;
@@ -120,11 +121,11 @@ fn options_of_keepalived_are_taken_and_those_without_meaning_named() -> Result<(
     Ok(())
 }
 
-/// keepalived's codes, and its option of a file for the complaints.
+/// keepalived's exit codes, and its option of a file for the complaints.
 #[test]
 fn a_test_of_the_configuration_has_keepalived_s_codes() -> Result<()> {
     let lab = Lab::new()?;
-    // The file names an interface, which is looked for.
+    // The file names an interface, and the option for the test looks for it on the host.
     let h1 = lab.host("h1", 11)?;
     let good = lab.write("good.conf", &Config::priority(HIGH).text())?;
     let bad = lab.write("bad.conf", "vrrp_instance V {\ninterface eth0\n}\n")?;

@@ -1,5 +1,5 @@
-//! The program is where it belongs, or is not relied on: attachments that somebody removes, programs that are never called,
-//! interfaces that refuse one, and names that a bpffs refuses.
+//! The program is where it belongs, or the agent does not rely on it: attachments that somebody removes, programs that are
+//! never called, interfaces that refuse a program, and names that a bpffs refuses.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,7 +19,7 @@ fn place(host: &Host) -> String {
     host.status().unwrap_or_default()["dataplane"].as_str().unwrap_or_default().to_owned()
 }
 
-/// How often an instance has become master.
+/// How often the first instance has become master.
 fn became_master(host: &Host) -> Result<u64> {
     Ok(host.status()?["instances"][0]["became_master"].as_u64().unwrap_or_default())
 }
@@ -53,7 +53,7 @@ fn a5_a_program_that_somebody_detaches_is_attached_again() -> Result<()> {
     Ok(())
 }
 
-/// FAULTS.md A1, the whole kind: a program that does not see the frames of its interface, here because nobody calls it.
+/// FAULTS.md A1, in general: a program that does not see the frames of its interface, here because no program calls it.
 #[test]
 fn a1_a_program_that_is_never_called_is_found_out_by_the_canary() -> Result<()> {
     let lab = Lab::new()?;
@@ -80,7 +80,7 @@ fn a1_a_program_that_is_never_called_is_found_out_by_the_canary() -> Result<()> 
     result
 }
 
-/// FAULTS.md A9: in generic mode, which an interface refuses while somebody else's XDP program is on it.
+/// FAULTS.md A9: in generic mode, which an interface refuses while another XDP program is on it.
 #[test]
 fn a9_an_interface_that_refuses_the_program_has_its_adverts_by_sockets_until_it_takes_it() -> Result<()> {
     let pair = Pair::start(&["--dataplane", "auto", "--xdp-mode", "generic"])?;
@@ -98,7 +98,7 @@ fn refuse_and_take(pair: &Pair, program: &Path) -> Result<()> {
     };
     pair.h2.unplug()?;
     assert!(reaches(&pair.h2, 0, "fault"));
-    // It finds the interface with the other program on it.
+    // The agent finds the interface with the other program on it.
     pair.backup.signal(Signal::SIGSTOP)?;
     pair.lab.plug(&pair.h2)?;
     set_xdp(&["pinned", &program.display().to_string()])?;
@@ -116,7 +116,7 @@ fn refuse_and_take(pair: &Pair, program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// FAULTS.md E: a reload that cannot have the program on one of its new interfaces leaves it on none of them.
+/// FAULTS.md E: a reload that cannot attach the program to one of its new interfaces leaves it on none of them.
 #[test]
 fn e_a_reload_that_fails_at_its_second_new_interface_leaves_nothing_on_the_first() -> Result<()> {
     let lab = Lab::new()?;

@@ -8,7 +8,7 @@ use vrrp_tests::lab::{Host, Lab};
 use crate::common::{PATIENCE, VIP, reaches};
 
 const MASTER: &str = include_str!("../../config/reference-master.conf");
-/// Below /etc.
+/// The path of the script below /etc.
 const SCRIPT: &str = "keepalived/nginx.sh";
 const BACKUP: &str = include_str!("../../config/reference-backup.conf");
 
@@ -16,7 +16,7 @@ const BACKUP: &str = include_str!("../../config/reference-backup.conf");
 fn the_reference_example_works_as_written() -> Result<()> {
     let lab = Lab::new()?;
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
-    // The check that cannot help any more stops the daemon, and so the address moves.
+    // When the check cannot repair nginx any more, it stops the daemon, and so the address moves.
     let stop = lab.directory().join("nginx-is-broken");
     let script = format!("#!/bin/sh\nif [ -e {} ]; then kill -TERM $PPID; exit 1; fi\n", stop.display());
     h1.install_etc_script(SCRIPT, &script)?;

@@ -1,4 +1,4 @@
-//! SIGHUP: what is the same virtual router in the new file goes on; nothing changes if the new file is bad.
+//! SIGHUP: a virtual router that is in the new file too goes on; nothing changes if the new file is bad.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn rewrite(lab: &Lab, host: &Host, text: &str) -> Result<()> {
     lab.write(&format!("{}.conf", host.name()), text).map(drop)
 }
 
-/// Asks for a reload, and waits until there has been one more.
+/// Asks for a reload, and waits until it is done or refused.
 fn reload(agent: &Process) -> Result<()> {
     let count = || agent.log().matches("reloaded in ").count() + agent.log().matches("not reloaded").count();
     let before = count();
@@ -23,7 +23,7 @@ fn reload(agent: &Process) -> Result<()> {
     Ok(())
 }
 
-/// The longest time between two adverts of a host, and how many it resigned with.
+/// The longest time between two adverts of a host, and the number of its resignations.
 fn adverts(pair: &Pair, host: &Host, since: Duration) -> Result<(Duration, usize)> {
     let adverts: Vec<_> = pair
         .capture
@@ -48,7 +48,7 @@ fn what_is_the_same_goes_on(options: &[&str]) -> Result<()> {
     let both = format!("{VIP}\n{OTHER_VIP}");
     let before = pair.h1.status()?["instances"][0]["adverts_sent"].as_u64();
 
-    // Another address, and another name: the master stays master and takes it, the backup stays backup.
+    // Another address, and another name: the master stays master and takes the address, the backup stays backup.
     let text = |priority, vips: &str| Config { name: "VI_new", ..config(priority, vips, "") }.text();
     rewrite(&pair.lab, &pair.h1, &text(HIGH, &both).replace("virtual_ipaddress {\n\n}\n", ""))?;
     rewrite(&pair.lab, &pair.h2, &text(LOW, &both).replace("virtual_ipaddress {\n\n}\n", ""))?;
@@ -65,7 +65,7 @@ fn what_is_the_same_goes_on(options: &[&str]) -> Result<()> {
     assert_eq!(instance["became_master"], 1, "{status}");
     assert!(before >= Some(1) && instance["adverts_sent"].as_u64() >= before, "statistics stay: {status}");
 
-    // The first address away again.
+    // The first address is removed again.
     rewrite(&pair.lab, &pair.h1, &text(HIGH, OTHER_VIP).replace("virtual_ipaddress {\n\n}\n", ""))?;
     rewrite(&pair.lab, &pair.h2, &text(LOW, OTHER_VIP).replace("virtual_ipaddress {\n\n}\n", ""))?;
     reload(&pair.master)?;
@@ -107,7 +107,7 @@ fn instances_that_are_gone_resign_and_new_ones_begin() -> Result<()> {
     assert_eq!((pair.h1.state(0), pair.h1.state(1)), ("master".into(), "master".into()));
     assert_eq!(pair.client.arping(OTHER_VIP)?, [pair.h1.mac()?]);
 
-    // The other way round: the second alone stays, now in the first slot, and misses nothing.
+    // The other way round: the second instance alone stays, now in the first slot, and misses nothing.
     rewrite(&pair.lab, &pair.h1, &other.text())?;
     reload(&pair.master)?;
     pair.h2.wait_for_address(VIP, true, PATIENCE)?;
@@ -151,7 +151,7 @@ fn a_bad_file_changes_nothing_and_says_why() -> Result<()> {
     Ok(())
 }
 
-/// A script that is the same goes on with its result; a new priority counts at once.
+/// A script that does not change keeps its result; a new priority counts at once.
 #[test]
 fn script_results_stay_and_a_new_priority_counts() -> Result<()> {
     let mut pair = Pair::start(&[])?;
@@ -170,7 +170,7 @@ fn script_results_stay_and_a_new_priority_counts() -> Result<()> {
     pair.h2.wait_for_address(VIP, true, PATIENCE)?;
     rewrite(&pair.lab, &pair.h1, &config(120).text())?;
     reload(&pair.master)?;
-    // The script runs once a minute: what it said last still counts.
+    // The script runs once a minute: its last result still counts.
     assert_eq!(priority(&pair.h1), Some(100), "{}", pair.master.log());
     pair.h1.wait_for_address(VIP, true, PATIENCE)?;
     assert_eq!(pair.master.log().matches("script check is now").count(), 1);
@@ -216,7 +216,7 @@ fn many_masters_miss_no_advert() -> Result<()> {
     }
     let said = agent.log().lines().find(|line| line.contains("reloaded in")).map(str::to_owned);
     println!("255 instances at 100 ms: longest gap {longest:?}; seen from outside {took:?}; {said:?}");
-    // Three intervals are the peers' patience.
+    // The peers wait for three intervals.
     assert!(longest < Duration::from_millis(250), "{longest:?}");
     assert_eq!(masters(), usize::from(INSTANCES));
     Ok(())

@@ -1,4 +1,4 @@
-//! Reloads when there is a lot to do, or when what an instance holds changes hands.
+//! Reloads when there is a lot to do, or when the addresses and routes of an instance change hands.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ fn instance(name: &'static str, vrid: u8, vip: &'static str, more: String) -> St
     Config { name, vrid, vip, more, ..Config::priority(100) }.text()
 }
 
-/// Instances with so many more addresses each.
+/// Instances with this number of additional addresses each.
 fn laden(instances: u8, addresses: u32) -> String {
     let mut text = String::new();
     for vrid in 1..=instances {
@@ -38,7 +38,7 @@ fn asks(lab: &Lab, process: &Process, text: &str) -> Result<()> {
     process.signal(Signal::SIGHUP)
 }
 
-/// A stop while a reload takes addresses away: none is left that neither file has in the end.
+/// A stop while a reload takes addresses away: in the end no address is left.
 #[test]
 fn a_stop_while_addresses_are_taken_away_leaves_none() -> Result<()> {
     let lab = Lab::new()?;
@@ -48,7 +48,7 @@ fn a_stop_while_addresses_are_taken_away_leaves_none() -> Result<()> {
         let process = host.agent(&laden(2, 1500))?;
         assert!(eventually(PATIENCE, || count(&host) == all), "{}", process.log());
         asks(&lab, &process, &laden(1, 1))?;
-        // It begins to take them away.
+        // The agent begins to take the addresses away.
         assert!(eventually(PATIENCE, || count(&host) < all), "{}", process.log());
         std::thread::sleep(std::time::Duration::from_millis(millis));
         let before = count(&host);
@@ -59,7 +59,7 @@ fn a_stop_while_addresses_are_taken_away_leaves_none() -> Result<()> {
     Ok(())
 }
 
-/// Three files while the addresses of the first are still being put there, and an interface that changes meanwhile.
+/// Three reloads while the addresses of the first file are still being set, and an interface that changes meanwhile.
 #[test]
 fn one_after_the_other_in_a_hurry() -> Result<()> {
     let lab = Lab::new()?;
@@ -79,7 +79,7 @@ fn one_after_the_other_in_a_hurry() -> Result<()> {
     Ok(())
 }
 
-/// An address goes from an instance that is master here to one that is backup here.
+/// An address goes from an instance that is master on this host to one that is backup on this host.
 #[test]
 fn an_address_that_goes_to_a_backup_leaves() -> Result<()> {
     let lab = Lab::new()?;
@@ -107,7 +107,8 @@ fn an_address_that_goes_to_a_backup_leaves() -> Result<()> {
     Ok(())
 }
 
-/// What was a master's becomes static, and the other way round: it is there all the while, and nobody loses anything.
+/// An address and a route of a master become static, and virtual again: they are there all the while, and no mastership is
+/// lost.
 #[test]
 fn what_a_master_holds_may_become_static_and_again_virtual() -> Result<()> {
     let lab = Lab::new()?;
@@ -134,12 +135,12 @@ fn what_a_master_holds_may_become_static_and_again_virtual() -> Result<()> {
     Ok(())
 }
 
-/// A definition that changes does not make a failed check a good one.
+/// A change of its definition does not make a failed check a good one.
 #[test]
 fn a_check_that_failed_has_failed_under_another_interval_too() -> Result<()> {
     let lab = Lab::new()?;
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
-    // Slow enough for what is believed meanwhile to be seen.
+    // The script is slow, so that the result that counts meanwhile can be seen.
     let slow = lab.write_script("slow.sh", "#!/bin/sh\nsleep 2\nexit 1\n")?;
     let text = |interval: u32| {
         let script = slow.display();
@@ -152,7 +153,7 @@ fn a_check_that_failed_has_failed_under_another_interval_too() -> Result<()> {
     let priority = || h1.status().ok().map(|status| status["instances"][0]["priority"].clone());
     assert!(eventually(PATIENCE, || priority() == Some(50.into())), "{}", first.log());
     assert!(reaches(&h2, 0, "master"), "{}", first.log());
-    // On a slow machine the second comes too late for the first not to have become master.
+    // On a slow machine the second host may start so late that the first one has become master.
     let count = || first.log().matches("-> MASTER").count();
     let before = count();
     for interval in [61, 62, 63] {
@@ -164,7 +165,7 @@ fn a_check_that_failed_has_failed_under_another_interval_too() -> Result<()> {
     Ok(())
 }
 
-/// The groups that adverts come to are joined, also those of another file.
+/// The multicast groups of the adverts are joined, also those of another file.
 #[test]
 fn another_group_is_joined() -> Result<()> {
     let lab = Lab::new()?;
@@ -179,7 +180,7 @@ fn another_group_is_joined() -> Result<()> {
     Ok(())
 }
 
-/// No descriptors are left for what a new interface needs.
+/// No descriptors are left for a new interface.
 #[test]
 fn an_interface_that_cannot_be_taken_hold_of_costs_its_own_instances_only() -> Result<()> {
     let lab = Lab::new()?;

@@ -29,12 +29,12 @@ fn a_master_that_is_killed_and_started_at_once_stays_master() -> Result<()> {
     assert!(again.says(WENT_ON, PATIENCE), "{}", again.log());
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
     assert_ne!(program()?, before, "the program is the new agent's");
-    // Nobody has noticed.
+    // The other router has not noticed the restart.
     std::thread::sleep(Duration::from_secs(4));
     let status = pair.h2.status()?;
     assert_eq!(status["instances"][0]["became_master"], 0, "{status}");
     assert_eq!(pair.h1.state(0), "master");
-    // It is a master like any other, and leaves nothing behind when it stops.
+    // The new agent is a master like any other, and leaves nothing behind when it stops.
     assert!(again.stop()?.success());
     pair.h2.wait_for_address(VIP, true, PATIENCE)?;
     assert!(!pair.h1.has_address(VIP)?);
@@ -63,7 +63,7 @@ fn a_backup_that_is_killed_and_started_at_once_still_waits_for_the_master_that_i
     Ok(())
 }
 
-/// What the timer says while there is no agent stands in the ring, and the next agent reads it.
+/// An event of the timer while there is no agent stays in the ring, and the next agent reads it.
 #[test]
 fn a_master_that_is_lost_while_no_agent_runs_is_lost_for_the_next_one() -> Result<()> {
     let mut pair = Pair::start(&[])?;
@@ -75,7 +75,7 @@ fn a_master_that_is_lost_while_no_agent_runs_is_lost_for_the_next_one() -> Resul
     pair.master.wait(PATIENCE)?;
     std::thread::sleep(Duration::from_secs(5));
     let again = pair.h2.agent(&Config::priority(LOW).text())?;
-    // Its interface may have been deaf meanwhile, so it waits once more.
+    // The interface of the new agent may have heard nothing meanwhile, so the agent waits once more.
     pair.h2.wait_for_address(VIP, true, PATIENCE)?;
     assert!(!again.log().contains(WENT_ON), "{}", again.log());
     Ok(())
@@ -120,7 +120,8 @@ fn maps_of_another_layout_or_of_other_instances_are_replaced() -> Result<()> {
     Ok(())
 }
 
-/// A network namespace is known by its cookie, which no other gets, and what was pinned for one that is gone does not stay for ever.
+/// A network namespace is known by its cookie, which no other namespace gets. The pins of a namespace that is gone do not stay
+/// for ever.
 #[test]
 fn c7_the_pins_of_a_namespace_that_is_gone_are_swept_and_no_others() -> Result<()> {
     let lab = Lab::new()?;

@@ -23,7 +23,7 @@ fn config() -> String {
     Config { above: STATIC.to_owned(), more: VIRTUAL.to_owned(), ..Config::priority(100) }.text()
 }
 
-/// All that `ip` shows of addresses, routes and rules, but for what differs from one moment to the next.
+/// All that `ip` shows of addresses, routes and rules, without the values that differ from one moment to the next.
 fn shown(host: &Host) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for arguments in [
@@ -41,12 +41,12 @@ fn shown(host: &Host) -> Result<Vec<String>> {
                 Some(_) | None => word,
             });
             if !own {
-                // The mark of who has put an address there.
+                // The mark of the daemon that has set an address is left out.
                 lines.push(line.collect::<Vec<&str>>().join(" ").replace("proto 112 ", ""));
             }
         }
     }
-    // `1: eth0` has the interface's number.
+    // The order does not matter: a line such as `1: eth0` begins with the interface's number.
     lines.sort();
     Ok(lines)
 }
@@ -67,7 +67,7 @@ fn what_a_master_sets_is_what_keepalived_sets() -> Result<()> {
         let after = shown(&host)?;
         match daemon {
             Daemon::Ours => assert_eq!(before, after),
-            // It leaves the address that has a peer behind.
+            // keepalived leaves the address that has a peer behind.
             Daemon::Keepalived => assert_ne!(before, after),
         }
         all.push(during);
@@ -91,14 +91,14 @@ fn routes_leave_with_the_master_and_are_put_back_when_others_remove_them() -> Re
     assert!(eventually(PATIENCE, || has(&h1, rule)) && has(&h1, route));
     assert!(!has(&h2, route) && !has(&h2, rule) && has(&h2, fixed), "{:#?}", shown(&h2)?);
 
-    // Somebody's hand.
+    // An operator removes routes and rules.
     h1.run("ip", &["route", "del", route])?;
     h1.run("ip", &["rule", "del", "preference", "888"])?;
     h1.run("ip", &["route", "del", fixed])?;
     assert!(eventually(PATIENCE, || has(&h1, route) && has(&h1, rule) && has(&h1, fixed)), "{}", first.log());
     assert_eq!(h1.state(0), "master");
 
-    // Another file.
+    // A reload of another file.
     lab.write(
         "h1.conf",
         &config().replace("10.63.0.0/16", "10.68.0.0/16").replace("10.56.0.0", "10.59.0.0"),
@@ -108,7 +108,7 @@ fn routes_leave_with_the_master_and_are_put_back_when_others_remove_them() -> Re
     assert!(!has(&h1, route) && !has(&h1, fixed) && has(&h1, "10.65.0.0/16"), "{:#?}", shown(&h1)?);
     assert_eq!(h1.state(0), "master");
 
-    // Dead without a word: what it left goes when it starts again as backup.
+    // The agent is killed: the things that it left go when it starts again as backup.
     first.signal(Signal::SIGKILL)?;
     assert!(reaches(&h2, 0, "master") && eventually(PATIENCE, || has(&h2, rule)));
     drop(first);
@@ -132,7 +132,7 @@ fn of_two_instances_with_the_same_route_one_may_leave() -> Result<()> {
     let _agent = h1.agent(&both(90))?;
     h1.wait_for_address("192.168.1.20", true, PATIENCE)?;
     h1.wait_for_address(VIP, true, PATIENCE)?;
-    // The other host takes the second only.
+    // The other host takes the second instance only.
     let other = both(95).replace("priority 100", "priority 50");
     let _other = h2.agent(&other)?;
     h1.wait_for_address("192.168.1.20", false, PATIENCE)?;

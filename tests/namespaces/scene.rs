@@ -1,4 +1,4 @@
-//! What every scene with other devices asks: exactly one router holds the address, and goes on to.
+//! The check of every scene with other devices: exactly one router holds the address, and goes on holding it.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::common::{Config, PATIENCE};
 /// Longer than the master-down interval at one advert a second: a second master would show.
 pub(crate) const AND_STAYS_SO: Duration = Duration::from_secs(5);
 
-/// Options of an agent that chooses its data plane by itself, as on a host where nobody has thought of it.
+/// Options of an agent that chooses its data plane by itself, as on a host whose operator has not chosen one.
 pub(crate) const BY_DEFAULT: [&str; 2] = ["--dataplane", "auto"];
 
 /// The usual instance on another interface.
@@ -18,12 +18,13 @@ pub(crate) fn on(interface: &str, config: &Config) -> String {
     config.text().replace("interface eth0", &format!("interface {interface}"))
 }
 
-/// Who is asked about an address: the router that must have it, the one that must not, and the client that asks on the wire.
+/// The hosts that are asked about an address: the router that must have it, the router that must not have it, and the client
+/// that asks on the wire.
 pub(crate) struct Scene<'a> {
     pub(crate) holder: &'a Host,
     pub(crate) other: &'a Host,
     pub(crate) client: &'a Host,
-    /// By which interface the client asks.
+    /// The interface on which the client asks.
     pub(crate) from: &'a str,
     pub(crate) vip: &'a str,
     /// The hardware address that must answer, and no other.
@@ -31,7 +32,8 @@ pub(crate) struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// What is not as it must be: the holder is master, the other one backup, the address on the one only, and one answer.
+    /// Describes the state, unless it is right: the holder is master, the other router is backup, only the holder has the
+    /// address, and there is one answer.
     fn fault(&self) -> Option<String> {
         let Self { holder, other, client, from, vip, mac } = self;
         let states = (holder.state(0), other.state(0));
@@ -51,7 +53,7 @@ impl Scene<'_> {
         })
     }
 
-    /// Waits until one router has it, and watches that it keeps it.
+    /// Waits until one router has the address, and watches that it keeps the address.
     pub(crate) fn settles(&self) -> Result<()> {
         let mut last = None;
         let settled = eventually(PATIENCE, || {
@@ -68,7 +70,7 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// What both agents say of themselves.
+    /// The status of both agents.
     pub(crate) fn story(&self) -> String {
         [self.holder, self.other].map(|host| format!("{}: {}\n", host.name(), status_text(host))).concat()
     }

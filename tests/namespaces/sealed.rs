@@ -1,4 +1,4 @@
-//! Adverts under `auth_hmac`, which no keepalived of a distribution speaks yet: ours among themselves.
+//! Adverts under `auth_hmac`, which no keepalived of a distribution knows yet: our routers are tested among themselves.
 
 use anyhow::Result;
 use vrrp_tests::lab::{Host, Lab};
@@ -65,7 +65,7 @@ fn routers_at_neighbouring_steps_of_the_roll_out_hear_each_other() -> Result<()>
     Ok(())
 }
 
-/// Whoever does not know the key is not heard, and is counted.
+/// Adverts of a router that does not know the key are not believed, and are counted.
 #[test]
 fn a_stranger_is_not_believed() -> Result<()> {
     let lab = Lab::new()?;

@@ -48,7 +48,7 @@ impl Sender {
     }
 }
 
-/// Sends from a host's network until it is stopped; how much it sent.
+/// Sends from a host's network until it is stopped, and then returns the number of frames.
 pub(crate) struct Flood {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<u64>>,
@@ -79,7 +79,7 @@ impl Flood {
     }
 }
 
-/// An advert of version 3 at 10 ms or 100 ms by somebody else than the routers, with what is in it spoiled.
+/// An advert of version 3 with an interval of 100 ms; `spoil` changes its message.
 fn advert(
     source: Ipv4Addr,
     (vrid, vip): (u8, Ipv4Addr),
@@ -93,8 +93,8 @@ fn advert(
     advert_ipv4(MAC, source, &message)
 }
 
-/// One of each kind that is not to be believed, or is to be believed and to change nothing. `nobodys` is a number that no virtual
-/// router here has.
+/// One advert of each kind that must not be believed, or that must be believed and change nothing. `nobodys` is a VRID that no
+/// virtual router here has.
 pub(crate) fn bad_adverts(vrid: u8, vip: Ipv4Addr, master: Ipv4Addr, nobodys: Option<u8>) -> Vec<Vec<u8>> {
     let router = (vrid, vip);
     let stranger = Ipv4Addr::new(192, 168, 1, 66);
@@ -110,11 +110,11 @@ pub(crate) fn bad_adverts(vrid: u8, vip: Ipv4Addr, master: Ipv4Addr, nobodys: Op
     let mut adverts = vec![
         advert(stranger, router, 250, |message| message[offset::CHECKSUM] ^= 1),
         advert(stranger, router, 0, |message| message[offset::CHECKSUM] ^= 1),
-        // As if from the master itself, resigning.
+        // A resignation as if from the master itself.
         advert(master, router, 0, |message| message[offset::CHECKSUM] ^= 1),
         crossed_a_router,
         with_password,
-        // Valid, and loses.
+        // A valid advert that loses the election.
         advert(stranger, router, 1, |_| {}),
         advert(stranger, router, 250, |message| message.truncate(9)),
     ];
@@ -127,7 +127,7 @@ pub(crate) fn forged_advert(priority: u8) -> Vec<u8> {
     advert_from(Ipv4Addr::new(192, 168, 1, 66), priority)
 }
 
-/// The same in somebody's name.
+/// The same advert with a given source address.
 pub(crate) fn advert_from(source: Ipv4Addr, priority: u8) -> Vec<u8> {
     let vip = Ipv4Addr::new(192, 168, 1, 10);
     let body = Body::V2 { seconds: 1, auth: V2Auth::Pass(*b"1111\0\0\0\0") };

@@ -1,5 +1,5 @@
 //! The pair that heals itself, with real servers and the examples as they are: a server that stops is started again and the
-//! address stays; one that will not start costs its host the address.
+//! address stays; a server that does not start again costs its host the address.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,7 +18,7 @@ struct Server {
     name: &'static str,
     config: PathBuf,
     pid_file: PathBuf,
-    /// How it is started, as a shell says it.
+    /// The shell command that starts the server.
     start: String,
 }
 
@@ -40,7 +40,7 @@ fn haproxy(lab: &Lab, host: &Host) -> Result<Server> {
 }
 
 impl Server {
-    /// Ends it, as a crash does.
+    /// Ends the server, as a crash does.
     fn crash(&self) -> Result<()> {
         let pid = std::fs::read_to_string(&self.pid_file)?;
         let pid = Pid::from_raw(pid.trim().parse().context("a pid")?);
@@ -87,7 +87,7 @@ fn heals_or_moves(serve: Start) -> Result<()> {
     let shows = |text: &str| eventually(PATIENCE, || page(&client).as_deref() == Some(text));
     assert!(shows("this is h1"));
 
-    // The check finds it stopped, starts it, and is content: nobody else notices.
+    // The check finds the server stopped, starts it and succeeds: the other host does not notice.
     first.crash()?;
     let restarts = || std::fs::read_to_string(lab.directory().join("bin-h1/restarts")).unwrap_or_default();
     assert!(eventually(PATIENCE, || !restarts().is_empty()), "{}", master.log());

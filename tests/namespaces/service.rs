@@ -1,4 +1,4 @@
-//! What it is all for: a client reaches a real web server at the virtual address, before and after.
+//! The purpose of the daemon: a client reaches a real web server at the virtual address, before and after a failover.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Seeing what XDP eats.
+//! Adverts that the XDP program drops can be shown to tcpdump.
 
 use std::time::Duration;
 

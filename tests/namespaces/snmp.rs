@@ -1,4 +1,4 @@
-//! What SNMP managers see and are told, through Net-SNMP's snmpd, compared with what keepalived has them see.
+//! The objects and traps that SNMP managers get through Net-SNMP's snmpd, compared with keepalived's.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -14,7 +14,7 @@ const KEEPALIVED_MIB: &str = ".1.3.6.1.4.1.9586.100.5";
 const VRRP_MIB: &str = ".1.3.6.1.2.1.68";
 const VRRPV3_MIB: &str = ".1.3.6.1.2.1.207";
 
-/// A master agent, and who hears its traps.
+/// A master agent, and a receiver of its traps.
 struct Manager {
     snmpd: Process,
     snmptrapd: Process,
@@ -48,7 +48,7 @@ impl Manager {
         Ok(snmpd)
     }
 
-    /// Whether a trap with all of this comes, in one line.
+    /// True if a trap with all of these words comes, in one line.
     fn hears(&self, words: &[&str]) -> bool {
         let says = |line: &str| words.iter().all(|word| line.contains(word));
         eventually(PATIENCE, || self.snmptrapd.log().lines().any(says))
@@ -62,7 +62,7 @@ fn net_snmp(lab: &Lab, host: &Host, program: &str) -> Command {
     command
 }
 
-/// What there is below a name: objects, without it, and what they are.
+/// The objects below a name: the rest of each object's name, and its type and value.
 fn walk(host: &Host, below: &str) -> Result<BTreeMap<String, String>> {
     let options = ["-v2c", "-c", "public", "-On", "-m", "", "-t", "5", AGENT, below];
     let text = host.run("snmpwalk", &options)?;
@@ -73,7 +73,7 @@ fn walk(host: &Host, below: &str) -> Result<BTreeMap<String, String>> {
     Ok(text.lines().filter_map(object).collect())
 }
 
-/// Two instances in a group, with all that SNMP has.
+/// Two instances in a group, with everything that SNMP shows.
 fn config(lab: &Lab) -> String {
     let socket = lab.directory().join("agentx");
     let above = format!(
@@ -105,7 +105,7 @@ fn becomes(host: &Host, object: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// What both have, of a master: objects whose meaning is plain.
+/// The objects of a master that both daemons have and whose meaning is plain.
 fn seen(daemon: Daemon) -> Result<[BTreeMap<String, String>; 3]> {
     let lab = Lab::new()?;
     let host = lab.host("h1", 11)?;
@@ -167,7 +167,8 @@ fn managers_see_what_keepalived_has_them_see() -> Result<()> {
     Ok(())
 }
 
-/// Master and fault are told; a manager that would change something may not; a master agent that is started again is found again.
+/// Managers are told of master and fault; a manager that tries to change something is refused; a master agent that is started
+/// again is found again.
 #[test]
 fn managers_are_told_and_may_not_change_anything() -> Result<()> {
     let lab = Lab::new()?;
@@ -206,7 +207,8 @@ fn managers_are_told_and_may_not_change_anything() -> Result<()> {
     Ok(())
 }
 
-/// A reload without SNMP says good-bye, one with it comes back; the numbers of instances follow.
+/// With a file without SNMP the agent leaves its master agent, with SNMP it comes back; the numbers of instances follow the
+/// file.
 #[test]
 fn a_reload_is_followed() -> Result<()> {
     let lab = Lab::new()?;
@@ -215,7 +217,7 @@ fn a_reload_is_followed() -> Result<()> {
     let agent = host.agent(&config(&lab))?;
     becomes(&host, &of_instance(2), "STRING: \"VI_1\"")?;
     let reload = |text: &str| -> Result<()> {
-        // Where the lab has put the agent's file.
+        // The lab has put the agent's file at this path.
         lab.write("h1.conf", text)?;
         agent.signal(nix::sys::signal::Signal::SIGHUP)
     };

@@ -74,7 +74,7 @@ fn one_router_holds_the_address_on_a_dummy() -> Result<()> {
     let mut first = start(&h1, HIGH)?;
     let _second = start(&h2, LOW)?;
     scene(&h1, &h2)?;
-    // Nobody asks there by ARP: a program would cost all traffic to the address, and answer nobody.
+    // No host asks on the dummy by ARP: a program there would cost all traffic to the address, and answer no question.
     let attached = h1.run("bpftool", &["net", "show"])?;
     ensure!(!attached.contains("dummy0"), "{attached}");
     first.signal(Signal::SIGTERM)?;
@@ -82,7 +82,7 @@ fn one_router_holds_the_address_on_a_dummy() -> Result<()> {
     scene_of_one(&h2, &client)
 }
 
-/// The only router left has it.
+/// Checks that the only router left has the address.
 fn scene_of_one(holder: &Host, client: &Host) -> Result<()> {
     holder.wait_for_address(VIP, true, PATIENCE)?;
     let answers = client.who_has("eth0", VIP)?;

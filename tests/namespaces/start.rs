@@ -1,4 +1,4 @@
-//! A host that is not ready yet when the daemon starts: at boot, most of them.
+//! A host that is not ready yet when the daemon starts, as most hosts at boot.
 
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ fn without_dynamic_interfaces_a_missing_one_is_an_error() -> Result<()> {
     Ok(())
 }
 
-/// The daemon is faster than DHCP.
+/// The daemon starts before DHCP has given the host its address.
 #[test]
 fn an_address_that_comes_later_is_waited_for() -> Result<()> {
     let lab = Lab::new()?;
@@ -66,7 +66,7 @@ fn an_address_that_comes_later_is_waited_for() -> Result<()> {
     host.wait_for_address(VIP, true, PATIENCE)
 }
 
-/// Also on reload: an instance whose interface is not there does not stop the others.
+/// The same in a reload: an instance whose interface is not there does not stop the others.
 #[test]
 fn a_reload_waits_for_an_interface_too() -> Result<()> {
     let lab = Lab::new()?;

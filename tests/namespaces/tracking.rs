@@ -10,7 +10,7 @@ use vrrp_tests::random::Random;
 
 use crate::common::{Config, Daemon, HIGH, PATIENCE, VIP, reaches};
 
-/// A host that is alone and tracks something.
+/// The only router of a segment, which tracks something.
 struct Alone {
     host: Host,
     _agent: Process,
@@ -18,7 +18,7 @@ struct Alone {
 }
 
 impl Alone {
-    /// `prepare` has the lab as it is before the agent starts; what it returns stands above the instance and in it.
+    /// `prepare` gets the lab as it is before the agent starts, and returns the lines above the instance and those inside it.
     fn start(prepare: impl Fn(&Lab, &Host) -> Result<(String, String)>) -> Result<Self> {
         let lab = Lab::new()?;
         let host = lab.host("h1", 11)?;
@@ -80,7 +80,7 @@ fn an_interface_without_a_weight_is_needed() -> Result<()> {
     Ok(())
 }
 
-/// It need be neither there nor Ethernet.
+/// A tracked interface need neither be there nor be Ethernet.
 #[test]
 fn a_tunnel_that_comes_later() -> Result<()> {
     let alone = Alone::start(|_, _| {
@@ -89,7 +89,7 @@ fn a_tunnel_that_comes_later() -> Result<()> {
     alone.has_priority(HIGH + 5)?;
     alone.host.run("ip", &["tuntap", "add", "tun7", "mode", "tun"])?;
     alone.host.run("ip", &["link", "set", "tun7", "up"])?;
-    // Nobody has opened it: no carrier.
+    // No program has opened the tunnel device, so it has no carrier.
     alone.has_priority(HIGH + 5)?;
     alone.host.run("ip", &["link", "set", "lo", "down"])?;
     alone.has_priority(HIGH)
@@ -122,7 +122,7 @@ fn the_number_in_a_file_moves_the_priority() -> Result<()> {
     alone.has_priority(HIGH)?;
     alone.lab.write("number", "5\n")?;
     alone.has_priority(HIGH + 10)?;
-    // Another in its place, as careful programs write.
+    // Another file takes its place, as careful programs write.
     let other = alone.lab.write("other", "-7")?;
     std::fs::rename(other, alone.lab.directory().join("number"))?;
     alone.has_priority(HIGH - 14)?;
@@ -150,7 +150,7 @@ fn a_file_is_made_with_its_first_number() -> Result<()> {
     Ok(())
 }
 
-/// A program under a name that nobody else has: processes of all namespaces are seen.
+/// A program under a name that no other process has, since the processes of all namespaces are seen.
 struct Program {
     path: PathBuf,
     name: String,
@@ -170,7 +170,8 @@ impl Program {
     }
 }
 
-/// What stands in the block, with the program's path for `PATH` and its name for `NAME`.
+/// A host that tracks a process. `keywords` are the lines of the block, with `PATH` for the program's path and `NAME` for its
+/// name.
 fn process(keywords: &str, line: &str) -> Result<Alone> {
     Alone::start(|lab, _| {
         let program = Program::new(lab)?;
@@ -198,7 +199,7 @@ fn a_process_moves_the_priority() -> Result<()> {
 fn a_process_without_a_weight_is_needed() -> Result<()> {
     let alone = process("process PATH 1001\nfull_command", "p")?;
     let program = Program::new(&alone.lab)?;
-    // Its arguments are others.
+    // A process with other arguments does not count.
     let _other = program.start(&alone.host, "1002")?;
     alone.is("fault");
     let process = program.start(&alone.host, "1001")?;
@@ -255,7 +256,7 @@ fn what_a_group_tracks_moves_all_its_members() -> Result<()> {
 #[test]
 fn a_member_does_not_move_by_itself() -> Result<()> {
     let (host, _agent, lab) = grouped("", "track_file {\nf\n}")?;
-    // Its weight counts as none: any number but zero is a fault, of the whole group.
+    // The weight of the member does not count: any number but zero is a fault of the whole group.
     lab.write("number", "9")?;
     assert!(reaches(&host, 0, "fault") && reaches(&host, 1, "fault"));
     lab.write("number", "0")?;
@@ -271,7 +272,7 @@ struct Checked {
     sense: &'static str,
     rise: u32,
     fall: u32,
-    /// `0` is success. The last one is repeated for ever.
+    /// The results, one digit for each run: `0` is success. The last result is repeated for ever.
     results: String,
 }
 
@@ -282,7 +283,7 @@ impl Checked {
     fn generate(random: &mut Random) -> Self {
         let mut results = String::new();
         while results.len() < RESULTS {
-            // Runs of the same result, so that all of rise and fall is reached now and then.
+            // The same result several times in a row, so that `rise` and `fall` are reached now and then.
             results += &random.pick(&["0", "1"]).repeat(1 + random.index(4));
         }
         Self {
@@ -306,11 +307,11 @@ impl Checked {
     }
 }
 
-/// Counts its runs in a file, and returns the result that stands at that place.
+/// The script: counts its runs in a file, and exits with the result that stands at that place.
 const NEXT: &str = "#!/bin/sh\nread n 2>/dev/null <$1 || n=0\nn=$((n + 1))\necho $n >$1\n\
                     [ $n -gt ${#2} ] && n=${#2}\nexit $(echo $2 | cut -c$n)\n";
 
-/// A segment where one daemon is alone, and who listens there.
+/// A segment where one daemon is alone, and a client that listens there.
 struct Segment {
     capture: Capture,
     _client: Host,
@@ -334,7 +335,7 @@ impl Segment {
         Ok(Self { capture, _client: client, _daemon: daemon, _host: host, _lab: lab })
     }
 
-    /// The priorities of one virtual router, each as often as it was changed to.
+    /// The priorities of one virtual router, one for each change.
     fn priorities(&self, vrid: u8) -> Vec<u8> {
         let adverts = self.capture.adverts();
         let mut priorities: Vec<u8> =

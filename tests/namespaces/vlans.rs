@@ -1,4 +1,5 @@
-//! VLANs of a trunk: tags that do not stand in the frame's bytes, since the card, or here the veth, carries them beside it.
+//! VLANs of a trunk: tags that do not stand in the frame's bytes, since the card, or here the veth, carries them beside the
+//! frame.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -43,7 +44,7 @@ impl Untagged {
         Scene { holder: h1, other: h2, client, from: "eth0", vip: VIP, mac }.settles()
     }
 
-    /// The first has been master all the time since it became it.
+    /// Checks that the first router has stayed master since it became master.
     fn never_left(&self) -> Result<()> {
         let status = self.h1.status()?;
         ensure!(status["instances"][0]["became_master"] == 1, "{status:#}");
@@ -79,7 +80,7 @@ fn a2_another_vlans_router_where_the_vlan_was_there_before_the_agent() -> Result
     untagged.never_left()
 }
 
-/// First made under a running agent, then moved to where the agent does not see it, as into a container.
+/// The VLAN is made while the agent runs, and then moved to where the agent does not see it, as into a container.
 #[test]
 #[ignore = "needs a kernel with VLANs: run by `cargo xtask kernels`"]
 fn a2_another_vlans_router_where_the_vlan_comes_later_and_goes_into_another_namespace() -> Result<()> {
@@ -95,7 +96,7 @@ fn a2_another_vlans_router_where_the_vlan_comes_later_and_goes_into_another_name
     untagged.never_left()
 }
 
-/// Who asks in another VLAN gets no answer from the untagged one: the host itself has nothing there that could answer.
+/// A question in another VLAN gets no answer from the untagged router: the host itself has nothing there that could answer.
 #[test]
 #[ignore = "needs a kernel with VLANs: run by `cargo xtask kernels`"]
 fn a2_a_question_in_another_vlan_is_not_answered() -> Result<()> {
@@ -142,8 +143,8 @@ fn r1_an_instance_on_an_interface_whose_name_has_a_dot() -> Result<()> {
     scene(&h1, &h2)
 }
 
-/// The same as a router in another VLAN, without VLANs in this kernel: a program on the sender's interface puts the tag on, and the
-/// veth carries it beside the frame.
+/// The same as with a router in another VLAN, without VLANs in this kernel: a program on the sender's interface puts the tag
+/// on, and the veth carries it beside the frame.
 #[test]
 fn a2_an_advert_whose_tag_stands_beside_the_frame_is_another_vlans() -> Result<()> {
     let untagged = Untagged::start(|_| Ok(()))?;
@@ -180,7 +181,7 @@ fn tag_all(host: &Host) -> Result<()> {
     let mut tc = host.command("tc");
     tc.args(["filter", "add", "dev", "eth0", "egress", "bpf", "direct-action", "object-pinned"]).arg(&pin);
     let attached = run(&mut tc);
-    // The filter holds the program.
+    // The filter keeps the program loaded.
     std::fs::remove_file(&pin)?;
     attached.map(drop)
 }

@@ -6,7 +6,7 @@ use vrrp_tests::lab::{Host, Lab, eventually};
 
 use crate::common::{Config, Daemon, HIGH, LOW, PATIENCE, VIP};
 
-/// Of VRID 51.
+/// The hardware address of VRID 51.
 const VMAC: &str = "00:00:5e:00:01:33";
 
 fn config(priority: u8, more: &str) -> Config {
@@ -24,7 +24,7 @@ fn neighbour(client: &Host, address: &str) -> Result<String> {
     Ok(mac.unwrap_or_default().to_owned())
 }
 
-/// Failover and return, in which the client never learns anything new, even if it is told nothing.
+/// Failover and return: the client never has to learn a new hardware address, and needs no announcement.
 fn the_client_keeps_its_neighbour(high: Daemon, low: Daemon, more: &str) -> Result<()> {
     let lab = Lab::new()?;
     let (h1, h2, client) = (lab.host("h1", 11)?, lab.host("h2", 12)?, lab.host("client", 13)?);
@@ -35,7 +35,7 @@ fn the_client_keeps_its_neighbour(high: Daemon, low: Daemon, more: &str) -> Resu
     assert!(eventually(PATIENCE, || pings(&client, VIP)), "{}", capture.text());
     match high {
         Daemon::Ours => assert_eq!(neighbour(&client, VIP)?, VMAC),
-        // Its stack asks for the client with the virtual address and the interface's own hardware address.
+        // keepalived's stack asks for the client with the virtual address and the interface's own hardware address.
         Daemon::Keepalived => {}
     }
     // From here on the client learns nothing.
@@ -74,7 +74,7 @@ fn its_master_with_a_macvlan_our_backup() -> Result<()> {
     the_client_keeps_its_neighbour(Daemon::Keepalived, Daemon::Ours, "use_vmac")
 }
 
-/// One side has a virtual hardware address and the other none: the election does not care.
+/// One router has a virtual hardware address and the other has none: the election does not depend on it.
 fn mixed(high: Daemon, low: Daemon, high_more: &str, low_more: &str) -> Result<()> {
     let lab = Lab::new()?;
     let (h1, h2, client) = (lab.host("h1", 11)?, lab.host("h2", 12)?, lab.host("client", 13)?);
@@ -112,7 +112,8 @@ fn its_plain_master_our_virtual_backup() -> Result<()> {
     mixed(Daemon::Keepalived, Daemon::Ours, "", "use_vmac")
 }
 
-/// The interface receives for the address before it is needed, and its settings are as before when the agent is gone.
+/// The interface accepts the virtual hardware address before it is needed, and its settings are as before when the agent is
+/// gone.
 #[test]
 fn a_backup_s_interface_knows_the_address_already() -> Result<()> {
     let lab = Lab::new()?;
@@ -131,7 +132,7 @@ fn a_backup_s_interface_knows_the_address_already() -> Result<()> {
     Ok(())
 }
 
-/// `no_accept`: the address is answered for, as a router's, but nobody speaks to the host by it.
+/// With `no_accept` the agent answers ARP for the address, as for a router's address, but the host accepts no packets to it.
 #[test]
 fn an_address_that_accepts_nothing() -> Result<()> {
     let lab = Lab::new()?;

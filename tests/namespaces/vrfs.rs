@@ -1,4 +1,4 @@
-//! Instances in a VRF, where the main routing table knows no way.
+//! Instances in a VRF, where the main routing table has no route.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ fn config(priority: u8, last: u8, peer: u8, unicast: bool) -> String {
     four + &instance("SIX", 52, "fd00::", "fe80::10\nfd00::10")
 }
 
-/// What is not as it must be: that the first of the hosts is master of both instances, alone.
+/// Describes the state, unless it is right: the first of the hosts is master of both instances, alone.
 fn fault(holder: &Host, other: &Host) -> Option<String> {
     let states = [holder.state(0), holder.state(1), other.state(0), other.state(1)];
     let has = |host: &Host| ["192.168.1.10", "fd00::10"].map(|vip| host.has_address(vip).ok());

@@ -1,4 +1,5 @@
-//! The way that adverts take: by which interface they leave, on which they are awaited, and that no interface is in another's way.
+//! The way that adverts take: the interface by which they leave, the interface on which they are expected, and that no
+//! interface holds up another.
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ fn two_hosts() -> Result<(Lab, Host, Host)> {
     Ok((lab, h1, h2))
 }
 
-/// An instance that speaks to one peer.
+/// An instance with one unicast peer.
 fn unicast(priority: u8, interface: &str, (source, peer): (&str, &str), vip: &str) -> String {
     let version = if source.contains(':') { 3 } else { 2 };
     format!(
@@ -43,7 +44,7 @@ fn one_is_master(h1: &Host, h2: &Host, vip: &str, logs: [&Process; 2]) -> Result
     Ok(())
 }
 
-/// Starts both, the one that is to be master first.
+/// Starts both daemons, the one that is to be master first.
 fn elect(
     (h1, h2): (&Host, &Host),
     daemons: [Daemon; 2],
@@ -71,7 +72,7 @@ fn a7_unicast_leaves_by_the_interface_of_its_instance() -> Result<()> {
     Ok(())
 }
 
-/// keepalived sends and listens on `interface`, whatever network the source is of.
+/// keepalived sends and listens on `interface`, whatever the network of the source is.
 #[test]
 fn r6_unicast_from_another_network_s_address_is_heard_as_with_keepalived() -> Result<()> {
     use Daemon::{Keepalived, Ours};
@@ -83,8 +84,8 @@ fn r6_unicast_from_another_network_s_address_is_heard_as_with_keepalived() -> Re
     Ok(())
 }
 
-/// Where that way is closed, adverts take the one of their source: a strict reverse-path filter, ARP for an interface's own addresses
-/// only, or IPv6. keepalived has two masters in each of these.
+/// Where that interface does not lead to the peers, adverts take the interface of their source: with a strict reverse-path
+/// filter, with ARP for an interface's own addresses only, or with IPv6. keepalived has two masters in each of these cases.
 #[test]
 fn r6_where_the_interface_does_not_lead_to_the_peers_their_network_does() -> Result<()> {
     for (setting, one, other, vip) in [
@@ -106,7 +107,7 @@ fn r6_where_the_interface_does_not_lead_to_the_peers_their_network_does() -> Res
     Ok(())
 }
 
-/// Without `interface` it is the one that has `unicast_src_ip`.
+/// Without `interface` the instance is on the interface that has `unicast_src_ip`.
 #[test]
 fn d4_the_interface_of_a_unicast_instance_is_that_of_its_source() -> Result<()> {
     for (vip, dev) in [("192.168.1.10", "eth0"), ("192.168.2.10 dev eth1", "eth1")] {
@@ -122,7 +123,7 @@ fn d4_the_interface_of_a_unicast_instance_is_that_of_its_source() -> Result<()> 
     Ok(())
 }
 
-/// The source comes later, as from a DHCP server.
+/// The source address comes later, as from a DHCP server.
 #[test]
 fn d4_a_source_that_is_on_no_interface_is_waited_for() -> Result<()> {
     let (_lab, h1, h2) = two_hosts()?;
@@ -138,7 +139,7 @@ fn d4_a_source_that_is_on_no_interface_is_waited_for() -> Result<()> {
     Ok(())
 }
 
-/// A queue that stands still: what is sent there stays in the buffer of the socket that has sent it.
+/// Makes the queue of an interface stand still: a packet that is sent there stays in the buffer of the socket that has sent it.
 fn stand_still(host: &Host, dev: &str) -> Result<()> {
     let limit = ["rate", "8kbit", "burst", "1540", "limit", "10000000"];
     host.run("tc", &[&["qdisc", "add", "dev", dev, "root", "tbf"][..], &limit].concat()).map(drop)
@@ -207,7 +208,7 @@ fn a8_what_an_interface_refuses_to_announce_is_announced_later() -> Result<()> {
     assert!(used < Duration::from_millis(1500), "busy for {used:?} of 5 s");
     assert_eq!(h2.status()?["instances"][0]["became_master"], 0, "{}", first.log());
     let recording = client.record_on("eth1", "arp")?;
-    // What waits in the queue goes with it; the rest was refused.
+    // The packets in the queue are removed with it; the others were refused.
     h1.run("tc", &["qdisc", "del", "dev", "eth1", "root"])?;
     std::thread::sleep(Duration::from_secs(3));
     let seen = recording.finish()?;

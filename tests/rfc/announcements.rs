@@ -1,4 +1,4 @@
-//! Sections 7.2 and 8: what is sent.
+//! Sections 7.2 and 8: the packets that are sent.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -1,5 +1,5 @@
 //! keepalived's own rules: KEEPALIVED.md section 2, as far as the daemon has them. Notification, signals, reload and syntax
-//! are other issues'.
+//! belong to other issues.
 
 use std::time::Duration;
 
@@ -246,7 +246,7 @@ fn backup_and_master() {
                     instance.handle_advert(at(second * 1000), &heard(50, 9), Watch::Here);
                     instance.handle_timeout(at(second * 1000));
                 }
-                // Over at 4 s; what came at 3 s has set the timer to 6.609 s.
+                // The delay is over at 4 s; the advert at 3 s has set the timer to 6.609 s.
                 instance.handle_timeout(at(7610));
                 instance.state() == State::Master
             },

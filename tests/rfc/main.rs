@@ -1,9 +1,9 @@
 //! The RFC as a table: rules of RFC 9568 sections 5 to 8 (and of RFC 3768 and keepalived where they differ), each with a
 //! case that satisfies it and one that violates it. Expectations are from the text, by hand.
 //!
-//! What the kernel half does about frames (ARP and ND in each state, 6.4.2, 6.4.3, 8.1.2, 8.2.2; `Accept_Mode`, 6.1; virtual
-//! hardware addresses, 7.3) has its table in `tests/kernel/ownership.rs`. Not in the daemon: router advertisements (8.2.3),
-//! both versions at once (8.4), forwarding (6.4.3), which is the host's.
+//! The rules for the kernel half (ARP and ND in each state, 6.4.2, 6.4.3, 8.1.2, 8.2.2; `Accept_Mode`, 6.1; virtual hardware
+//! addresses, 7.3) have their table in `tests/kernel/ownership.rs`. The daemon does not have: router advertisements (8.2.3),
+//! both versions at once (8.4), and forwarding (6.4.3), which the host does.
 
 mod announcements;
 mod keepalived;
@@ -16,7 +16,7 @@ pub(crate) struct Row {
     pub(crate) rule: &'static str,
     /// Must be true.
     pub(crate) satisfied: fn() -> bool,
-    /// Must be false; none where whatever is sent satisfies the rule.
+    /// Must be false; none if everything that can be sent satisfies the rule.
     pub(crate) violated: Option<fn() -> bool>,
 }
 

@@ -1,4 +1,4 @@
-//! Sections 5 and 7.1: what is believed.
+//! Sections 5 and 7.1: the adverts that are believed.
 
 use std::net::IpAddr;
 
@@ -96,7 +96,7 @@ impl Case {
     }
 }
 
-/// An advert to us alone, its checksum as for another destination.
+/// An advert by unicast to us, with the checksum for another destination.
 fn unicast_with_checksum_for(destination: [u8; 4]) -> Case {
     let body = Body::V3 { centiseconds: 100, checksum: V3Checksum::PseudoHeader };
     let repr = Repr { vrid: 1, priority: 100, addresses: vec![IpAddr::from([10, 0, 0, 100])], body };
@@ -106,7 +106,7 @@ fn unicast_with_checksum_for(destination: [u8; 4]) -> Case {
     Case { family: Family::V4, destination: rules.destination, ttl: 255, payload, rules }
 }
 
-/// Whether a frame is taken for VRRP at all.
+/// True if a frame is taken for VRRP at all.
 fn is_vrrp(spoil: impl FnOnce(&mut Vec<u8>)) -> bool {
     let mut frame = vrrp_agent::wire::ethernet::advert_ipv4([2, 0, 0, 0, 0, 1], SOURCE.into(), &v3().payload);
     spoil(&mut frame);

@@ -54,7 +54,7 @@ pub(super) fn drain(instance: &mut Instance) -> Vec<Output> {
     std::iter::from_fn(|| instance.poll_output()).collect()
 }
 
-/// A master since second 4, having put out all that comes with it.
+/// A master since second 4, whose outputs at the transition have been taken.
 pub(super) fn master() -> Instance {
     let mut instance = started(params(100));
     instance.handle_timeout(at(4000));
@@ -63,7 +63,7 @@ pub(super) fn master() -> Instance {
     instance
 }
 
-/// After an advert at `millis`, is the instance master at `later` without another?
+/// True if the instance is master at `later` after an advert at `millis` and no other advert.
 pub(super) fn takes_over(mut instance: Instance, millis: u64, advert: &Advert, later: u64) -> bool {
     instance.handle_advert(at(millis), advert, Watch::Here);
     instance.handle_timeout(at(later));

@@ -1,4 +1,4 @@
-//! What goes wrong, and when.
+//! The mishaps of a run, and how they are chosen.
 
 use vrrp_agent::vrrp::Fault;
 use vrrp_tests::random::Random;
@@ -7,11 +7,11 @@ use vrrp_tests::random::Random;
 #[derive(Clone, Debug)]
 pub(crate) enum Mishap {
     Crash(usize),
-    /// It crashes, and is started again after so many tenths of an interval.
+    /// A node crashes, and is started again after so many tenths of an interval.
     Blink(usize, u32),
     Restart(usize),
     Stop(usize),
-    /// For so many intervals.
+    /// A node stalls for so many intervals.
     Stall(usize, u32),
     Split(Vec<usize>),
     BreakOneWay(usize, usize),
@@ -22,10 +22,10 @@ pub(crate) enum Mishap {
         duplicates: u64,
         delay: u32,
     },
-    /// A script of one virtual router says so.
+    /// The scripts of a virtual router contribute this number to its priority.
     Contributions(usize, usize, i32),
     Faulted(usize, usize, Fault),
-    /// Somebody takes the addresses of a virtual router off a node.
+    /// An operator takes the addresses of a virtual router off a node.
     Stolen(usize, usize),
     /// The file of a node is read again, with other parameters for a virtual router.
     Reload(usize, usize),
@@ -33,10 +33,10 @@ pub(crate) enum Mishap {
     Leap(usize, u32),
     /// For so many intervals nothing that a node sends leaves it.
     Mute(usize, u32),
-    /// For so many intervals the kernel half of a node sees none of what arrives, as where its interface has another number than
-    /// we think. A packet socket hears it.
+    /// For so many intervals the kernel half of a node sees none of what arrives, as where its interface has another number
+    /// than we think. A packet socket hears the frames.
     Blind(usize, u32),
-    /// The host does so with the addresses of a virtual router, for so many intervals.
+    /// For so many intervals the host treats the addresses of a virtual router in this way.
     Host(usize, usize, HostDoes, u32),
     /// The file of a node that is dead is changed: it comes back with other parameters.
     Edit(usize, usize),
@@ -46,24 +46,24 @@ pub(crate) enum Mishap {
     Stranger(usize),
 }
 
-/// What becomes of addresses that are to be put on an interface.
+/// The host's treatment of addresses that are to be put on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HostDoes {
-    /// They get there.
+    /// The addresses are put on the interface.
     Install,
-    /// They are refused.
+    /// The addresses are refused.
     Refuse,
-    /// Nothing is ever heard of them.
+    /// The host never reports a result.
     Hang,
 }
 
 impl Mishap {
-    /// Whether it is the network's.
+    /// True for a mishap of the network.
     pub(crate) fn of_network(&self) -> bool {
         matches!(self, Self::Split(_) | Self::BreakOneWay(..) | Self::Weather { .. })
     }
 
-    /// Also what happens to hosts rather than to the protocol.
+    /// Chooses any mishap, also one of hosts rather than of the protocol.
     pub(crate) fn wide(nodes: usize, slots: usize, random: &mut Random) -> Self {
         if random.chance(65) {
             return Self::any(nodes, slots, random);

@@ -1,4 +1,4 @@
-//! What must hold: after each event, and in the end.
+//! The invariants: they must hold after each event, and in the end.
 
 use std::time::Duration;
 
@@ -27,10 +27,10 @@ impl World {
                 return Err(format!("node {number} slot {index}: {state:?}, and its kernel answers"));
             }
         }
-        // Who joins masters listens first.
+        // A slot that joins a group of masters listens first.
         let joins = |slot: &Slot| slot.machine.state() != State::Master && !slot.machine.holds_back();
         let grouped = || node.slots.iter().filter(|slot| slot.is_grouped() && !joins(slot));
-        // A first result that is waited for holds back who starts, and nobody who runs.
+        // The wait for a first result holds back an instance that starts, and none that runs.
         let undecided = grouped().any(|slot| slot.machine.fault() == Fault::Undecided);
         let apart = |a: &Slot, b: &Slot| match (a.machine.state(), b.machine.state()) {
             (State::Backup, State::Fault) | (State::Fault, State::Backup) => !undecided,
@@ -43,10 +43,10 @@ impl World {
         Ok(())
     }
 
-    /// A master whose adverts do not leave it gives up.
+    /// A master whose adverts do not leave its node gives up.
     fn check_silence(&self, number: usize, slot: usize) -> Result<(), String> {
         let (node, of) = (&self.nodes[number], &self.nodes[number].slots[slot]);
-        // Two attempts after the lease; what is less could not be known.
+        // Two attempts after the lease: an earlier silence could not be known.
         let silence_max = of.machine.lease() + self.interval * 2 + self.interval / 10;
         let silent = node.clock(self.now) - of.silent_since;
         if silent > silence_max {
@@ -55,15 +55,16 @@ impl World {
         Ok(())
     }
 
-    /// On a network that has lost and held up nothing for long, whoever takes over from a silent master finds
-    /// that nobody is answered any more by its kernel half: the lease is over first.
+    /// Checks a takeover from a silent master, on a network that has lost and held up nothing for long: the lease of the old
+    /// master must be over before, so that its kernel half answers no question any more.
     pub(super) fn check_takeover(&self, number: usize, slot: usize) -> Result<(), String> {
         let calm_since = self.network(slot).calm_since;
         if calm_since.is_none_or(|since| self.now - since <= self.interval * 12) {
             return Ok(());
         }
-        // Nor has it lost anything itself: a frame that arrives where the agent is dead and the kernel half sees nothing is lost, and
-        // no new agent can know of it. It may end the wait for a master, 4 intervals at most, so much too early.
+        // The node itself must have lost nothing either: a frame that arrives where the agent is dead and the kernel half sees
+        // nothing is lost, and no new agent can know of it. The lost frame may end the wait for a master, 4 intervals at most,
+        // so much too early.
         if self.nodes[number].has_missed(slot, self.now, self.interval * 4) {
             return Ok(());
         }
@@ -74,10 +75,11 @@ impl World {
             }
             let master_since = node.slots[slot].machine.since();
             let settled = node.clock(self.now) - master_since > self.interval * 6;
-            // Who outranks it need not wait for its silence: its kernel half is fenced by the first advert.
+            // A node that outranks the silent master need not wait for its silence: the first advert fences the old kernel
+            // half.
             let (new, old) = (&self.nodes[number].slots[slot].machine, &node.slots[slot].machine);
             let outranked = new.priority() > old.priority();
-            // Nor need it wait for one that took over just before, and has yet to be heard.
+            // Nor need a node wait for another one whose kernel half took over just before, and which has yet to be heard.
             let holds = node.answers(slot, self.now) && !node.has_taken(slot, self.now);
             if silent && settled && !outranked && holds {
                 return Err(format!(
@@ -88,12 +90,12 @@ impl World {
         Ok(())
     }
 
-    /// Its kernel half has seen nothing of what happened, and its agent may not have run to say so.
+    /// True if the kernel half of a node may have seen nothing of what happened, and its agent may not have run to say so.
     fn is_excused(&self, node: usize) -> bool {
         self.nodes[node].is_blind(self.now, self.interval * 8)
     }
 
-    /// Who goes on as master where an earlier run was cut off finds that nobody has taken over.
+    /// Checks that a node that goes on as master where an earlier run was cut off finds that no other node has taken over.
     pub(super) fn check_resumed(&self, number: usize, slot: usize) -> Result<(), String> {
         let heard = self.network(slot).delay_max * 2;
         if self.is_excused(number) {
@@ -107,12 +109,13 @@ impl World {
                 return false;
             }
             let (node, machine) = (&self.nodes[other], &self.nodes[other].slots[slot].machine);
-            // Nor is it known to who has not heard the master that lived, as in `check_takeover`.
+            // Nor does another node count that took over after it had missed an advert of the living master, as in
+            // `check_takeover`.
             let since = machine.since();
             if node.slots[slot].missed.is_some_and(|at| since - at <= self.interval * 4) {
                 return false;
             }
-            // A master whose adverts do not leave it has taken over from nobody: nobody can know of it.
+            // Nor does a master count whose adverts do not leave its node: no other node can know of it.
             let all_know = |told| node.clock(self.now) - told > heard;
             node.runs() && machine.state() == State::Master && node.slots[slot].told.is_some_and(all_know)
         };
@@ -123,23 +126,26 @@ impl World {
         }
     }
 
-    /// Whether a node that was killed as master had a rank that another could not know of when that took over.
+    /// True if a node that was killed as master had a rank that the other node could not know of when it took over.
     fn knows_better(&self, number: usize, other: usize, slot: usize) -> bool {
         let source = self.nodes[number].source;
         let (said, ranked) = self.nodes[number].slots[slot].former;
         let rank = |node: usize| (self.nodes[node].slots[slot].machine.priority(), self.nodes[node].source);
         match said {
-            // Until it has said anything, whoever lost the same master may have become master as well. One that ranks lower yields
-            // to the advert that it sends now, as it would have done had it not been killed; one that ranks higher has fenced it.
+            // Until the node has advertised, another node that lost the same master may have become master as well. A node that
+            // ranks lower yields to the advert that this node sends now, as it would have done without the kill; a node that
+            // ranks higher has fenced this node.
             None => rank(number) > rank(other),
-            // A weight had been added that no advert told of: the other outranked what it had said, and its kernel half was right not
-            // to be fenced. What is in the ring, or the other's answer, ends it at once.
+            // A weight had been added that no advert told of: the other node outranked the priority in this node's last advert,
+            // and this node's kernel half was right not to be fenced. An event in the ring, or the other node's answer, ends
+            // this at once.
             Some(said) => rank(other) > (said, source) && (ranked, source) > rank(other),
         }
     }
 
-    /// Nobody who runs sleeps past a deadline; the clocks' rounding is less than this. To ask whoever something is about to
-    /// happen to, and everybody now and then, misses nothing: a deadline stays in the past until something happens to its node.
+    /// Checks that no node that runs sleeps past a deadline; the clocks' rounding is less than the tolerance here. It is enough
+    /// to check the node to which something is about to happen, and all nodes now and then: a deadline stays in the past until
+    /// something happens to its node.
     pub(super) fn check_deadlines(&self, touched: Option<usize>) -> Result<(), String> {
         let asked = touched.map_or(0..self.nodes.len(), |number| number..number + 1);
         for number in asked.filter(|&number| self.nodes[number].runs()) {
@@ -152,7 +158,7 @@ impl World {
         Ok(())
     }
 
-    /// Each part has exactly one master for each virtual router, if anybody in it can be; and the right one.
+    /// Each part has exactly one master for each virtual router, if any node in it can be master; and it is the right one.
     pub(super) fn check_one_master(&mut self) -> Result<(), String> {
         for slot in 0..self.nodes[0].slots.len() {
             for part in 0..self.network(slot).parts() {
@@ -193,7 +199,7 @@ impl World {
         }
     }
 
-    /// A silent master whose kernel half has heard a better one answers no more, whatever its lease says.
+    /// A silent master whose kernel half has heard a better master answers no more, whatever its lease says.
     pub(super) fn check_heard(&self, number: usize, slot: usize) -> Result<(), String> {
         let calm_since = self.network(slot).calm_since;
         let calm = calm_since.is_some_and(|since| self.now - since > self.interval * 2);
@@ -201,7 +207,7 @@ impl World {
         if !calm || master.state() != State::Master || !self.nodes[number].runs() {
             return Ok(());
         }
-        // Its first advert may not have left it.
+        // The first advert of the new master may not have left its node yet, or may not have arrived.
         let ago = |told| self.nodes[number].clock(self.now) - told;
         let told = self.nodes[number].slots[slot].told;
         if told.is_none_or(|told| ago(told) < self.network(slot).delay_max) {
@@ -210,7 +216,7 @@ impl World {
         for (other, node) in self.nodes.iter().enumerate().filter(|&(other, _)| other != number) {
             let outranked = master.priority() > node.slots[slot].machine.priority();
             let silent = node.kernel.is_some() && !node.runs() && !self.is_excused(other);
-            // What the kernel has taken over it gives to whoever advertises, whatever the rank.
+            // A kernel half that has taken over by itself gives way to any router that advertises, whatever the rank.
             if silent && (outranked || node.has_taken(slot, self.now)) && node.answers(slot, self.now) {
                 return Err(format!("slot {slot}: silent node {other} answers against node {number}"));
             }

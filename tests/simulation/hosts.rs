@@ -1,4 +1,4 @@
-//! What happens to hosts rather than to the protocol: they send nothing, see nothing, refuse, hang; and to their files.
+//! The mishaps of hosts rather than of the protocol: hosts send nothing, see nothing, refuse, hang; and their files change.
 
 use std::net::Ipv4Addr;
 
@@ -51,7 +51,7 @@ impl World {
         Ok(())
     }
 
-    /// A few adverts of a router that nobody can outrank, with its tag in the frame or beside it.
+    /// A few adverts of a router that no node can outrank, with its tag in the frame or beside it.
     fn advertise_in_a_vlan(&mut self, slot: usize) {
         let source = Ipv4Addr::new(10, 0, 0, 250);
         let message = self.nodes[0].slots[slot].repr(255).encode(source.into(), GROUP_V4.into());

@@ -1,5 +1,5 @@
-//! A model of the kernel half of one node: what `program.rs` and `watchdog.rs` do, with the shared rule and the shared
-//! election. It hears and answers while its agent stalls, and after it has crashed.
+//! A model of the kernel half of one node: of `program.rs` and `watchdog.rs`, with the shared rule and the shared election. The
+//! kernel half hears and answers while its agent stalls, and after the agent has crashed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use vrrp_ebpf::abi::{EventKind, Role};
 use vrrp_ebpf::advert::{Address, Advert, Datagram, Rules, accept};
 use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, Takeover};
 
-/// As in the program: news of a rival or a changed master at most this often.
+/// As in the program: the shortest time between two events about a rival or a changed master.
 const RIVAL_INTERVAL: Duration = Duration::from_millis(10);
 /// As in the agent: how late the report of a lost master may be.
 const SWEEP_GRACE: Duration = Duration::from_millis(20);
 
-/// What the agent has said of an instance.
+/// The agent's instructions for an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Desired {
     pub(crate) epoch: u64,
@@ -24,20 +24,20 @@ pub(crate) struct Desired {
     pub(crate) takeover: Takeover,
 }
 
-/// What the kernel knows of an instance.
+/// The kernel half's knowledge of an instance.
 #[derive(Clone, Copy, Debug, Default)]
 struct Watchdog {
     epoch: u64,
-    /// When the timer fires, if it runs.
+    /// The time at which the timer fires, if it runs.
     armed: Option<Time>,
     deadline: Time,
     last: Option<Advert>,
     fenced_epoch: u64,
-    /// Until when it answers by itself.
+    /// The time until which the kernel half answers without the agent.
     taken_until: Time,
     /// The sender of the advert that set the deadline.
     watched: Option<Address>,
-    /// The last advert that counted, told or not.
+    /// The time of the last advert that counted, told to the agent or not.
     last_at: Time,
     outranked_epoch: u64,
     outranked: Option<Heard>,
@@ -60,7 +60,7 @@ struct Event {
     advert: Advert,
 }
 
-/// What an event means to the agent.
+/// The meaning of an event for the agent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Signal {
     Advert(Advert, Watch),
@@ -72,10 +72,11 @@ pub(crate) struct Kernel {
     desired: Vec<Option<Desired>>,
     watchdogs: Vec<Watchdog>,
     leases: Vec<Lease>,
-    /// When a socket last heard an advert of an instance that counts and should have been heard here, in its epoch.
+    /// For each instance: the time in its epoch at which a socket last heard an advert that counts and that the kernel half
+    /// should have heard.
     heard_elsewhere: Vec<Option<Time>>,
     ring: VecDeque<Event>,
-    /// Masters that were lost, until all else that has arrived is heard.
+    /// The events of masters that were lost, kept until all else that has arrived is heard.
     lost: VecDeque<Event>,
     room: usize,
 }
@@ -95,7 +96,7 @@ impl Kernel {
 
     pub(crate) fn apply(&mut self, slot: usize, desired: Desired) {
         if self.desired[slot].is_none_or(|before| before.epoch != desired.epoch) {
-            // What the kernel has taken over goes on while the agent confirms it.
+            // A takeover by the kernel half goes on while the agent confirms it.
             let taken = self.watch(slot).map(|_| self.watchdogs[slot].taken_until);
             let until = taken.filter(|_| desired.role == Role::Master).unwrap_or_default();
             self.leases[slot] = Lease { until, epoch: desired.epoch };
@@ -104,14 +105,14 @@ impl Kernel {
         self.desired[slot] = Some(desired);
     }
 
-    /// A socket hears what should have been heard here: what is believed here of the master is out of date.
+    /// A socket hears an advert that the kernel half should have heard: its knowledge of the master is out of date.
     pub(crate) fn is_passed_by(&mut self, slot: usize, now: Time, advert: &Advert) {
         if self.desired[slot].is_some_and(|desired| desired.candidate.waits_for(advert)) {
             self.heard_elsewhere[slot] = Some(now);
         }
     }
 
-    /// A reload puts maps in the place of these that know nothing of an instance.
+    /// A reload replaces the maps by new ones that know nothing of an instance.
     pub(crate) fn forget(&mut self, slot: usize) {
         self.desired[slot] = None;
         (self.watchdogs[slot], self.leases[slot]) = (Watchdog::default(), Lease::default());
@@ -125,7 +126,7 @@ impl Kernel {
         }
     }
 
-    /// Whether ARP for the addresses is answered.
+    /// True if the kernel half answers ARP for the addresses.
     pub(crate) fn holds(&self, slot: usize, now: Time) -> bool {
         self.has_lease(slot, now) || self.has_taken(slot, now)
     }
@@ -135,7 +136,7 @@ impl Kernel {
         now < until && self.watchdogs[slot].fenced_epoch != epoch
     }
 
-    /// Whether that is because it has seen the master lost, and nothing else.
+    /// True if the kernel half answers because it has seen the master lost, and for no other reason.
     pub(crate) fn has_taken(&self, slot: usize, now: Time) -> bool {
         let watchdog = &self.watchdogs[slot];
         !self.has_lease(slot, now) && now < watchdog.taken_until && watchdog.epoch == self.leases[slot].epoch
@@ -176,7 +177,7 @@ impl Kernel {
         (watchdog.watched, watchdog.last_at) = (Some(advert.source), now);
         watchdog.taken_until = Time::default();
         watchdog.deadline = now + Duration::from_nanos(after);
-        // Lazily: a timer that runs is only moved forward.
+        // The timer is set lazily: a timer that runs is only moved to an earlier time.
         watchdog.armed = Some(watchdog.armed.map_or(watchdog.deadline, |armed| armed.min(watchdog.deadline)));
         let first = watchdog.epoch != desired.epoch;
         let same = |last: Advert| {
@@ -223,7 +224,7 @@ impl Kernel {
         }
     }
 
-    /// The timers that are due.
+    /// Fires the timers that are due.
     pub(crate) fn fire(&mut self, now: Time) {
         for slot in 0..self.watchdogs.len() {
             let watchdog = &mut self.watchdogs[slot];
@@ -248,7 +249,7 @@ impl Kernel {
         }
     }
 
-    /// False if the ring is full.
+    /// Puts an event into the ring. False if the ring is full.
     fn send(&mut self, event: Event) -> bool {
         let fits = self.ring.len() < self.room;
         if fits {
@@ -257,7 +258,8 @@ impl Kernel {
         fits
     }
 
-    /// What the agent reads next, as its data plane understands it; that a master is lost is put by for [`Self::next_lost`].
+    /// The next event that the agent reads, as its data plane understands it. The loss of a master is put by for
+    /// [`Self::next_lost`].
     pub(crate) fn next_signal(&mut self) -> Option<(usize, Signal)> {
         while let Some(event) = self.ring.pop_front() {
             if !self.is_of_this_epoch(&event) {
@@ -284,7 +286,7 @@ impl Kernel {
         self.desired[event.slot].is_some_and(|desired| desired.epoch == event.epoch)
     }
 
-    /// The next instance whose master is lost, when the ring and the sockets are empty: what they have heard counts first.
+    /// The next instance whose master is lost. The ring and the sockets must be empty: the adverts in them count first.
     pub(crate) fn next_lost(&mut self) -> Option<usize> {
         while let Some(event) = self.lost.pop_front() {
             // If a socket has heard the master since, the state machine's own timer watches it.
@@ -296,7 +298,8 @@ impl Kernel {
         None
     }
 
-    /// Until when the master of an instance counts as alive, and what it said, if the watch is of this epoch and not out of date.
+    /// The time until which the master of an instance counts as alive, and its last advert, if the watch is of this epoch and
+    /// not out of date.
     pub(crate) fn watch(&self, slot: usize) -> Option<(Time, Advert)> {
         let (watchdog, desired) = (&self.watchdogs[slot], self.desired[slot]?);
         let knows = self.heard_elsewhere[slot].is_none_or(|heard| watchdog.last_at > heard);
@@ -304,7 +307,7 @@ impl Kernel {
         live.then_some((watchdog.deadline, watchdog.last?))
     }
 
-    /// The last advert of anybody in this epoch.
+    /// The last advert of any router in this epoch.
     pub(crate) fn last_heard(&self, slot: usize) -> Option<Heard> {
         let (watchdog, desired) = (&self.watchdogs[slot], self.desired[slot]?);
         let counted = watchdog.last.filter(|_| watchdog.epoch == desired.epoch);
@@ -313,7 +316,7 @@ impl Kernel {
         [counted, outranked].into_iter().flatten().max_by_key(|heard| heard.at)
     }
 
-    /// What a new agent finds of an instance.
+    /// The past of an instance, as a new agent finds it.
     pub(crate) fn past(&self, slot: usize) -> Past {
         let Some(Desired { epoch, role, .. }) = self.desired[slot] else {
             return Past { epoch: 0, spell: Spell::Over };
@@ -336,7 +339,7 @@ impl Kernel {
         Past { epoch, spell }
     }
 
-    /// What should have been told by now.
+    /// The signal that the agent should have got by now, if there is one.
     pub(crate) fn sweep(&self, slot: usize, now: Time) -> Option<Signal> {
         if self.watch(slot).is_some_and(|(deadline, _)| deadline + SWEEP_GRACE < now) {
             return Some(Signal::MasterDown);
@@ -344,7 +347,7 @@ impl Kernel {
         Some(Signal::Advert(self.fence(slot)?, Watch::Fenced))
     }
 
-    /// The advert of a better master for which it has stopped to answer in this epoch.
+    /// The advert of a better master for which the kernel half has stopped to answer in this epoch.
     pub(crate) fn fence(&self, slot: usize) -> Option<Advert> {
         let (watchdog, desired) = (&self.watchdogs[slot], self.desired[slot]?);
         let fenced = desired.role == Role::Master && watchdog.fenced_epoch == desired.epoch;

@@ -1,5 +1,5 @@
-//! The seeded simulator: routers on a virtual clock and a network that loses, doubles, delays and splits. A seed gives the
-//! same run each time, and a failing one prints the line that replays it.
+//! The seeded simulator: routers on a virtual clock and a network that loses, doubles, delays and splits. A seed gives the same
+//! run each time, and a run that fails prints the line that replays it.
 
 mod chaos;
 mod checks;
@@ -14,8 +14,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use world::{Notes, Run, Scope, Violation, World};
 
-/// How many fixed seeds a plain test run takes, from zero on, and how many that no run has had before. `SIM_SEEDS` and `SIM_FROM`
-/// say otherwise, as `cargo xtask sim` does.
+/// The number of fixed seeds in a plain test run, from zero on, and the number of seeds that no run has had before. `SIM_SEEDS`
+/// and `SIM_FROM` say otherwise, as `cargo xtask sim` does.
 const FIXED: u64 = 10_000;
 const FRESH: u64 = 4000;
 
@@ -33,7 +33,7 @@ fn run(from: u64, seeds: u64) {
     let (mut steps, mut masters) = (0, 0);
     for seed in from..from + seeds {
         for scope in [Scope::Protocol, Scope::Hosts] {
-            // Most go well, and nobody reads what those have done.
+            // Most runs succeed, and their transcripts are not needed.
             let Ok(run) = World::new(seed, scope, Notes::Dropped).run() else {
                 panic!("{}(all that were to be run: --seeds {seeds} --from {from})", explain(seed, scope))
             };
@@ -63,30 +63,31 @@ fn every_connected_part_has_one_master() {
     run(from_environment("SIM_FROM", 0), from_environment("SIM_SEEDS", FIXED));
 }
 
-/// Others each time, so that what the fixed ones do not meet is met some day.
+/// Uses other seeds each time, so that errors that the fixed seeds do not meet are met some day.
 #[test]
 fn every_connected_part_has_one_master_with_fresh_seeds() {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    // In steps that no run is longer than.
+    // A second is a step of so many seeds that no run is longer.
     let fresh = clock.as_secs() * 1_000_000;
     run(from_environment("SIM_FROM", fresh), from_environment("SIM_SEEDS", FRESH));
 }
 
-/// Where the simulator found something once.
+/// Replays the seeds at which the simulator has found something.
 #[test]
 fn what_was_found_once_is_not_found_again() {
     for (found, seeds) in [
-        // The wait for a master began with an advert from before a weight.
+        // The wait for a master began with an advert from before a weight changed.
         ("c3, kind 1", &[9_088_033, 9_433_082, 9_437_001][..]),
         // A resignation arrived after the next master's first advert.
         ("c3, kind 2", &[9_215_234, 9_319_257, 9_427_937]),
         // After a stall a master that the kernel half had lost counted as lost, though sockets had heard it since.
         ("sockets after the kernel half", &[20_001_988]),
-        // Sockets heard a lower router, and nobody watched the master any more.
+        // Sockets heard a router of lower priority, and the master was not watched any more.
         ("a lower router beside the kernel half", &[20_060_530, 20_062_601, 20_075_598]),
-        // A master that stood still advertised once more, though its kernel half had heard a better one: the news had not fitted.
+        // A master that stalled advertised once more, though its kernel half had heard a better master: the event had not
+        // fitted in the ring.
         ("a fence that was not told", &[20_088_024, 20_113_075]),
-        // These found that the simulator expected too much; each says why beside the check.
+        // With these seeds the simulator expected too much; a comment at each check says why.
         ("who takes over", &[20_000_379, 20_044_094]),
         ("who goes on", &[1_795_752_260_001_590, 20_012_060, 20_120_425, 20_480_557, 20_292_356]),
         ("who is able", &[20_007_289, 20_030_217]),
@@ -105,7 +106,7 @@ fn the_same_seed_gives_the_same_run() {
             let run = |notes| World::new(seed, scope, notes).run().map_err(|violation| violation.what);
             let (kept, again, dropped) = (run(Notes::Kept), run(Notes::Kept), run(Notes::Dropped));
             assert_eq!(kept, again, "seed {seed}");
-            // With a transcript or without.
+            // The run is the same with a transcript or without.
             let end = |run: Result<Run, String>| run.map(|run| Run { transcript: Vec::new(), ..run });
             assert_eq!(end(kept), end(dropped), "seed {seed}");
         }

@@ -1,4 +1,4 @@
-//! One segment: who reaches whom, and what happens to a frame on its way.
+//! One segment: which nodes reach each other, and what happens to a frame on its way.
 
 use std::time::Duration;
 
@@ -11,18 +11,19 @@ pub(crate) struct Network {
     reaches: Vec<Vec<bool>>,
     pub(crate) loss_percent: u64,
     pub(crate) duplicate_percent: u64,
-    /// Longer than the interval between two adverts, it reorders.
+    /// The longest delay of a frame. If it is longer than the interval between two adverts, frames are reordered.
     pub(crate) delay_max: Duration,
-    /// Since when it is whole, loses nothing, is quick, and keeps the order of what one node sends another.
+    /// The time since which the segment is whole, loses nothing, is quick, and keeps the order of the frames from one node to
+    /// another.
     pub(crate) calm_since: Option<Time>,
-    /// When the last frame of a arrives at b.
+    /// `last[a][b]`: the time at which the last frame of a arrives at b.
     last: Vec<Vec<Time>>,
-    /// Which part of it each node is in.
+    /// The part of the segment that each node is in.
     part_of: Vec<usize>,
 }
 
 impl Network {
-    /// A calm one.
+    /// A calm segment.
     pub(crate) fn new(nodes: usize, now: Time) -> Self {
         Self {
             reaches: vec![vec![true; nodes]; nodes],
@@ -35,7 +36,7 @@ impl Network {
         }
     }
 
-    /// When the copies of a frame arrive that leaves now; none if it is lost.
+    /// The times at which the copies of a frame that leaves now arrive; none if the frame is lost.
     pub(crate) fn deliveries(
         &mut self,
         from: usize,
@@ -74,7 +75,7 @@ impl Network {
         self.part_of[node]
     }
 
-    /// How many parts there are.
+    /// The number of parts.
     pub(crate) fn parts(&self) -> usize {
         self.part_of.iter().max().map_or(0, |last| last + 1)
     }

@@ -1,5 +1,5 @@
-//! A router: its clock, its state machines, and a data plane: sockets, or a model of the kernel half. What it does with them
-//! is what `daemon/engine.rs` does.
+//! A router: its clock, its state machines, and a data plane: sockets, or a model of the kernel half. The node uses them as
+//! `daemon/engine.rs` does.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,13 +22,13 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Node {
     pub(crate) source: IpAddr,
     pub(crate) slots: Vec<Slot>,
-    /// None hears by sockets.
+    /// The kernel half; a node without one hears by sockets.
     pub(crate) kernel: Option<Kernel>,
     pub(crate) alive: bool,
     pub(crate) stalled_until: Option<Time>,
-    /// Frames that arrived during a stall, for who hears by sockets, or whose kernel half is blind.
+    /// Frames that arrived during a stall, for a node that hears by sockets, or whose kernel half is blind.
     waiting: Vec<(IpAddr, Vec<u8>)>,
-    /// Until when nothing leaves it, and its kernel half sees nothing.
+    /// The times until which nothing leaves the node, and until which its kernel half sees nothing.
     muted: Time,
     blind: Time,
     next_sweep: Time,
@@ -37,7 +37,7 @@ pub(crate) struct Node {
     drift_ppm: u32,
 }
 
-/// What a node did.
+/// An action of a node.
 #[derive(Clone, Debug)]
 pub(crate) enum Did {
     Sent { slot: usize, priority: u8, message: Vec<u8>, mastering: bool },
@@ -87,7 +87,7 @@ impl Node {
         self.excuse_silence(now);
     }
 
-    /// It could not have sent anything before this.
+    /// The silence before this time does not count: the node could not have sent anything.
     fn excuse_silence(&mut self, now: Time) {
         let clock = self.clock(now);
         for slot in &mut self.slots {
@@ -108,12 +108,12 @@ impl Node {
         self.blind = self.clock(until);
     }
 
-    /// Whether what its kernel half believes may be wrong, or may have been `within` ago.
+    /// True if the knowledge of the kernel half may be wrong, or may have been wrong `within` ago.
     pub(crate) fn is_blind(&self, now: Time, within: Duration) -> bool {
         self.kernel.is_some() && self.clock(now) < self.blind + within
     }
 
-    /// Whether it has missed an advert in this time, as if the network had lost it.
+    /// True if the node has missed an advert in this time, as if the network had lost it.
     pub(crate) fn has_missed(&self, slot: usize, now: Time, within: Duration) -> bool {
         self.slots[slot].missed.is_some_and(|at| self.clock(now) - at <= within)
     }
@@ -131,7 +131,8 @@ impl Node {
         self.alive && self.stalled_until.is_none()
     }
 
-    /// When it next wants to run, by the clock of the world. The kernel's timers run whatever the agent does.
+    /// The time at which the node next wants to run, by the clock of the world. The kernel's timers run whatever the agent
+    /// does.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         let timer = self.kernel.as_ref().and_then(Kernel::next_timer);
         let sweep = self.kernel.as_ref().map(|_| self.next_sweep);
@@ -140,7 +141,7 @@ impl Node {
         own.chain(timer).min().map(|at| self.world(at))
     }
 
-    /// Whether somebody who asks for the addresses is answered by this node.
+    /// True if this node answers questions for the addresses.
     pub(crate) fn answers(&self, slot: usize, now: Time) -> bool {
         match &self.kernel {
             Some(kernel) => kernel.holds(slot, self.clock(now)),
@@ -148,12 +149,13 @@ impl Node {
         }
     }
 
-    /// Whether it is answered only because the kernel has seen the master lost, and the agent has not said anything yet.
+    /// True if this node answers only because the kernel half has seen the master lost, and the agent has not said anything
+    /// yet.
     pub(crate) fn has_taken(&self, slot: usize, now: Time) -> bool {
         self.kernel.as_ref().is_some_and(|kernel| kernel.has_taken(slot, self.clock(now)))
     }
 
-    /// Nothing is wrong with the host any more.
+    /// Ends everything that is wrong with the host.
     pub(crate) fn recover(&mut self, now: Time) {
         let clock = self.clock(now);
         (self.muted, self.blind) = (self.muted.min(clock), self.blind.min(clock));
@@ -162,7 +164,7 @@ impl Node {
         }
     }
 
-    /// Whether a virtual router may become master: where a member of its sync group is in fault, none of them may.
+    /// True if a virtual router may become master: if a member of its sync group is in fault, no member may.
     pub(crate) fn is_able(&self, slot: usize) -> bool {
         let together = |other: &usize| {
             *other == slot || self.slots[slot].is_grouped() && self.slots[*other].is_grouped()
@@ -172,7 +174,8 @@ impl Node {
         self.alive && states.all(|state| state != State::Fault)
     }
 
-    /// When the last of its virtual routers that hold still, or whose addresses were refused, is a candidate again.
+    /// The time at which the last of the virtual routers in fault that will recover is a candidate again: those that wait for a
+    /// deadline, and those whose addresses were refused.
     pub(crate) fn last_recovery(&self, now: Time, refused: Duration) -> Option<Time> {
         let recovery = |slot: &Slot| match slot.machine.state() {
             State::Fault if slot.refused => Some(now + refused),
@@ -191,8 +194,8 @@ impl Node {
         self.react(clock)
     }
 
-    /// A new process. It goes on where the old one left off, or, where the file has changed too much for that, removes what that
-    /// left behind: the addresses, then the fence.
+    /// Starts a new process. It goes on where the old process left off. If the file has changed too much for that, it removes
+    /// what the old process left behind: the addresses, then the fence.
     pub(crate) fn restart(&mut self, now: Time, random: &mut Random) -> Vec<Did> {
         self.alive = true;
         self.waiting.clear();
@@ -231,7 +234,7 @@ impl Node {
         did
     }
 
-    /// The machine of a slot is told something, and the rest follows.
+    /// Tells the state machine of a slot something, and does what follows.
     pub(crate) fn tell(
         &mut self,
         now: Time,
@@ -251,7 +254,7 @@ impl Node {
         }
     }
 
-    /// The file was read again, with other parameters; those of a group change together.
+    /// Reads the file again, with other parameters for a slot; the parameters of a group change together.
     pub(crate) fn reload(&mut self, now: Time, slot: usize, random: &mut Random) -> Vec<Did> {
         let clock = self.clock(now);
         let fresh = Slot::new(&self.slots[slot].shared, self.source, random).params;
@@ -268,7 +271,7 @@ impl Node {
         self.react(clock)
     }
 
-    /// The file of a node that is dead is changed.
+    /// Changes the file of a node that is dead.
     pub(crate) fn edit(&mut self, slot: usize, random: &mut Random) {
         let fresh = Slot::new(&self.slots[slot].shared, self.source, random).params;
         let together = self.slots[slot].params.company == Company::Group;
@@ -279,7 +282,7 @@ impl Node {
         }
     }
 
-    /// The file was read again, and a virtual router is not in it any more, or is again.
+    /// Reads the file again: a virtual router is not in it any more, or is in it again.
     pub(crate) fn leave_or_join(&mut self, now: Time, number: usize) -> Vec<Did> {
         let clock = self.clock(now);
         let slot = &mut self.slots[number];
@@ -308,9 +311,9 @@ impl Node {
         self.react(clock)
     }
 
-    /// A whole frame, with a tag of a VLAN in it or beside it.
+    /// Receives a whole frame, with a tag of a VLAN in it or beside it.
     pub(crate) fn receive_tagged(&mut self, now: Time, frame: &[u8], beside: bool) -> Vec<Did> {
-        // What the card has taken off, sockets and program are told of.
+        // Sockets and program are told of a tag that the card has taken off.
         if beside {
             return Vec::new();
         }
@@ -356,7 +359,7 @@ impl Node {
         self.slots.iter().position(|slot| vrid == Some(slot.shared.vrid))
     }
 
-    /// By a packet socket: all of it, or what the kernel half should have kept.
+    /// Hears an advert by a packet socket: every advert, or one that the kernel half should have kept.
     fn hear(&mut self, clock: Time, slot: usize, source: IpAddr, message: &[u8]) -> Vec<Did> {
         let Ok(advert) = accept(&datagram(source, message), &self.slots[slot].rules()) else {
             return Vec::new();
@@ -368,8 +371,8 @@ impl Node {
         self.react(clock)
     }
 
-    /// After a stall, what has arrived is heard before a deadline that has passed: by the ring, then by sockets, and only then
-    /// that the kernel half has lost a master.
+    /// After a stall, the frames that have arrived are heard before a deadline that has passed: first those in the ring, then
+    /// those of the sockets, and only then the news that the kernel half has lost a master.
     pub(crate) fn wake_up(&mut self, now: Time) -> Vec<Did> {
         self.stalled_until = None;
         self.excuse_silence(now);
@@ -395,7 +398,8 @@ impl Node {
         let mut did = self.drain_ring(clock);
         for slot in 0..self.slots.len() {
             if self.due(slot, clock) {
-                // What the kernel knows counts, should its event have been lost: that the master lives, or that there is a better one.
+                // If an event was lost, the kernel half's knowledge counts: that the master lives, or that there is a better
+                // one.
                 let unheard =
                     self.kernel.as_ref().and_then(|kernel| match self.slots[slot].machine.state() {
                         State::Backup => {
@@ -454,7 +458,7 @@ impl Node {
         self.react(clock)
     }
 
-    /// The group agrees, the kernel is told, and what the state machines have put out is done.
+    /// Lets the group agree, tells the kernel half, and does what the state machines have put out.
     fn react(&mut self, clock: Time) -> Vec<Did> {
         let grouped = self.slots.iter_mut().filter(|slot| slot.is_grouped());
         let mut members: Vec<&mut Instance> = grouped.map(|slot| &mut slot.machine).collect();
@@ -510,7 +514,7 @@ impl Node {
             }
         }
         if failed {
-            // Who has given up for it takes its group along.
+            // An instance that has given up because of the failure takes its group along.
             did.extend(self.react(clock));
         }
         did

@@ -29,27 +29,27 @@ pub(crate) struct Slot {
     pub(crate) shared: Shared,
     pub(crate) params: Params,
     pub(crate) machine: Instance,
-    /// Whether the addresses are on the interface: they stay there when the process dies.
+    /// True if the addresses are on the interface: they stay there when the process dies.
     pub(crate) installed: bool,
-    /// As its transitions say, in the order in which it puts things out.
+    /// True if the slot is master by its transitions, in the order in which it puts things out.
     pub(crate) mastering: bool,
     /// Resignations sent since it was last master; a fault sends two.
     pub(crate) resignations: u32,
-    /// Whether the file has it.
+    /// True if the file has this virtual router.
     pub(crate) there: bool,
-    /// What the host does with its addresses, and until when.
+    /// The host's treatment of its addresses, and the time until which this lasts.
     pub(crate) host: (HostDoes, Time),
-    /// What its trackers say, and whether its addresses were refused a while ago.
+    /// The result of its trackers, and true if its addresses were refused a while ago.
     pub(crate) tracked: Fault,
     pub(crate) refused: bool,
-    /// Since when no advert of its mastership has left, by the node's clock.
+    /// The time since which no advert of its mastership has left, by the node's clock.
     pub(crate) silent_since: Time,
-    /// When an advert last arrived that nobody heard, for its agent was dead and its kernel half saw nothing.
+    /// The time at which an advert last arrived unheard, since the agent was dead and the kernel half saw nothing.
     pub(crate) missed: Option<Time>,
-    /// When the first advert of its mastership left, by the node's clock, and with what priority the last did.
+    /// The time at which the first advert of its mastership left, by the node's clock, and the priority in the last one.
     pub(crate) told: Option<Time>,
     pub(crate) said: Option<u8>,
-    /// What it had said so when it was killed last, and how it ranked then.
+    /// The priority in its last advert when it was killed last, and its own priority then.
     pub(crate) former: (Option<u8>, u8),
 }
 
@@ -57,7 +57,7 @@ impl Slot {
     pub(crate) fn new(shared: &Shared, source: IpAddr, random: &mut Random) -> Self {
         let params = Params {
             version: shared.version,
-            // Few, so that ties happen.
+            // There are few values, so that ties happen.
             priority: *random.pick(&[1, 90, 100, 100, 101, 150, 254]),
             interval: shared.interval,
             preempt: if random.chance(20) { Preempt::No } else { Preempt::Yes },
@@ -115,7 +115,7 @@ impl Slot {
         if self.refused { Fault::Present } else { self.tracked }
     }
 
-    /// What the host does with its addresses now.
+    /// The host's treatment of its addresses now.
     pub(crate) fn host_does(&self, clock: Time) -> HostDoes {
         if clock < self.host.1 { self.host.0 } else { HostDoes::Install }
     }

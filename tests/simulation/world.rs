@@ -1,4 +1,4 @@
-//! The world: events in order of time. What must hold after each is in [`super::checks`].
+//! The world: events in order of time. The invariants after each event are in [`super::checks`].
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,30 +14,30 @@ use super::network::Network;
 use super::node::{Did, Node};
 use super::slot::Shared;
 
-/// How many intervals of mishaps.
+/// The number of intervals with mishaps.
 const CHAOS_INTERVALS: u32 = 60;
-/// After the last mishap: a master-down interval (less than 4 intervals) for a part without a master to get one, another
-/// and the preempt delay (4 intervals) for the higher ranks to preempt, one for the masters to settle it among themselves,
-/// one for good measure.
+/// The time after the last mishap, in intervals: a master-down interval (less than 4 intervals) for a part without a master to
+/// get one, another and the preempt delay (4 intervals) for the higher ranks to preempt, one for the masters to settle it among
+/// themselves, one for good measure.
 const BOUND_INTERVALS: u32 = 14;
-/// And, for an event that did not fit in the ring, the agent's next look at what the kernel knows.
+/// An additional time, for an event that did not fit in the ring, until the agent's next look at what the kernel knows.
 const SWEEP: Duration = Duration::from_millis(1100);
-/// And so long it must last.
+/// The number of intervals for which the right state must then last.
 const PEACE_INTERVALS: u32 = 6;
 
 /// An instance whose addresses were refused is in fault for so many intervals.
 const REFUSED_INTERVALS: u32 = 10;
 
-/// What may happen in a run.
+/// The kinds of mishaps that may happen in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// What happened from the first simulator on: a seed gives the same run as ever.
+    /// The mishaps of the first simulator: a seed gives the same run as ever.
     Protocol,
-    /// Also what hosts do: refuse, hang, send nothing, see nothing; and a segment for each virtual router.
+    /// Also the mishaps of hosts, which refuse, hang, send nothing, see nothing; and a segment for each virtual router.
     Hosts,
 }
 
-/// Whether a run keeps its transcript, which takes about as long to write as the run itself.
+/// The choice to keep the transcript of a run, which takes about as long to write as the run itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notes {
     Kept,
@@ -86,7 +86,7 @@ pub(super) enum Event {
     },
     WakeUp(usize),
     Restart(usize),
-    /// A node took over a while ago, and everybody must have heard.
+    /// A node took over a while ago, and all others must have heard it.
     Heard {
         node: usize,
         slot: usize,
@@ -95,7 +95,7 @@ pub(super) enum Event {
 }
 
 impl Event {
-    /// The node that it happens to; none if there may be several.
+    /// The node to which the event happens; none if there may be several.
     fn touches(&self) -> Option<usize> {
         match *self {
             Self::Deadline(node)
@@ -122,7 +122,7 @@ pub(crate) struct World {
     pub(super) nodes: Vec<Node>,
     /// The segments: one for all virtual routers, or one for each.
     networks: Vec<Network>,
-    /// Nothing happens to the network, so that what hosts do is seen by itself.
+    /// True if nothing happens to the network, so that the mishaps of hosts are seen by themselves.
     fair: bool,
     pub(super) interval: Duration,
     steps: u64,
@@ -192,12 +192,12 @@ impl World {
         self.make_peace()?;
         let bound = self.now + self.interval * BOUND_INTERVALS + SWEEP;
         let before = self.last_recovery();
-        // Until who has asked the host for something in vain has noticed. Who was in fault before and is not any more has recovered
-        // meanwhile.
+        // Runs until every instance that has asked the host for something in vain has noticed. An instance that was in fault
+        // before and is not any more has recovered meanwhile.
         self.run_until(self.now + self.interval * 6)?;
         let before = before.map(|at| at.min(self.now));
         let recovered = self.last_recovery().max(before);
-        // Whoever is a candidate again has as much time to get its due.
+        // An instance that is a candidate again has as much time to become master.
         let recovered = recovered.map(|at| at + self.interval * BOUND_INTERVALS + SWEEP);
         self.run_until(recovered.map_or(bound, |at| at.max(bound)))?;
         self.check_one_master()?;
@@ -209,7 +209,7 @@ impl World {
         Ok(())
     }
 
-    /// When the last of those in fault that will be candidates again are.
+    /// The time at which the last of the instances in fault that will recover is a candidate again.
     fn last_recovery(&self) -> Option<Time> {
         let refused = self.interval * (REFUSED_INTERVALS + 1);
         self.nodes.iter().filter_map(|node| node.last_recovery(self.now, refused)).max()
@@ -262,7 +262,7 @@ impl World {
             Event::Heard { node, slot } => self.check_heard(node, slot),
             Event::Installed { node, slot, mastership } => {
                 if let Some(until) = self.nodes[node].stalled_until {
-                    // Who sets addresses stands still with all else.
+                    // The thread that sets addresses stalls with all else.
                     self.schedule(until + self.interval / 20, Event::Installed { node, slot, mastership });
                 } else if self.nodes[node].slots[slot].machine.statistics().became_master == mastership {
                     self.tell(node, slot, Instance::handle_installed)?;
@@ -358,7 +358,7 @@ impl World {
                 network.calm_since = None;
             }
             Mishap::Contributions(node, slot, contributions) => {
-                // As a member of a group its priority does not move.
+                // The priority of a member of a group does not move.
                 if self.nodes[node].slots[slot].shared.company == Company::Alone {
                     self.tell(node, slot, |machine, now| machine.set_contributions(now, contributions))?;
                 }
@@ -377,7 +377,7 @@ impl World {
             }
             Mishap::Leap(node, hundredths) => {
                 self.nodes[node].leap(self.now, self.interval * hundredths / 100);
-                // What is calm is also that clocks agree.
+                // A network is calm only if the clocks agree too, so the calm begins anew.
                 for network in &mut self.networks {
                     network.calm_since = network.calm_since.map(|_| self.now);
                 }
@@ -399,7 +399,7 @@ impl World {
         &self.networks[slot % self.networks.len()]
     }
 
-    /// One of them, for something to happen to.
+    /// Chooses one of the segments, for something to happen to it.
     fn any_network(&mut self) -> &mut Network {
         let number = if self.networks.len() > 1 { self.random.index(self.networks.len()) } else { 0 };
         &mut self.networks[number]
@@ -409,7 +409,8 @@ impl World {
         self.networks.fill(Network::new(self.nodes.len(), self.now));
     }
 
-    /// The last mishaps: everybody runs, in parts that are whole in themselves.
+    /// The last mishaps: the hosts recover, most nodes that are dead start again, and the network has parts that are whole in
+    /// themselves.
     fn make_peace(&mut self) -> Result<(), String> {
         self.note("peace");
         self.events.retain(|Reverse((_, _, event))| *event != Event::Mishap);
@@ -433,7 +434,7 @@ impl World {
                     let did = self.nodes[node].leave_or_join(self.now, slot);
                     self.record(node, did)?;
                 }
-                // Who is started again later finds it in the file.
+                // A node that is started again later finds the virtual router in its file.
                 self.nodes[node].slots[slot].there = true;
             }
         }
@@ -514,7 +515,7 @@ impl World {
         Ok(())
     }
 
-    /// Who everybody is at the end of a run that failed.
+    /// Notes the state of each node at the end of a run that failed.
     fn note_nodes(&mut self) {
         for number in 0..self.nodes.len() {
             let node = self.nodes[number].clone();
@@ -537,7 +538,7 @@ impl World {
         }
     }
 
-    /// Not formatted unless somebody will read it.
+    /// Adds a line to the transcript. It is not formatted if the transcript is dropped.
     fn note(&mut self, what: impl std::fmt::Display) {
         if self.notes == Notes::Dropped {
             return;

@@ -1,4 +1,4 @@
-//! BPF programs of a few instructions, by hand: they come from no object file, and are nobody's but the test's.
+//! BPF programs of a few instructions, written by hand: they come from no object file, and belong to the test only.
 
 use std::ffi::CString;
 use std::io;
@@ -18,7 +18,7 @@ const ATTACH_XDP: u32 = 37;
 /// `return XDP_PASS`.
 pub const PASS: [u64; 2] = [instruction(0xb7, 0, 0, 2), instruction(0x95, 0, 0, 0)];
 
-/// For a classifier: puts the tag of a VLAN on, beside the frame where the device can carry it there, and lets it go.
+/// For a classifier: puts the tag of a VLAN on, beside the frame where the device can carry it there, and lets the frame go.
 #[must_use]
 pub const fn push_tag(vlan: u16) -> [u64; 5] {
     const VLAN_PUSH: u32 = 18;
@@ -34,12 +34,12 @@ pub const fn push_tag(vlan: u16) -> [u64; 5] {
     ]
 }
 
-/// On which side of an interface a frame that is doubled comes again.
+/// The side of an interface on which a doubled frame comes again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
-    /// As if it had been received again.
+    /// The frame comes as if it had been received again.
     Received,
-    /// It is sent again.
+    /// The frame is sent again.
     Sent,
 }
 
@@ -48,9 +48,9 @@ pub enum Again {
 pub fn lose_and_double(lost: u32, doubled: u32, again: Again) -> Vec<u64> {
     const RANDOM: u32 = 7;
     const CLONE_REDIRECT: u32 = 13;
-    /// Of `ifindex` in the context.
+    /// The offset of `ifindex` in the context.
     const IFINDEX: u64 = 40;
-    // Random numbers of 31 bits, so that what they are compared with is not negative.
+    // Random numbers of 31 bits, so that the number with which they are compared is not negative.
     let threshold = |percent: u32| percent.min(100) * (i32::MAX.cast_unsigned() / 100);
     let jump =
         |operation: u8, immediate: u32, over: u64| instruction(operation, 0, 0, immediate) | over << 16;
@@ -87,7 +87,7 @@ pub const fn instruction(operation: u8, destination: u8, source: u8, immediate: 
     (immediate as u64) << 32 | registers << 8 | operation as u64
 }
 
-/// Calls the program in an entry of an array; passes what nobody is there for.
+/// Calls the program in an entry of an array; passes the frame if the entry is empty.
 #[must_use]
 pub fn call_entry(array: &OwnedFd, index: u32) -> Vec<u64> {
     let map = instruction(0x18, 2, 1, array.as_raw_fd().cast_unsigned());
@@ -125,7 +125,7 @@ struct Object {
 /// # Errors
 /// Without root, or if the verifier refuses it.
 pub fn load_xdp(instructions: &[u64]) -> io::Result<OwnedFd> {
-    // As every loader says; programs that call each other must agree about it.
+    // The attach type that every loader gives; programs that call each other must have the same.
     load(instructions, PROG_TYPE_XDP, ATTACH_XDP)
 }
 
@@ -167,10 +167,10 @@ pub fn pin(fd: &OwnedFd, path: &Path) -> io::Result<()> {
     unsafe { call(OBJ_PIN, &mut attributes) }.map(drop)
 }
 
-/// Opens what is pinned.
+/// Opens a program or a map that is pinned.
 ///
 /// # Errors
-/// If nothing is.
+/// If nothing is pinned there.
 pub fn open(path: &Path) -> io::Result<OwnedFd> {
     let name = CString::new(path.as_os_str().as_bytes())?;
     let mut attributes = Object { path: name.as_ptr() as u64, fd: 0, flags: 0 };
@@ -188,7 +188,7 @@ unsafe fn descriptor<T>(command: libc::c_long, attributes: &mut T) -> io::Result
 /// The system call `bpf`.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 ///
 /// # Safety
 /// The attributes are the command's, and what they point to lives through the call.

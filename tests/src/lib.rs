@@ -1,5 +1,5 @@
-//! What the tests share: the lab, which is hosts in network namespaces of this machine, joined by a bridge, with real programs
-//! on them; and randomness from a seed.
+//! The common parts of the tests: the lab, which is hosts in network namespaces of this machine, joined by a bridge, with real
+//! programs on them; and randomness from a seed.
 
 pub mod bpf;
 pub mod lab;

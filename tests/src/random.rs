@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Random(u64);
 
 impl Random {
-    /// From a seed.
+    /// A generator from a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)
@@ -22,7 +22,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Below `bound`, which is small: the bias does not matter.
+    /// A number below `bound`, which is small: the bias does not matter.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.bits() % bound
     }
@@ -35,21 +35,21 @@ impl Random {
         usize::try_from(self.below(length as u64)).expect("below a length")
     }
 
-    /// True so many times in a hundred.
+    /// True in `percent` of a hundred calls.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    /// Less than this.
+    /// A duration of less than `up_to`.
     ///
     /// # Panics
-    /// If it is centuries.
+    /// If `up_to` is centuries.
     pub fn duration(&mut self, up_to: Duration) -> Duration {
         let nanos = u64::try_from(up_to.as_nanos()).expect("short").max(1);
         Duration::from_nanos(self.below(nanos))
     }
 
-    /// One of several.
+    /// One of several values.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.index(of.len())]
     }

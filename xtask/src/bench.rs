@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         What::Throughput => "throughput",
     };
     setup::ensure()?;
-    // What is measured in namespaces is the agent itself; the program in it is optimised in every profile.
+    // The benchmarks in namespaces measure the agent itself; the program in it is optimised in every profile.
     build::run(&build::Arguments::default())?;
     let bench = ["bench", "--profile", "dev", "--package", "vrrp-tests", "--bench", name];
     setup::run_command(Command::new("cargo").args(bench))

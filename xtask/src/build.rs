@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<PathBuf> {
     Ok(target().join(if arguments.release { "release" } else { "debug" }).join("vrrp-agent"))
 }
 
-/// Where what is built goes.
+/// The directory into which the build writes.
 pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask build-and-load`: on a real interface with a configuration, or the demonstration.
+//! `cargo xtask build-and-load`: runs the agent on a real interface with a configuration, or the demonstration.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `cargo xtask chaos`: routers in network namespaces to which things happen, for as many rounds as wanted.
+//! `cargo xtask chaos`: routers in network namespaces to which faults happen, for as many rounds as wanted.
 
 use std::process::Command;
 

@@ -20,7 +20,7 @@ const VIP: &str = "192.168.1.10";
 const SCRIPT: &str = "keepalived/nginx.sh";
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Runs the demonstration. Everything that it makes is gone at its end, however that comes.
+/// Runs the demonstration. Everything that it makes is removed at its end, however it ends.
 pub(crate) fn run(agent: &Path) -> Result<()> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&interrupted);
@@ -60,7 +60,7 @@ impl Stage {
         let router = |name: &str, last: u8, config: &str| -> Result<Router> {
             let host = lab.host(name, last)?;
             let nginx = Nginx::start(&lab, &host)?;
-            // The example, at one advert a second instead of one in two, so that nobody has to wait.
+            // The example, at one advert a second instead of one in two seconds, so that the demonstration takes less time.
             let text = config.replace("advert_int 2", "advert_int 1").replace("interval 2", "interval 1");
             let config = lab.write(&format!("{name}.conf"), &text)?;
             let pid_file = lab.directory().join(format!("{name}.pid"));
@@ -144,7 +144,7 @@ impl Stage {
         router.host.spawn(&mut command, "agent")
     }
 
-    /// Does something, with the clock of the client's gaps set to just before.
+    /// Runs an action; the client's gaps are counted from just before it.
     fn act(&self, what: &str, mut action: impl FnMut() -> Result<()>) -> Result<()> {
         self.pause(Duration::from_secs(1))?;
         self.client.mark();
@@ -156,10 +156,10 @@ impl Stage {
         println!("{:7.3}  {what}", self.start.elapsed().as_secs_f64());
     }
 
-    /// Waits until the client is served by a host for good, and says what it missed.
+    /// Waits until a host serves the client for good, and prints what the client missed.
     fn recovers(&self, host: &str) -> Result<()> {
         self.client_sees(host)?;
-        // Whatever gap there is has been seen by then.
+        // The client has seen any gap by then.
         self.pause(Duration::from_secs(1))?;
         let seen = self.client.since_mark();
         let after = seen.switched.map_or_else(String::new, |after| format!(" {:.0} ms later", millis(after)));
@@ -206,7 +206,7 @@ impl Stage {
         Ok(())
     }
 
-    /// What an operator can look at.
+    /// Shows what an operator can look at.
     fn show_inspection(&self) -> Result<()> {
         for router in [&self.h1, &self.h2] {
             println!("\n$ vrrp-agent status    # on {}", router.host.name());

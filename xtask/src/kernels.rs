@@ -1,5 +1,6 @@
-//! `cargo xtask kernels`: tests on kernels of Debian's, which are older than this machine's or have what it has not. Each runs in a
-//! virtual machine that sees this machine's files and writes into its own memory. It is emulated: slow, and the same everywhere.
+//! `cargo xtask kernels`: tests on kernels of Debian's, which are older than this machine's or have features that it has not.
+//! Each runs in a virtual machine that sees this machine's files and writes into its own memory. The machine is emulated: slow,
+//! and the same everywhere.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -10,26 +11,26 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{build, setup};
 
-/// Debian 12's own kernel, the one that its keepalived runs on.
+/// Debian 12's own kernel, on which its keepalived runs.
 pub(crate) const OLDEST: &str = "linux-image-amd64";
 
-/// Its backport of a newer one.
+/// Debian 12's backport of a newer kernel.
 const NEWER: &str = "linux-image-6.12-amd64";
 
-/// Namespace tests that are worth their time there, each time.
+/// The namespace tests that are worth their time on that kernel, each time.
 pub(crate) const CHOSEN: [&str; 3] =
     ["election::the_higher_priority", "election::on_sigterm", "keepalived::our_master_its_backup_version_3"];
 
-/// What the machine needs to see this one's files.
+/// The modules that the virtual machine needs to see this machine's files.
 const MODULES: [&str; 4] = ["virtio_pci", "9pnet_virtio", "9p", "overlay"];
 
-/// Scenes wait more than they work.
+/// Scenes wait more than they work, so that two can run at once.
 const SCENES_AT_ONCE: &str = "--test-threads=2";
 
-/// A machine that hangs is ended.
+/// A virtual machine that hangs is ended after this time.
 const PATIENCE_SECONDS: &str = "1800";
 
-/// The first program: mounts this machine's files, with memory above them, and goes on there.
+/// The first program: mounts this machine's files, with memory above them, and goes on with `INSIDE`.
 const INIT: &str = r#"#!/bin/busybox sh
 set -e
 b=/bin/busybox
@@ -46,7 +47,7 @@ $b cp /inside /root/inside
 exec $b switch_root /root /bin/bash /inside
 "#;
 
-/// What goes on there. The variables are set above it.
+/// The script that then runs. The variables are set above it.
 const INSIDE: &str = r#"
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 mkdir -p /lib/modules/$(uname -r) /dev/pts /dev/shm
@@ -98,14 +99,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Runs the tests of the kernel half, those that want what only such a kernel has, and the namespace tests that are named, on the
-/// kernel of a package.
+/// Runs the tests of the kernel half, the tests that need features that only such a kernel has, and the namespace tests that
+/// are named, on the kernel of a package.
 pub(crate) fn test_on(package: &str, filters: &[&str]) -> Result<()> {
     ensure!(cfg!(target_arch = "x86_64"), "the kernels are Debian's for amd64");
     setup::ensure_machine()?;
     let kernel = Kernel::fetch(package)?;
     let (of_kernel, of_namespaces) = (executable("kernel")?, executable("namespaces")?);
-    // What a program costs the verifier is on record for one kernel only.
+    // The cost of a program for the verifier is on record for one kernel only.
     let mut tests = vec![
         format!("{} --skip budget:: --test-threads=2 --color never", of_kernel.display()),
         format!("{} --ignored {SCENES_AT_ONCE} --color never", of_namespaces.display()),
@@ -143,7 +144,7 @@ impl Kernel {
         let directory = kernels.join(&package);
         if !directory.exists() {
             println!("kernels: fetching {package}");
-            // In one piece, or not at all.
+            // The directory appears complete, or not at all.
             let partial = kernels.join("partial");
             let _none = fs::remove_dir_all(&partial);
             fs::create_dir_all(&partial)?;
@@ -163,7 +164,7 @@ impl Kernel {
         Ok(Self { image: directory.join(format!("boot/vmlinuz-{release}")), directory, modules, release })
     }
 
-    /// The files of [`MODULES`] and of those that they need, in that order.
+    /// The files of [`MODULES`] and of the modules that they need, in that order.
     fn needed_modules(&self) -> Result<Vec<PathBuf>> {
         let mut files: Vec<PathBuf> = Vec::new();
         for module in MODULES {
@@ -171,7 +172,7 @@ impl Kernel {
             modprobe.arg("-d").arg(&self.directory).args(["-S", &self.release, "--show-depends", module]);
             let output = modprobe.stderr(Stdio::null()).output()?;
             for line in String::from_utf8_lossy(&output.stdout).lines() {
-                // The others are built in.
+                // The other modules are built in.
                 if let Some(file) = line.strip_prefix("insmod ") {
                     let file = PathBuf::from(file.trim());
                     if !files.contains(&file) {
@@ -183,7 +184,7 @@ impl Kernel {
         Ok(files)
     }
 
-    /// What it boots from.
+    /// Makes the archive from which the kernel boots, and returns its path.
     fn pack(&self, tests: &[String]) -> Result<PathBuf> {
         let root = self.directory.join("first");
         let _none = fs::remove_dir_all(&root);
@@ -218,7 +219,7 @@ impl Kernel {
         Ok(archive)
     }
 
-    /// Boots it, shows what it says, and fails if a test does.
+    /// Boots the kernel, shows its output, and fails if a test does.
     fn boot(&self, tests: &[String]) -> Result<()> {
         let archive = self.pack(tests)?;
         let mut machine = Command::new("timeout");
@@ -251,7 +252,7 @@ impl Kernel {
     }
 }
 
-/// A package with a kernel: what a package without one depends on.
+/// The package with the kernel: the package itself, or the one on which it depends.
 fn resolve(package: &str) -> Result<String> {
     let output = Command::new("apt-cache").args(["depends", package]).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -279,7 +280,7 @@ fn list(root: &Path, directory: &Path, names: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// Builds a test of the package `vrrp-tests`, and where it is.
+/// Builds a test of the package `vrrp-tests`, and returns its path.
 fn executable(test: &str) -> Result<PathBuf> {
     let mut command = Command::new("cargo");
     command.args([

@@ -1,4 +1,4 @@
-//! What a developer types: `cargo xtask COMMAND`.
+//! The commands for developers: `cargo xtask COMMAND`.
 
 mod bench;
 mod build;

@@ -15,7 +15,7 @@ const LINKER_PACKAGES: [&str; 3] = ["llvm-22-dev", "libpolly-22-dev", "libzstd-d
 /// The compiler, where rustup has none with the source of `core`.
 const COMPILER_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
-/// Real programs for the tests and the demonstration: what is asked for, and what shows that it is there.
+/// Real programs for the tests and the demonstration: the package, and a file that shows that it is installed.
 const TEST_PROGRAMS: [(&str, &str); 19] = [
     ("bpftool", "/usr/sbin/bpftool"),
     ("curl", "/usr/bin/curl"),
@@ -50,7 +50,7 @@ const MACHINE_PROGRAMS: [(&str, &str); 6] = [
 
 const LINKER_VERSION: &str = "0.13.0";
 
-/// `rustup` asks the network; where there is none it must not take for ever to say so.
+/// `rustup` asks the network; without a network it must not take for ever to say so.
 const NETWORK_PATIENCE_SECONDS: &str = "300";
 
 pub(crate) fn run() -> Result<()> {
@@ -124,7 +124,7 @@ fn ensure_linker() -> Result<()> {
             .args(["--no-default-features", "--features", &format!("llvm-{LLVM}")])
             // Without it the wrong library folder is found.
             .env("LLVM_PREFIX", format!("/usr/lib/llvm-{LLVM}"))
-            // It is a program for this machine, whatever this build is for.
+            // bpf-linker is a program for this machine, whatever this build is for.
             .env_remove("CARGO_TARGET_DIR"),
     )
 }
@@ -159,7 +159,7 @@ fn installed(package: &str) -> bool {
     output.is_ok_and(|output| output.stdout == b"installed")
 }
 
-/// As long as it lives, packages do not start their services: a developer's machine gets no web server from us.
+/// As long as this value lives, packages do not start their services: a developer's machine gets no web server from us.
 struct NoServices {
     ours: bool,
 }

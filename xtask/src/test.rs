@@ -9,10 +9,10 @@ use crate::{build, kernels, setup};
 
 const NAMESPACES: [&str; 7] = ["test", "--locked", "--package", "vrrp-tests", "--test", "namespaces", "--"];
 
-/// What measures microseconds has the machine to itself.
+/// The tests that measure microseconds run alone on the machine.
 const TIMING_TESTS: &str = "many::";
 
-/// Namespace tests wait more than they work.
+/// Namespace tests wait more than they work, so that four can run at once.
 const NAMESPACE_TESTS_AT_ONCE: &str = "--test-threads=4";
 
 pub(crate) fn run() -> Result<()> {

@@ -1,10 +1,10 @@
-//! Which compiler builds the eBPF half: one with the source of `core`, and with an LLVM that the linker understands. Also
-//! used by the agent's build script, so that what is set up is what is used.
+//! The choice of the compiler for the eBPF half: one with the source of `core`, and with an LLVM that the linker understands.
+//! Also used by the agent's build script, so that the build uses the compiler that was set up.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The LLVM that bpf-linker is built with; object code of a newer one it cannot read.
+/// The LLVM that bpf-linker is built with; bpf-linker cannot read object code of a newer LLVM.
 pub(crate) const LLVM: u32 = 22;
 
 /// The name under which `cargo xtask setup` links the distribution's compiler.
@@ -19,7 +19,7 @@ pub(crate) enum Compiler {
     Distribution,
 }
 
-/// The first that works.
+/// The first compiler that works.
 pub(crate) fn find() -> Option<Compiler> {
     if works("nightly") {
         Some(Compiler::Nightly)

@@ -1,5 +1,5 @@
-//! Any bytes as a frame: classified, and judged by the shared rule under every kind of rules. What must hold of the verdict
-//! is in `judge.rs`, which CI replays the corpus through.
+//! Any bytes as a frame: classified, and judged by the shared rule under every kind of rules. The properties of the verdict are
+//! in `judge.rs`, which CI replays the corpus through.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

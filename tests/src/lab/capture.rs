@@ -1,4 +1,4 @@
-//! What a host sees on the wire, by tcpdump: an eye that is not ours.
+//! The packets that a host sees on the wire, by tcpdump, which is not a program of ours.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,9 +15,9 @@ pub struct Capture {
 /// A packet seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet<T> {
-    /// When, since the epoch, by the kernel's clock.
+    /// The time since the Unix epoch, by the kernel's clock.
     pub at: Duration,
-    /// What it said.
+    /// The content of the packet.
     pub content: T,
 }
 
@@ -51,7 +51,7 @@ impl Capture {
     pub(super) fn of(host: &Host, filter: &str) -> Result<Self> {
         let mut command = host.command("tcpdump");
         command.args(["-i", "eth0", "-e", "-n", "-v", "-tt", "-l", "--immediate-mode"]);
-        // Small slices, or a burst does not fit into the ring.
+        // The slices are small, since a burst of larger ones does not fit into the ring.
         command.args(["-s", "512", "-B", "8192"]);
         command.args(["--time-stamp-precision=nano", filter]);
         let process = host.spawn(&mut command, "tcpdump")?;

@@ -1,4 +1,5 @@
-//! Interfaces that stand on others: bonds, VLANs, VRFs and more. Some want a kernel that has them (`cargo xtask kernels`).
+//! Interfaces that stand on other interfaces: bonds, VLANs, VRFs and more. Some need a kernel that has them (`cargo xtask
+//! kernels`).
 
 use std::sync::atomic::Ordering;
 
@@ -90,7 +91,7 @@ impl Host {
     /// # Errors
     /// If the question cannot be asked.
     pub fn solicit(&self, address: &str) -> Result<Vec<String>> {
-        // Fails when nobody answers, which is an answer too.
+        // The command fails when no host answers, which is an answer too.
         let arguments = ["-q", "-m", "-n", "-r", "1", "-w", "1000", address, "eth0"];
         let output = self.command("ndisc6").args(arguments).output()?;
         let text = String::from_utf8_lossy(&output.stdout).to_lowercase();

@@ -9,7 +9,7 @@ use super::{Host, Lab, Process, ip};
 
 const DAEMONS: &str = "/usr/lib/frr";
 
-/// What FRR is told.
+/// The configuration of FRR.
 #[derive(Clone, Copy, Debug)]
 pub struct FrrConfig {
     /// Virtual router.
@@ -25,7 +25,7 @@ pub struct FrrConfig {
 /// A running zebra and vrrpd.
 #[derive(Debug)]
 pub struct Frr {
-    // In this order they end.
+    // The daemons end in this order.
     vrrpd: Process,
     _zebra: Process,
 }
@@ -38,7 +38,7 @@ impl Frr {
     pub fn start(lab: &Lab, host: &Host, config: &FrrConfig) -> Result<Self> {
         let FrrConfig { vrid, version, priority, vip } = *config;
         let (ns, v6) = (host.namespace(), vip.contains(':'));
-        // One that an earlier FRR of this host used.
+        // Removes the device of an earlier FRR on this host.
         let _none = ip(&["-n", ns, "link", "del", "vrrp0"]);
         ip(&["-n", ns, "link", "add", "vrrp0", "link", "eth0", "type", "macvlan", "mode", "bridge"])?;
         ip(&["-n", ns, "link", "set", "vrrp0", "addrgenmode", "none"])?;
@@ -79,18 +79,18 @@ impl Frr {
         Ok(Self { vrrpd, _zebra: zebra })
     }
 
-    /// Ends it without a word.
+    /// Ends vrrpd by SIGKILL, without a resignation.
     ///
     /// # Errors
-    /// If it cannot be.
+    /// If vrrpd cannot be ended.
     pub fn kill(self) -> Result<()> {
         self.vrrpd.kill()
     }
 
-    /// Asks it to end.
+    /// Asks vrrpd to end.
     ///
     /// # Errors
-    /// If it does not.
+    /// If vrrpd does not end.
     pub fn stop(self) -> Result<()> {
         self.vrrpd.stop().map(drop)
     }

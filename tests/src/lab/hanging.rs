@@ -1,4 +1,4 @@
-//! What hangs: a file system whose server never answers, and a name service that waits for a flag to go away.
+//! Things that hang: a file system whose server never answers, and a name service that waits for a flag to go away.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd as _;
@@ -10,16 +10,17 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::{Host, Lab, run};
 
-/// A directory below which every question waits for ever, as on a file server that is gone. What waits is released with it.
+/// A directory below which every question waits for ever, as on a file server that is gone. The questions that wait are
+/// released when this value is dropped.
 #[derive(Debug)]
 pub struct HangingDirectory {
     path: PathBuf,
-    /// The other end; closed, it answers everything with an error.
+    /// The server's end; when it is closed, every question is answered with an error.
     server: Option<File>,
 }
 
 impl HangingDirectory {
-    /// A new one among the files of a lab.
+    /// A new hanging directory among the files of a lab.
     ///
     /// # Errors
     /// Without root, or without FUSE in the kernel.
@@ -33,13 +34,13 @@ impl HangingDirectory {
         Ok(Self { path, server: Some(server) })
     }
 
-    /// A path in it.
+    /// A path in the directory.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// From here on it answers, with errors.
+    /// From here on the directory answers, with errors.
     pub fn release(&mut self) {
         self.server = None;
     }
@@ -52,7 +53,7 @@ impl Drop for HangingDirectory {
     }
 }
 
-/// The source of a name service that knows nobody, and does not say so while a file is there.
+/// The source of a name service that knows no user, and does not answer while a file is there.
 const NAME_SERVICE: &str = r#"
 #include <nss.h>
 #include <pwd.h>
@@ -93,12 +94,12 @@ impl NameService {
         let own = Path::new("/etc/netns").join(host.namespace());
         std::fs::create_dir_all(&own)?;
         std::fs::write(own.join("nsswitch.conf"), "passwd: files hang\ngroup: files hang\n")?;
-        // What is laid over must be there.
+        // The file over which another one is laid must exist.
         let _kept = OpenOptions::new().create(true).append(true).open("/etc/nsswitch.conf")?;
         Ok(Self { flag })
     }
 
-    /// It does not answer any more, or answers again.
+    /// Makes the name service hang, or answer again.
     ///
     /// # Errors
     /// If its flag cannot be written.

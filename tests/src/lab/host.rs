@@ -82,7 +82,7 @@ impl Host {
         ip(&[&["-n", &self.namespace], arguments].concat())
     }
 
-    /// What its commands find in their environment from now on.
+    /// Sets a variable in the environment of the host's commands from now on.
     pub fn set_environment(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
@@ -130,8 +130,8 @@ impl Host {
         self.agent_on(&file, options)
     }
 
-    /// Starts our agent on a file, and waits until it answers. Unless the options say otherwise it must be the kernel half:
-    /// a test that quietly ran on sockets would prove nothing.
+    /// Starts our agent on a file, and waits until it answers. Unless the options say otherwise the agent must use the kernel
+    /// half: a test that quietly ran on sockets would prove nothing.
     ///
     /// # Errors
     /// If it does not come up.
@@ -157,7 +157,7 @@ impl Host {
         let path = Path::new("/etc/netns").join(&self.namespace).join(path);
         let directory = path.parent().context("a path below /etc")?;
         std::fs::create_dir_all(directory)?;
-        // What is laid over must be there.
+        // The directory over which another one is laid must exist.
         std::fs::create_dir_all(Path::new("/etc").join(directory.file_name().unwrap_or_default()))?;
         std::fs::write(&path, text)?;
         Ok(std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?)
@@ -174,14 +174,14 @@ impl Host {
         command.args(["--dont-fork", "--log-console", "--log-detail", "--dont-respawn", "--vrrp", "-f"]);
         command.arg(path("conf"));
         for (option, what) in [("-p", "pid"), ("-r", "vrrp.pid"), ("-c", "checkers.pid")] {
-            // A pid file that an earlier one of this host left would keep it from starting.
+            // A pid file that an earlier keepalived of this host left would keep this one from starting.
             let _none = std::fs::remove_file(path(what));
             command.arg(option).arg(path(what));
         }
         self.spawn(&mut command, "keepalived")
     }
 
-    /// What `vrrp-agent status --json` says here.
+    /// The output of `vrrp-agent status --json` on this host.
     ///
     /// # Errors
     /// If no agent answers.
@@ -197,10 +197,10 @@ impl Host {
         status["instances"][instance]["state"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Whether an address is on an interface here.
+    /// True if an address is on an interface here.
     ///
     /// # Errors
-    /// If it cannot be asked.
+    /// If the addresses cannot be read.
     pub fn has_address(&self, address: &str) -> Result<bool> {
         let text = ip(&["-n", &self.namespace, "-o", "address", "show"])?;
         Ok(text.contains(&format!(" {address}/")))
@@ -217,8 +217,8 @@ impl Host {
         bail!("{address} is{} on {} after {patience:?}", if present { " not" } else { " still" }, self.name)
     }
 
-    /// The hardware addresses that answer an ARP request for an address, up to the first answer: quick, and blind to a second
-    /// one that comes later. [`Host::who_has`] waits for all.
+    /// The hardware addresses that answer an ARP request for an address, up to the first answer. This is quick, but does not
+    /// see a second answer that comes later. [`Host::who_has`] waits for all.
     ///
     /// # Errors
     /// If the question cannot be asked.
@@ -231,7 +231,7 @@ impl Host {
     /// # Errors
     /// If the question cannot be asked.
     pub fn who_has(&self, interface: &str, address: &str) -> Result<Vec<String>> {
-        // With one answer wanted, arping would end with it. The second question leaves as the second ends.
+        // With `-c 1`, arping would end with the first answer. It sends the second question when the first second is over.
         let mut answers = self.ask(&["-c", "2", "-I", interface, address])?;
         answers.sort();
         answers.dedup();
@@ -239,7 +239,7 @@ impl Host {
     }
 
     fn ask(&self, arguments: &[&str]) -> Result<Vec<String>> {
-        // Fails when nobody answers, which is an answer too. Without -b the second question would be unicast.
+        // The command fails when no host answers, which is an answer too. Without -b the second question would be unicast.
         let output = self.command("arping").args(["-b", "-w", "1"]).args(arguments).output()?;
         let text = String::from_utf8_lossy(&output.stdout).to_lowercase();
         let mac = |line: &str| Some(line.split_once('[')?.1.split_once(']')?.0.to_owned());
@@ -271,7 +271,7 @@ impl Host {
         ip(&["-n", &self.switch, "link", "set", &self.port, if up { "up" } else { "down" }]).map(drop)
     }
 
-    /// The switch of the second segment passes no multicast on to this host any more.
+    /// Makes the switch of the second segment pass no multicast on to this host any more.
     ///
     /// # Errors
     /// If the system refuses.
@@ -331,7 +331,7 @@ impl Host {
         Ok(Path::new(BPFFS).join("vrrp-agent").join(self.suffix()?).join(name))
     }
 
-    /// Where the agent here has its files.
+    /// The directory in which the agent here has its files.
     ///
     /// # Errors
     /// If it cannot be found out.
@@ -339,7 +339,8 @@ impl Host {
         Ok(Path::new("/run/vrrp-agent").join(self.suffix()?))
     }
 
-    /// What tells the agent here apart from those of other network namespaces, as it does itself: by the cookie of the namespace.
+    /// The name that tells the agent here apart from those of other network namespaces, made as by the agent itself: from the
+    /// cookie of the namespace.
     fn suffix(&self) -> Result<String> {
         let namespace = File::open(Path::new("/run/netns").join(&self.namespace))?;
         let cookie = || -> Result<u64> {
@@ -347,7 +348,7 @@ impl Host {
             let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::empty(), None)?;
             Ok(getsockopt(&socket, NetnsCookie)?)
         };
-        // Only this thread goes there.
+        // Only this thread enters the namespace.
         let cookie = std::thread::scope(|scope| scope.spawn(cookie).join());
         Ok(format!("netns-{}", cookie.ok().context("the thread panicked")??))
     }

@@ -1,5 +1,5 @@
-//! Bad lines: a port of the switch that loses, doubles and delays frames. The kernels that tests run on need not have netem, so a
-//! few BPF instructions lose and double, and a token bucket with a slow drip delays.
+//! Bad lines: a port of the switch that loses, doubles and delays frames. The kernels that tests run on need not have netem, so
+//! a few BPF instructions lose and double, and a token bucket with a low rate delays.
 
 use std::path::Path;
 
@@ -8,14 +8,14 @@ use anyhow::{Context as _, Result};
 use super::{BPFFS, Host, Lab, run};
 use crate::bpf;
 
-/// What a bad line does, each in percent of the frames, in both directions.
+/// The effects of a bad line: losses and doublings in percent of the frames, in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadLine {
     /// Frames that are lost.
     pub lost: u32,
     /// Of the others, frames that come twice.
     pub doubled: u32,
-    /// What the port sends to its host passes at so many kbit/s only, with up to 300 ms in the queue.
+    /// The rate, in kbit/s, of what the port sends to its host, with up to 300 ms in the queue.
     pub drip: Option<u32>,
 }
 
@@ -45,7 +45,7 @@ impl Lab {
                 "direct-action",
             ];
             let attached = self.tc(&[&filter[..], &["object-pinned", pinned]].concat());
-            // The filter holds the program.
+            // The filter keeps the program loaded.
             std::fs::remove_file(&pin)?;
             attached?;
         }
@@ -59,7 +59,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Makes a line good again. One that is good already stays so.
+    /// Makes a line good again. A line that is good already stays so.
     ///
     /// # Errors
     /// If `tc` is not there.

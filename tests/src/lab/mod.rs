@@ -36,7 +36,7 @@ pub const NETWORK: &str = "192.168.1";
 /// The network of a lab's second segment.
 pub const SECOND_NETWORK: &str = "192.168.2";
 
-/// Where the host mounts a bpffs that is seen inside `ip netns exec`.
+/// The path where the machine mounts a bpffs that is seen inside `ip netns exec`.
 pub const BPFFS: &str = "/run/vrrp-agent/bpf";
 
 /// Hosts on one Ethernet segment.
@@ -101,7 +101,7 @@ impl Lab {
         let peer = ["type", "veth", "peer", "name", "eth0", "netns", ns];
         ip(&[&["link", "add", port, "netns", switch][..], &peer].concat())?;
         ip(&["-n", switch, "link", "set", port, "master", "br0", "up"])?;
-        // A link-local address is of use at once: nobody else makes addresses here.
+        // A link-local address can be used at once, without duplicate address detection: no other program makes addresses here.
         host.run("sysctl", &["-qw", "net.ipv6.conf.eth0.accept_dad=0"])?;
         ip(&["-n", ns, "link", "set", "eth0", "up"]).map(drop)
     }
@@ -178,7 +178,7 @@ impl Drop for Lab {
     }
 }
 
-/// Removes the namespaces of labs whose process was killed before it could.
+/// Removes the namespaces of labs whose process was killed before it could remove them.
 fn sweep() -> Result<()> {
     for line in ip(&["netns", "list"])?.lines() {
         let Some(namespace) = line.split_whitespace().next() else { continue };
@@ -248,10 +248,10 @@ fn mount_bpffs() -> Result<()> {
     Ok(())
 }
 
-/// Where the agent under test is: `VRRP_AGENT`, or beside the program that asks.
+/// The path of the agent under test: `VRRP_AGENT`, or beside the program that asks.
 ///
 /// # Errors
-/// If it has not been built.
+/// If the agent has not been built.
 pub fn agent() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("VRRP_AGENT") {
         return Ok(path.into());

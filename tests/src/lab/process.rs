@@ -53,7 +53,7 @@ impl Process {
         Ok(kill(self.raw_pid(), signal)?)
     }
 
-    /// Whether it has ended.
+    /// True if the program has ended.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
@@ -74,16 +74,16 @@ impl Process {
     /// Asks it to end, and waits.
     ///
     /// # Errors
-    /// If it does not.
+    /// If the program does not end.
     pub fn stop(mut self) -> Result<ExitStatus> {
         self.signal(Signal::SIGTERM)?;
         self.wait(Duration::from_secs(10))
     }
 
-    /// Ends it without asking, and reaps it: an unreaped one still counts as running for a keepalived.
+    /// Ends the program without asking, and reaps it: an unreaped process still counts as running for a keepalived.
     ///
     /// # Errors
-    /// If it cannot be.
+    /// If the program cannot be ended.
     pub fn kill(mut self) -> Result<()> {
         self.signal(Signal::SIGKILL)?;
         self.wait(Duration::from_secs(10)).map(drop)

@@ -1,4 +1,4 @@
-//! What passes on the wire, recorded to a file: for so many frames that reading text would fall behind.
+//! Records the frames on the wire to a file: there are so many that reading text would fall behind.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,9 +17,9 @@ pub struct Recording {
 /// A frame in a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// When it was seen.
+    /// The time at which the frame was seen.
     pub at: Duration,
-    /// Of an advert over IPv4: its source's last byte, and the VRID.
+    /// For an advert over IPv4: the last byte of its source, and the VRID.
     pub advert: Option<(u8, u8)>,
     /// The address that a gratuitous ARP is about.
     pub announced: Option<[u8; 4]>,
@@ -46,19 +46,19 @@ impl Recording {
         Ok(Self { tcpdump, file })
     }
 
-    /// Ends it; what was seen, in order.
+    /// Ends the recording and returns the frames that were seen, in order.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn finish(self) -> Result<Vec<Recorded>> {
-        // The kernel hands over what it has at least once a second.
+        // The kernel hands over the frames that it has at least once a second.
         std::thread::sleep(Duration::from_millis(1300));
         self.tcpdump.stop()?;
         read(&std::fs::read(&self.file)?).context("the recording cannot be read")
     }
 }
 
-/// A file of tcpdump's, in the machine's byte order and with nanoseconds.
+/// Reads a file of tcpdump, in the machine's byte order and with nanoseconds.
 fn read(bytes: &[u8]) -> Option<Vec<Recorded>> {
     const HEADER: usize = 24;
     let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));

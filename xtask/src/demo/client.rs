@@ -1,4 +1,4 @@
-//! The client: asks for the page every few milliseconds, and remembers who answered when.
+//! The client: asks for the page every few milliseconds, and records which host answered at which time.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -27,16 +27,16 @@ struct Answer {
 struct Memory {
     mark: Instant,
     last: Option<String>,
-    /// Since the mark.
+    /// The last success before the mark, and then the answers since the mark.
     answers: Vec<Answer>,
 }
 
-/// What the client has seen since the mark.
+/// The client's observations since the mark.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
     /// The longest time from the last answer before a failure to the first one after it.
     pub(super) gap: Option<Duration>,
-    /// When another host than before first answered.
+    /// The time from the mark to the last change of the host that answers.
     pub(super) switched: Option<Duration>,
 }
 
@@ -79,7 +79,7 @@ impl Client {
         self.lock().last.clone()
     }
 
-    /// Forgets what was before; [`Self::since_mark`] counts from here.
+    /// Forgets the earlier answers but for the last success; [`Self::since_mark`] counts from here.
     pub(super) fn mark(&self) {
         let mut memory = self.lock();
         memory.mark = Instant::now();
@@ -125,7 +125,7 @@ impl Drop for Client {
     }
 }
 
-/// A new connection and one request; `None` whatever goes wrong.
+/// Opens a new connection and sends one request; `None` if anything goes wrong.
 fn ask(server: SocketAddr) -> Option<String> {
     let mut stream = TcpStream::connect_timeout(&server, TIMEOUT).ok()?;
     stream.set_read_timeout(Some(TIMEOUT)).ok()?;
