@@ -2,10 +2,10 @@
 //! several together, if the operator says so (`vrrp_garp_interval`, `vrrp_gna_interval`, `garp_group`: switches that limit ARP
 //! would drop the rest).
 //!
-//! What waits is not a queue of frames but, for each address, how often it is still to be announced. Asked for again before that
-//! is done, it is announced as often as was asked for last, not as often as both together: whoever asks faster than the wire
-//! takes it has the same addresses announced without end, and no more memory or time is spent on them than the configuration
-//! has addresses.
+//! The state is not a queue of frames but, for each address, how often it is still to be announced. If an address is asked for
+//! again before that is done, the larger of the rest and the new number counts, not their sum. So requests that come faster
+//! than the wire takes the frames have the same addresses announced without end, and take no more memory or time than the
+//! configuration has addresses.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::frames::{Announcement, Kind, Lane};
 /// How long a lane waits after the kernel had no room for one of its frames.
 const PAUSE_WHEN_FULL: Duration = Duration::from_millis(10);
 
-/// An address of an instance: the place of its announcement among those of the instance.
+/// An address of an instance: the slot, and the index of the address's announcement among those of the instance.
 type Address = (Slot, usize);
 
 /// An announcement that leaves now.
@@ -29,24 +29,24 @@ pub(super) struct Leaving {
     pub(super) announcement: Announcement,
 }
 
-/// What is still to be done for an address.
+/// The announcements that are still to be made for an address.
 #[derive(Debug)]
 struct Pending {
     announcement: Announcement,
-    /// How often it is still to leave; never 0.
+    /// How often the announcement is still to leave; never 0.
     left: u32,
 }
 
-/// The addresses that wait for each other.
+/// The addresses of a lane, which wait for each other.
 #[derive(Debug, Default)]
 struct Queue {
-    /// Each once, in the order of their turns.
+    /// Each address once, in the order of their turns.
     turns: VecDeque<Address>,
-    /// When the next may leave.
+    /// The earliest time at which the next announcement may leave.
     free: Time,
 }
 
-/// All that waits.
+/// All announcements that wait.
 #[derive(Debug, Default)]
 pub(super) struct Announcements {
     pending: HashMap<Address, Pending>,
@@ -56,7 +56,7 @@ pub(super) struct Announcements {
 }
 
 impl Announcements {
-    /// Has the addresses of an instance announced so many times: each once, then each a second time.
+    /// Has the addresses of an instance announced `repeat` times: each address once, then each a second time, and so on.
     pub(super) fn add(&mut self, slot: Slot, announcements: &[Announcement], repeat: u32) {
         if repeat == 0 {
             return;
@@ -86,7 +86,7 @@ impl Announcements {
         self.pending.insert(address, Pending { announcement, left });
     }
 
-    /// Where the addresses of an instance were is not said any more.
+    /// Drops the waiting announcements of an instance: what they say is not true any more.
     pub(super) fn forget(&mut self, slot: Slot) {
         self.drop_if(|(of, _), _| of == slot);
     }
@@ -100,7 +100,7 @@ impl Announcements {
         turns.retain(|lane| !lanes[lane].turns.is_empty());
     }
 
-    /// Another configuration has other slots; what was of one that it has not is not said any more.
+    /// Renumbers the slots for another configuration. Announcements of an instance that is not in it are dropped.
     pub(super) fn renumber(&mut self, number: impl Fn(Slot) -> Option<Slot>) {
         self.drop_if(|(slot, _), _| number(slot).is_none());
         let renumbered = |(slot, of): Address| number(slot).map(|slot| (slot, of));
@@ -112,15 +112,15 @@ impl Announcements {
         }
     }
 
-    /// Of each instance no more than these addresses are announced: it may hold others by now.
+    /// Keeps only the announcements that are among those given by `of`: an instance may hold other addresses by now.
     pub(super) fn keep<'a>(&mut self, of: impl Fn(Slot) -> &'a [Announcement]) {
         self.drop_if(|(slot, number), pending| of(slot).get(number) != Some(pending));
     }
 
-    /// What may leave now, at most this many: each lane in turn, and the addresses of a lane in turn.
+    /// Takes the announcements that may leave now, at most `most`: each lane in turn, and the addresses of a lane in turn.
     pub(super) fn take(&mut self, now: Time, most: usize) -> Vec<Leaving> {
         let mut leaving = Vec::new();
-        // So many lanes in a row had to wait, or have nothing more to say.
+        // The number of lanes in a row that had to wait.
         let mut passed = 0;
         while leaving.len() < most && passed < self.turns.len() {
             let Some(place) = self.turns.pop_front() else { break };
@@ -155,12 +155,12 @@ impl Announcements {
         leaving
     }
 
-    /// One that the kernel had no room for leaves later, before the others of its lane.
+    /// Puts back an announcement that the kernel had no room for. It leaves later, before the others of its lane.
     pub(super) fn put_back(&mut self, now: Time, refused: Leaving) {
         let Leaving { slot, number, announcement } = refused;
         let (address, place) = ((slot, number), lane(&announcement));
         match self.pending.get_mut(&address) {
-            // It waits for its next turn already.
+            // The address waits for its next turn already.
             Some(pending) => pending.left = pending.left.saturating_add(1),
             None => {
                 self.enter(address, announcement, 1);
@@ -174,7 +174,7 @@ impl Announcements {
         }
     }
 
-    /// When the next may leave.
+    /// Returns the earliest time at which an announcement may leave.
     pub(super) fn next(&self) -> Option<Time> {
         self.turns.iter().map(|place| self.lanes[place].free).min()
     }

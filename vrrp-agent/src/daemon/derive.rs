@@ -1,4 +1,4 @@
-//! What the file says of an instance, as the state machine and the rule for adverts want it.
+//! Derives from an instance's configuration the parameters of the state machine and the rules for adverts.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use crate::config::{Authentication, InstanceConfig};
 use crate::vrrp::{Company, Params};
 use crate::wire::advert::address;
 
-/// Whether the kernel leaves the judgement to the agent: seals it cannot verify, and peers it does not tell apart.
+/// Returns true if the kernel leaves the judgement to the agent: seals that the kernel cannot verify, and peers that it does
+/// not tell apart.
 pub(super) fn judged_here(instance: &InstanceConfig) -> bool {
     let told_apart = instance.only_peers || instance.peers.iter().any(|peer| peer.ttl != (0..=u8::MAX));
     instance.sealing().is_some() || told_apart
@@ -56,7 +57,7 @@ pub(super) fn rules(instance: &InstanceConfig, source: IpAddr, judge: JudgedBy) 
         cast,
         ttl_min: match cast {
             Cast::Multicast => 255,
-            // Of each peer its own, if any: the judge's affair.
+            // Each peer may have limits of its own, which the judge checks.
             Cast::Unicast => 0,
         },
         judge,

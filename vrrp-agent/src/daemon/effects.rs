@@ -1,5 +1,5 @@
-//! Telling people what the engine has decided: the log, the operator's programs, SNMP, D-Bus. In order, each instance's and all
-//! together, and after what was to be done before it ([`super::network`]).
+//! Tells people what the engine has decided: by the log, the operator's programs, SNMP and D-Bus. News come in order, for each
+//! instance and for all together, and after the changes of the network that were asked for before them ([`super::network`]).
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,11 +37,11 @@ impl Engineer {
     }
 }
 
-/// What tells people of effects.
+/// The effects task.
 pub(super) struct Executor {
-    /// For whoever looks at the host. Nothing is changed by it.
+    /// For looks at the host; nothing is changed by it.
     pub(super) handle: Handle,
-    /// What slots mean.
+    /// The meaning of the slots.
     roster: RefCell<Roster>,
     notifier: RefCell<Notifier>,
     snmp: RefCell<Subagent>,
@@ -75,17 +75,17 @@ impl Executor {
         }
     }
 
-    /// Each instance lacks this from now on.
+    /// Stores what each instance lacks from now on.
     pub(super) fn note_lacks(&self, lacks: Vec<Vec<String>>) {
         self.roster.borrow_mut().lacks = lacks;
     }
 
-    /// What each instance lacks, in sentences.
+    /// Returns for each instance the sentences that say what it lacks.
     pub(super) fn lacks(&self) -> Vec<Vec<String>> {
         self.roster.borrow().lacks.clone()
     }
 
-    /// Why an instance has moved.
+    /// Returns the reason why an instance has moved.
     fn why(&self, slot: Slot, cause: Cause) -> String {
         match (cause, self.roster.borrow().lacks.get(slot)) {
             (Cause::Faulted | Cause::Undecided, Some(lacks)) if !lacks.is_empty() => lacks.join("; "),
@@ -104,12 +104,12 @@ impl Executor {
             .unwrap_or_default()
     }
 
-    /// The configuration that slots are of.
+    /// Returns the generation of the configuration that slots belong to.
     pub(super) fn generation(&self) -> u64 {
         self.roster.borrow().generation
     }
 
-    /// Until the engine has ended and everything that it asked for is done and told.
+    /// Runs until the engine has ended and everything that it asked for is done and told.
     pub(super) async fn run(&self, told: &mut UnboundedReceiver<Told>) {
         while let Some(told) = told.recv().await {
             match told {
@@ -119,10 +119,10 @@ impl Executor {
         }
     }
 
-    /// Another configuration.
+    /// Changes to another configuration.
     fn change(&self, mut roster: Roster, masters: &BTreeSet<Slot>, missing: BTreeSet<String>) {
         let carried_out = roster.carried_out.take();
-        // Who is gone was told of under the old names.
+        // Notifications for deleted instances were already sent with the old configuration.
         self.notifier.borrow_mut().change(&roster.config);
         self.snmp.borrow_mut().change(&roster.config);
         self.dbus.borrow_mut().change(&roster.config, &roster.was);
@@ -130,7 +130,7 @@ impl Executor {
         self.synchroniser.borrow_mut().change(&roster.config, |slot| masters.contains(&slot));
         self.reasons.borrow_mut().clear();
         self.roster.replace(roster);
-        // Whoever waits may have ended.
+        // The receiver may be gone already.
         let _ended = carried_out.map(|carried_out| carried_out.send(missing));
     }
 
@@ -141,7 +141,7 @@ impl Executor {
                 tracing::warn!("{name}: adverts of {source} for our virtual router are refused: {why}");
             }
             Effect::Unseen { ifindex } => {
-                // The other side only goes away when the daemon ends.
+                // The receiver only goes away when the daemon ends.
                 let _ended = self.unseen.send(ifindex);
             }
             Effect::Suspended { duration } => {
@@ -166,7 +166,7 @@ impl Executor {
                     format!(", {noticed}acted on {} µs after the deadline", acted.as_micros())
                 });
                 let (instance, why) = (self.name(slot), self.why(slot, cause));
-                // From "not known yet" to "down" is a change of which nobody sees anything.
+                // A change from "not known yet" to "down" shows the same state and the same reason, so it is not logged again.
                 let is_said = from == to && self.reasons.borrow().get(&slot) == Some(&why);
                 let (from, to) = (state_name(from).to_uppercase(), state_name(to).to_uppercase());
                 if !is_said {
@@ -215,12 +215,12 @@ impl Executor {
             Effect::Failed { slot, doing, error } => {
                 tracing::error!("{}: cannot {doing}: {error}", self.name(slot));
             }
-            // Done before anything is told.
+            // The network thread has handled these already.
             Effect::Install { .. } | Effect::Withdraw { .. } | Effect::Reloaded(_) | Effect::Network(_) => {}
         }
     }
 
-    /// Has the operator's programs told.
+    /// Tells the operator's programs, SNMP managers and D-Bus clients of an event.
     fn notify(&self, slot: Slot, event: Event, priority: u8) {
         let name = self.name(slot);
         let mut notifier = self.notifier.borrow_mut();
@@ -230,7 +230,7 @@ impl Executor {
         notifier.tell(notification);
         match event {
             Event::Master | Event::Backup | Event::Fault | Event::Stop => {}
-            // As keepalived: of groups no more is told.
+            // As with keepalived, nothing more is told of groups.
             Event::Deleted | Event::MasterRxLowerPri | Event::MasterPriority | Event::BackupPriority => {
                 return;
             }
@@ -243,7 +243,7 @@ impl Executor {
         }
     }
 
-    /// Lets those who have yet to hear of it hear of it.
+    /// Waits, for a limited time, until the last events have been told.
     pub(super) async fn finish(&self) {
         const PATIENCE: Duration = Duration::from_secs(5);
         let leaving = self.snmp.borrow_mut().finish(PATIENCE);
@@ -254,7 +254,7 @@ impl Executor {
     }
 }
 
-/// What the operator's programs are told of a change. Nothing while it is not known yet what becomes of an instance.
+/// Returns the event that the operator's programs are told of. None while it is not known yet what becomes of an instance.
 fn event(to: State, cause: Cause) -> Option<Event> {
     match (to, cause) {
         (State::Master, _) => Some(Event::Master),

@@ -1,8 +1,8 @@
-//! The thread that runs the protocol and sends adverts; it waits for nothing else. It decides nothing itself: it hands
-//! inputs to the state machines, does what they put out, and sleeps until the next deadline.
+//! The thread that runs the protocol and sends adverts; it waits for nothing else. It decides nothing itself: it hands inputs
+//! to the state machines, carries out their outputs, and sleeps until the next deadline.
 //!
-//! What has arrived is handed in before a deadline that has passed. Nothing in here logs, forks or speaks netlink: what
-//! might block is an [`Effect`], carried out elsewhere.
+//! Inputs that have arrived are handed in before a deadline that has passed. Nothing in here logs, forks or speaks netlink:
+//! work that might block is an [`Effect`], carried out elsewhere.
 
 pub(super) mod reload;
 
@@ -38,54 +38,57 @@ use crate::vrrp::{Cause, Instance, Output, Params, Past, State, Time, Watch, gro
 use crate::wire::advert::ip;
 use crate::wire::ethernet::Mac;
 
-/// Less than this between two looks at the clocks is no suspension of the host.
+/// A shorter difference than this between two looks at the clocks is no suspension of the host.
 const SUSPENSION_MIN: Duration = Duration::from_millis(500);
-/// How often the kernel's watches are looked over, should an event have been lost.
+/// The interval at which the kernel's watches are checked, in case an event has been lost.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-/// What is heard in one round, and announced in one: a flood, or a thousand addresses, must not hold up an advert.
+/// The most signals that are heard in one round, and the most announcements that are sent: a flood, or a thousand addresses,
+/// must not hold up an advert.
 const ROUND_MAX: usize = 256;
-/// Adverts that leave together, at least, when there are many.
+/// When there are many adverts, at least this many leave together.
 const ADVERTS_AT_ONCE: usize = 16;
-/// So many things are said of the other routers of an instance, and then no more: their addresses may be anybody's invention.
+/// The most notices about the other routers of an instance. After that no more are logged, because any host can invent
+/// addresses.
 const NOTICES_MAX: usize = 64;
-/// A failure to send is told at most this often for each instance.
+/// The shortest time between two reports of a failure to send, for each instance.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What the rest of the daemon asks of the engine. Slots are those of a configuration; what may be overtaken by another says its
-/// generation.
+/// A request of the rest of the daemon to the engine. Slots are those of a configuration; a request that another configuration
+/// may overtake has its generation.
 pub(super) enum Command {
-    /// The addresses are on the interface, for the mastership of this number: not the epoch, which may go on while it lasts.
+    /// The addresses are on the interface, for the mastership of this number. The number is not the epoch, which may change
+    /// while the mastership lasts.
     Installed { generation: u64, slot: Slot, mastership: u64 },
     /// An address of the instance is not on the interface.
     AddressesLost { generation: u64, slot: Slot },
-    /// Tracking says otherwise than before.
+    /// The result of tracking has changed.
     Health { slot: Slot, health: Health },
-    /// An instance's interface is another, or has another hardware address.
+    /// An instance's interface has been replaced, or has another hardware address.
     Moved { slot: Slot, parts: Box<Parts> },
-    /// An interface is heard like this, instead of the one of the number `gone`.
+    /// An interface is heard like this from now on, instead of the interface with the number `gone`.
     Hear { gone: u32, hearing: Hearing },
-    /// Where the kernel half is attached has changed.
+    /// The interfaces on which the kernel half is attached have changed; this describes them.
     Attached(String),
-    /// Announce the addresses of an instance once more, and say whether they are ours.
+    /// Announce the addresses of an instance once more; the answer is true if they are ours.
     Announce { slot: Slot, done: oneshot::Sender<bool> },
     /// Go on with another configuration.
     Reload(Box<Reload>),
-    /// What is the state of things?
+    /// Report the state of all instances.
     Status(oneshot::Sender<Snapshot>),
     /// Resign, give up the addresses, and end.
     Stop,
 }
 
-/// What the engine asks of the rest of the daemon.
+/// A request of the engine to the rest of the daemon.
 #[derive(Debug)]
 pub(super) enum Effect {
     /// Put the addresses on the interface and answer [`Command::Installed`].
     Install { slot: Slot, mastership: u64 },
-    /// Take them away.
+    /// Take the addresses away.
     Withdraw { slot: Slot },
-    /// Tell the world.
+    /// Tell of a change of state: log, scripts, SNMP, D-Bus.
     Transition { slot: Slot, from: State, to: State, cause: Cause, priority: u8, late: Option<Late> },
-    /// A lower router was heard while master.
+    /// A lower router was heard while this instance was master.
     LowerHeard { slot: Slot, priority: u8 },
     /// The host was suspended for this long.
     Suspended { duration: Duration },
@@ -93,70 +96,72 @@ pub(super) enum Effect {
     Priority { slot: Slot, state: State, priority: u8 },
     /// Another host claims an address that we hold; it was answered.
     Conflict { slot: Slot, address: std::net::IpAddr, mac: Mac },
-    /// The routers do not agree about what they share.
+    /// The configurations of the routers do not agree.
     Notice { slot: Slot, notice: Notice, address: std::net::IpAddr },
-    /// Adverts of another router for the same virtual router are not believed.
+    /// Adverts of another router for the same virtual router are refused.
     Refused { slot: Slot, source: std::net::IpAddr, reject: Reject },
-    /// Look after the program on an interface, which has not seen an advert there.
+    /// Check the program on an interface: it has not seen an advert there.
     Unseen { ifindex: u32 },
-    /// Asked for by who watches the host, not by the engine.
+    /// Asked for by the tasks that watch the host, not by the engine.
     Network(Order),
-    /// From here on slots mean this.
+    /// Slots are those of this roster from here on.
     Reloaded(Box<Roster>),
     /// Something failed that the operator should know.
     Failed { slot: Slot, doing: &'static str, error: String },
 }
 
-/// How long after a deadline.
+/// The delays after a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Late {
-    /// The kernel's timer noticed, if it was the kernel's.
+    /// The delay until the kernel's timer noticed, if the timer was the kernel's.
     pub(super) noticed: Option<Duration>,
-    /// We act on it.
+    /// The delay until the engine acts on it.
     pub(super) acted: Duration,
 }
 
-/// In what another router differs.
+/// The difference to another router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Notice {
-    /// It advertises other addresses.
+    /// The other router advertises other addresses.
     OtherAddresses,
-    /// Both own the addresses (erratum 8298, RFC 9568 section 8.3.2).
+    /// Both routers own the addresses (erratum 8298, RFC 9568 section 8.3.2).
     TwoOwners,
-    /// It advertises from the address that we advertise from: two routers have the same, or our own frames come back.
+    /// The other router advertises from the address that we advertise from: two routers have the same address, or our own
+    /// frames come back.
     OwnAddress,
-    /// It is the master of an instance whose sync group was master here: the instance has joined the group in a reload.
+    /// The other router is the master of an instance whose sync group was master here: the instance has joined the group in a
+    /// reload.
     JoinedAsBackup,
 }
 
-/// What an instance is on this host, which changes with its interface.
+/// The parts of an instance that depend on this host, and change with its interface.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) params: Params,
     pub(super) key: InstanceKey,
     pub(super) rules: Rules,
     pub(super) frames: Frames,
-    /// Where its adverts are sent from.
+    /// The address that its adverts are sent from.
     pub(super) source: std::net::IpAddr,
 }
 
-/// One instance and what it needs besides its state machine.
+/// An instance, and what the engine needs for it besides the state machine.
 pub(super) struct Router {
     pub(super) machine: Instance,
     pub(super) key: InstanceKey,
     pub(super) rules: Rules,
     pub(super) frames: Frames,
     pub(super) cause: Cause,
-    /// The sync group, by number.
+    /// The index of the sync group.
     pub(super) group: Option<usize>,
-    /// What an earlier run left of it.
+    /// The state that an earlier run left of the instance.
     pub(super) past: Option<Past>,
-    /// Until when the addresses are ours if no further advert leaves.
+    /// The time until which the addresses are ours if no further advert leaves.
     pub(super) lease_until: Option<Time>,
     complained: Option<Time>,
     /// The notices that were logged, each with the router that it is about.
     noticed: Vec<(Notice, Address)>,
-    /// The refused advert that was last told of: when, from whom, why.
+    /// The refused advert that was reported last: time, sender, reason.
     refused: Option<(Time, std::net::IpAddr, Reject)>,
 }
 
@@ -216,10 +221,10 @@ pub(super) struct Engine {
     next_sweep: Time,
     /// How long the host has been suspended since it was started.
     suspended: Duration,
-    /// When those begin that have yet to begin.
+    /// The time at which instances that have yet to start are started.
     start_at: Option<Time>,
     status: StatusPage,
-    /// Of the configuration.
+    /// The generation of the configuration.
     generation: u64,
 }
 
@@ -273,7 +278,7 @@ impl Engine {
         })
     }
 
-    /// Runs until told to stop, and gives the data plane back: its fence stays up until the addresses are gone.
+    /// Runs until told to stop, and returns the data plane, because its fence stays up until the addresses are gone.
     pub(super) fn run(mut self) -> io::Result<DataPlane> {
         let now = host::now();
         let delay = self.status.start_delay();
@@ -281,7 +286,8 @@ impl Engine {
             self.start_at = Some(now + delay);
         }
         for router in &mut self.routers {
-            // Who goes on waits for nothing. Who does not has at least an epoch of its own: the maps speak of earlier ones.
+            // An instance that resumes does not wait for the start delay. An instance that cannot resume still gets a new epoch
+            // here, because the maps contain earlier epochs.
             if let Some(past) = router.past.take() {
                 router.machine.resume(now, past);
             }
@@ -308,7 +314,7 @@ impl Engine {
         let sweep = self.kernel_watches().then_some(self.next_sweep);
         let more = self.announcements.next();
         match [deadline, sweep, more, self.start_at].into_iter().flatten().min() {
-            // A time of zero would stop the timer instead.
+            // A time of zero would disarm the timer instead.
             Some(at) => {
                 let at = at.elapsed().max(Duration::from_nanos(1));
                 self.timer.set(Expiration::OneShot(at.into()), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
@@ -322,12 +328,12 @@ impl Engine {
         }
     }
 
-    /// Whether the kernel watches a master for us.
+    /// Returns true if the kernel watches masters for us.
     fn kernel_watches(&self) -> bool {
         matches!(self.plane, DataPlane::Ebpf(_))
     }
 
-    /// One round: all that has arrived, then all that is due, then send.
+    /// One round: handles all that has arrived, then all that is due, then sends.
     fn step(&mut self) -> Next {
         let now = host::now();
         self.note_suspension(now);
@@ -337,7 +343,8 @@ impl Engine {
         {
             heard += 1;
             match signal {
-                // A deadline too: sockets may have heard that master, where the program could not, and are read after the ring.
+                // Handled later, like a deadline: sockets may have heard this master, where the program could not, and they are
+                // read after the ring.
                 Signal::MasterDown { slot, deadline, .. } => lost.push((slot, deadline, signal)),
                 Signal::Advert { .. }
                 | Signal::Conflict { .. }
@@ -349,16 +356,16 @@ impl Engine {
             }
         }
         for (slot, deadline, signal) in lost {
-            // None, if the watch is over or out of date by now.
+            // Ignored if the watch is over, or if its deadline is later by now.
             if self.plane.kernel_watch(slot).is_some_and(|watch| watch.deadline <= deadline) {
                 self.take_signal(signal, now);
                 self.flush_early();
             }
         }
-        // It is only there to wake us; what it counted does not matter, and reading it empty is no error.
+        // The eventfd only wakes this thread: its count does not matter, and reading it when it is empty is no error.
         let _count = self.wake.read();
         let next = self.take_commands();
-        // Not a newer clock: what has arrived since is heard before a deadline that has passed since.
+        // Do not read the clock again: what has arrived since `now` is heard before a deadline that has passed since.
         for slot in 0..self.routers.len() {
             if self.routers[slot].machine.next_deadline().is_some_and(|at| at <= now) {
                 self.take_deadline(slot, now);
@@ -379,7 +386,7 @@ impl Engine {
         next
     }
 
-    /// The clock of this thread stands still while the host is suspended, and that of leases goes on.
+    /// Notes a suspension of the host: the clock of this thread stands still meanwhile, and the clock of leases goes on.
     fn note_suspension(&mut self, now: Time) {
         let suspended = host::uptime().saturating_sub(now.elapsed());
         let before = std::mem::replace(&mut self.suspended, suspended);
@@ -395,7 +402,7 @@ impl Engine {
         }
     }
 
-    /// Begins those that have yet to begin.
+    /// Starts the instances that have yet to start.
     fn start_all(&mut self, now: Time) {
         for router in &mut self.routers {
             router.machine.start(now);
@@ -441,13 +448,13 @@ impl Engine {
                 Ok(Command::Hear { gone, hearing }) => self.hear(gone, hearing),
                 Ok(Command::Attached(attached)) => self.plane.set_description(attached),
                 Ok(Command::Announce { slot, done }) => {
-                    // Whoever asked may have left.
+                    // The receiver may be gone already.
                     let _left = done.send(self.routers[slot].machine.announce_once());
                     self.react(slot, now, None);
                 }
                 Ok(Command::Reload(reload)) => self.reload(*reload, now),
                 Ok(Command::Status(reply)) => {
-                    // Whoever asked may have left.
+                    // The receiver may be gone already.
                     let _left = reply.send(self.status.snapshot(&self.routers, &self.plane, now));
                 }
                 Err(TryRecvError::Empty) => return Next::Continue,
@@ -464,7 +471,7 @@ impl Engine {
         }
     }
 
-    /// An interface is heard otherwise than before. What is closed leaves the epoll by itself.
+    /// Changes how an interface is heard. Descriptors that are closed leave the epoll by themselves.
     fn hear(&mut self, gone: u32, hearing: Hearing) {
         let canaries = match &hearing.by {
             HeardBy::Program { canaries } => canaries.as_slice(),
@@ -479,7 +486,7 @@ impl Engine {
         self.plane.hear(gone, hearing);
     }
 
-    /// The instance goes on with another interface, or the same with another hardware address.
+    /// Continues an instance with another interface, or with the same interface and another hardware address.
     fn move_to(&mut self, slot: Slot, parts: Parts, now: Time) {
         let Parts { params, key, rules, frames, source } = parts;
         self.catch_up(slot);
@@ -499,7 +506,7 @@ impl Engine {
             let error = error.to_string();
             self.tell(Effect::Failed { slot, doing: "change the kernel's maps", error });
         }
-        // A master's neighbours learn the new hardware address.
+        // The neighbours of a master must learn the new hardware address.
         self.routers[slot].machine.announce_again();
         self.react(slot, now, None);
     }
@@ -522,23 +529,24 @@ impl Engine {
         }
     }
 
-    /// Hands the state machine the last advert that the kernel half heard without an event. Done before the priority may change, since an
-    /// advert that did not count before may count after it.
+    /// Hands the state machine the last advert that the kernel half heard without an event. Done before the priority may
+    /// change, since an advert that did not count before may count after it.
     fn catch_up(&mut self, slot: Slot) {
         if let Some(heard) = self.plane.last_heard(slot) {
             self.routers[slot].machine.catch_up(heard);
         }
     }
 
-    /// Starts the state machine's own master-down timer with the kernel's deadline. It runs until the next advert hands the watch to the
-    /// kernel again, under another key or in another program.
+    /// Starts the state machine's own master-down timer with the kernel's deadline. The timer runs until the next advert hands
+    /// the watch to the kernel again, under another key or in another program.
     fn watch_here(&mut self, slot: Slot, now: Time) {
         if let Some(watch) = self.plane.kernel_watch(slot) {
             self.routers[slot].machine.watch_here(now, watch.deadline);
         }
     }
 
-    /// An advert of our own virtual router was refused: said once for each sender and reason, and again after an hour.
+    /// Reports a refused advert of our own virtual router, unless the last report had the same sender and reason and is less
+    /// than an hour old.
     fn refuse(&mut self, slot: Slot, source: std::net::IpAddr, reject: Reject, now: Time) {
         const AGAIN: Duration = Duration::from_secs(3600);
         let router = &mut self.routers[slot];
@@ -549,7 +557,7 @@ impl Engine {
         }
     }
 
-    /// What is wrong with the routers of an instance rather than with one of them: said once for each that differs.
+    /// Reports an advert that shows a disagreement between the routers of an instance: once for each router and disagreement.
     fn notice(&mut self, slot: Slot, advert: &Advert) {
         let router = &self.routers[slot];
         let notice = match (advert.priority, advert.list) {
@@ -573,8 +581,8 @@ impl Engine {
     fn take_deadline(&mut self, slot: Slot, now: Time) {
         let machine = &mut self.routers[slot].machine;
         let late = machine.next_deadline().map(|at| Late { noticed: None, acted: now - at });
-        // The kernel's word on the master's life counts, should its event have been lost; and that it has heard a better master
-        // while we did not run, before we say that we are one.
+        // Ask the kernel first. A backup: the master may live, and the event have been lost. A master: the kernel may have
+        // heard a better master while this thread did not run, before we advertise as master.
         let unheard = match machine.state() {
             State::Backup => {
                 let alive = self.plane.kernel_watch(slot).filter(|watch| watch.deadline > now);
@@ -586,14 +594,14 @@ impl Engine {
         if let Some((advert, watch)) = unheard {
             machine.handle_advert(now, &advert, watch);
         }
-        // Still due: nobody watches, or whom the kernel watches ranks below us by now.
+        // Still due: the kernel does not watch, or the master that it watches ranks below us by now.
         if machine.next_deadline().is_some_and(|at| at <= now) {
             machine.handle_timeout(now);
         }
         self.react(slot, now, late);
     }
 
-    /// After an input: the sync group agrees again, and then all that its members have put out is done.
+    /// Called after an input: the sync group agrees again, and then all outputs of its members are carried out.
     fn react(&mut self, slot: Slot, now: Time, late: Option<Late>) {
         let Some(group) = self.routers[slot].group else { return self.drain(slot, late) };
         let members = self.routers.iter_mut().filter(|router| router.group == Some(group));
@@ -605,7 +613,7 @@ impl Engine {
         }
     }
 
-    /// Does what an instance has put out. The data plane comes first: a master that steps down stops answering before
+    /// Carries out the outputs of an instance. The data plane comes first: a master that steps down stops answering before
     /// anything else, and a new one is known to the kernel before its first advert renews the lease.
     fn drain(&mut self, slot: Slot, late: Option<Late>) {
         let router = &mut self.routers[slot];
@@ -629,7 +637,7 @@ impl Engine {
                 }
                 Output::Withdraw => {
                     router.lease_until = None;
-                    // Adverts are still sent: a last one, or a resignation.
+                    // Adverts are still sent: the last one, or a resignation.
                     self.announcements.forget(slot);
                     self.tell(Effect::Withdraw { slot });
                 }
@@ -652,15 +660,16 @@ impl Engine {
         self.send_announcements();
     }
 
-    /// When many routers are decided in one round, the first adverts do not wait for the last decision.
+    /// Sends adverts early when many routers are decided in one round, so that the first adverts do not wait for the last
+    /// decision.
     fn flush_early(&mut self) {
         if self.adverts.len() >= ADVERTS_AT_ONCE {
             self.send_adverts();
         }
     }
 
-    /// Sends the adverts, then renews the leases of those that left. The clocks are read before, that of leases first: a lease is
-    /// never longer than the peers' patience.
+    /// Sends the adverts, then renews the leases of those that left. The clocks are read before the send, that of leases first,
+    /// so that a lease is never longer than the peers' patience.
     fn send_adverts(&mut self) {
         let adverts = std::mem::take(&mut self.adverts);
         let uptime = host::uptime();
@@ -687,7 +696,7 @@ impl Engine {
                 }
             }
         }
-        // To some peers it may go, and to others not.
+        // An advert may leave to some peers and not to others: the instance counts as failed only if none left.
         let left = |slot| adverts.iter().zip(&failures).any(|(queued, f)| queued.slot == slot && f.is_none());
         failed.retain(|&slot| !left(slot));
         failed.sort_unstable();
@@ -695,7 +704,8 @@ impl Engine {
         self.tell_of_failures(&failed, heartbeat);
     }
 
-    /// No advert of these could be sent. One that gives up its mastership for it resigns, should that leave.
+    /// Tells these instances that no advert of theirs could be sent. An instance that gives up its mastership because of that
+    /// sends a resignation, in case it can leave.
     fn tell_of_failures(&mut self, failed: &[Slot], heartbeat: Time) {
         for &slot in failed {
             self.routers[slot].machine.handle_send_failed(heartbeat);
@@ -706,7 +716,7 @@ impl Engine {
         }
     }
 
-    /// Sends a few announcements. Those that a full buffer or queue refuses are offered again after a pause.
+    /// Sends a few announcements. Announcements that a full buffer or queue refuses are offered again after a pause.
     fn send_announcements(&mut self) {
         let now = host::now();
         let announcements = self.announcements.take(now, ROUND_MAX);
@@ -715,7 +725,7 @@ impl Engine {
             outgoing.map(|a| Outgoing::Frame { ifindex: a.ifindex, bytes: &a.bytes }).collect();
         let mut failed = Vec::new();
         self.announcer.send(&outgoing, |index, error| failed.push((index, error)));
-        // The last first, for each goes before the others of its lane.
+        // The last announcement first, because each is put before the others of its lane.
         for (index, error) in failed.into_iter().rev() {
             let leaving = announcements[index].clone();
             if is_full(&error) {
@@ -732,7 +742,8 @@ impl Engine {
         let mut unused = self.transmitter.keep(|ifindex| used.contains(&ifindex));
         unused.extend(self.announcer.keep(|ifindex| used.contains(&ifindex)));
         if !unused.is_empty() {
-            // The kernel waits for all processors before a packet socket is closed; adverts do not. Without a thread they do.
+            // Before it closes a packet socket, the kernel waits for all processors. Adverts do not wait for that, unless no
+            // thread can be made.
             let _closing = std::thread::Builder::new().name("closing".to_owned()).spawn(move || drop(unused));
         }
     }
@@ -746,7 +757,7 @@ impl Engine {
     }
 
     fn tell(&self, effect: Effect) {
-        // The other side only goes away when the daemon ends.
+        // The receiver only goes away when the daemon ends.
         let _gone = self.effects.send(effect);
     }
 }

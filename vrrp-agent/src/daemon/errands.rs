@@ -3,10 +3,10 @@
 use crate::config::{Once, ScriptSecurity};
 use crate::process::{self, End, Tie};
 
-/// Runs one to its end. However it ends, the daemon goes on, as keepalived does.
+/// Runs the program to its end. However it ends, the daemon goes on, as keepalived does.
 pub(super) async fn run(keyword: &str, once: &Once, security: ScriptSecurity) {
     let Some(program) = &once.program else { return };
-    // What it starts may stay, and must not lose its output when we end.
+    // Programs that it starts may stay, and must not lose their output when the daemon ends.
     let mut running = match process::start(program, &[], security, Tie::Loose).await {
         Ok(running) => running,
         Err(error) => return tracing::error!("{keyword}: {error}"),

@@ -1,5 +1,5 @@
-//! The packets of one instance. Built when what they say changes, not when they are sent; but a sealed advert says something
-//! new each time.
+//! The packets of one instance. They are built when their contents change, not when they are sent; but a sealed advert has new
+//! contents each time.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use crate::wire::ethernet::{
 };
 use crate::wire::{ah, trailer};
 
-/// Something ready to be sent.
+/// A packet that is ready to be sent.
 #[derive(Clone, Debug)]
 pub(super) enum Packet {
-    /// To the group, or to everybody.
+    /// An Ethernet frame to the group.
     Frame { ifindex: u32, bytes: Arc<[u8]> },
-    /// To a peer, or to the group where there are no Ethernet frames.
+    /// An IPv4 packet to a peer, or to the group on an interface without Ethernet frames.
     Ipv4 { peer: std::net::Ipv4Addr, ifindex: u32, bytes: Arc<[u8]> },
-    /// The same; the kernel makes the header.
+    /// The same for IPv6; the kernel makes the header.
     Ipv6 { source: std::net::Ipv6Addr, peer: std::net::Ipv6Addr, ttl: u8, ifindex: u32, bytes: Arc<[u8]> },
 }
 
@@ -40,7 +40,7 @@ impl Packet {
     }
 }
 
-/// What announces an address.
+/// The kind of packet that announces an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     /// Gratuitous ARP.
@@ -49,12 +49,12 @@ pub(super) enum Kind {
     Neighbour,
 }
 
-/// What waits for each other's announcements.
+/// The announcements that wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Lane {
     /// An interface by itself.
     Interface(u32),
-    /// Those of a `garp_group`, by its number.
+    /// The interfaces of a `garp_group`, by the group's number.
     Group(usize),
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Announcement {
     pub(super) ifindex: u32,
     pub(super) lane: Lane,
     pub(super) kind: Kind,
-    /// To the next in its lane.
+    /// The time from this announcement to the next in its lane.
     pub(super) spacing: Duration,
     pub(super) bytes: Arc<[u8]>,
 }
@@ -80,10 +80,10 @@ pub(super) struct Frames {
     announcements: Vec<Announcement>,
 }
 
-/// Where an instance's adverts come from.
+/// The origin of an instance's adverts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin<'l> {
-    /// The interface that they leave by.
+    /// The interface that the adverts leave by.
     pub(super) wire: &'l Link,
     pub(super) source: IpAddr,
 }
@@ -92,11 +92,11 @@ pub(super) struct Origin<'l> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Macs {
     pub(super) adverts: Mac,
-    /// What its addresses are announced with.
+    /// The hardware address that the virtual addresses are announced with.
     pub(super) addresses: Mac,
 }
 
-/// What does not change about an instance's adverts.
+/// The parts of an instance's adverts that do not change.
 #[derive(Clone, Debug)]
 struct Builder {
     ifindex: u32,
@@ -110,14 +110,14 @@ struct Builder {
     ttl: u8,
 }
 
-/// What is new in each sealed advert.
+/// The state for sealing adverts: each sealed advert has a new sequence number.
 #[derive(Clone)]
 pub(super) enum Sealer {
     Ah { key: [u8; AUTH_DATA], sequence: Sequence },
     Hmac { key: HmacKey, replay: Replay, last: u64 },
 }
 
-/// Never the key.
+/// Never prints the key.
 impl std::fmt::Debug for Sealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -146,8 +146,8 @@ impl Sealer {
     }
 }
 
-/// Seconds, a fraction of 16 bits, and a counter of 16: the clock, or one more than the last where the clock has not moved on.
-/// A clock that was set back further than receivers tolerate is followed.
+/// Returns the next sequence number: seconds, a fraction of 16 bits, and a counter of 16 bits. It is the clock, or one more
+/// than the last number if the clock has not moved on. A clock that was set back further than receivers tolerate is followed.
 fn next_in_time(last: u64, utc: Duration, replay: Replay) -> u64 {
     let fraction = (u64::from(utc.subsec_nanos()) << 16) / 1_000_000_000;
     let clock = (utc.as_secs() & u64::from(u32::MAX)) << 32 | fraction << 16;
@@ -160,7 +160,8 @@ fn next_in_time(last: u64, utc: Duration, replay: Replay) -> u64 {
 }
 
 impl Frames {
-    /// `link` is for addresses without `dev`, and `macs` are for it; `link_of` finds the interface of an address's `dev`.
+    /// `link` is the interface of addresses without `dev`, and `macs` are its hardware addresses; `link_of` finds the interface
+    /// of an address's `dev`.
     pub(super) fn new<'l>(
         config: &InstanceConfig,
         link: &'l Link,
@@ -240,7 +241,7 @@ impl Frames {
         &self.adverts
     }
 
-    /// The interfaces that anything is sent by; one may come more than once.
+    /// Returns the interfaces that packets are sent by; an interface may occur more than once.
     pub(super) fn interfaces(&self) -> impl Iterator<Item = u32> {
         let announced = self.announcements.iter().map(|announcement| announcement.ifindex);
         std::iter::once(self.builder.ifindex).chain(announced)
@@ -331,7 +332,7 @@ fn packet(
 mod tests {
     use super::*;
 
-    /// keepalived's rule for the sequence, by hand.
+    /// keepalived's rule for the sequence, calculated by hand.
     #[test]
     fn the_sequence_grows_with_the_clock_or_without() {
         let window = Replay::Window(Duration::from_secs(5));

@@ -1,6 +1,7 @@
-//! Other interfaces of this host that are in a network of its virtual addresses: a second card in the same LAN. Linux answers ARP
-//! there for every address of the host, whichever interface that is on. So the program guards them: questions for a virtual address
-//! reach the stack only while its lease lasts, and nothing leaves in its name without one. IPv6 has no such answers.
+//! Other interfaces of this host that are in a network of its virtual addresses: a second card in the same LAN. Linux answers
+//! ARP there for every address of the host, whichever interface the address is on. So the program guards these interfaces:
+//! questions for a virtual address reach the stack only while its lease lasts, and without a lease no frame that has the
+//! address as its sender leaves. With IPv6, Linux does not answer so.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -11,7 +12,7 @@ use crate::net::NetError;
 use crate::net::addresses::{self, Installed};
 use crate::net::links::{self, Link, Purpose};
 
-/// The interfaces to guard, besides those that are used (`links`). `holdings` are what all instances hold.
+/// Returns the interfaces to guard, besides those in use (`links`). `holdings` are the holdings of all instances.
 ///
 /// # Errors
 /// If netlink does not answer.
@@ -44,7 +45,7 @@ pub(super) async fn find(
     Ok(found.map(|link| Link { purpose: Purpose::Guard, ..link }).collect())
 }
 
-/// True if one network of IPv4 has an address of the other in it.
+/// Returns true if one of two IPv4 networks contains an address of the other.
 fn overlap((one, one_length): (IpAddr, u8), (other, other_length): (IpAddr, u8)) -> bool {
     match (one, other) {
         (IpAddr::V4(one), IpAddr::V4(other)) => {

@@ -1,4 +1,4 @@
-//! What instances hold on the host while they are master: addresses, routes, rules.
+//! The addresses, routes and rules that instances hold on the host while they are master.
 
 use std::net::IpAddr;
 
@@ -15,23 +15,23 @@ pub(super) struct Placed {
 }
 
 impl Placed {
-    /// What the kernel will know it by.
+    /// Returns the identity by which the kernel knows the address.
     pub(super) fn identity(&self) -> Identity {
         Identity::of(&self.vip)
     }
 
-    /// Whether it is this address on this interface, with whatever prefix.
+    /// Returns true if this is the given address on the given interface, with whatever prefix.
     pub(super) fn is_at(&self, ifindex: u32, address: IpAddr) -> bool {
         self.ifindex == ifindex && self.vip.address == address
     }
 
-    /// Whether its loss costs the mastership.
+    /// Returns true if the loss of this address costs the mastership.
     pub(super) fn is_tracked(&self) -> bool {
         !self.vip.is(AddressTrait::Untracked)
     }
 }
 
-/// What an instance holds as master.
+/// The addresses, routes and rules that an instance holds as master.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Holding {
     pub(super) addresses: Vec<Placed>,
@@ -44,7 +44,7 @@ impl Holding {
         Self { addresses, routes: config.routes.clone(), rules: config.rules.clone() }
     }
 
-    /// Whether both are the same, in whatever order.
+    /// Returns true if both are the same, in whatever order.
     pub(super) fn agrees(&self, other: &Self) -> bool {
         fn same<T: PartialEq>(one: &[T], other: &[T]) -> bool {
             one.len() == other.len() && one.iter().all(|of| other.contains(of))
@@ -54,7 +54,7 @@ impl Holding {
             && same(&self.rules, &other.rules)
     }
 
-    /// What is static, as far as its interfaces are there.
+    /// Returns the static addresses, routes and rules. Addresses whose interface is not there are left out.
     pub(super) fn of_fixtures(fixtures: &Fixtures) -> Self {
         let placed = |vip: &Vip| {
             let ifindex = nix::net::if_::if_nametoindex(vip.dev.as_deref()?).ok()?;
@@ -67,17 +67,18 @@ impl Holding {
         }
     }
 
-    /// Whether one of these is this address on this interface, with whatever prefix.
+    /// Returns true if one of the addresses is the given address on the given interface, with whatever prefix.
     pub(super) fn has_place(&self, ifindex: u32, address: IpAddr) -> bool {
         self.addresses.iter().any(|own| own.is_at(ifindex, address))
     }
 
-    /// Whether the kernel would know one of these by this.
+    /// Returns true if the kernel would know one of the addresses on this interface by this identity.
     pub(super) fn has_address(&self, ifindex: u32, identity: &Identity) -> bool {
         self.addresses.iter().any(|own| own.ifindex == ifindex && own.identity() == *identity)
     }
 
-    /// Whether the kernel would take it for one of these; it knows nothing of who looks after it.
+    /// Returns true if the kernel would take the route for one of these. `no_track` and `track_group` are not compared, because
+    /// the kernel does not know them.
     pub(super) fn has_route(&self, route: &Route) -> bool {
         let bare = |route: &Route| Route { no_track: false, track_group: None, ..route.clone() };
         self.routes.iter().any(|own| bare(own) == bare(route))
@@ -98,7 +99,7 @@ pub(super) fn place(config: &InstanceConfig, link: &Link, links: &[Link]) -> Vec
     config.addresses().filter_map(|vip| Some(Placed { vip: vip.clone(), ifindex: index_of(vip)? })).collect()
 }
 
-/// Who, by protocol, has put there the routes and rules that are put there again when others remove them.
+/// Returns the protocol numbers of the routes and rules that are set again when another program removes them.
 pub(super) fn protocols(config: &Config) -> Vec<u8> {
     let Config { instances, fixtures, .. } = config;
     let tracked = |instance: &InstanceConfig| {

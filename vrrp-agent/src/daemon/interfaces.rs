@@ -1,5 +1,5 @@
-//! The interfaces as they come, change and go, and what follows them: attachments, memberships, sockets, and what instances send
-//! and hear.
+//! Follows the interfaces as they come, change and go, with what depends on them: attachments, memberships, sockets, and what
+//! instances send and hear.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -31,30 +31,30 @@ pub(super) struct Interfaces {
     pub(super) config: Config,
     pub(super) site: Site,
     pub(super) kernel: Option<KernelHalf>,
-    /// Which changes of links are believed.
+    /// Decides which changes of links are believed.
     debounce: Debounce,
     /// The instances whose source is not on this host, though they need it.
     sourceless: BTreeSet<usize>,
-    /// As `site.links`.
+    /// In the order of `site.links`.
     states: Vec<InterfaceState>,
 }
 
 struct InterfaceState {
     running: bool,
-    /// Whether all has followed that follows it.
+    /// True if everything that depends on the interface has followed it.
     settled: bool,
-    /// True if the engine has been told that the program hears it.
+    /// True if the engine has been told that the program hears the interface.
     program_hears: bool,
-    /// True if the program was attached after `site.links` were looked up, which do not tell of it yet.
+    /// True if the program was attached after `site.links` were looked up, which do not show it yet.
     just_attached: bool,
-    /// How often the program has not seen an advert, in the place where it is, and since when.
+    /// The number of adverts that the program has not seen in its present place.
     unseen: u32,
     held: Option<Held>,
-    /// What was last said to be in the way.
+    /// The last logged reason why the interface cannot be used.
     complaint: Option<String>,
 }
 
-/// An interface of the configuration before.
+/// An interface of the previous configuration.
 struct Before {
     link: Link,
     vmacs: Vec<VmacEntry>,
@@ -64,7 +64,7 @@ struct Before {
 }
 
 impl Interfaces {
-    /// Takes hold of all of them. The data plane is attached already.
+    /// Takes hold of all interfaces. The data plane is attached already.
     pub(super) fn new(config: Config, site: Site, kernel: Option<KernelHalf>) -> Result<Self> {
         let state = |(number, link): (usize, &Link)| {
             let settled = link.is_there();
@@ -86,8 +86,8 @@ impl Interfaces {
         Ok(Self { config, site, kernel, debounce, sourceless: BTreeSet::new(), states })
     }
 
-    /// Another configuration meets this host: what is held of an interface is held on, where it is the same.
-    /// What cannot be taken hold of is as if it were not there, and tried again.
+    /// Changes to another configuration. What is held of an interface stays held, where it is the same. An interface that
+    /// cannot be held counts as not there, and is tried again.
     pub(super) fn change(
         &mut self,
         config: Config,
@@ -122,7 +122,7 @@ impl Interfaces {
                 _ if !link.is_there() => None,
                 Some(at) => before.swap_remove(at).state.held,
                 None => {
-                    // First let go: what is put back then is what is found next.
+                    // Drop the old guard first: it restores the sysctl that the new one saves.
                     before.retain(|was| was.link.index != link.index);
                     let held = site.hold(number, &config, vmacs);
                     held.inspect_err(|error| {
@@ -152,7 +152,7 @@ impl Interfaces {
         self.kernel.as_ref().map(KernelHalf::pins)
     }
 
-    /// True if there is a kernel half, whose programs have to be looked after.
+    /// True if there is a kernel half, whose programs have to be checked.
     pub(super) fn has_programs(&self) -> bool {
         self.kernel.is_some()
     }
@@ -162,8 +162,8 @@ impl Interfaces {
         self.states[self.site.link_number(slot)].program_hears
     }
 
-    /// The program has not seen an advert on an interface. Once or twice may be a frame that was under way when the program was
-    /// attached; after that its place counts as one in which it does not see frames.
+    /// Counts an advert that the program on an interface has not seen. Once or twice, that may be a frame that was under way
+    /// when the program was attached; after that, its place counts as one in which it does not see frames.
     pub(super) fn count_unseen(&mut self, ifindex: u32) {
         const UNSEEN_MAX: u32 = 3;
         let Some(number) = self.site.links.iter().position(|link| link.index == ifindex) else { return };
@@ -181,11 +181,11 @@ impl Interfaces {
         }
     }
 
-    /// Whether all interfaces of an instance are there and can carry frames, as far as that is believed, and it has an address to
-    /// send from.
+    /// Returns true if all interfaces of an instance are there and can carry frames, as far as that is believed, and the
+    /// instance has an address to send from.
     pub(super) fn usable(&mut self, now: Time, slot: usize) -> bool {
         let Self { config, site, states, debounce, sourceless, .. } = self;
-        // Each is asked, so that each is noted.
+        // Ask for every interface, so that the debounce notes every one.
         let mut running = true;
         for number in site.needs(slot, config) {
             running &= debounce.believe(now, &site.links[number].name, states[number].running);
@@ -196,12 +196,12 @@ impl Interfaces {
             && site.requires(slot).all(|number| states[number].settled)
     }
 
-    /// Whether a tracked interface is there and can carry frames, as far as that is believed.
+    /// Returns true if a tracked interface is there and can carry frames, as far as that is believed.
     pub(super) fn tracked_is_running(&mut self, now: Time, name: &str) -> bool {
         self.debounce.believe(now, name, self.site.tracked.is_running(name))
     }
 
-    /// What instances lack, in sentences.
+    /// Returns for each instance the sentences that say what it lacks.
     pub(super) fn lacks(&self, tracker: &Tracker, page: &TrackPage) -> Vec<Vec<String>> {
         let complaint = |number: usize| {
             let complaint = self.states[number].complaint.as_ref()?;
@@ -218,19 +218,19 @@ impl Interfaces {
         lacks::of_all(tracker, &facts)
     }
 
-    /// When more will be believed.
+    /// Returns the time at which the next change of a link will be believed.
     pub(super) fn next_belief(&self) -> Option<Time> {
         self.debounce.next()
     }
 
-    /// Which changes of links another configuration believes, with what is known.
+    /// Returns the debounce for another configuration, with what is known now.
     pub(super) fn debounce_for(&self, config: &Config) -> Debounce {
         let mut debounce = Debounce::new(config);
         debounce.inherit(&self.debounce);
         debounce
     }
 
-    /// Whether there is one that could not be used when it was last tried.
+    /// Returns true if there is an interface that could not be used when it was last tried.
     pub(super) fn are_unsettled(&self) -> bool {
         self.states.iter().any(|state| !state.settled)
     }
@@ -240,14 +240,14 @@ impl Interfaces {
         self.sourceless = sourceless(handle, &self.config).await;
     }
 
-    /// Takes note of what happened. True if it must be looked up what is there now.
+    /// Takes note of a change. Returns true if the interfaces must be looked up again.
     pub(super) fn note(&mut self, change: &Change) -> bool {
         self.site.tracked.note(change);
         match change {
             Change::Link { index, name, mac, running, below, controller } => {
                 let ours = |link: &Link| link.name == *name || link.index == *index;
                 let Some(number) = self.site.links.iter().position(ours) else {
-                    // A VLAN interface on one of ours, or a part of it: the place of the program may be wrong now.
+                    // A VLAN interface on an interface of ours, or a part of one: the place of the program may be wrong now.
                     let is_ours = |other: &u32| self.site.links.iter().any(|link| link.index == *other);
                     return self.has_programs() && below.iter().chain(controller).any(is_ours);
                 };
@@ -258,7 +258,7 @@ impl Interfaces {
                 }
                 let same = mac.unwrap_or_default() == link.mac;
                 self.set_running(number, *running);
-                // Also told of when its features change, or when it becomes promiscuous.
+                // The kernel also reports when an interface gets other features, or becomes promiscuous.
                 !same || !self.states[number].settled || self.has_programs()
             }
             Change::LinkGone { index } => {
@@ -267,11 +267,11 @@ impl Interfaces {
                 }
                 false
             }
-            // What waits for its interface, or for an address on it, may wait for this.
+            // An instance or an interface that waits for an address may wait for this one.
             Change::AddressNew { .. } => {
                 self.site.await_sources() || self.states.iter().any(|state| !state.settled)
             }
-            // It may be what adverts are sent from.
+            // The address may be the one that adverts are sent from.
             Change::AddressGone { index, address } => {
                 self.site.sources.contains(address) && self.site.links.iter().any(|link| link.index == *index)
             }
@@ -299,7 +299,7 @@ impl Interfaces {
         }
     }
 
-    /// Looks up what is there, and has follow what follows it.
+    /// Looks the interfaces up again, and has everything follow that depends on them.
     pub(super) async fn look_again(&mut self, handle: &Handle, network: &Network, engineer: &Engineer) {
         match links::all(handle).await {
             Ok(all) => self.site.tracked.look(&all),
@@ -328,14 +328,14 @@ impl Interfaces {
         }
     }
 
-    /// True if nothing of an interface has changed, but for its addresses, that anything follows. Where it has no program, that is
-    /// tried again.
+    /// Returns true if nothing of an interface has changed that anything depends on, apart from its addresses. If it has no
+    /// program, attaching one is tried again.
     fn is_as_before(&mut self, number: usize, link: &Link) -> bool {
         let (before, state) = (&self.site.links[number], &self.states[number]);
         let same = state.settled && (before.index, before.mac) == (link.index, link.mac);
         match &mut self.kernel {
             Some(kernel) if same && state.program_hears => kernel.is_in_place(link),
-            // Its adverts go through sockets meanwhile.
+            // Meanwhile its adverts go through sockets.
             Some(kernel) if same && link.can_have_program() => {
                 let attached = kernel.attach(link).is_ok();
                 self.states[number].just_attached = attached;
@@ -345,8 +345,8 @@ impl Interfaces {
         }
     }
 
-    /// An interface has other addresses. Of its instances only those that send from another one now hear of it; those that have
-    /// none left are in fault.
+    /// Takes over the new addresses of an interface. The engine is told only of instances that now send from another address;
+    /// instances that have none left are in fault.
     fn readdress(&mut self, number: usize, link: Link, engineer: &Engineer) {
         let (had_v6, has_v6) = (self.site.links[number].has_v6(), link.has_v6());
         let changed = self.site.replace(number, link, &self.config);
@@ -393,24 +393,24 @@ impl Interfaces {
         self.set_running(number, link.running);
     }
 
-    /// All that follows an interface. May be done again if it fails on the way.
+    /// Does all that follows the change of an interface. It may be called again if it fails on the way.
     fn follow(&mut self, number: usize, link: &Link, network: &Network, engineer: &Engineer) -> Result<()> {
         let gone = self.site.links[number].index;
-        // Taken first: should a step fail, it must not count for another interface of this name.
+        // Taken first: if a step fails, the flag must not count for another interface of this name.
         let just_attached = std::mem::take(&mut self.states[number].just_attached);
         let mut changed = self.site.replace(number, link.clone(), &self.config);
         changed.extend(
             self.site.sourceless_on(number).filter(|slot| !changed.contains(slot)).collect::<Vec<_>>(),
         );
         self.report_sources(&changed);
-        // Before the program is there, so that no address is without its fence.
+        // Written before the program is there, so that no address is without its fence.
         if let Some(kernel) = &mut self.kernel {
             kernel.write_vips(&self.site.vips(&self.config))?;
             kernel.write_vmacs(&self.site.vmacs(&self.config))?;
         }
         let program_hears = just_attached || self.place_program(link)?;
         self.states[number].program_hears = program_hears;
-        // The old guard goes first: it puts settings back, which the new one then finds as they were.
+        // Drop the old guard first: it restores the settings that the new one saves.
         self.states[number].held = None;
         self.states[number].held = Some(self.site.hold(number, &self.config, program_hears)?);
         match link.purpose {
@@ -435,8 +435,8 @@ impl Interfaces {
 }
 
 impl Interfaces {
-    /// Has the program on an interface, in the right place. False if it has none: its adverts go through sockets then, unless the
-    /// operator has asked for the kernel half, when that is an error.
+    /// Has the program on an interface, in the right place. Returns false if the interface has no program: its adverts go
+    /// through sockets then, unless the operator has asked for the kernel half; then that is an error.
     fn place_program(&mut self, link: &Link) -> Result<bool> {
         let Some(kernel) = self.kernel.as_mut().filter(|_| link.can_have_program()) else { return Ok(false) };
         if kernel.is_in_place(link) {

@@ -1,5 +1,5 @@
-//! What instances lack, in sentences: for the log line of a fault, and for the status. Composed when it is asked for, outside of
-//! the protocol's thread, from plain data.
+//! Says in sentences what instances lack: for the log line of a fault, and for the status. The sentences are made when they are
+//! asked for, outside of the protocol thread, from plain data.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,14 +16,14 @@ use crate::track::script::Report;
 use crate::track::{Lack, Seen, Tracker};
 use crate::vrrp::{Condition, Sense};
 
-/// What is known of the host when sentences are made.
+/// The facts about the host that sentences are made from.
 pub(super) struct Facts<'a> {
     pub(super) config: &'a Config,
     pub(super) site: &'a Site,
     pub(super) page: &'a TrackPage,
     /// The instances whose source is not on this host, though they need it.
     pub(super) sourceless: &'a BTreeSet<Slot>,
-    /// What is in the way of the use of an interface, by its number in the site.
+    /// The reason why an interface cannot be used, by the interface's number in the site.
     pub(super) complaint: &'a dyn Fn(usize) -> Option<String>,
     pub(super) links: Links,
 }
@@ -41,7 +41,7 @@ impl Links {
         self.0.get_or_init(look).get(name).copied()
     }
 
-    /// Why an interface carries no frames; none if nothing is wrong with it.
+    /// Returns why an interface carries no frames; none if nothing is wrong with it.
     fn fault(&self, name: &str) -> Option<String> {
         match self.flags(name) {
             None => Some(format!("interface {name} does not exist")),
@@ -56,7 +56,7 @@ impl Links {
     }
 }
 
-/// What each instance lacks.
+/// Returns what each instance lacks.
 pub(super) fn of_all(tracker: &Tracker, facts: &Facts<'_>) -> Vec<Vec<String>> {
     (0..facts.config.instances.len()).map(|slot| of(slot, tracker, facts)).collect()
 }
@@ -75,7 +75,7 @@ fn of(slot: Slot, tracker: &Tracker, facts: &Facts<'_>) -> Vec<String> {
     sentences.collect()
 }
 
-/// What is wrong with an instance's own interfaces.
+/// Returns what is wrong with an instance's own interfaces.
 fn of_link(slot: Slot, facts: &Facts<'_>) -> Vec<String> {
     let Facts { config, site, .. } = facts;
     let instance = &config.instances[slot];
@@ -99,7 +99,7 @@ fn of_link(slot: Slot, facts: &Facts<'_>) -> Vec<String> {
         sentences.push(format!("the address {source} that it sends from is not on this host (track_src_ip)"));
     }
     if sentences.is_empty() {
-        // All is well by now, but not believed yet.
+        // Everything is there by now, but the change is not believed yet.
         sentences.push(format!("interface {} has yet to be up for long enough", instance.interface));
     }
     sentences
@@ -128,7 +128,7 @@ fn of_thing(thing: &Thing, sense: Sense, seen: Seen, facts: &Facts<'_>) -> Strin
         (Thing::Process(process), _, Seen::Condition(condition)) => {
             of_process(&config.processes[*process], condition)
         }
-        // What a script or a process is seen by, and what a file is.
+        // These do not occur: scripts and processes are seen by a condition, and files by a number.
         (Thing::Script(_) | Thing::Process(_), _, Seen::Number(_))
         | (Thing::File(_), _, Seen::Condition(_)) => "a tracker reported of another kind of thing".to_owned(),
     }

@@ -1,5 +1,5 @@
-//! One agent for each pid file and for each network namespace. The lock is the kernel's: what a killed agent leaves behind
-//! does not hold. A pid file may be in a directory that others can write to, so a symbolic link is not followed.
+//! One agent for each pid file and for each network namespace. The kernel holds the lock, so a file that a killed agent leaves
+//! behind locks nothing. A pid file may be in a directory that others can write to, so a symbolic link is not followed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -25,7 +25,7 @@ impl PidFile {
                 path.display()
             );
         }
-        // Looked at before for the message only: a link that is put there now is not followed either.
+        // The check above is for the message only: a link that is put there after it is not followed either.
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o644).custom_flags(flags.bits());
@@ -48,7 +48,7 @@ impl PidFile {
             }
             Err((mut file, nix::Error::EWOULDBLOCK)) => {
                 let mut pid = String::new();
-                // Only for the message.
+                // The pid is for the message only.
                 let _unreadable = file.read_to_string(&mut pid);
                 bail!(
                     "another vrrp-agent (pid {}) is running with {}; stop it first, or give this one its own with -p",
@@ -63,7 +63,7 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        // Removed by someone else: gone is gone.
+        // If it is gone already, nothing is left to do.
         let _gone = std::fs::remove_file(&self.path);
     }
 }

@@ -1,5 +1,5 @@
-//! The loop that joins the rooms: reads the file, looks at the host, starts the engine, carries out its effects. Decides
-//! nothing about the protocol.
+//! The loop that joins the modules: it reads the configuration, looks at the host, starts the engine and carries out its
+//! effects. It decides nothing about the protocol.
 
 mod announcements;
 mod derive;
@@ -58,7 +58,7 @@ use status::StatusPage;
 use supervise::{Sources, ask, needed, note_lacks, supervise};
 use trackers::Trackers;
 
-/// Which data plane to use.
+/// The choice of the data plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// The kernel half, or sockets where it cannot run.
@@ -69,19 +69,20 @@ pub enum Choice {
     Socket,
 }
 
-/// What becomes of the addresses when the daemon ends.
+/// The treatment of the virtual addresses when the daemon ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtEnd {
-    /// Given up, with a resignation.
+    /// The addresses are given up, with a resignation.
     Release,
-    /// Left where they are, without one (`-V`): with the kernel half they are answered for as long as the lease lasts.
+    /// The addresses stay where they are, without a resignation (`-V`): with the kernel half they are answered for as long as
+    /// the lease lasts.
     Keep,
 }
 
-/// Reads the configuration, and says what is to be said of it.
+/// Reads the configuration, and reports what is wrong with it.
 pub type Read = Arc<dyn Fn() -> anyhow::Result<Config> + Send + Sync>;
 
-/// What the command line says.
+/// The options of the command line.
 pub struct Options {
     /// Reads the configuration: at the start, and again when asked to reload.
     pub read: Read,
@@ -89,16 +90,17 @@ pub struct Options {
     pub pid_file: Option<PathBuf>,
     /// Data plane.
     pub choice: Choice,
-    /// Where the kernel half is put.
+    /// The place where the kernel half is attached.
     pub hook: Hook,
-    /// What becomes of the addresses at the end.
+    /// The treatment of the virtual addresses at the end.
     pub at_end: AtEnd,
 }
 
 /// Runs until SIGTERM or SIGINT. Must be called in a tokio runtime of one thread.
 ///
 /// # Errors
-/// Whatever stands in the way of starting, with what to do about it; nothing is left half installed.
+/// If the daemon cannot start: the error says what to do about it, and nothing is left half installed. Later, if the control
+/// socket or the protocol thread fails.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let Options { read, pid_file, choice, hook, at_end } = options;
     let mut config = read()?;
@@ -122,7 +124,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     identity::look_up(config.script_users().cloned()).await;
     errands::run("startup_script", &config.host.startup, config.script_security).await;
 
-    // Before anything is looked at or started, so that nothing is missed.
+    // Registered before the host is looked at and anything is started, so that no signal and no change is missed.
     let mut signals = Signals::register()?;
     let host_changes = changes::stream()?;
     let netlink = links::connect()?;
@@ -204,7 +206,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     };
     let control_path = control::path();
     service::ready();
-    // One and the same from here to the end: an effect that a stop finds half done is not left so.
+    // Poll the same future through shutdown, so that a half-done effect completes.
     let mut carrying_out = pin!(executor.run(&mut told_queue));
     let mut carried_out = false;
     let outcome = tokio::select! {
@@ -220,7 +222,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             result.with_context(|| format!("control socket {}", control_path.display()))
         }
     };
-    // Whatever has ended, the rest is the same: resign, give up the addresses, and only then take the fence down.
+    // The shutdown is the same whichever branch has ended: resign, give up the addresses, and only then take the fence down.
     tracing::info!("stopping");
     service::stopping();
     if at_end == AtEnd::Keep {
@@ -229,7 +231,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         outcome?;
         errands::run("shutdown_script", &interfaces.config.host.shutdown, interfaces.config.script_security)
             .await;
-        // As if killed, on purpose: the kernel half goes on.
+        // End as if killed, on purpose: the kernel half goes on.
         std::process::exit(0);
     }
     let _ended = engineer.tell(Command::Stop);
@@ -271,7 +273,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     service::remove_dumps();
-    // The directory goes with the last file in it.
+    // The last file that is removed lets the directory be removed too.
     drop(namespace);
     drop(pid_file);
     let _not_empty = std::fs::remove_dir(&runtime_directory);

@@ -1,6 +1,6 @@
-//! Instances that have interface, family and number in common. Adverts tell them apart by their destination: by another multicast
-//! group, by unicast beside multicast, or by another `unicast_src_ip`; those with the same one, by their peers. The kernel's maps know
-//! no destination, so the agent judges the adverts of such instances.
+//! Instances that have interface, family and number in common. Adverts tell them apart by their destination: by another
+//! multicast group, by unicast beside multicast, or by another `unicast_src_ip`; and instances with the same `unicast_src_ip`
+//! by their peers. The kernel's maps know no destination, so the agent judges the adverts of such instances.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use vrrp_ebpf::advert::Cast;
 use crate::config::{Config, InstanceConfig};
 use crate::dataplane::Slot;
 
-/// Where adverts to an instance go. `source` is the address that it sends from.
+/// Returns the address that adverts to an instance are sent to. `source` is the address that the instance sends from.
 pub(super) fn destination(instance: &InstanceConfig, source: IpAddr) -> IpAddr {
     match instance.cast() {
         Cast::Multicast => instance.group,
@@ -46,7 +46,7 @@ pub(super) fn indistinguishable(
     None
 }
 
-/// Whether nothing tells two instances apart that share their key and their destination.
+/// Returns true if nothing tells apart two instances that share their key and their destination.
 fn is_same_at_destination(one: &InstanceConfig, other: &InstanceConfig) -> bool {
     match one.cast() {
         Cast::Multicast => true,
@@ -54,7 +54,7 @@ fn is_same_at_destination(one: &InstanceConfig, other: &InstanceConfig) -> bool 
     }
 }
 
-/// One configuration, and what the wire calls its instances.
+/// A configuration, and the keys and sources by which adverts name its instances.
 pub(super) struct Named<'c> {
     pub(super) config: &'c Config,
     pub(super) keys: Vec<InstanceKey>,
@@ -67,8 +67,9 @@ impl Named<'_> {
     }
 }
 
-/// Where each instance of `after` was in `before`, if it was there: it has the same key, and both are multicast or both unicast. Only
-/// among several with the same key the destination decides too, so that an instance that changes its group or source goes on.
+/// Returns for each instance of `after` its slot in `before`, if it was there: with the same key, and both multicast or both
+/// unicast. Only among several instances with the same key the destination decides too, so that an instance that changes its
+/// group or source goes on.
 pub(super) fn identities(before: &Named<'_>, after: &Named<'_>) -> Vec<Option<Slot>> {
     let mut of_key: HashMap<(InstanceKey, Cast), Vec<Slot>> = HashMap::new();
     for (slot, key) in before.keys.iter().enumerate() {
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
     use crate::config::parse;
 
-    /// One instance for each line of its own keywords, all with the number 7 on `none0`.
+    /// Returns a configuration with one instance for each string of keywords, all with the number 7 on `none0`.
     fn file(instances: &[&str]) -> Config {
         let instance = |(number, keywords): (usize, &&str)| {
             format!(
@@ -128,7 +129,7 @@ mod tests {
             (vec![PEER.to_owned(), group(19), PEER.to_owned()], 3, Some((0, 2))),
         ] {
             let texts: Vec<&str> = instances.iter().map(String::as_str).collect();
-            // The parser refuses two that clash, so they are put together from two files.
+            // The parser refuses two instances that clash, so they are put together from two files.
             let mut config = file(&texts[..1]);
             for text in &texts[1..] {
                 config.instances.extend(file(&[text]).instances);

@@ -1,8 +1,8 @@
-//! The one hand that changes the host's network: addresses, routes and rules, in the order in which it was asked. It has a thread
-//! and a netlink connection of its own, and does nothing else: it reads no file, runs no program and asks no name service, so
-//! that nothing of that can stand between a master and its addresses.
+//! The only thread that changes the host's network: addresses, routes and rules, in the order in which the changes were asked
+//! for. The thread has a netlink connection of its own, and does nothing else: it reads no file, runs no program and asks no
+//! name service, so that none of these can stand between a master and its addresses.
 //!
-//! All effects of the engine pass through here. Those that only tell people of something are handed on in order to
+//! All effects of the engine pass through here. Effects that change nothing on the network are handed on in order to
 //! [`super::effects`], when everything before them has been done.
 
 mod fixtures;
@@ -28,73 +28,74 @@ use crate::dataplane::Slot;
 use crate::net::{NetError, links};
 use resources::{Outcome, Plan, Resources};
 
-/// From one try of what the kernel has refused to the next.
+/// The interval between two tries of what the kernel has refused.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long whoever looks at the host waits for what is being changed on it.
+/// The time limit for waiting until pending changes of the network are made, before the host is looked at.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the end waits for the addresses to be taken away: each request to the kernel has a limit of its own.
+/// The time limit for taking the addresses away at the end; each request to the kernel has a limit of its own.
 const END_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The virtual addresses that masters are missing because the kernel refuses them, by the name of the instance.
+/// The virtual addresses that masters do not have because the kernel refuses them, by the name of the instance.
 pub(super) type Missing = Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>;
 
-/// What those ask for who watch the host.
+/// A request of the tasks that watch the host.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// Put back what somebody has removed.
+    /// Put back the routes, rules and static addresses that were removed.
     Mend,
-    /// An address is said to be gone from an interface: look whether a master has lost it.
+    /// The kernel has reported that an address is gone from an interface: look whether a master has lost it.
     Check { index: u32, address: IpAddr },
     /// News were missed: look whether any master has lost an address.
     CheckAll,
-    /// An interface is another: each instance holds this from now on.
+    /// An interface has been replaced: each instance holds this from now on.
     Place(Vec<Holding>),
-    /// Put there what is static; the answer is the track groups of what cannot be.
+    /// Set what is static. The answer is the track groups that lack something, because it cannot be set.
     SetFixtures(oneshot::Sender<BTreeSet<String>>),
-    /// Say that all before this is done.
+    /// Answer when everything before this is done.
     Settle(oneshot::Sender<()>),
-    /// Remove what an earlier run left, but for these instances, which go on.
+    /// Remove what an earlier run left, except for these instances, which go on.
     RemoveLeftovers(Vec<Slot>, oneshot::Sender<Result<(), NetError>>),
 }
 
-/// What is handed on.
+/// A message to the effects task.
 #[derive(Debug)]
 pub(super) enum Told {
     /// An effect that changes nothing on the network.
     Effect(Effect),
-    /// From here on slots mean this. The network has followed: these are masters, and these track groups lack something.
+    /// A new configuration: slots are those of this roster from here on. The network has followed: `masters` are masters, and
+    /// `missing` are the track groups that lack something.
     Reloaded { roster: Box<Roster>, masters: BTreeSet<Slot>, missing: BTreeSet<String> },
 }
 
-/// Who else is told of what.
+/// The receivers of what the network thread reports.
 pub(super) struct Listeners {
     pub(super) engineer: Engineer,
-    /// Told of each instance whose addresses the kernel did not take, with the generation that its slot is of.
+    /// Told of each instance whose addresses the kernel refused, with the generation of the slot.
     pub(super) refused: UnboundedSender<(u64, Slot)>,
     /// Told of the track groups that lack something, after each mend.
     pub(super) mended: UnboundedSender<BTreeSet<String>>,
-    /// Told of all that is no change of the network.
+    /// Told of every effect that does not change the network.
     pub(super) told: UnboundedSender<Told>,
 }
 
 /// The virtual addresses that are on the host at the end, though they should not be.
 type Left = Result<Vec<String>, NetError>;
 
-/// How the thread is reached.
+/// The handle of the network thread.
 pub(super) struct Network {
-    /// It does not keep the queue open: that ends with the engine.
+    /// A weak sender, which does not keep the queue open: the queue ends with the engine.
     effects: WeakUnboundedSender<Effect>,
-    /// Whether a mend waits its turn.
+    /// True while a mend waits for its turn.
     mend_asked: Arc<AtomicBool>,
     end: oneshot::Sender<oneshot::Sender<Left>>,
     pub(super) missing: Missing,
 }
 
 impl Network {
-    /// Starts the thread. `pinned` are the addresses that the pins of an earlier run know. Its effects are to be sent where the second
-    /// part of what is returned leads.
+    /// Starts the thread. `pinned` are the addresses that the pins of an earlier run know. Effects are to be sent through the
+    /// returned sender.
     pub(super) async fn start(
         roster: &Roster,
         pinned: Vec<(u32, IpAddr)>,
@@ -119,7 +120,7 @@ impl Network {
                 };
                 match begun.await {
                     Ok(resources) => {
-                        // Whoever started it may have ended.
+                        // The receiver may be gone already.
                         let _ended = started.send(Ok(()));
                         Hand { resources, listeners, mend_asked: asked }.run(queue, ending).await;
                     }
@@ -131,44 +132,44 @@ impl Network {
         Ok((Self { effects: effects.downgrade(), mend_asked, end, missing }, effects))
     }
 
-    /// Has what somebody has removed put back, in its turn. Asked often, it is done once.
+    /// Has what was removed put back, in its turn. Requests that come before that turn are done together, once.
     pub(super) fn mend(&self) {
         if !self.mend_asked.swap(true, Ordering::Relaxed) {
             self.order(Order::Mend);
         }
     }
 
-    /// An address is said to be gone from an interface.
+    /// Reports an address that the kernel says is gone from an interface.
     pub(super) fn check(&self, index: u32, address: IpAddr) {
         self.order(Order::Check { index, address });
     }
 
-    /// News were missed.
+    /// Reports that news were missed.
     pub(super) fn check_all(&self) {
         self.order(Order::CheckAll);
     }
 
-    /// An interface is another: each instance holds this from now on.
+    /// Reports that an interface has been replaced: each instance holds this from now on.
     pub(super) fn place(&self, holdings: Vec<Holding>) {
         self.order(Order::Place(holdings));
     }
 
-    /// Waits until what has been asked for is done: what is gone for a moment meanwhile is there again then. Not for long, should the
-    /// kernel not answer.
+    /// Waits until everything that was asked for before is done: an address that is gone for a moment meanwhile is there again
+    /// then. The wait is limited, in case the kernel does not answer.
     pub(super) async fn settled(&self) {
         let (done, is_done) = oneshot::channel();
         self.order(Order::Settle(done));
         let _late = timeout(SETTLE_TIMEOUT, is_done).await;
     }
 
-    /// Puts there what is static. The track groups of what cannot be.
+    /// Sets what is static. Returns the track groups that lack something, because it cannot be set.
     pub(super) async fn set_fixtures(&self) -> Result<BTreeSet<String>> {
         let (done, is_done) = oneshot::channel();
         self.order(Order::SetFixtures(done));
         is_done.await.context("the thread that changes the network has ended")
     }
 
-    /// Removes what an earlier run left, but for these instances, which go on.
+    /// Removes what an earlier run left, except for these instances, which go on.
     pub(super) async fn remove_leftovers(&self, kept: &[Slot]) -> Result<()> {
         let (done, is_done) = oneshot::channel();
         self.order(Order::RemoveLeftovers(kept.to_vec(), done));
@@ -181,7 +182,8 @@ impl Network {
         }
     }
 
-    /// Takes everything away at the end, whatever still waits, and says which virtual addresses are on the host all the same.
+    /// Takes everything away at the end, whatever still waits in the queue. Returns the virtual addresses that are still on the
+    /// host.
     pub(super) async fn end(self) -> Result<Vec<String>> {
         let (done, is_done) = oneshot::channel();
         if self.end.send(done).is_err() {
@@ -194,7 +196,7 @@ impl Network {
     }
 }
 
-/// What runs on the thread.
+/// The state of the network thread.
 struct Hand {
     resources: Resources,
     listeners: Listeners,
@@ -202,8 +204,8 @@ struct Hand {
 }
 
 impl Hand {
-    /// Carries out effects until the engine has ended and all that it asked for is done, then waits for the end of the daemon; or
-    /// until that end, if it does not wait for the engine.
+    /// Carries out effects until the engine has ended and everything that it asked for is done, then waits for the end of the
+    /// daemon. Stops earlier if the daemon ends without waiting for the engine.
     async fn run(
         mut self,
         mut queue: UnboundedReceiver<Effect>,
@@ -223,13 +225,13 @@ impl Hand {
             }
         };
         let Self { mut resources, listeners, .. } = self;
-        // With this the queue of what is told ends too.
+        // This also ends the queue of the effects task.
         drop(listeners);
         let asked = match asked {
             Some(asked) => asked,
             None => end.await,
         };
-        // Without a word the start has failed, and nothing was held.
+        // If the sender was dropped without a request, the start has failed and nothing was held.
         if let Ok(done) = asked {
             let _ended = done.send(resources.remove_all().await);
         }
@@ -277,7 +279,8 @@ impl Hand {
                 self.tell_lost(lost);
             }
             Order::Place(holdings) => {
-                // What of theirs was on an interface that went away without taking the mastership along.
+                // These masters had addresses on an interface that was replaced, which did not cost the mastership. Set all
+                // again.
                 for slot in resources.place(holdings).await {
                     if let Some(mastership) = self.resources.mastership(slot) {
                         self.install(slot, mastership).await;
@@ -296,7 +299,7 @@ impl Hand {
         }
     }
 
-    /// The addresses are announced before routes are set, of which there may be thousands.
+    /// Installs an instance. The addresses are announced before the routes are set, since there may be thousands of routes.
     async fn install(&mut self, slot: Slot, mastership: u64) {
         match self.resources.install(slot, mastership).await {
             Outcome::Installed => self.tell_installed(slot),
@@ -309,7 +312,7 @@ impl Hand {
 
     async fn try_again(&mut self) {
         for slot in self.resources.try_again().await {
-            // Announced with the others once more.
+            // The new addresses are announced once more, together with the others.
             self.tell_installed(slot);
         }
     }
@@ -329,7 +332,7 @@ impl Hand {
     }
 
     fn tell(&self, told: Told) {
-        // The other side only goes away when the daemon ends.
+        // The receiver only goes away when the daemon ends.
         let _gone = self.listeners.told.send(told);
     }
 }

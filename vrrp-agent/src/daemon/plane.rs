@@ -18,14 +18,14 @@ use crate::vrrp::{Past, Spell};
 /// An open data plane.
 pub(super) struct Opened {
     pub(super) plane: DataPlane,
-    /// None on sockets.
+    /// None with sockets.
     pub(super) kernel: Option<KernelHalf>,
-    /// What an earlier run left of each instance to go on with; empty if there is nothing.
+    /// The state that an earlier run left of each instance to go on with; empty if there is none.
     pub(super) pasts: Vec<Past>,
 }
 
-/// The kernel half, or sockets: losing it costs speed, never correctness. What an earlier run left in the kernel goes on, or goes
-/// away: its addresses first, then the fence before them.
+/// Opens the kernel half, or sockets: losing the kernel half costs speed, never correctness. What an earlier run left in the
+/// kernel goes on, or is removed: its addresses first, then the fence before them.
 pub(super) async fn open(
     config: &Config,
     site: &Site,
@@ -79,8 +79,8 @@ pub(super) async fn open(
     }
 }
 
-/// The instances whose addresses are still theirs: the lease of the earlier run lasts. (Should it end before the state machine
-/// resumes, that takes them away.)
+/// Returns the instances whose addresses are still theirs, because the lease of the earlier run lasts. (Should the lease end
+/// before the state machine resumes, the state machine takes the addresses away.)
 fn holding(pasts: &[Past]) -> Vec<Slot> {
     let now = host::now();
     let holds = |past: &Past| match past.spell {
@@ -90,8 +90,8 @@ fn holding(pasts: &[Past]) -> Vec<Slot> {
     (0..pasts.len()).filter(|&slot| holds(&pasts[slot])).collect()
 }
 
-/// A second data plane of the kind of the first, for another configuration: it hears nothing until its kernel half is published.
-/// Sockets hear at once.
+/// Opens a second data plane of the kind of the first, for another configuration: it hears nothing until its kernel half is
+/// published. Sockets hear at once.
 pub(super) fn open_beside(
     config: &Config,
     site: &Site,
@@ -142,7 +142,7 @@ fn open_kernel(
     load_kernel(config, site, &pins, With { hook, on_refusal, maps }, None)
 }
 
-/// How a kernel half is loaded.
+/// The options for loading a kernel half.
 #[derive(Clone, Copy)]
 struct With<'w> {
     hook: &'w Hook,
@@ -177,7 +177,7 @@ fn load_kernel(
     };
     if let Some(before) = before {
         half.inherit_refusals(before, &links);
-        // A new interface may refuse the program; better now than half way.
+        // A new interface may refuse the program; that is better found now than halfway through the reload.
         let is_new = |link: &&Link| !before.is_attached(link) && before.refusal(link).is_none();
         for (number, link) in links.iter().filter(is_new).enumerate() {
             match (half.attach(link), with.on_refusal, link.purpose) {
@@ -186,7 +186,7 @@ fn load_kernel(
                     warn_of_refusal(link, &error.to_string());
                 }
                 (Err(error), OnRefusal::Fail, Purpose::Instances) => {
-                    // Their pins are not with the others, so that they would stay.
+                    // The pins of these attachments are not with the other pins, so they would stay.
                     for attached in links.iter().filter(is_new).take(number) {
                         half.give_up(attached, "the reload has failed".to_owned());
                     }
@@ -202,7 +202,7 @@ fn load_kernel(
             }
         }
     }
-    // On a reload the program takes the place of the one before when all else is done.
+    // On a reload the program takes the place of the previous one when everything else is done.
     let will_be_attached = |link: &Link| before.is_some() && half.refusal(link).is_none();
     let by_program =
         |link: &Link| half.is_attached(link) || (link.can_have_program() && will_be_attached(link));
@@ -215,7 +215,7 @@ fn load_kernel(
     Ok((plane, half))
 }
 
-/// One interface costs no other its program.
+/// Warns of one interface that cannot have the program; the others keep theirs.
 pub(super) fn warn_of_refusal(link: &Link, why: &str) {
     match link.purpose {
         Purpose::Instances => tracing::warn!(

@@ -2,7 +2,8 @@
 
 use vrrp_ebpf::advert::Reject;
 
-/// Says why an advert is refused, which keyword to compare, and, since the VRID may belong to another cluster, that.
+/// Returns why an advert is refused and which keyword to compare. Where the VRID may belong to another cluster, the sentence
+/// says so.
 pub(super) fn explain_refusal(reject: Reject) -> &'static str {
     match reject {
         Reject::Length => "its length does not fit its number of addresses; the packet is damaged or no VRRP",

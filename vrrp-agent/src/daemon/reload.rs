@@ -1,5 +1,5 @@
-//! Reading the file again. What is the same virtual router before and after goes on as it is: its identity is interface, family,
-//! number and whom it speaks to, not its name. Everything that can fail is done before anything changes.
+//! Reads the file again. A virtual router that is in both configurations goes on as it is: it is identified by interface,
+//! family, number and the routers that it speaks to, not by its name. Everything that can fail is done before anything changes.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -24,8 +24,8 @@ use crate::host;
 use crate::net::links::Link;
 use crate::track::Tracker;
 
-/// Has everything follow another configuration, and returns when it has: the track groups that lack something. If it fails nothing
-/// has changed.
+/// Has everything follow another configuration, and returns, when that is done, the track groups that lack something. If this
+/// fails, nothing has changed, unless the error says that the configuration is in force.
 pub(super) async fn reload(
     mut config: Config,
     interfaces: &mut Interfaces,
@@ -50,7 +50,7 @@ pub(super) async fn reload(
     site.inherit(&interfaces.site, kept());
     let (plane, kernel) = plane::open_beside(&config, &site, interfaces.kernel.as_ref())?;
 
-    // From here on nothing fails that could be helped.
+    // From here on the reload is not refused any more.
     let program_hears = {
         let refused = |link: &Link| kernel.as_ref().is_none_or(|kernel| kernel.refusal(link).is_some());
         site.links.iter().map(|link| link.can_have_program() && !refused(link)).collect::<Vec<bool>>()
@@ -134,7 +134,8 @@ pub(super) async fn reload(
         let _ended = engineer.tell(Command::Attached(kernel.describe()));
     }
     interfaces.change(config, site, kernel, debounce, &program_hears);
-    // Nothing else is asked of whoever carries out effects while slots mean one thing here and another there.
+    // Wait until the network thread and the effects task have followed: until then a slot means one thing here and another
+    // there, so nothing else is asked of them.
     let missing = is_carried_out.await.context("the daemon is about to stop")?;
     attached.context("the configuration is in force, but the kernel half is not everywhere")?;
     let (kept, now, before) = count;
@@ -147,7 +148,7 @@ pub(super) async fn reload(
     Ok(missing)
 }
 
-/// What is as it was at the start.
+/// Warns of settings that have changed in the file and stay as they were at the start.
 fn warn_of_what_stays(now: &HostSettings, before: &HostSettings) {
     for (keyword, changed) in [
         ("net_namespace", now.place.net_namespace != before.place.net_namespace),
@@ -163,7 +164,7 @@ fn warn_of_what_stays(now: &HostSettings, before: &HostSettings) {
     }
 }
 
-/// What one agent can run.
+/// Checks that one agent can run all instances.
 pub(super) fn check_size(config: &Config) -> Result<()> {
     if config.instances.len() > INSTANCES_MAX {
         bail!("{} instances are more than the {INSTANCES_MAX} that one agent runs", config.instances.len());

@@ -1,5 +1,5 @@
-//! How the kernel schedules the protocol thread. What it refuses is a warning: a daemon that is less urgent than its operator
-//! wants is better than none.
+//! How the kernel schedules the protocol thread. A setting that the kernel refuses is a warning: a daemon that is less urgent
+//! than its operator wants is better than none.
 
 use std::io;
 
@@ -12,17 +12,17 @@ use nix::unistd::Pid;
 use crate::config::{MemoryUse, Scheduling};
 use crate::host::Capability;
 
-/// The calling thread, to system calls that take a number.
+/// The calling thread, in system calls that take a number.
 const THIS_THREAD: Pid = Pid::from_raw(0);
 
-/// Schedules the calling thread, and says what cannot be had.
+/// Schedules the calling thread, and warns of settings that cannot be had.
 pub(super) fn apply(scheduling: &Scheduling) {
     let Scheduling { nice, real_time, processors, most_real_time, memory } = scheduling;
     if let Some(nice) = *nice {
         let instead = "have CAP_SYS_NICE in the unit and SystemCallFilter=@resources, or use its Nice=";
         report(&format!("vrrp_priority {nice}"), set_nice(nice), instead);
     }
-    // Before there is real time that could be too much.
+    // Set before the thread has a real-time priority, which this limits.
     if let Some(most) = *most_real_time {
         let micros = libc::rlim_t::try_from(most.as_micros()).unwrap_or(RLIM_INFINITY);
         let instead = "have SystemCallFilter=@resources in the unit";
@@ -52,7 +52,7 @@ fn report(keyword: &str, result: io::Result<()>, instead: &str) {
 }
 
 fn set_nice(nice: i32) -> io::Result<()> {
-    // SAFETY: takes numbers only. On Linux a process number is a thread's, and 0 is this one.
+    // SAFETY: takes numbers only. On Linux a process number is that of a thread, and 0 is the calling thread.
     let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -73,13 +73,14 @@ fn set_processors(numbers: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(THIS_THREAD, &processors)?)
 }
 
-/// Only the limit that is told of: at the other one the kernel would end the daemon.
+/// Sets only the soft limit, at which the kernel sends a signal: at the hard limit the kernel would end the daemon.
 fn limit_real_time(micros: libc::rlim_t) -> io::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_RTTIME)?;
     Ok(setrlimit(Resource::RLIMIT_RTTIME, micros.min(hard), hard)?)
 }
 
-/// Of the whole process. Not under a limit: what is wanted later would be refused, and the daemon would end.
+/// Locks the memory of the whole process. Not under a limit: memory that is wanted later would be refused, and the daemon would
+/// end.
 fn lock_memory() -> io::Result<()> {
     let (soft, _) = getrlimit(Resource::RLIMIT_MEMLOCK)?;
     if soft != RLIM_INFINITY && !Capability::IpcLock.held() {
@@ -94,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// Of a thread, as proc(5) knows it.
+    /// Returns the nice value of a thread, from proc(5).
     fn nice(thread: &str) -> String {
         let stat = fs::read_to_string(format!("/proc/{thread}/stat")).expect("a thread");
         // The nineteenth field. The name before it may have blanks, and the last closing bracket ends it.
@@ -102,7 +103,7 @@ mod tests {
         rest.split_whitespace().nth(16).unwrap_or_default().to_owned()
     }
 
-    /// What anybody may set.
+    /// Settings that every user may make.
     #[test]
     fn the_calling_thread_and_no_other() {
         let before = nice("self");

@@ -1,5 +1,5 @@
-//! What the service manager is told, and what an operator gets by a signal: keepalived's dumps, in a directory that is the daemon's
-//! own instead of /tmp.
+//! Messages to the service manager, and keepalived's dumps, which an operator gets by a signal: in a directory that is the
+//! daemon's own instead of /tmp.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -12,12 +12,12 @@ use crate::config::{self, Config, Secrets};
 use crate::control::{self, Snapshot};
 use crate::host;
 
-/// It runs, and answers.
+/// Tells the service manager that the daemon runs, and answers.
 pub(super) fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// It reads its configuration again; [`ready`] ends that.
+/// Tells the service manager that the daemon reads its configuration again; [`ready`] ends that.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -25,19 +25,19 @@ pub(super) fn reloading() {
     }
 }
 
-/// It is about to end.
+/// Tells the service manager that the daemon is about to end.
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
 fn tell(states: &[NotifyState<'_>]) {
-    // Nobody listens unless systemd has started us.
+    // There is no receiver unless systemd has started the daemon.
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!("systemd: {error}");
     }
 }
 
-/// What a signal has written.
+/// The files that signals have the daemon write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dump {
     /// SIGUSR1: configuration and state.
@@ -46,7 +46,7 @@ pub(super) enum Dump {
     Statistics,
 }
 
-/// Writes what was asked for, for the daemon's owner alone, and says where.
+/// Writes a dump, which only the daemon's owner can read, and logs where it is.
 pub(super) fn write_dump(dump: Dump, config: &Config, snapshot: &Snapshot) {
     let (name, text) = match dump {
         Dump::Data => ("data", config::show(config, Secrets::Hidden) + "\n" + &control::render(snapshot)),
@@ -59,7 +59,7 @@ pub(super) fn write_dump(dump: Dump, config: &Config, snapshot: &Snapshot) {
     }
 }
 
-/// In one piece: whoever reads it reads the old one or the new one.
+/// Writes the file in one piece: a reader sees the old contents or the new ones.
 fn write(path: &PathBuf, text: &str) -> std::io::Result<()> {
     let new = path.with_extension("new");
     match fs::remove_file(&new) {
@@ -71,7 +71,7 @@ fn write(path: &PathBuf, text: &str) -> std::io::Result<()> {
     fs::rename(&new, path)
 }
 
-/// Removes what was written.
+/// Removes the dumps.
 pub(super) fn remove_dumps() {
     for name in ["data", "stats.json"] {
         let _none = fs::remove_file(host::runtime_directory().join(name));

@@ -1,4 +1,4 @@
-//! The signals of a daemon: keepalived's, those that its monitors send among them.
+//! The signals of a daemon: those of keepalived, including those that its monitors send.
 
 use clap::ValueEnum;
 use nix::libc::{SIGRTMAX, SIGRTMIN};
@@ -9,12 +9,12 @@ use tokio::sync::oneshot;
 use super::service::Dump;
 use crate::dbus::Wish;
 
-/// What a signal or a D-Bus client asks for while the daemon goes on.
+/// A request by a signal or a D-Bus client while the daemon goes on.
 #[derive(Debug)]
 pub(super) enum Request {
     Reload,
     Dump(Dump),
-    /// The addresses of this instance are to be announced; the answer is whether they are ours.
+    /// Announce the addresses of this instance; the answer is true if they are ours.
     Announce(String, oneshot::Sender<bool>),
 }
 
@@ -37,7 +37,7 @@ fn warn_of_clearing() {
     tracing::warn!("counters are not cleared: compare with what was written before");
 }
 
-/// What keepalived calls its signals (`--signum`).
+/// The signals by keepalived's names for them (`--signum`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum NamedSignal {
     /// Resign, give up the addresses, and end.
@@ -55,13 +55,13 @@ pub enum NamedSignal {
     /// keepalived clears its counters then. Ours only grow, so that any number of readers can take differences.
     #[value(name = "STATS_CLEAR")]
     StatisticsClear,
-    /// Write all of it as JSON.
+    /// Write the state and what was counted as JSON.
     #[value(name = "JSON")]
     Json,
 }
 
 impl NamedSignal {
-    /// Its number, as keepalived 2.2.7 has it.
+    /// The number of the signal, as in keepalived 2.2.7.
     #[must_use]
     pub fn number(self) -> i32 {
         match self {
@@ -105,7 +105,7 @@ impl Signals {
         })
     }
 
-    /// Until SIGTERM or SIGINT; the others are answered.
+    /// Waits for SIGTERM or SIGINT, and answers the other signals meanwhile.
     pub(super) async fn asked_to_stop(&mut self, requests: &UnboundedSender<Request>) {
         loop {
             tokio::select! {

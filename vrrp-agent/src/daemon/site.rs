@@ -1,4 +1,4 @@
-//! The site: what the configuration meets on this host, and the routers that are made of both.
+//! The configuration as it applies to this host, and the routers that are made of both.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -27,34 +27,34 @@ use crate::vrrp::{Company, Instance};
 use crate::wire::ethernet::IPV4_HEADER;
 use crate::wire::{ah, trailer};
 
-/// However little is held, so long it may take.
+/// The shortest time that an installation may take, however little is held.
 const INSTALL_TIME_MIN: Duration = Duration::from_secs(3);
-/// And so much longer for each address, route and rule of the configuration.
+/// The additional time for each address, route and rule of the configuration.
 const INSTALL_TIME_EACH: Duration = Duration::from_millis(10);
 
-/// What the configuration meets on this host.
+/// The configuration as it applies to this host.
 pub(super) struct Site {
     /// Every interface that an instance or an address uses, once.
     pub(super) links: Vec<Link>,
-    /// The interfaces that are tracked beside these.
+    /// The tracked interfaces.
     pub(super) tracked: Interfaces,
     /// Each instance's primary address.
     pub(super) sources: Vec<IpAddr>,
     /// Each instance's interface, which its addresses are on, as an index into `links`.
     link_of: Vec<usize>,
-    /// The interface that each instance's adverts leave and arrive by: most often the same.
+    /// The interface that each instance's adverts leave and arrive by: most often its own interface.
     wire_of: Vec<usize>,
     /// All interfaces of each instance, those of its addresses included.
     uses: Vec<Vec<usize>>,
-    /// Those of them without which it cannot be master: not those of `no_track` addresses alone.
+    /// The interfaces without which an instance cannot be master: not those of `no_track` addresses alone.
     requires: Vec<Vec<usize>>,
-    /// Each instance's sequence of AH, which its sender and its receiver share.
+    /// Each instance's AH sequence, which its sender and its receiver share.
     sequences: Vec<Sequence>,
-    /// The instances whose adverts only their destination tells from another's.
+    /// The instances whose adverts can be told from another instance's only by their destination.
     namesakes: BTreeSet<usize>,
 }
 
-/// What is held of an interface, for its effect.
+/// The memberships and settings of an interface, which last as long as this is held.
 #[derive(Debug)]
 pub(super) struct Held {
     memberships: Vec<Membership>,
@@ -62,15 +62,15 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Holds one more thing.
+    /// Holds one more membership.
     pub(super) fn add(&mut self, membership: Membership) {
         self.memberships.push(membership);
     }
 }
 
 impl Site {
-    /// Looks at the host. Addresses that do not fit in an advert here become excluded ones, as with keepalived. `others` are virtual
-    /// addresses too, which may be on an interface and are nobody's own.
+    /// Looks at the host. Addresses that do not fit in an advert here become excluded ones, as with keepalived. `others` are
+    /// further virtual addresses, which may be on an interface and are no source of adverts either.
     pub(super) async fn look(
         netlink: &rtnetlink::Handle,
         config: &mut Config,
@@ -129,14 +129,16 @@ impl Site {
         Ok(site)
     }
 
-    /// The sequences of AH go on in those instances that an earlier site had too: pairs of slots there and here.
+    /// Continues the AH sequences of the instances that an earlier site had too. `slots` are pairs of the slot there and the
+    /// slot here.
     pub(super) fn inherit(&mut self, earlier: &Self, slots: impl Iterator<Item = (usize, usize)>) {
         for (there, here) in slots {
             self.sequences[here] = earlier.sequences[there].clone();
         }
     }
 
-    /// Two instances that adverts cannot tell apart are one too many. The file shows it unless one of them names no interface.
+    /// Refuses two instances that adverts cannot tell apart. The file shows such a pair unless one of the two names no
+    /// interface.
     fn check_keys(&mut self, config: &Config) -> Result<(), NetError> {
         let keys = self.keys(config);
         if let Some((one, other)) = namesakes::indistinguishable(config, &keys, &self.sources) {
@@ -151,8 +153,8 @@ impl Site {
         Ok(())
     }
 
-    /// An interface is another than before, or has other addresses. Returns the instances that send from another address now, or
-    /// from none.
+    /// Replaces an interface that is another than before, or has other addresses. Returns the instances that send from another
+    /// address now, or from none.
     pub(super) fn replace(&mut self, number: usize, link: Link, config: &Config) -> Vec<usize> {
         let virtual_addresses = virtual_addresses(config);
         let mut changed = Vec::new();
@@ -160,7 +162,7 @@ impl Site {
             if self.wire_of[slot] != number {
                 continue;
             }
-            // One that was chosen stays as long as it is there, whatever stands before it now.
+            // A source that was chosen stays as long as the interface has it, whatever address comes before it now.
             let before = self.sources[slot];
             let kept =
                 link.addresses.contains(&before).then_some(before).filter(|_| instance.source.is_none());
@@ -184,7 +186,7 @@ impl Site {
         source.ok_or_else(|| no_address(&config.instances[slot]))
     }
 
-    /// Whether an instance has an address to send from.
+    /// Returns true if an instance has an address to send from.
     pub(super) fn has_source(&self, slot: usize) -> bool {
         !self.sources[slot].is_unspecified()
     }
@@ -199,7 +201,7 @@ impl Site {
         self.wire_of[slot] == number
     }
 
-    /// Whether an instance waits for an address of its interface to send from.
+    /// Returns true if any instance waits for an address of its interface to send from.
     pub(super) fn await_sources(&self) -> bool {
         (0..self.len()).any(|slot| !self.has_source(slot))
     }
@@ -232,7 +234,7 @@ impl Site {
         self.link_of[slot]
     }
 
-    /// How an interface is heard: by the program if it is on it, with canaries beside it, else by a socket.
+    /// Opens what an interface is heard by: canaries beside the program if the interface has it, else a socket.
     pub(super) fn hearing(
         &self,
         link: &Link,
@@ -272,7 +274,7 @@ impl Site {
         self.links.iter().find(|link| link.name == name)
     }
 
-    /// What each instance holds as master.
+    /// Returns what each instance holds as master.
     pub(super) fn holdings(&self, config: &Config) -> Vec<Holding> {
         let holding =
             |(slot, instance)| Holding::new(instance, place(instance, self.link(slot), &self.links));
@@ -283,12 +285,12 @@ impl Site {
         self.uses[slot].iter().copied()
     }
 
-    /// Those that must be there for it.
+    /// Returns the interfaces that must be there for an instance.
     pub(super) fn requires(&self, slot: usize) -> impl Iterator<Item = usize> {
         self.requires[slot].iter().copied()
     }
 
-    /// Those that must be up for it.
+    /// Returns the interfaces that must be up for an instance.
     pub(super) fn needs(&self, slot: usize, config: &Config) -> impl Iterator<Item = usize> {
         let excused = (config.instances[slot].primary == Primary::Untracked).then_some(self.link_of[slot]);
         self.requires(slot).filter(move |number| Some(*number) != excused)
@@ -311,7 +313,7 @@ impl Site {
         groups
     }
 
-    /// What of the kernel an interface needs otherwise than it may be.
+    /// Returns the kernel settings of an interface that may need another value for VRRP.
     pub(super) fn settings(&self, number: usize, config: &Config, vmacs: bool) -> Vec<Setting> {
         let mut settings = Vec::new();
         if vmacs && !self.vmacs_on(&self.links[number], config).is_empty() {
@@ -326,13 +328,13 @@ impl Site {
         settings
     }
 
-    /// Has the network card and the stack treat an interface as VRRP needs it, for as long as what is returned lives. `vmacs`
-    /// says whether the data plane can receive for virtual hardware addresses.
+    /// Has the network card and the stack treat an interface as VRRP needs it, for as long as the returned value lives. `vmacs`
+    /// is true if the data plane can receive for virtual hardware addresses.
     pub(super) fn hold(&self, number: usize, config: &Config, vmacs: bool) -> Result<Held, NetError> {
         let link = &self.links[number];
         let mut memberships = vec![Membership::join(link, &self.groups_on(number, config))?];
         if vmacs {
-            // Network cards learn it while the virtual router is still backup: it may take them a second.
+            // Network cards learn the address while the virtual router is still backup: that may take them a second.
             for vmac in self.vmacs_on(link, config) {
                 memberships.push(Membership::receive_for(link, vmac.mac)?);
             }
@@ -354,7 +356,7 @@ impl Site {
                 let instance = &config.instances[slot];
                 let own =
                     self.links.iter().find(|link| link.index == ifindex).map_or([0; 6], |link| link.mac);
-                // On another interface an address is held with that interface's own.
+                // On another interface, an address is held with that interface's own hardware address.
                 let is_virtual = self.vmac(slot, instance).is_some() && ifindex == self.link(slot).index;
                 let mac = if is_virtual { instance.virtual_mac() } else { own };
                 let usage = if instance.accept { VipUse::Accept } else { VipUse::NoAccept };
@@ -365,7 +367,7 @@ impl Site {
         entries
     }
 
-    /// Adds what the addresses are on the interfaces that are guarded.
+    /// Adds entries for the addresses on the interfaces that are guarded.
     fn guard(&self, entries: &mut Vec<VipEntry>) {
         let held: Vec<VipEntry> = entries.iter().filter(|entry| entry.address.is_ipv4()).copied().collect();
         for link in self.links.iter().filter(|link| link.purpose == Purpose::Guard && link.is_there()) {
@@ -400,12 +402,12 @@ impl Site {
         self.vmacs(config).into_iter().filter(|vmac| vmac.ifindex == link.index).collect()
     }
 
-    /// What the wire calls each instance, for comparing with another configuration.
+    /// Returns the keys and sources by which adverts name each instance, for comparing with another configuration.
     pub(super) fn wire_names<'c>(&'c self, config: &'c Config) -> Named<'c> {
         Named { config, keys: self.keys(config), sources: &self.sources }
     }
 
-    /// What the wire calls each instance.
+    /// Returns the key by which adverts name each instance.
     pub(super) fn keys(&self, config: &Config) -> Vec<InstanceKey> {
         config.instances.iter().enumerate().map(|(slot, instance)| self.key(slot, instance)).collect()
     }
@@ -414,7 +416,7 @@ impl Site {
         InstanceKey { ifindex: self.wire(slot).index, family: instance.family, vrid: instance.vrid.into() }
     }
 
-    /// `program_hears` says of an instance whether the program is on its interface.
+    /// `program_hears` is true of an instance if the program is on its interface.
     pub(super) fn routers(&self, config: &Config, program_hears: impl Fn(usize) -> bool) -> Vec<Router> {
         let router = |slot| {
             let parts = self.parts(slot, config, program_hears(slot));
@@ -424,7 +426,8 @@ impl Site {
         (0..self.len()).map(router).collect()
     }
 
-    /// What an instance is on this host. `vmacs` says whether the data plane can receive for virtual hardware addresses.
+    /// Returns the parts of an instance that depend on this host. `vmacs` is true if the data plane can receive for virtual
+    /// hardware addresses.
     pub(super) fn parts(&self, slot: usize, config: &Config, vmacs: bool) -> Parts {
         let (instance, link, source) = (&config.instances[slot], self.link(slot), self.sources[slot]);
         let in_group = config.groups.iter().any(|group| group.members.contains(&slot));
@@ -490,7 +493,7 @@ impl Site {
         judged.map(judge).collect()
     }
 
-    /// The interfaces of those instances.
+    /// Returns the interfaces of the instances whose adverts the agent judges.
     pub(super) fn links_judged_here(&self, config: &Config) -> Vec<&Link> {
         let used = |index: &usize| {
             let mut instances = config.instances.iter().enumerate();
@@ -507,7 +510,7 @@ pub(super) fn virtual_addresses(config: &Config) -> Vec<IpAddr> {
     config.instances.iter().flat_map(InstanceConfig::addresses).map(|vip| vip.address).collect()
 }
 
-/// No address yet.
+/// Returns the unspecified address, which means that there is no address yet.
 fn unspecified(family: Family) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
@@ -515,7 +518,7 @@ fn unspecified(family: Family) -> IpAddr {
     }
 }
 
-/// Each number once, in their order.
+/// Returns each number once, in their order.
 fn without_repeats(numbers: impl Iterator<Item = usize>) -> Vec<usize> {
     let mut once = Vec::new();
     for number in numbers {
@@ -526,7 +529,7 @@ fn without_repeats(numbers: impl Iterator<Item = usize>) -> Vec<usize> {
     once
 }
 
-/// Without those that are there twice: one that was looked for by an address may be there by its name too.
+/// Returns each interface once: an interface that was looked for by an address may be there by its name too.
 fn each_once<'l>(links: impl Iterator<Item = &'l Link>) -> Vec<&'l Link> {
     let mut once: Vec<&Link> = Vec::new();
     for link in links {
@@ -551,7 +554,8 @@ fn no_address(instance: &InstanceConfig) -> NetError {
     NetError::NoAddress { name: instance.interface.clone(), kind }
 }
 
-/// An operator who asks for the hardware address of the virtual router is told where it would leave the address unreachable.
+/// Warns an operator who asks for the hardware address of the virtual router on an interface where it has no effect, because
+/// the addresses would be unreachable or there is no ARP.
 fn warn_of_vmac(instance: &InstanceConfig, link: &Link) {
     if instance.vmac.is_none() || !link.is_there() {
         return;
@@ -568,14 +572,14 @@ fn warn_of_vmac(instance: &InstanceConfig, link: &Link) {
     }
 }
 
-/// Where the numbers of AH begin: seconds since 2020, more than an earlier run has used, so that the peers of a router that
-/// starts as owner believe it at once. Any other hears what the master's number is before it sends.
+/// Returns the first sequence number of AH: seconds since 2020, more than an earlier run has used, so that the peers of a
+/// router that starts as owner believe it at once. Any other router hears the master's number before it sends.
 fn first_sequence() -> u32 {
     const YEAR_2020: u64 = 1_577_836_800;
     u32::try_from(host::utc().as_secs().saturating_sub(YEAR_2020)).unwrap_or(0)
 }
 
-/// Leaves in the advert what one packet on this interface takes.
+/// Leaves in the advert as many addresses as one packet on this interface takes; the others become excluded ones.
 fn fit(instance: &mut InstanceConfig, link: &Link) {
     let ip = match instance.family {
         Family::V4 => IPV4_HEADER,
@@ -604,8 +608,8 @@ fn fit(instance: &mut InstanceConfig, link: &Link) {
     }
 }
 
-/// How long the host may take to put a master's addresses on the interface. All instances may become master at once, and one
-/// task serves them in turn: a millisecond for each thing is what it takes, ten are allowed.
+/// Returns how long the host may take to put a master's addresses on the interface. All instances may become master at once,
+/// and the network thread serves them in turn: each thing takes about a millisecond, and ten are allowed.
 fn install_time(config: &Config) -> Duration {
     let held = |i: &InstanceConfig| i.vips.len() + i.excluded.len() + i.routes.len() + i.rules.len();
     let held: usize = config.instances.iter().map(held).sum();

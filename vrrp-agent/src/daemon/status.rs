@@ -15,7 +15,7 @@ use crate::host;
 use crate::vrrp::{Cause, Condition, State, Time};
 use crate::wire::advert::{family, ip};
 
-/// What does not change while the daemon runs.
+/// The parts of the status that do not come from the state machines.
 #[derive(Clone, Debug)]
 pub(super) struct StatusPage {
     pub(super) config: Config,
@@ -25,7 +25,7 @@ pub(super) struct StatusPage {
 }
 
 impl StatusPage {
-    /// How long elections have to wait from now, at the start.
+    /// Returns how long elections have to wait from now, at the start.
     pub(super) fn start_delay(&self) -> Duration {
         let StartDelay { from_start, from_boot } = self.config.start_delay;
         from_start.max(from_boot.saturating_sub(host::uptime()))
@@ -41,7 +41,7 @@ impl StatusPage {
             dataplane: plane.describe(),
             pins: self.pins.clone(),
             instances: instances.collect(),
-            // Known elsewhere.
+            // Filled in by `with_tracked`.
             scripts: Vec::new(),
             interfaces: Vec::new(),
             files: Vec::new(),
@@ -97,7 +97,7 @@ impl StatusPage {
             interval_seconds: config.interval.as_secs_f64(),
             master,
             vips: config.addresses().map(|vip| vip.address).collect::<Vec<IpAddr>>(),
-            // Known elsewhere.
+            // Filled in by `note_missing`.
             missing: Vec::new(),
             lease_seconds: router.lease_until.map(|until| (until - now).as_secs_f64()),
             master_down_seconds: down.as_ref().map(Duration::as_secs_f64),
@@ -127,7 +127,7 @@ fn won_by(cause: Cause) -> WonBy {
     }
 }
 
-/// A snapshot with what the protocol's thread does not know: what is tracked, and what each instance lacks.
+/// Returns a snapshot with what the protocol thread does not know: everything that is tracked, and what each instance lacks.
 pub(super) fn with_tracked(snapshot: Snapshot, page: &TrackPage, lacks: Vec<Vec<String>>) -> Snapshot {
     let mut snapshot = Snapshot {
         scripts: page
@@ -186,7 +186,7 @@ fn condition(condition: Condition) -> &'static str {
     }
 }
 
-/// Which addresses a master should have and the kernel refuses.
+/// Notes which addresses a master should have but the kernel refuses.
 pub(super) fn note_missing(snapshot: &mut Snapshot, missing: &Missing) {
     let missing = missing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for instance in &mut snapshot.instances {

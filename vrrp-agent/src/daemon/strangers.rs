@@ -1,5 +1,6 @@
-//! `log_unknown_vrids`: adverts of virtual routers that no instance of ours is of, each said once. Only then is there a socket
-//! for them: XDP passes on what it does not know, so that it hears nothing else, and the packet path is as it was.
+//! `log_unknown_vrids`: logs adverts of virtual routers that no instance of ours belongs to, each once. Only with this option
+//! there is a socket for them. XDP passes on only what it does not know, so the socket hears nothing else, and the packet path
+//! is as it was.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -16,22 +17,22 @@ use crate::net::receive::Receiver;
 use crate::readiness;
 use crate::wire::advert::ip;
 
-/// Whoever wants to fill the memory, or the log, makes up no more than these.
+/// The most unknown virtual routers that are logged for an interface, so that forged adverts cannot fill the memory or the log.
 const STRANGERS_MAX: usize = 1000;
 
-/// What is heard in one turn.
+/// The most adverts that are heard in one turn.
 const ROUND_MAX: usize = 256;
 
-/// A virtual router, and who speaks for it.
+/// A virtual router, and the address that advertises it.
 type Stranger = (u8, IpAddr);
 
-/// Those of an interface that were told of.
+/// The unknown virtual routers of an interface that were logged.
 #[derive(Debug, Default)]
 struct Strangers {
     told: BTreeSet<Stranger>,
 }
 
-/// Whether there is something to say.
+/// The message to log, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Say {
     Nothing,
@@ -51,7 +52,7 @@ impl Strangers {
     }
 }
 
-/// Listens on all interfaces, if the file wants it, until what is returned is dropped.
+/// Listens on all interfaces, if the configuration asks for it, until the returned set is dropped.
 pub(super) fn listen_for(config: &Config, site: &Site) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     match config.host.unknown_vrids {
@@ -91,7 +92,7 @@ async fn listen(link: Link, known: Vec<InstanceKey>) {
             }
             say(&link.name, vrid, ip(datagram.family, &datagram.source), &mut strangers);
         }
-        // Others have their turn, however much there is to hear.
+        // Let other tasks have their turn, however much there is to hear.
         tokio::task::yield_now().await;
     }
 }

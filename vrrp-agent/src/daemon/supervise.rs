@@ -1,5 +1,5 @@
-//! What happens on the host, turned into commands for the engine: news of trackers, interfaces and addresses, and what signals ask
-//! for.
+//! Turns what happens on the host into commands for the engine: news of trackers, interfaces and addresses, and requests by
+//! signals.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -29,28 +29,29 @@ use crate::snmp;
 use crate::track::Tracker;
 use crate::vrrp::Time;
 
-/// What happens on the host.
+/// The sources of what happens on the host.
 pub(super) struct Sources<L> {
     pub(super) trackers: Trackers,
-    /// The track groups of what is static and cannot be there.
+    /// The track groups that lack something static, because it cannot be set.
     pub(super) missing: BTreeSet<String>,
-    /// The same after each mend.
+    /// The same track groups, after each mend.
     pub(super) mends: UnboundedReceiver<BTreeSet<String>>,
-    /// SNMP managers want to see something.
+    /// The questions of SNMP managers.
     pub(super) questions: UnboundedReceiver<snmp::Question>,
     pub(super) host: L,
     pub(super) refusals: UnboundedReceiver<(u64, usize)>,
     /// Numbers of interfaces on which the program has not seen an advert.
     pub(super) unseen: UnboundedReceiver<u32>,
     pub(super) requests: UnboundedReceiver<Request>,
-    /// What D-Bus clients ask for.
+    /// The requests of D-Bus clients.
     pub(super) wishes: UnboundedReceiver<Wish>,
 }
 
 /// An instance whose addresses the kernel refused tries again after this long.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(10);
 
-/// The programs are looked after this often: somebody may have taken one off its interface, or its place may have become wrong.
+/// The interval at which the programs are checked: a program may have been taken off its interface, or its place may have
+/// become wrong.
 const PROGRAM_CHECK: Duration = Duration::from_secs(5);
 
 /// Turns what happens on the host into commands, for ever.
@@ -76,10 +77,10 @@ pub(super) async fn supervise(
     } = sources;
     let mut changes = std::pin::pin!(changes);
     let mut removals = watch_routing(&interfaces.config);
-    // Ended by what takes their place.
+    // The tasks that listen; a reload replaces the set, which ends them.
     let mut listeners = strangers::listen_for(&interfaces.config, &interfaces.site);
     let mut retry = tokio::time::interval(REFUSAL_PAUSE);
-    // Not once for each time that there was nothing to try.
+    // After a time with nothing to try, tick once and not once for each missed tick.
     retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (over, mut pauses_over) = unbounded_channel();
     let mut check = tokio::time::interval(PROGRAM_CHECK);
@@ -91,9 +92,10 @@ pub(super) async fn supervise(
             news = trackers.changed() => tracker.hear(news),
             Some(change) = changes.next() => {
                 if interfaces.note(&change) {
-                    // Who has lost an interface hears of that before it hears of another.
+                    // Tell the engine that an interface is lost before it is told of another interface.
                     tell_health(engineer, tracker, interfaces, executor, &trackers.page());
-                    // The address that adverts are sent from may have gone with one of ours, and be put back just now.
+                    // The source address of the adverts may have been removed together with one of ours. The network thread
+                    // puts it back; wait for that.
                     network.settled().await;
                     interfaces.look_again(&executor.handle, network, engineer).await;
                 }
@@ -106,9 +108,9 @@ pub(super) async fn supervise(
                         network.check_all();
                         network.mend();
                     }
-                    // What routed over it went with it when it was down.
+                    // The kernel removed the routes over this interface when the interface went down.
                     Change::Link { running: true, .. } => network.mend(),
-                    // A route may have waited for it.
+                    // A static route may have waited for this address.
                     Change::AddressNew { .. } if !missing.is_empty() => network.mend(),
                     Change::Link { .. } | Change::LinkGone { .. } | Change::AddressNew { .. } => {}
                 }
@@ -141,7 +143,7 @@ pub(super) async fn supervise(
                     let _ending = over.send(());
                 });
             }
-            // Whoever is tried too early is refused again.
+            // Retry all; any that are tried too early are refused again.
             Some(()) = pauses_over.recv() => {
                 (0..interfaces.site.len()).for_each(|slot| tracker.set_addresses(slot, true));
             }
@@ -149,7 +151,7 @@ pub(super) async fn supervise(
                 if let Some(snapshot) = ask(engineer, &trackers.page(), executor, &network.missing).await {
                     let interface = |name: &str| nix::net::if_::if_nametoindex(name).ok();
                     let facts = snmp::Facts { config: &interfaces.config, snapshot: &snapshot, interface: &interface };
-                    // Whoever has asked may have given up.
+                    // The SNMP session may have given up meanwhile.
                     let _late = question.send(snmp::Table::new(&facts));
                 }
                 continue;
@@ -205,7 +207,7 @@ pub(super) async fn supervise(
                     }
                 };
             }
-            // None is left of those that have failed.
+            // Takes tasks that have failed out of the set.
             Some(_ended) = listeners.join_next() => {}
             else => return,
         }
@@ -216,18 +218,19 @@ pub(super) async fn supervise(
     }
 }
 
-/// Whether the configuration is being read.
+/// The progress of reading the configuration.
 enum Reading {
     Not,
     Once,
-    /// It may have changed since that began.
+    /// Read the files once more: they may have changed since this reading began.
     AndAgain,
 }
 
-/// How long files may take to be read.
+/// The time limit for reading the files.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads the configuration, and looks up whom it names, on threads that nobody waits for: either may hang.
+/// Reads the configuration, and looks up the users and groups that it names, on threads that the daemon does not depend on:
+/// either may hang.
 fn read_soon(read: &Read, done: &UnboundedSender<anyhow::Result<Config>>) {
     let (read, done) = (Arc::clone(read), done.clone());
     tokio::spawn(async move {
@@ -238,12 +241,12 @@ fn read_soon(read: &Read, done: &UnboundedSender<anyhow::Result<Config>>) {
         if let Ok(config) = &config {
             identity::look_up(config.script_users().cloned()).await;
         }
-        // Whoever asked may have ended.
+        // The receiver may be gone already.
         let _ended = done.send(config);
     });
 }
 
-/// What a signal or a D-Bus client asks for.
+/// Returns the next request of a signal or of a D-Bus client.
 async fn next(
     requests: &mut UnboundedReceiver<Request>,
     wishes: &mut UnboundedReceiver<Wish>,
@@ -254,7 +257,7 @@ async fn next(
     }
 }
 
-/// Word of routes and rules of ours that somebody removes.
+/// Returns a stream that reports removals of routes and rules of ours.
 fn watch_routing(config: &Config) -> Pin<Box<dyn futures_util::Stream<Item = ()>>> {
     changes::removals(holdings::protocols(config)).unwrap_or_else(|error| {
         tracing::error!("{error}: routes and rules that somebody removes are not put back");
@@ -262,7 +265,7 @@ fn watch_routing(config: &Config) -> Pin<Box<dyn futures_util::Stream<Item = ()>
     })
 }
 
-/// Of each instance, whether all is there that is static and that it needs.
+/// Returns for each instance true if nothing static that the instance needs is missing.
 pub(super) fn needed(config: &Config, missing: &BTreeSet<String>) -> Vec<(Slot, bool)> {
     let lacks = |slot| {
         let mut groups = config.track_groups.iter();
@@ -296,7 +299,8 @@ fn tell_health(
     }
 }
 
-/// Writes down what instances lack, before the engine is told and says why they move.
+/// Stores what instances lack. This comes before the engine is told, because the log line of the transition gives it as the
+/// reason.
 pub(super) fn note_lacks(tracker: &Tracker, interfaces: &Interfaces, executor: &Executor, page: &SharedPage) {
     let states = interfaces.site.tracked.states().map(|(name, state)| (name.to_owned(), state));
     page.borrow_mut().interfaces = states.collect();

@@ -1,5 +1,5 @@
-//! The sync daemon of IPVS follows an instance: it tells while that is master, and listens while it is not. The kernel may take a
-//! while to stop one, which neither addresses nor adverts wait for.
+//! Has the sync daemon of IPVS follow an instance: the daemon sends while the instance is master, and listens while it is not.
+//! The kernel may take a while to stop a daemon; neither addresses nor adverts wait for that.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::dataplane::Slot;
 use crate::net::ipvs::{self, Part};
 use crate::vrrp::State;
 
-/// From one try to the next.
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// What is to run.
+/// The settings of the daemon and the part that it is to play; without a part it is to end.
 type Wanted = Option<(SyncDaemon, Option<Part>)>;
 
-/// Whoever has the daemon follow.
+/// Has the sync daemon follow its instance.
 #[derive(Debug)]
 pub(super) struct Synchroniser {
     daemon: Option<SyncDaemon>,
@@ -34,7 +34,7 @@ impl Synchroniser {
         Self { daemon: config.sync_daemon.clone(), part: None, wanted, task: Some(task) }
     }
 
-    /// An instance has come to this.
+    /// Takes note of an instance's new state.
     pub(super) fn note(&mut self, slot: Slot, state: State) {
         if self.daemon.as_ref().is_some_and(|daemon| daemon.instance == slot) {
             self.part = match state {
@@ -46,7 +46,7 @@ impl Synchroniser {
         }
     }
 
-    /// Follows another configuration, in which this is what the instance that is followed then is.
+    /// Changes to another configuration. `is_master` says of the instance that is followed then if it is master.
     pub(super) fn change(&mut self, config: &Config, is_master: impl Fn(Slot) -> bool) {
         let before = std::mem::replace(&mut self.daemon, config.sync_daemon.clone());
         match (&self.daemon, before) {
@@ -55,7 +55,7 @@ impl Synchroniser {
                 self.part = Some(part);
                 self.tell();
             }
-            // Told under its old settings that it is to end.
+            // The daemon is asked to end with its old settings.
             (None, Some(before)) => {
                 self.part = None;
                 let _ended = self.wanted.send(Some((before, None)));
@@ -70,7 +70,7 @@ impl Synchroniser {
         }
     }
 
-    /// Has it end, however its instance has ended.
+    /// Ends the daemon, however its instance has ended.
     pub(super) fn finish(&mut self, patience: Duration) -> impl Future<Output = ()> + use<> {
         self.part = None;
         self.tell();
@@ -86,8 +86,8 @@ impl Synchroniser {
     }
 }
 
-/// Has the kernel do what is wanted last, until nobody wants anything. What it refuses it is asked again: the interface may come,
-/// and the module.
+/// Has the kernel do what is wanted last, until the sender is gone. A request that the kernel refuses is repeated: the
+/// interface may come, and the module.
 async fn follow(mut wishes: Receiver<Wanted>) {
     let mut runs: Option<(SyncDaemon, Part)> = None;
     let mut refused = None;
@@ -101,7 +101,7 @@ async fn follow(mut wishes: Receiver<Wanted>) {
             () = sleep(PAUSE), if refused.is_some() => {}
         }
         let Some((daemon, part)) = wishes.borrow_and_update().clone() else { continue };
-        // Its instance may have another number, which is nothing to the kernel.
+        // The slot of its instance may have changed, which is nothing to the kernel.
         let same = runs.as_ref().is_some_and(|(running, playing)| {
             let instance = daemon.instance;
             SyncDaemon { instance, ..running.clone() } == daemon && Some(*playing) == part
@@ -119,7 +119,7 @@ async fn follow(mut wishes: Receiver<Wanted>) {
             Ok(Err(error)) => {
                 runs = None;
                 let now = format!("lvs_sync_daemon on {}: {error}", daemon.interface);
-                // The same again and again is said once.
+                // An error that repeats is logged once.
                 if refused.as_ref() != Some(&now) {
                     tracing::error!("{now}; it is tried again");
                     refused = Some(now);

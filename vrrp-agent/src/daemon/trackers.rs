@@ -1,4 +1,4 @@
-//! What watches the tracked scripts, files and processes: tasks that outlive a reload where they would do the same after it.
+//! Watches the tracked scripts, files and processes. The tasks outlive a reload if they would do the same after it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,36 +16,36 @@ use crate::track::script::Report;
 use crate::track::{GoingOn, News, file, process, script};
 use crate::vrrp::Condition;
 
-/// Of which task.
+/// The number of a task.
 type TaskId = u64;
 
-/// What a task says.
+/// The report of a task.
 #[derive(Clone, Debug)]
 enum Word {
     Script(Report),
     File(i32),
-    /// The place in the list of processes.
+    /// A process, by its index in the task's list.
     Process(usize, Condition),
 }
 
-/// What is known of everything that is tracked, by name.
+/// The known state of everything that is tracked, by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TrackPage {
     pub(super) scripts: BTreeMap<String, Report>,
     /// The path and the number of each file.
     pub(super) files: BTreeMap<String, (PathBuf, i32)>,
     pub(super) processes: BTreeMap<String, Condition>,
-    /// Whether each interface can carry frames; none if it does not exist.
+    /// True for an interface that can carry frames; none for an interface that does not exist.
     pub(super) interfaces: BTreeMap<String, Option<bool>>,
 }
 
-/// The page that trackers write, and that everybody reads.
+/// The page that trackers write, and that all readers share.
 pub(super) type SharedPage = Rc<RefCell<TrackPage>>;
 
 /// The trackers of a configuration.
 pub(super) struct Trackers {
     scripts: Vec<Running<ScriptIndex, Script>>,
-    /// With which script security they run.
+    /// The script security with which the scripts run.
     security: ScriptSecurity,
     page: SharedPage,
     files: Vec<Running<FileIndex, TrackFile>>,
@@ -63,15 +63,15 @@ struct Running<I, T> {
     _task: Task,
 }
 
-/// One task watches them all.
+/// The one task that watches all processes.
 struct Processes {
     id: TaskId,
-    /// In the order of the task's list.
+    /// The processes, in the order of the task's list.
     watched: Vec<(ProcessIndex, TrackProcess, Condition)>,
     _task: Task,
 }
 
-/// Ends with its owner.
+/// A task that ends with its owner.
 struct Task(JoinHandle<()>);
 
 impl Drop for Task {
@@ -80,16 +80,16 @@ impl Drop for Task {
     }
 }
 
-/// What a configuration begins with.
+/// The first results for a configuration.
 pub(super) struct Started {
-    /// What goes on.
+    /// The trackers that go on.
     pub(super) going_on: GoingOn,
-    /// What is known at once of what is new.
+    /// The results of new trackers, as far as they are known at once.
     pub(super) news: Vec<News>,
 }
 
 impl Trackers {
-    /// None yet.
+    /// Returns an empty set of trackers.
     pub(super) fn new() -> Self {
         let (reports, queue) = unbounded_channel();
         Self {
@@ -104,12 +104,12 @@ impl Trackers {
         }
     }
 
-    /// What is known, also of what comes later.
+    /// Returns the page, which is also updated later.
     pub(super) fn page(&self) -> SharedPage {
         Rc::clone(&self.page)
     }
 
-    /// Watches what an instance of a configuration tracks; what is watched already goes on, all else ends.
+    /// Watches what the instances of a configuration track. A task that watches the same already goes on; all others end.
     pub(super) async fn run(&mut self, config: &Config) -> Started {
         let mut news = Vec::new();
         let scripts = self.run_scripts(config);
@@ -122,7 +122,7 @@ impl Trackers {
         let mut before = std::mem::take(&mut self.scripts);
         let security = config.script_security;
         if std::mem::replace(&mut self.security, security) != security {
-            // None goes on with rights that it would not be given now.
+            // No script goes on with rights that it would not be given now.
             before.clear();
         }
         let is_there = |name: &str| config.scripts.iter().any(|script| script.name == name);
@@ -136,7 +136,7 @@ impl Trackers {
                 self.scripts.push(running);
                 continue;
             }
-            // One of that name that is another now stands where it stood until it has run.
+            // A script that replaces another of the same name has the condition of the old one until it has run.
             let there = before.iter().find(|running| running.thing.name == thing.name);
             going_on.extend(there.map(|there| (there.index, index)));
             let known = there
@@ -173,7 +173,7 @@ impl Trackers {
             }
             new.push((index, thing));
         }
-        // All at once, for each may hang.
+        // All at once, because each read may hang.
         let numbers = join_all(new.iter().map(|(_, thing)| file::begin(thing))).await;
         for ((index, thing), number) in new.into_iter().zip(numbers) {
             news.push(News::File(index, number));
@@ -189,7 +189,7 @@ impl Trackers {
         going_on
     }
 
-    /// The list goes on as a whole, or is watched anew from what is known of it.
+    /// Continues the task if the list is the same; otherwise the list is watched anew, from the known conditions.
     fn run_processes(&mut self, config: &Config) -> Vec<(ProcessIndex, ProcessIndex)> {
         let before = self.processes.take();
         let known = before.as_ref().map_or(&[][..], |before| &before.watched);
@@ -225,7 +225,7 @@ impl Trackers {
         going_on
     }
 
-    /// A task's number, and how it reports.
+    /// Returns the number of a new task, and a function with which the task reports.
     fn reporter(&mut self) -> (TaskId, impl Fn(Word) + Send + Sync + 'static + use<>) {
         let (id, reports) = (self.next, self.reports.clone());
         self.next += 1;
@@ -234,12 +234,12 @@ impl Trackers {
         })
     }
 
-    /// The next news of something tracked.
+    /// Waits for the next news of something tracked.
     pub(super) async fn changed(&mut self) -> News {
         loop {
-            // We hold a sender, so that it never ends.
+            // This holds a sender, so the queue never ends.
             let Some((id, word)) = self.queue.recv().await else { std::future::pending().await };
-            // What has ended meanwhile is nobody's any more.
+            // A report of a task that has ended meanwhile is dropped.
             if let Some(news) = self.news(id, word) {
                 return news;
             }
@@ -271,7 +271,7 @@ impl Trackers {
     }
 }
 
-/// The task that watches the same already, under the index that it has now.
+/// Returns the task that watches the same thing already, with the index that the thing has now.
 fn go_on<T: PartialEq>(
     before: &mut Vec<Running<usize, T>>,
     index: usize,

@@ -1,5 +1,5 @@
-//! Which interfaces of this host instances use; and by which one the adverts to unicast peers leave, and are awaited, where their
-//! source is on another interface than the instance's.
+//! Finds the interfaces of this host that instances use; and the interface by which the adverts to unicast peers leave, and are
+//! awaited, where their source is on another interface than the instance's.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use crate::config::{Config, InstanceConfig, Missing};
 use crate::net::links::{self, Device, Link};
 use crate::net::{NetError, sysctl};
 
-/// The interfaces that instances use, each once, and which of them, as indexes.
+/// The interfaces that instances use, each once, and which instance uses which, as indexes.
 pub(super) struct Found {
     pub(super) links: Vec<Link>,
     /// Each instance's interface, which its addresses are on.
@@ -19,10 +19,10 @@ pub(super) struct Found {
     pub(super) wire_of: Vec<usize>,
 }
 
-/// Looks the interfaces up. An instance that names none has one afterwards, if an interface has its source.
+/// Looks the interfaces up. An instance that names no interface gets the one that has its source, if there is one.
 ///
 /// # Errors
-/// If netlink does not answer, or an interface is not there that must be.
+/// If netlink does not answer, or if an interface that must be there is not.
 pub(super) async fn find(netlink: &rtnetlink::Handle, config: &mut Config) -> Result<Found, NetError> {
     // The file's own names first; then the sources of unicast instances, for the interfaces that have them.
     let mut asked = names(config);
@@ -90,8 +90,8 @@ fn unicast_source(instance: &InstanceConfig) -> Option<IpAddr> {
     }
 }
 
-/// Whether another unicast instance on an interface has an instance's number and a peer of it, and its source or one that is not
-/// known yet: adverts could not tell the two apart there.
+/// Returns true if another unicast instance on an interface has the same number and a common peer, and the same source or one
+/// that is not known yet: adverts could not tell the two instances apart there.
 fn has_router(link: &Link, instance: &InstanceConfig, config: &Config) -> bool {
     let is_on = |other: &InstanceConfig| {
         (other.vrid, other.family, other.cast()) == (instance.vrid, instance.family, instance.cast())
@@ -126,7 +126,7 @@ fn wire_number(instance: &InstanceConfig, holder: &Link, links: &mut Vec<Link>) 
     })
 }
 
-/// An interface as it was found, or, where the file lets it come later, one that is not there.
+/// Returns an interface as it was found, or, where the configuration lets it come later, as absent.
 fn present_or_awaited(
     name: &str,
     number: usize,
@@ -149,12 +149,12 @@ fn present_or_awaited(
     }
 }
 
-/// The interface of the source, if adverts are to leave by it and not by the instance's own interface (`own`). `holders` are the
-/// interfaces that have the sources of instances.
+/// Returns the interface of the source, if adverts are to leave by it and not by the instance's own interface (`own`).
+/// `holders` are the interfaces that have the sources of instances.
 ///
-/// keepalived binds its sockets to `interface`, whatever the source. So a peer that runs keepalived sends and listens there, and
-/// over IPv4 that works wherever the peers answer ARP for their other addresses. Only where it cannot work the way of the source
-/// is taken; keepalived has two masters there.
+/// keepalived binds its sockets to `interface`, whatever the source. So a peer that runs keepalived sends and listens there,
+/// and over IPv4 that works wherever the peers answer ARP for their other addresses. The interface of the source is taken only
+/// where keepalived's way cannot work; keepalived has two masters there.
 fn of_source<'h>(
     instance: &InstanceConfig,
     own: &Link,
@@ -169,7 +169,8 @@ fn of_source<'h>(
     (!reaches_peers(instance, source, own, holder)).then_some(holder)
 }
 
-/// Whether peers can be on it: an address of the loopback or of a dummy is one that others have a route to.
+/// Returns true if peers can be on the interface: an address of the loopback or of a dummy is one that other hosts have a route
+/// to.
 fn carries_adverts(link: &Link) -> bool {
     match link.device {
         Device::Ethernet | Device::Other => true,
@@ -177,11 +178,11 @@ fn carries_adverts(link: &Link) -> bool {
     }
 }
 
-/// Whether adverts from `source`, an address of `holder`, reach the peers by the instance's own interface.
+/// Returns true if adverts from `source`, an address of `holder`, reach the peers by the instance's own interface.
 fn reaches_peers(instance: &InstanceConfig, source: IpAddr, own: &Link, holder: &Link) -> bool {
     let all_on = |link: &Link| instance.peers.iter().all(|peer| link.is_on(peer.address));
     match source {
-        // It means nothing on another interface.
+        // A link-local source means nothing on another interface.
         IpAddr::V6(source) if source.is_unicast_link_local() => return false,
         IpAddr::V4(_) | IpAddr::V6(_) => {}
     }
@@ -214,23 +215,23 @@ mod tests {
         parse(&text).config.expect("a valid file").instances.remove(0)
     }
 
-    /// `none1` is on no host, so nothing is strict about it.
+    /// No host has an interface `none1`, so its settings count as not strict.
     #[test]
     fn the_way_of_the_source_is_taken_only_where_keepalived_s_cannot_work() {
         let (own_v4, own_v6) = ("10.1.0.1", "fd01::1");
         for (device, source, length, peer, expected) in [
             // As keepalived: the peer is taken for a neighbour.
             (Device::Ethernet, "10.0.0.1", 24, "10.0.0.2", None),
-            // It is one.
+            // The peer is a neighbour.
             (Device::Ethernet, "10.0.0.1", 24, "10.1.0.2", None),
             (Device::Ethernet, "fd00::1", 64, "fd01::2", None),
-            // Behind a router.
+            // The peer is behind a router.
             (Device::Ethernet, "10.0.0.1", 24, "10.9.0.2", Some("none0")),
             // The kernel takes no IPv6 peer for a neighbour.
             (Device::Ethernet, "fd00::1", 64, "fd00::2", Some("none0")),
             (Device::Ethernet, "fe80::1", 64, "fe80::2", Some("none0")),
             (Device::Other, "10.0.0.1", 24, "10.9.0.2", Some("none0")),
-            // A router's own address, which others have a route to.
+            // A router's own address, which other hosts have a route to.
             (Device::Loopback, "10.0.0.1", 32, "10.0.0.2", None),
             (Device::WithoutArp, "fd00::1", 128, "fd00::2", None),
         ] {

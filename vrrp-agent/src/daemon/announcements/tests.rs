@@ -15,7 +15,7 @@ fn bytes(leaving: &[Leaving]) -> Vec<u8> {
 const ONE: Lane = Lane::Interface(1);
 const TWO: Lane = Lane::Interface(2);
 
-/// So many addresses on one lane.
+/// `count` addresses on one lane.
 fn addresses(lane: Lane, millis: u64, count: u8) -> Vec<Announcement> {
     (0..count).map(|byte| announcement(lane, Kind::Arp, millis, byte)).collect()
 }
@@ -73,7 +73,7 @@ fn each_address_once_and_then_each_again() {
     assert_eq!(bytes(&waiting.take(at(0), 256)), [0, 9, 1, 9, 2, 0, 1, 2]);
 }
 
-/// With a lower router that goes on, a burst is asked for each interval, and takes longer than that.
+/// While a lower router goes on advertising, a burst is asked for in each interval, and takes longer than the interval.
 #[test]
 fn c2_bursts_that_are_asked_for_faster_than_they_leave_do_not_pile_up() {
     let mut waiting = Announcements::default();
@@ -89,7 +89,7 @@ fn c2_bursts_that_are_asked_for_faster_than_they_leave_do_not_pile_up() {
         assert!(waiting.pending.values().all(|pending| pending.left <= 5));
         assert_eq!(waiting.turns.len(), 1);
     }
-    // One each 100 ms, and every address as often as any other.
+    // One announcement each 100 ms, and every address as often as any other.
     assert_eq!(left.iter().sum::<u64>(), 36_000);
     assert!(left.iter().all(|&count| count == 180), "{left:?}");
 }
@@ -137,7 +137,7 @@ fn what_the_kernel_has_no_room_for_is_tried_again_before_the_others() {
     assert!(waiting.take(at(9), 256).is_empty());
     assert_eq!(bytes(&waiting.take(at(10), 256)), [0, 1, 2]);
     assert_eq!(waiting.next(), None);
-    // One that is to leave once more anyway.
+    // An announcement that is to leave once more anyway.
     waiting.add(0, &addresses(ONE, 0, 1), 2);
     let leaving = waiting.take(at(20), 1);
     waiting.put_back(at(20), leaving[0].clone());

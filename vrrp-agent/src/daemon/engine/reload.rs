@@ -1,5 +1,5 @@
-//! Another configuration while the engine runs. What is the same virtual router in both goes on: its state, its lease, its
-//! statistics; a master misses no advert, a backup no deadline.
+//! Changes the configuration while the engine runs. A virtual router that is in both configurations goes on with its state, its
+//! lease and its statistics; a master misses no advert, a backup no deadline.
 
 use std::collections::BTreeSet;
 
@@ -15,57 +15,57 @@ use crate::host;
 use crate::track::Health;
 use crate::vrrp::{Instance, State, Time, Watch};
 
-/// More than a ring has room for: what was heard before a reload is heard.
+/// More events than a ring has room for, so that everything that arrived before a reload is heard.
 const EVENTS_MAX: usize = 16_384;
 
-/// What takes the place of all that the engine has.
+/// The parts that replace all parts of the engine.
 pub(in crate::daemon) struct Reload {
     /// The instances, by their new slots.
     pub(in crate::daemon) members: Vec<Member>,
-    /// A data plane of their own, which hears nothing yet.
+    /// The new data plane, which hears nothing yet.
     pub(in crate::daemon) plane: DataPlane,
-    /// What has it hear: done in one go, when all is written that it decides by. None for sockets, which hear at once.
+    /// Makes the data plane hear: done in one go, when all is written that it decides by. None for sockets, which hear at once.
     pub(in crate::daemon) attach: Option<Attach>,
     pub(in crate::daemon) status: StatusPage,
-    /// For whoever carries out effects: what the new slots mean.
+    /// The meaning of the new slots, for the network thread and the effects task.
     pub(in crate::daemon) roster: Roster,
     pub(in crate::daemon) done: oneshot::Sender<Reloaded>,
 }
 
-/// Attaches the kernel half to the interfaces, in the place of the one before.
+/// Attaches the kernel half to the interfaces, in the place of the previous one.
 pub(in crate::daemon) type Attach = Box<dyn FnOnce() -> (KernelHalf, Result<(), EbpfError>) + Send>;
 
 /// An instance of the new configuration.
 pub(in crate::daemon) struct Member {
-    /// Its slot in the present one, if it is there.
+    /// The slot of the instance in the present configuration, if it is there.
     pub(in crate::daemon) was: Option<Slot>,
     pub(in crate::daemon) parts: Parts,
     pub(in crate::daemon) group: Option<usize>,
     pub(in crate::daemon) health: Health,
-    /// Whether it holds something else than before.
+    /// True if the instance holds something else than before.
     pub(in crate::daemon) holds_other: bool,
 }
 
-/// What slots mean to whoever carries out effects.
+/// Per-slot configuration for the network thread and the effects task; replaced on reload.
 #[derive(Debug)]
 pub(in crate::daemon) struct Roster {
     /// Grows with each configuration.
     pub(in crate::daemon) generation: u64,
     pub(in crate::daemon) config: Config,
     pub(in crate::daemon) holdings: Vec<Holding>,
-    /// What each lacks, in sentences.
+    /// The sentences that say what each instance lacks.
     pub(in crate::daemon) lacks: Vec<Vec<String>>,
-    /// Where each was in the configuration before.
+    /// The slot of each instance in the previous configuration.
     pub(in crate::daemon) was: Vec<Option<Slot>>,
-    /// Told of the track groups that lack something, when all has followed.
+    /// Told of the track groups that lack something, when the network thread and the effects task have followed.
     pub(in crate::daemon) carried_out: Option<oneshot::Sender<BTreeSet<String>>>,
 }
 
-/// What is left over afterwards.
+/// The results of a reload.
 pub(in crate::daemon) struct Reloaded {
     pub(in crate::daemon) kernel: Option<KernelHalf>,
     pub(in crate::daemon) attached: Result<(), EbpfError>,
-    /// Whatever closing it may take is not the engine's affair.
+    /// The previous data plane. The receiver drops it, so that the engine does not have to wait until it is closed.
     pub(in crate::daemon) _before: DataPlane,
 }
 
@@ -73,7 +73,8 @@ impl Engine {
     pub(super) fn reload(&mut self, reload: Reload, now: Time) {
         let Reload { members, plane, attach, status, roster, done } = reload;
         self.finish_with_the_present(&members, now);
-        // What the kernel watches is watched here until the new program has heard the master: not less patiently.
+        // The state machine watches each master that the kernel watches, until the new program has heard the master: not less
+        // patiently than the kernel.
         for slot in 0..self.routers.len() {
             self.catch_up(slot);
             self.watch_here(slot, now);
@@ -109,7 +110,7 @@ impl Engine {
             let (kernel, attached) = attach();
             (Some(kernel), attached)
         });
-        // Before any effect that speaks of the new slots.
+        // Sent before any effect that has a new slot.
         self.tell(Effect::Reloaded(Box::new(roster)));
         for (slot, holds_other) in holds_other.into_iter().enumerate() {
             let machine = &mut self.routers[slot].machine;
@@ -121,11 +122,11 @@ impl Engine {
             }
             self.react(slot, now, None);
         }
-        // Nobody waits for it if the daemon is about to end.
+        // The receiver is gone if the daemon is about to end.
         let _ending = done.send(Reloaded { kernel, attached, _before: before });
     }
 
-    /// What was heard is heard by those it was for; who is not there any more resigns, and what is queued leaves.
+    /// Hands the signals that have arrived to the present instances, makes removed instances resign, and sends what is queued.
     fn finish_with_the_present(&mut self, members: &[Member], now: Time) {
         for _ in 0..EVENTS_MAX {
             let Some(signal) = self.plane.next_signal() else { break };
@@ -133,7 +134,7 @@ impl Engine {
         }
         for slot in 0..self.routers.len() {
             if members.iter().all(|member| member.was != Some(slot)) {
-                // It does not take the others of its group along.
+                // A removed instance does not make the others of its group resign.
                 self.routers[slot].group = None;
                 self.routers[slot].machine.remove(now);
                 self.drain(slot, None);
@@ -143,8 +144,8 @@ impl Engine {
         debug_assert!(self.adverts.iter().all(|Queued { slot, .. }| *slot < self.routers.len()));
     }
 
-    /// New members of a sync group that is master do not end that while they listen. One that has a master elsewhere does, and
-    /// the operator is told why.
+    /// Lets new members of a sync group that is master listen without ending its mastership. A member that has a master
+    /// elsewhere does end it, and the operator is told why.
     fn join_groups(&mut self) {
         for slot in 0..self.routers.len() {
             let Router { group, ref machine, .. } = self.routers[slot];
@@ -162,7 +163,7 @@ impl Engine {
         }
     }
 
-    /// The new data plane learns what stands: roles, rules, and leases as long as they were.
+    /// Writes the present state to the new data plane: roles, rules, and leases as long as they were.
     fn hand_over(&mut self) {
         for fd in self.plane.descriptors() {
             if let Err(error) = self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0)) {
@@ -175,7 +176,7 @@ impl Engine {
             let lease = self.routers[slot]
                 .lease_until
                 .filter(|_| self.routers[slot].machine.state() == State::Master);
-            // In this order: what passes between the two looks at a clock makes it shorter.
+            // The clocks are read in this order, so that time that passes between them makes the lease shorter.
             let uptime = host::uptime();
             let now = host::now();
             let renewed = lease.map_or(Ok(()), |until| self.plane.renew(slot, now, uptime + (until - now)));
@@ -188,7 +189,7 @@ impl Engine {
 }
 
 impl Router {
-    /// The same virtual router with other parts.
+    /// Continues the same virtual router with other parts.
     fn go_on(self, parts: Parts, group: Option<usize>, now: Time) -> Self {
         let Parts { params, key, rules, frames, .. } = parts;
         let mut router = Self { key, rules, frames, group, noticed: Vec::new(), ..self };

@@ -1,4 +1,5 @@
-//! What is static: there in every state as long as the daemon runs, as with keepalived; put back when somebody removes it.
+//! Static addresses, routes and rules: there in every state as long as the daemon runs, as with keepalived; put back when
+//! another program removes them.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +10,16 @@ use crate::config::{Fixtures, Vip};
 use crate::daemon::holdings::Placed;
 use crate::net::{NetError, routes, rules};
 
-/// What is not there, though it should be.
+/// The static things that are not there, though they should be.
 #[derive(Debug, Default)]
 pub(super) struct Lacking {
-    /// Why not.
+    /// The reasons.
     pub(super) complaints: BTreeSet<String>,
-    /// The track groups that need it.
+    /// The track groups that need them.
     pub(super) groups: BTreeSet<String>,
 }
 
-/// Puts there what is not.
+/// Sets what is not there.
 pub(super) async fn set(handle: &Handle, table: &mut Table, fixtures: &Fixtures) -> Lacking {
     let mut lacking = Lacking::default();
     let mut note = |result: Result<(), NetError>, group: Option<&String>| {

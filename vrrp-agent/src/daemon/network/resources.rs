@@ -1,5 +1,5 @@
-//! Setting and taking away what masters hold, and what is static. Addresses, routes and rules are set in this order and taken away in
-//! the reverse one, for a route may need an address, and a rule a route.
+//! Sets and takes away what masters hold, and what is static. Addresses, routes and rules are set in this order and taken away
+//! in the reverse order, for a route may need an address, and a rule a route.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use crate::daemon::holdings::{Holding, Placed};
 use crate::dataplane::Slot;
 use crate::net::{NetError, routes, rules};
 
-/// What is to be held, by configuration.
+/// The configuration of everything that is to be held.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) generation: u64,
@@ -45,27 +45,27 @@ impl Plan {
     }
 }
 
-/// What has become of an installation.
+/// The outcome of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The addresses are there, or most of them.
+    /// The first address is there; the kernel may have refused others.
     Installed,
-    /// The kernel takes none, or not the first.
+    /// The kernel refuses the first address, or all.
     Refused,
 }
 
-/// What masters hold, and what is static.
+/// The holdings of masters, and what is static.
 pub(super) struct Resources {
     handle: Handle,
     pub(super) plan: Plan,
     table: Table,
-    /// Those whose holdings are on the host, with the number of each mastership.
+    /// The instances whose holdings are on the host, each with the number of its mastership.
     masters: BTreeMap<Slot, u64>,
-    /// What the kernel refuses of those.
+    /// The addresses of these instances that the kernel refuses.
     missing: BTreeMap<Slot, Vec<Placed>>,
-    /// The same for the status.
+    /// The same addresses, for the status.
     page: Missing,
-    /// What was last said of each, and of what is static.
+    /// The complaints that were last logged of each instance, and of what is static (`None`).
     said: BTreeMap<Option<Slot>, BTreeSet<String>>,
 }
 
@@ -100,18 +100,18 @@ impl Resources {
         self.masters.keys().copied().collect()
     }
 
-    /// The number of a mastership.
+    /// Returns the number of an instance's mastership, if it has one.
     pub(super) fn mastership(&self, slot: Slot) -> Option<u64> {
         self.masters.get(&slot).copied()
     }
 
-    /// What masters hold, and what is static: what one of them gives up, others may keep.
+    /// Returns what masters hold, and what is static: what one of them gives up, others may keep.
     fn kept(&self) -> Vec<Holding> {
         let held = self.masters.keys().filter_map(|&slot| self.plan.holdings.get(slot).cloned());
         held.chain([Holding::of_fixtures(&self.plan.fixtures)]).collect()
     }
 
-    /// Each of what is said anew; what is not true any more may be said again.
+    /// Logs each complaint that is new. A complaint that is not true any more may be logged again later.
     fn say_once(&mut self, of: Option<Slot>, complaints: BTreeSet<String>) {
         let said = self.said.remove(&of).unwrap_or_default();
         for complaint in complaints.difference(&said) {
@@ -123,8 +123,8 @@ impl Resources {
         self.said.insert(of, complaints);
     }
 
-    /// Puts the addresses of an instance on their interfaces. One that the kernel refuses is no reason to leave the others to nobody,
-    /// unless it is the first.
+    /// Puts the addresses of an instance on their interfaces. An address that the kernel refuses is no reason to leave the
+    /// others without a router, unless it is the first.
     pub(super) async fn install(&mut self, slot: Slot, mastership: u64) -> Outcome {
         self.masters.insert(slot, mastership);
         let Holding { addresses, .. } = self.holding(slot);
@@ -135,10 +135,10 @@ impl Resources {
         if refused { Outcome::Refused } else { Outcome::Installed }
     }
 
-    /// Those that the kernel refuses.
+    /// Sets addresses. Returns those that the kernel refuses.
     async fn set_addresses(&mut self, slot: Slot, addresses: &[Placed]) -> Vec<Placed> {
         let mut complaints = BTreeSet::new();
-        // What is there already is no error when it is set.
+        // Ask first what is there, so that setting an address that is there already is no error.
         complaints.extend(self.table.refresh().await.err().map(|error| error.to_string()));
         let mut missing = Vec::new();
         for placed in addresses {
@@ -164,12 +164,12 @@ impl Resources {
         }
     }
 
-    /// Whether the kernel has refused an address of a master's.
+    /// Returns true if the kernel has refused an address of a master.
     pub(super) fn lacks_any(&self) -> bool {
         !self.missing.is_empty()
     }
 
-    /// Tries again what was refused. The masters that have got an address by it.
+    /// Tries again what was refused. Returns the masters that have got an address by this.
     pub(super) async fn try_again(&mut self) -> Vec<Slot> {
         let mut better = Vec::new();
         for (slot, missing) in self.missing.clone() {
@@ -183,8 +183,9 @@ impl Resources {
         better
     }
 
-    /// Sets those routes and rules of an instance; those that are there already stay. One that the kernel refuses is an error in the
-    /// log, as with keepalived, and no reason to leave the addresses to nobody.
+    /// Sets the routes and rules of an instance that the filters select; those that are there already stay. A route or rule
+    /// that the kernel refuses is an error in the log, as with keepalived, and no reason to leave the addresses without a
+    /// router.
     pub(super) async fn set_routing(
         &self,
         slot: Slot,
@@ -204,9 +205,9 @@ impl Resources {
         }
     }
 
-    /// Somebody has removed a route or a rule, or the kernel has with an interface that went down and is up again: what masters
-    /// are missing of theirs is set again, unless it is `no_track`, and what is static. The track groups of what is static and cannot
-    /// be there.
+    /// Sets again what another program has removed, or the kernel with an interface that went down and is up again: the routes
+    /// and rules of masters, unless they are `no_track`, and what is static. Returns the track groups that lack something
+    /// static, because it cannot be set.
     pub(super) async fn mend(&mut self) -> BTreeSet<String> {
         for slot in self.masters() {
             self.set_routing(slot, Route::tracked, |rule| !rule.no_track).await;
@@ -214,23 +215,23 @@ impl Resources {
         self.set_fixtures().await
     }
 
-    /// Puts there what is static. The track groups of what cannot be.
+    /// Sets what is static. Returns the track groups that lack something, because it cannot be set.
     pub(super) async fn set_fixtures(&mut self) -> BTreeSet<String> {
         let Lacking { complaints, groups } =
             fixtures::set(&self.handle, &mut self.table, &self.plan.fixtures).await;
-        // Said once, however often it is tried.
+        // Each complaint is logged once, however often this is tried.
         self.say_once(None, complaints);
         groups
     }
 
-    /// True if all is gone.
+    /// Takes away what an instance holds. Returns true if all is gone.
     pub(super) async fn withdraw(&mut self, slot: Slot) -> bool {
         let was_master = self.masters.remove(&slot).is_some();
         self.note_missing(slot, Vec::new());
         self.take_away(&self.holding(slot), &self.kept(), Spare::Same, was_master).await
     }
 
-    /// Takes a holding away, but for what is kept. True if all is gone.
+    /// Takes a holding away, except for what is kept. Returns true if all is gone.
     async fn take_away(&mut self, of: &Holding, kept: &[Holding], spare: Spare, was_held: bool) -> bool {
         let mut errors = self.take_routing_away(of, kept).await;
         if !of.addresses.is_empty() {
@@ -260,8 +261,9 @@ impl Resources {
         errors
     }
 
-    /// Another configuration: what masters held, and what was static, goes, unless masters or what is static have it now. An
-    /// instance that has come to it without being master does not. The track groups of what is static and cannot be there.
+    /// Changes to another configuration: what masters held, and what was static, is taken away, unless masters or what is
+    /// static have it now. An instance that has it now without being master does not keep it. Returns the track groups that
+    /// lack something static, because it cannot be set.
     pub(super) async fn change(&mut self, roster: &Roster) -> BTreeSet<String> {
         let was_masters = std::mem::take(&mut self.masters);
         for slot in std::mem::take(&mut self.missing).into_keys() {
@@ -291,7 +293,7 @@ impl Resources {
         self.set_fixtures().await
     }
 
-    /// An interface is another: each instance holds this from now on. The masters that hold something on a new one.
+    /// Changes the holdings because an interface has been replaced. Returns the masters that hold something on a new interface.
     pub(super) async fn place(&mut self, holdings: Vec<Holding>) -> Vec<Slot> {
         let indexes = |of: &[Holding]| -> BTreeSet<u32> {
             of.iter().flat_map(|holding| &holding.addresses).map(|placed| placed.ifindex).collect()
@@ -315,7 +317,7 @@ impl Resources {
             .collect()
     }
 
-    /// Masters that hold an address of which somebody says that it is gone, and of which it really is.
+    /// Returns the masters that hold an address that is reported as gone, and that really is gone.
     pub(super) async fn who_lost(&mut self, ifindex: u32, address: IpAddr) -> Vec<Slot> {
         let lost = |placed: &Placed| placed.is_at(ifindex, address);
         let holders: Vec<Slot> = self.masters().into_iter().filter(|&slot| self.tracks(slot, lost)).collect();
@@ -325,7 +327,7 @@ impl Resources {
         holders.into_iter().filter(|&slot| self.tracks(slot, |of| lost(of) && !self.table.has(of))).collect()
     }
 
-    /// After news were missed: the masters that hold an address that is not there.
+    /// Returns, after news were missed, the masters that hold an address that is not there.
     pub(super) async fn who_lost_any(&mut self) -> Vec<Slot> {
         if self.table.refresh().await.is_err() {
             return Vec::new();
@@ -333,7 +335,8 @@ impl Resources {
         self.masters().into_iter().filter(|&slot| self.tracks(slot, |of| !self.table.has(of))).collect()
     }
 
-    /// Whether an instance has such an address whose loss costs the mastership. One that the kernel has refused cannot be lost.
+    /// Returns true if an instance has an address for which `such` is true and whose loss costs the mastership. An address that
+    /// the kernel has refused cannot be lost.
     fn tracks(&self, slot: Slot, such: impl Fn(&Placed) -> bool) -> bool {
         let missing = self.missing.get(&slot);
         let is_missing = |placed: &Placed| missing.is_some_and(|missing| missing.contains(placed));
@@ -341,12 +344,12 @@ impl Resources {
         addresses.into_iter().flatten().any(|of| of.is_tracked() && !is_missing(of) && such(of))
     }
 
-    /// Removes what a crash left behind: the routes and rules that the configuration has, and the addresses that an earlier run put
-    /// there, should the configuration have changed; but not that of the instances that are to go on (`kept`). With the fence of the
-    /// earlier run still up, nobody is answered meanwhile.
+    /// Removes what a crash left behind: the routes and rules that the configuration has, and the addresses that an earlier run
+    /// put there, even if the configuration has changed since; but nothing of the instances that are to go on (`kept`). The
+    /// fence of the earlier run is still up, so the host answers for no address meanwhile.
     pub(super) async fn remove_leftovers(&mut self, kept: &[Slot]) -> Result<(), NetError> {
         let holdings = self.plan.holdings.clone();
-        // What goes on does so in its first mastership of this run.
+        // The instances that go on do so in the first mastership of this run.
         self.masters.extend(kept.iter().map(|&slot| (slot, 1)));
         let stays = self.kept();
         for (_, holding) in holdings.iter().enumerate().filter(|(slot, _)| !kept.contains(slot)) {
@@ -356,8 +359,8 @@ impl Resources {
         self.table.remove_leftovers(&stays).await
     }
 
-    /// At the end: takes away what is left of all instances, then what is static. The virtual addresses that are on this host all the
-    /// same, though the host does not have them by itself.
+    /// At the end: takes away what is left of all instances, then what is static. Returns the virtual addresses that are still
+    /// on this host, except those that the host has by itself.
     pub(super) async fn remove_all(&mut self) -> Result<Vec<String>, NetError> {
         for slot in 0..self.plan.holdings.len() {
             let _told = self.withdraw(slot).await;

@@ -1,8 +1,8 @@
 //! The addresses of this host, and which of them are ours.
 //!
-//! An address that is virtual may be one that the host has by itself: that stays, whatever becomes of the instance. All else of a
-//! virtual address on its interface is taken away with the mastership, whatever its prefix is by now: a virtual address that
-//! stays behind on a host that is not master is answered for by two.
+//! A virtual address may be one that the host has by itself: that stays, whatever becomes of the instance. In all other cases a
+//! virtual address on its interface is taken away with the mastership, whatever its prefix is by now: if it stays behind on a
+//! host that is not master, two hosts answer for it.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -17,34 +17,34 @@ use crate::net::addresses::{self, Difference, Identity, Installed};
 /// An address on an interface, as the kernel tells it from others.
 pub(super) type Key = (u32, Identity);
 
-/// What of a holding is not taken away because others hold it.
+/// The addresses of a holding that are not taken away because others hold them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spare {
-    /// The very same address.
+    /// The very same address, with its prefix and peer.
     Same,
-    /// The address with whatever prefix: who holds it now will set it, and then take away what was there before.
+    /// The address with whatever prefix: its present holder will set it, and then take away what was there before.
     Place,
 }
 
-/// What an earlier run of the agent may have left, as far as the kernel does not mark it.
+/// The addresses that an earlier run of the agent may have left, as far as the kernel does not mark them.
 #[derive(Debug, Default)]
 pub(super) struct Earlier {
-    /// What its pins know.
+    /// The addresses that the pins of that run know.
     pub(super) pinned: Vec<(u32, IpAddr)>,
-    /// What the configuration of today has.
+    /// The addresses of the present configuration.
     pub(super) configured: BTreeSet<Key>,
 }
 
 /// The addresses of this host.
 pub(super) struct Table {
     handle: Handle,
-    /// As they were when they were last listed.
+    /// The addresses as the kernel last listed them.
     there: Vec<Installed>,
-    /// Those that we have put there and not taken away.
+    /// The addresses that we have put there and not taken away.
     put: BTreeSet<Key>,
     /// Virtual addresses that the host has by itself.
     own: BTreeSet<Key>,
-    /// Until what an earlier run left has been taken away.
+    /// Present until what an earlier run left has been taken away.
     earlier: Option<Earlier>,
 }
 
@@ -52,7 +52,7 @@ fn key(installed: &Installed) -> Key {
     (installed.index, installed.identity())
 }
 
-/// Whether the kernel's mark says that this agent has put it there.
+/// Returns true if the kernel's mark says that this agent has put the address there.
 fn is_marked(installed: &Installed) -> bool {
     installed.mark() == host::address_mark()
 }
@@ -63,13 +63,13 @@ impl Table {
         Self { handle, there, put, own, earlier: Some(earlier) }
     }
 
-    /// Asks the kernel.
+    /// Asks the kernel which addresses are there.
     pub(super) async fn refresh(&mut self) -> Result<(), NetError> {
         self.there = addresses::list(&self.handle).await?;
         Ok(())
     }
 
-    /// Whether it is ours to take away.
+    /// Returns true if the address is ours to take away.
     fn is_ours(&self, installed: &Installed) -> bool {
         if self.put.contains(&key(installed)) {
             return true;
@@ -89,13 +89,13 @@ impl Table {
         self.own.contains(&key(installed))
     }
 
-    /// Whether another agent of this network namespace has put it there.
+    /// Returns true if another agent of this network namespace has put the address there.
     fn is_another_agent_s(&self, installed: &Installed) -> bool {
         host::is_address_mark(installed.mark()) && !is_marked(installed)
     }
 
-    /// What is among these and is not ours is the host's own, and stays. To be asked when an address is virtual for the first
-    /// time, or its interface is new.
+    /// Notes which of these addresses are the host's own, because they are not ours; they stay. To be called when an address
+    /// becomes virtual, or when its interface is new.
     pub(super) fn note_host_s_own(&mut self, is_virtual: impl Fn(&Installed) -> bool) {
         for installed in &self.there {
             let foreign = !self.is_ours(installed) && !self.is_another_agent_s(installed);
@@ -110,8 +110,8 @@ impl Table {
         }
     }
 
-    /// Puts an address on its interface, as it should be there. What we had put there of it with another prefix or another peer
-    /// is taken away afterwards.
+    /// Puts an address on its interface, as it should be there. The same address that we had put there with another prefix or
+    /// another peer is taken away afterwards.
     pub(super) async fn set(&mut self, placed: &Placed) -> Result<(), NetError> {
         let Placed { vip, ifindex } = placed;
         let identity = placed.identity();
@@ -122,7 +122,7 @@ impl Table {
             Some(there) if self.is_host_s(there) => return Ok(()),
             Some(there) => match there.differs_from(vip, &interface(*ifindex)) {
                 Difference::None if is_marked(there) || !host::kernel_marks_addresses() => {}
-                // Somebody else has set it, or an operator's change has taken the mark off.
+                // Another program has set it, or an operator's change has taken the mark off.
                 Difference::None | Difference::Changeable => {
                     addresses::change(&self.handle, *ifindex, vip).await?;
                 }
@@ -142,8 +142,8 @@ impl Table {
         Ok(())
     }
 
-    /// What is to be taken away with a holding: all that is there of its addresses, or, of one that was not a master's, what is
-    /// ours of them.
+    /// Returns what is to be taken away with a holding: its addresses as they are there, with whatever prefix; or, if the
+    /// holding was not a master's, only those that are ours.
     pub(super) fn going(
         &self,
         of: &Holding,
@@ -166,12 +166,13 @@ impl Table {
         self.there.iter().filter(goes).cloned().collect()
     }
 
-    /// Takes these away, and puts back at once what the kernel takes away with the first address of a network. What it refuses.
+    /// Takes these addresses away, and at once puts back those that the kernel takes away with the first address of a network.
+    /// Returns the errors.
     pub(super) async fn remove(&mut self, going: &[Installed]) -> Vec<NetError> {
         let mut errors = Vec::new();
         let keys: BTreeSet<Key> = going.iter().map(key).collect();
         let mut put_back = false;
-        // The first of a network last: until then it takes nothing along.
+        // The first address of a network last: while the others are removed, the kernel takes no further addresses away.
         let (secondary, first): (Vec<_>, Vec<_>) = going.iter().partition(|of| of.is_secondary());
         for installed in secondary.into_iter().chain(first) {
             match addresses::remove(&self.handle, installed).await {
@@ -196,7 +197,7 @@ impl Table {
         errors
     }
 
-    /// Takes a holding away without knowing what is there, for the kernel does not say.
+    /// Takes a holding away without knowing what is there, because the kernel does not say.
     pub(super) async fn remove_unseen(&mut self, of: &Holding, kept: &[Holding]) -> Vec<NetError> {
         let mut errors = Vec::new();
         for placed in &of.addresses {
@@ -212,7 +213,7 @@ impl Table {
         errors
     }
 
-    /// Takes away what an earlier run put on interfaces, but for what is held on.
+    /// Takes away what an earlier run put on interfaces, except for what is still held.
     pub(super) async fn remove_leftovers(&mut self, held: &[Holding]) -> Result<(), NetError> {
         self.refresh().await?;
         let ours: Vec<Installed> = self.there.iter().filter(|of| self.is_ours(of)).cloned().collect();
@@ -227,12 +228,13 @@ impl Table {
         Ok(())
     }
 
-    /// Whether an address is on an interface, with whatever prefix.
+    /// Returns true if an address is on its interface, with whatever prefix.
     pub(super) fn has(&self, placed: &Placed) -> bool {
         self.there.iter().any(|there| placed.is_at(there.index, there.address))
     }
 
-    /// Those of these addresses that are on this host though it does not have them by itself.
+    /// Returns which of these addresses, and of those that we have put there, are on this host although it does not have them
+    /// by itself.
     pub(super) fn left(&self, virtual_addresses: &BTreeSet<IpAddr>) -> Vec<String> {
         let is_left = |there: &&Installed| {
             (virtual_addresses.contains(&there.address) || self.put.contains(&key(there)))
