@@ -335,8 +335,10 @@ impl Engine {
 
     /// One round: handles all that has arrived, then all that is due, then sends.
     fn step(&mut self) -> Next {
+        // In this order: a stall between the two looks at a clock is no suspension.
+        let uptime = host::uptime();
         let now = host::now();
-        self.note_suspension(now);
+        self.note_suspension(uptime, now);
         let (mut heard, mut lost) = (0, Vec::new());
         while heard < ROUND_MAX
             && let Some(signal) = self.plane.next_signal()
@@ -387,10 +389,11 @@ impl Engine {
     }
 
     /// Notes a suspension of the host: the clock of this thread stands still meanwhile, and the clock of leases goes on.
-    fn note_suspension(&mut self, now: Time) {
-        let suspended = host::uptime().saturating_sub(now.elapsed());
-        let before = std::mem::replace(&mut self.suspended, suspended);
-        let since = suspended.saturating_sub(before);
+    /// `uptime` was read before `now`, so the difference is never more than the time for which the host was suspended.
+    fn note_suspension(&mut self, uptime: Duration, now: Time) {
+        let suspended = uptime.saturating_sub(now.elapsed());
+        let since = suspended.saturating_sub(self.suspended);
+        self.suspended = self.suspended.max(suspended);
         if since >= SUSPENSION_MIN {
             for slot in 0..self.routers.len() {
                 self.routers[slot].machine.handle_suspended(now, since);
