@@ -362,6 +362,17 @@ impl InstanceConfig {
         if self.peers.is_empty() { Cast::Multicast } else { Cast::Unicast }
     }
 
+    /// True if adverts cannot tell the two instances apart on an interface that they share: both send to the same group, or both
+    /// send from the same address, as far as the file says it, and have a peer in common.
+    #[must_use]
+    pub fn shares_destination(&self, other: &Self) -> bool {
+        match (self.cast(), other.cast()) {
+            (Cast::Multicast, Cast::Multicast) => self.group == other.group,
+            (Cast::Unicast, Cast::Unicast) => self.source == other.source && self.shares_peer(other),
+            (Cast::Multicast, Cast::Unicast) | (Cast::Unicast, Cast::Multicast) => false,
+        }
+    }
+
     /// Returns true if the two instances have a peer in common.
     #[must_use]
     pub fn shares_peer(&self, other: &Self) -> bool {

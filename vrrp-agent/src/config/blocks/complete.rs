@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::{Cast, Family, PRIORITY_OWNER, Version};
+use vrrp_ebpf::advert::{Family, PRIORITY_OWNER, Version};
 use vrrp_ebpf::election::Preempt;
 
 use super::super::diagnostic::{Diagnostic, Severity};
 use super::super::model::{
-    Authentication, Config, Hint, InstanceConfig, Peer, Standing, Thing, Tracked, Vip, Vmac,
+    Authentication, Config, Hint, InstanceConfig, Standing, Thing, Tracked, Vip, Vmac,
 };
 use super::super::syntax::Statement;
 use super::instance::{Draft, PRIORITY_DEFAULT};
@@ -99,36 +99,6 @@ pub(super) fn complete(
         let beyond = draft.vips.split_off(VIPS_MAX);
         draft.excluded.splice(0..0, beyond);
     }
-    let group = draft.group.unwrap_or(match family {
-        Family::V4 => draft.groups.0,
-        Family::V6 => draft.groups.1,
-    });
-    let cast = if draft.peers.is_empty() { Cast::Multicast } else { Cast::Unicast };
-    for other in
-        config.instances.iter().filter(|o| o.vrid == vrid && o.interface == interface && o.family == family)
-    {
-        let same_destination = other.cast() == cast
-            && match cast {
-                Cast::Multicast => other.group == group,
-                Cast::Unicast => {
-                    let is_theirs = |peer: &Peer| other.peers.iter().any(|o| o.address == peer.address);
-                    other.source == draft.source && draft.peers.iter().any(is_theirs)
-                }
-            };
-        let (what, help) = if same_destination {
-            (
-                "virtual_router_id",
-                "two virtual routers on one interface need two identifiers, or two multicast groups",
-            )
-        } else if draft.use_vmac && other.vmac.is_some() {
-            ("virtual hardware address", "`use_vmac` needs an identifier of its own on each interface")
-        } else {
-            continue;
-        };
-        let message = format!("vrrp_instance `{name}` has the {what} of `{}`", other.name);
-        diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
-        return None;
-    }
     if family == Family::V6 {
         link_local_first(name, statement, draft.strict, &mut draft.vips, diagnostics);
     }
@@ -161,7 +131,7 @@ pub(super) fn complete(
     if priority == PRIORITY_OWNER {
         owner(name, statement, &mut draft.tracked, diagnostics);
     }
-    Some(InstanceConfig {
+    let instance = InstanceConfig {
         name: name.to_owned(),
         interface,
         vrid,
@@ -185,7 +155,10 @@ pub(super) fn complete(
         on_higher: draft.on_higher,
         authentication,
         source: draft.source,
-        group,
+        group: draft.group.unwrap_or(match family {
+            Family::V4 => draft.groups.0,
+            Family::V6 => draft.groups.1,
+        }),
         hmac: draft.hmac.map(|hmac| hmac.complete(interval)),
         peers: draft.peers,
         only_peers: draft.only_peers,
@@ -205,7 +178,33 @@ pub(super) fn complete(
         tracked: draft.tracked,
         garp: draft.garp,
         down_adverts: draft.down_adverts,
-    })
+    };
+    if let Some(clash) = clash(&instance, config, statement) {
+        diagnostics.push(clash);
+        return None;
+    }
+    Some(instance)
+}
+
+/// The error if an earlier instance of the same interface, family and number cannot be told apart from this one.
+fn clash(instance: &InstanceConfig, config: &Config, statement: &Statement) -> Option<Diagnostic> {
+    let shares_number = |other: &&InstanceConfig| {
+        (other.vrid, other.family) == (instance.vrid, instance.family)
+            && other.interface == instance.interface
+    };
+    let (other, what, help) = config.instances.iter().filter(shares_number).find_map(|other| {
+        if other.shares_destination(instance) {
+            let help = "two virtual routers on one interface need two identifiers, or two multicast groups";
+            Some((other, "virtual_router_id", help))
+        } else if other.vmac.is_some() && instance.vmac.is_some() {
+            let help = "`use_vmac` needs an identifier of its own on each interface";
+            Some((other, "virtual hardware address", help))
+        } else {
+            None
+        }
+    })?;
+    let message = format!("vrrp_instance `{}` has the {what} of `{}`", instance.name, other.name);
+    Some(Diagnostic::error(statement.span(), message).help(help))
 }
 
 /// Removes the instance's own interface from `track_interface`, as keepalived does, also with `dont_track_primary`.
