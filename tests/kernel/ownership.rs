@@ -28,6 +28,16 @@ enum Standing {
     Backup,
 }
 
+/// What becomes of a frame in each standing, if `held` is what becomes of it under the lease and it is dropped without one.
+fn under_the_lease_only(held: Action) -> [(Standing, Action); 4] {
+    [
+        (Standing::Held, held),
+        (Standing::LeaseOver, Action::Drop),
+        (Standing::Fenced, Action::Drop),
+        (Standing::Backup, Action::Drop),
+    ]
+}
+
 fn program(entry: Entry, standing: Standing, accept: bool) -> Result<Program> {
     let mut program = Program::load_with(entry, EVENTS_BYTES, !accept)?;
     let role = if standing == Standing::Backup { Role::Backup } else { Role::Master };
@@ -58,12 +68,7 @@ fn udp(to_mac: [u8; 6], to: Ipv4Addr) -> Vec<u8> {
 #[test]
 fn frames_to_the_virtual_router_are_ours_while_we_hold_it() -> Result<()> {
     for entry in Entry::ALL {
-        for (standing, expected) in [
-            (Standing::Held, Action::Pass),
-            (Standing::LeaseOver, Action::Drop),
-            (Standing::Fenced, Action::Drop),
-            (Standing::Backup, Action::Drop),
-        ] {
+        for (standing, expected) in under_the_lease_only(Action::Pass) {
             let mut program = program(entry, standing, true)?;
             // Routed traffic is treated like traffic to the virtual addresses.
             for destination in [VIP, OTHER] {
@@ -95,12 +100,7 @@ fn frames_to_the_virtual_router_are_ours_while_we_hold_it() -> Result<()> {
 fn questions_are_answered_with_the_virtual_router_s_address_while_we_hold_it() -> Result<()> {
     for entry in Entry::ALL {
         const BROADCAST: [u8; 6] = [0xff; 6];
-        for (standing, expected) in [
-            (Standing::Held, Action::Send),
-            (Standing::LeaseOver, Action::Drop),
-            (Standing::Fenced, Action::Drop),
-            (Standing::Backup, Action::Drop),
-        ] {
+        for (standing, expected) in under_the_lease_only(Action::Send) {
             let mut program = program(entry, standing, true)?;
             // A client that knew the answer asks for it again by unicast.
             for to in [BROADCAST, VMAC] {
@@ -130,12 +130,7 @@ fn questions_are_answered_with_the_virtual_router_s_address_while_we_hold_it() -
 #[test]
 fn b2_a_question_for_an_address_of_another_interface_reaches_the_stack_under_the_lease_only() -> Result<()> {
     for entry in Entry::ALL {
-        for (standing, expected) in [
-            (Standing::Held, Action::Pass),
-            (Standing::LeaseOver, Action::Drop),
-            (Standing::Fenced, Action::Drop),
-            (Standing::Backup, Action::Drop),
-        ] {
+        for (standing, expected) in under_the_lease_only(Action::Pass) {
             let mut program = program(entry, standing, true)?;
             program.set_vip(VIP.into(), Vip { slot: SLOT, mac: OWN, usage: VipUse::Elsewhere })?;
             let question = arp_request([0xff; 6], VIP);
