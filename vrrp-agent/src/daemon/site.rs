@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use vrrp_ebpf::abi::{InstanceKey, VIPS_MAX, VipUse};
+use vrrp_ebpf::abi::{InstanceKey, VipUse};
 use vrrp_ebpf::advert::{AUTH_DATA, Cast, Family, GROUP_V4, GROUP_V6, HEADER, Judge as JudgedBy, Version};
 use vrrp_ebpf::nd::IPV6_HEADER;
 
@@ -119,12 +119,6 @@ impl Site {
             Self { links, tracked, link_of, wire_of, uses, requires, sources, sequences, namesakes };
         site.check_keys(config)?;
         let guards = guards::find(netlink, &site.links, &site.holdings(config)).await?;
-        for guard in &guards {
-            tracing::info!(
-                "{}: it is in a network of virtual addresses too, so questions for them are dropped there while their lease is over",
-                guard.name
-            );
-        }
         site.links.extend(guards);
         Ok(site)
     }
@@ -363,23 +357,8 @@ impl Site {
                 entries.push(VipEntry { slot, ifindex, address: vip.address, mac, usage });
             }
         }
-        self.guard(&mut entries);
+        guards::add_entries(&mut entries, &self.links);
         entries
-    }
-
-    /// Adds entries for the addresses on the interfaces that are guarded.
-    fn guard(&self, entries: &mut Vec<VipEntry>) {
-        let held: Vec<VipEntry> = entries.iter().filter(|entry| entry.address.is_ipv4()).copied().collect();
-        for link in self.links.iter().filter(|link| link.purpose == Purpose::Guard && link.is_there()) {
-            let is_room = entries.len() + held.len() <= VIPS_MAX;
-            if !is_room {
-                tracing::warn!("{}: too many virtual addresses for it to be guarded too", link.name);
-                continue;
-            }
-            let elsewhere =
-                |entry: &VipEntry| VipEntry { ifindex: link.index, usage: VipUse::Elsewhere, ..*entry };
-            entries.extend(held.iter().map(elsewhere));
-        }
     }
 
     pub(super) fn vmacs(&self, config: &Config) -> Vec<VmacEntry> {

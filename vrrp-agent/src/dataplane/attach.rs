@@ -19,7 +19,7 @@ use super::bpffs::{pin_name, unpin_name};
 use super::ebpf::EbpfError;
 use super::load::brief;
 use super::placement::{ArrayEntry, Hook, Mode, cost, modes, objection};
-use crate::net::links::Link;
+use crate::net::links::{Link, Purpose};
 
 /// The beginning of the pins of attachments for frames that arrive; the interface's name follows, as [`pin_name`] writes it.
 const LINK: &str = "link-";
@@ -86,6 +86,8 @@ pub(super) struct Attachment {
     pub(super) name: String,
     /// Its number.
     pub(super) ifindex: u32,
+    /// The reason for which it has the program.
+    pub(super) purpose: Purpose,
     /// The place of the program that sees what arrives.
     pub(super) mode: Mode,
     /// `None` in an operator's array, which holds the program itself.
@@ -182,6 +184,7 @@ pub(super) fn attach(
                 return Ok(Attachment {
                     name: link.name.clone(),
                     ifindex: link.index,
+                    purpose: link.purpose,
                     mode,
                     arriving,
                     leaving,

@@ -357,7 +357,8 @@ impl KernelHalf {
             Buffers::One => "",
             Buffers::Many => " with frags",
         };
-        let place = |Attachment { name, mode, .. }: &Attachment| match (mode, &self.hook) {
+        let place = |Attachment { name, mode, purpose, .. }: &Attachment| match (mode, &self.hook) {
+            _ if *purpose == Purpose::Guard => format!("{name}: {}, guards", mode.name()),
             (Mode::Native | Mode::Generic, _) => format!("{name}: {}{frags}", mode.name()),
             (Mode::Array, Hook::Array(entry)) => {
                 format!("{name}: entry {} of {}", entry.index, entry.path.display())

@@ -68,13 +68,15 @@ pub struct Place {
     pub has_vlans: bool,
     /// Where tags are when a program in the driver sees a frame.
     pub tags: Tags,
+    /// The number of the VRF that it is in: addresses of another VRF are none of its host's there.
+    pub vrf: Option<u32>,
 }
 
 impl Place {
     /// A place of which nothing is known.
     #[must_use]
     pub const fn unknown() -> Self {
-        Self { software: None, has_parts: false, has_vlans: false, tags: Tags::MayBeHidden }
+        Self { software: None, has_parts: false, has_vlans: false, tags: Tags::MayBeHidden, vrf: None }
     }
 }
 
@@ -268,6 +270,7 @@ fn describe(wanted: &str, messages: &[LinkMessage], addresses: &[Installed]) -> 
             has_parts: messages.iter().any(|other| is_part_of(other, index)),
             has_vlans: messages.iter().any(|other| is_vlan_on(other, index)),
             tags: Tags::MayBeHidden,
+            vrf: vrf_of(message, messages),
         },
         purpose: Purpose::Instances,
     })
@@ -404,6 +407,13 @@ pub(super) fn controller(message: &LinkMessage) -> Option<u32> {
         LinkAttribute::Controller(index) => Some(*index),
         _ => None,
     })
+}
+
+/// The number of the VRF that an interface is in: the interface of that kind that it is part of.
+fn vrf_of(message: &LinkMessage, messages: &[LinkMessage]) -> Option<u32> {
+    let index = controller(message)?;
+    let is_it = |other: &&LinkMessage| other.header.index == index;
+    messages.iter().find(is_it).filter(|other| kind_of(other) == Some(&InfoKind::Vrf)).map(|_| index)
 }
 
 /// True if an interface also takes in frames that are not for it; a filter of VLANs then lets them in too.
