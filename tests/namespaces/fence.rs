@@ -29,6 +29,8 @@ fn b2_another_card_in_the_same_network_answers_under_the_lease_only() -> Result<
     let backup = h2.agent(&Config::priority(LOW).text())?;
     assert!(reaches(&h2, 0, "backup"), "{}", backup.log());
     // Either card may answer, as without the agent.
+    let dataplane = h1.status()?["dataplane"].to_string();
+    assert!(dataplane.contains("eth9: tcx, guards"), "{dataplane}");
     let answers = client.arping(VIP)?;
     assert!(!answers.is_empty() && !answers.contains(&h2.mac()?), "{answers:?}");
     master.signal(Signal::SIGSTOP)?;

@@ -97,3 +97,25 @@ fn a7_by_multicast_in_a_vrf() -> Result<()> {
 fn a7_by_unicast_in_a_vrf() -> Result<()> {
     one_master_in_a_vrf(true)
 }
+
+/// The same numbers in another VRF are another network: the card there has nothing to do with the virtual address.
+#[test]
+#[ignore = "needs a kernel with VRFs: run by `cargo xtask kernels`"]
+fn b2_a_card_of_another_vrf_is_not_guarded_and_one_of_the_same_vrf_is() -> Result<()> {
+    let lab = Lab::new()?;
+    let (apart, together) = (lab.host("apart", 11)?, lab.host("together", 12)?);
+    for (host, address) in [(&apart, "192.168.1.111"), (&together, "192.168.1.112")] {
+        host.vrf()?;
+        // The instances are on IPv6 too.
+        host.ip(&["address", "add", "fd00::1/64", "dev", "eth0", "nodad"])?;
+        lab.second_card(host, address)?;
+    }
+    together.ip(&["link", "set", "eth9", "master", "red"])?;
+    for (host, guarded) in [(&apart, false), (&together, true)] {
+        let agent = host.agent_with(&config(100, 11, 12, false), &BY_DEFAULT)?;
+        let text = status_text(host);
+        ensure!(text.contains("eth9") == guarded, "guarded {guarded}: {text}\n{}", agent.log());
+        agent.stop()?;
+    }
+    Ok(())
+}

@@ -28,6 +28,13 @@ const OF_A_RUN: [&str; 3] = ["counters", "settings", NEXT];
 /// The program array for the operator's program that runs behind ours.
 const NEXT: &str = "next";
 
+/// An interface without a program: its adverts go through sockets, or it is not guarded.
+struct Refusal {
+    purpose: Purpose,
+    /// The reason, for people.
+    why: String,
+}
+
 /// The loaded programs and where they are attached.
 pub struct KernelHalf {
     pub(super) ebpf: Ebpf,
@@ -35,8 +42,8 @@ pub struct KernelHalf {
     buffers: Buffers,
     on_refusal: OnRefusal,
     attached: Vec<Attachment>,
-    /// The interfaces without a program, by name, and why: their adverts go through sockets.
-    refused: BTreeMap<String, String>,
+    /// The interfaces without a program, by name.
+    refused: BTreeMap<String, Refusal>,
     /// The places in which the program was found not to see the frames of an interface (name, number).
     avoided: Vec<(String, u32, Mode)>,
     pins: PinDirectory,
@@ -214,15 +221,17 @@ impl KernelHalf {
     pub fn give_up(&mut self, link: &Link, why: String) {
         self.attached.retain(|attachment| attachment.name != link.name);
         attach::detach(&self.pins.path, &link.name);
-        self.refused.insert(link.name.clone(), why);
+        self.refused.insert(link.name.clone(), Refusal { purpose: link.purpose, why });
     }
 
     /// Takes from `earlier`, whose place this kernel half takes, the interfaces that have to go without a program, and the
     /// places to avoid.
     pub(crate) fn inherit_refusals(&mut self, earlier: &Self, links: &[Link]) {
-        let there =
-            links.iter().filter_map(|link| Some((link.name.clone(), earlier.refusal(link)?.to_owned())));
-        self.refused.extend(there);
+        for link in links {
+            if let Some(why) = earlier.refusal(link).map(str::to_owned) {
+                self.refused.insert(link.name.clone(), Refusal { purpose: link.purpose, why });
+            }
+        }
         self.avoided = earlier.avoided.clone();
     }
 
@@ -243,7 +252,7 @@ impl KernelHalf {
     /// Returns the reason why an interface has no program, if attaching was tried.
     #[must_use]
     pub fn refusal(&self, link: &Link) -> Option<&str> {
-        self.refused.get(&link.name).map(String::as_str)
+        self.refused.get(&link.name).map(|refusal| refusal.why.as_str())
     }
 
     /// Writes the first values of new maps. This must be done before there are timers: a write to a watchdog frees its timer.
@@ -366,7 +375,10 @@ impl KernelHalf {
             (Mode::Tcx | Mode::Clsact | Mode::Array, _) => format!("{name}: {}", mode.name()),
         };
         let attached = self.attached.iter().map(place);
-        let refused = self.refused.keys().map(|name| format!("{name}: sockets"));
+        let refused = self.refused.iter().map(|(name, refusal)| match refusal.purpose {
+            Purpose::Instances => format!("{name}: sockets"),
+            Purpose::Guard => format!("{name}: not guarded"),
+        });
         format!("ebpf ({})", attached.chain(refused).collect::<Vec<_>>().join(", "))
     }
 
