@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use vrrp_agent::host;
 use vrrp_agent::wire::advert::{Body, Repr, V2Auth, V3Checksum, address};
 use vrrp_agent::wire::ethernet::{advert_ipv4, ipv4_packet};
-use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, InstanceKey, Lease, Role, Vip, VipUse, Vmac};
+use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, InstanceKey, Lease, Role, VipUse};
 use vrrp_ebpf::advert::{Address, Auth, Cast, Family, GROUP_V4, Judge, Rules, Version, list_sum, offset};
 use vrrp_ebpf::checksum;
 use vrrp_ebpf::election::{Candidate, DOWN_ADVERTS, Preempt, Takeover};
@@ -116,12 +116,11 @@ fn program() -> Result<Program> {
         };
         program.set_lease(vrid.into(), Lease { heartbeat_ns: 0, until_boot_ns, epoch: 1 })?;
     }
-    let vip = |vrid: u8| Vip { slot: vrid.into(), mac: OURS, usage: VipUse::Accept };
-    program.set_vip(VIP_HELD.into(), vip(MASTER))?;
-    program.set_vip(VIP_NOT_HELD.into(), vip(BACKUP_V3))?;
-    program.set_vip(vip_v6().into(), vip(MASTER))?;
+    program.set_vip(VIP_HELD.into(), MASTER.into(), OURS, VipUse::Accept)?;
+    program.set_vip(VIP_NOT_HELD.into(), BACKUP_V3.into(), OURS, VipUse::Accept)?;
+    program.set_vip(vip_v6().into(), MASTER.into(), OURS, VipUse::Accept)?;
     for vrid in [MASTER, BACKUP_V3] {
-        program.set_vmac(vmac(vrid), Vmac { slot: vrid.into(), mac: OURS, reserved: 0 })?;
+        program.set_vmac(vmac(vrid), vrid.into(), OURS)?;
     }
     // The first advert of each backup is news; what follows is the steady state.
     program.run(&advert_v2(|_| {}))?;

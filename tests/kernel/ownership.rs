@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use anyhow::Result;
 use vrrp_agent::host;
 use vrrp_agent::wire::ethernet::ipv4_packet;
-use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, Lease, Role, Vip, VipUse, Vmac};
+use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, Lease, Role, VipUse};
 use vrrp_ebpf::advert::{Family, Version};
 
 use super::given::{CLIENT, EPOCH, OTHER, SLOT, VIP, VMAC, VRID, advert, arp_claim, arp_request, instance};
@@ -42,11 +42,8 @@ fn program(entry: Entry, standing: Standing, accept: bool) -> Result<Program> {
     let mut program = Program::load_with(entry, EVENTS_BYTES, !accept)?;
     let role = if standing == Standing::Backup { Role::Backup } else { Role::Master };
     program.set(&Instance { role, epoch: EPOCH, ..instance(VRID, Family::V4, Version::V3, None) })?;
-    program.set_vip(
-        VIP.into(),
-        Vip { slot: SLOT, mac: VMAC, usage: if accept { VipUse::Accept } else { VipUse::NoAccept } },
-    )?;
-    program.set_vmac(VMAC, Vmac { slot: SLOT, mac: OWN, reserved: 0 })?;
+    program.set_vip(VIP.into(), SLOT, VMAC, if accept { VipUse::Accept } else { VipUse::NoAccept })?;
+    program.set_vmac(VMAC, SLOT, OWN)?;
     let until_boot_ns = match standing {
         Standing::Held | Standing::Fenced => uptime_ns() + 1_000_000_000_000,
         Standing::LeaseOver => uptime_ns() - 1,
@@ -132,7 +129,7 @@ fn b2_a_question_for_an_address_of_another_interface_reaches_the_stack_under_the
     for entry in Entry::ALL {
         for (standing, expected) in under_the_lease_only(Action::Pass) {
             let mut program = program(entry, standing, true)?;
-            program.set_vip(VIP.into(), Vip { slot: SLOT, mac: OWN, usage: VipUse::Elsewhere })?;
+            program.set_vip(VIP.into(), SLOT, OWN, VipUse::Elsewhere)?;
             let question = arp_request([0xff; 6], VIP);
             assert_eq!(program.run_to(&question)?.0, expected, "{standing:?}");
             // The holder's own announcement, received on the other card, is not a claim that must be answered.
@@ -163,7 +160,7 @@ fn over_ipv6_solicitations_are_never_refused() -> Result<()> {
     for entry in Entry::ALL {
         let mut program = program(entry, Standing::Held, false)?;
         let vip: std::net::Ipv6Addr = "fd00::10".parse()?;
-        program.set_vip(vip.into(), Vip { slot: SLOT, mac: VMAC, usage: VipUse::NoAccept })?;
+        program.set_vip(vip.into(), SLOT, VMAC, VipUse::NoAccept)?;
         let packet = |kind: u8| {
             let mut frame = [&VMAC[..], &CLIENT, &[0x86, 0xdd, 0x60, 0, 0, 0, 0, 24, 58, 255]].concat();
             frame.extend("fd00::7".parse::<std::net::Ipv6Addr>().expect("an address").octets());
@@ -189,7 +186,7 @@ fn a_claim_is_answered_while_we_hold_the_address_and_passed_on_while_we_do_not()
                 [(arp_claim(CLIENT, VIP), arp_claim(VMAC, VIP)), (neighbour(CLIENT), neighbour(VMAC))]
             {
                 let mut program = program(entry, standing, true)?;
-                program.set_vip(vip_v6.into(), Vip { slot: SLOT, mac: VMAC, usage: VipUse::Accept })?;
+                program.set_vip(vip_v6.into(), SLOT, VMAC, VipUse::Accept)?;
                 program.drain_events();
                 assert_eq!(program.run(&own)?, Action::Pass, "our own announcement, come back");
                 let (action, out) = program.run_to(&claim)?;

@@ -8,7 +8,9 @@ use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, TestRunResult
 use aya::{Ebpf, EbpfLoader};
 use vrrp_agent::dataplane::{Cell, OBJECT};
 use vrrp_agent::wire::advert::{address as wire_address, family};
-use vrrp_ebpf::abi::{Counters, Instance, InstanceKey, LAYOUT, Lease, Settings, Vip, VipKey, Vmac, VmacKey};
+use vrrp_ebpf::abi::{
+    Counters, Instance, InstanceKey, LAYOUT, Lease, Settings, Vip, VipKey, VipUse, Vmac, VmacKey,
+};
 
 /// The interface on which the frames of a test run arrive: the loopback interface.
 pub(crate) const IFINDEX: u32 = 1;
@@ -104,13 +106,15 @@ impl Program {
         Ok(self.instances.insert(Cell(instance.key), Cell(*instance), 0)?)
     }
 
-    pub(crate) fn set_vip(&mut self, address: IpAddr, vip: Vip) -> Result<()> {
+    pub(crate) fn set_vip(&mut self, address: IpAddr, slot: u32, mac: [u8; 6], usage: VipUse) -> Result<()> {
         let key = VipKey { ifindex: IFINDEX, family: family(address), address: wire_address(address) };
+        let vip = Vip { slot, mac, usage, key_fold: key.fold() };
         Ok(self.vips.insert(Cell(key), Cell(vip), 0)?)
     }
 
-    pub(crate) fn set_vmac(&mut self, mac: [u8; 6], vmac: Vmac) -> Result<()> {
+    pub(crate) fn set_vmac(&mut self, mac: [u8; 6], slot: u32, own: [u8; 6]) -> Result<()> {
         let key = VmacKey { ifindex: IFINDEX, mac, reserved: 0 };
+        let vmac = Vmac { slot, mac: own, reserved: 0, key_fold: key.fold() };
         Ok(self.vmacs.insert(Cell(key), Cell(vmac), 0)?)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use vrrp_agent::host;
-use vrrp_ebpf::abi::{Instance, Lease, Vip, VipUse};
+use vrrp_ebpf::abi::{Instance, Lease, VipUse};
 use vrrp_ebpf::advert::{Family, Version};
 use vrrp_ebpf::election::Takeover;
 
@@ -23,7 +23,7 @@ fn backup(entry: Entry, takeover: Takeover) -> Result<Program> {
     let backup = instance(VRID, Family::V4, Version::V3, None);
     program.set(&Instance { epoch: EPOCH, takeover, ..backup })?;
     program.set_lease(SLOT, Lease { heartbeat_ns: 0, until_boot_ns: 0, epoch: EPOCH })?;
-    program.set_vip(VIP.into(), Vip { slot: SLOT, mac: VMAC, usage: VipUse::Accept })?;
+    program.set_vip(VIP.into(), SLOT, VMAC, VipUse::Accept)?;
     assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Drop, "a backup does not answer");
     Ok(program)
 }

@@ -65,23 +65,19 @@ pub(crate) fn instance(key: &InstanceKey, reader: Reader) -> Option<&'static Ins
     instance.key.same(key).then_some(instance)
 }
 
-// The values of `vips` and `vmacs` contain no key to compare. A second lookup shows if the copy is of this key: the element may
-// have been replaced, and its memory reused for another key, during the copy. The agent writes these maps on reloads only, so
-// the second copy is not disturbed again.
+// An element may have been replaced, and its memory used for another key, while it was copied. Then the folded key in the copy is
+// another one, and the present element is looked up again. A second lookup each time would be paid for by every frame to a virtual
+// hardware address, and by every packet that leaves from a virtual address.
 #[inline(always)]
 pub(crate) fn vip(key: &VipKey) -> Option<Vip> {
-    let first = VIPS.get_ptr(key)?;
-    let copy = crate::ctx::copy(first);
-    let now = VIPS.get_ptr(key)?;
-    Some(if now == first { copy } else { crate::ctx::copy(now) })
+    let vip = crate::ctx::copy(VIPS.get_ptr(key)?);
+    if vip.key_fold == key.fold() { Some(vip) } else { VIPS.get_ptr(key).map(crate::ctx::copy) }
 }
 
 #[inline(always)]
 pub(crate) fn vmac(key: &VmacKey) -> Option<Vmac> {
-    let first = VMACS.get_ptr(key)?;
-    let copy = crate::ctx::copy(first);
-    let now = VMACS.get_ptr(key)?;
-    Some(if now == first { copy } else { crate::ctx::copy(now) })
+    let vmac = crate::ctx::copy(VMACS.get_ptr(key)?);
+    if vmac.key_fold == key.fold() { Some(vmac) } else { VMACS.get_ptr(key).map(crate::ctx::copy) }
 }
 
 #[inline(always)]

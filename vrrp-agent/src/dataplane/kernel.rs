@@ -279,7 +279,8 @@ impl KernelHalf {
         let wanted = vips.iter().map(|vip| {
             let key =
                 VipKey { ifindex: vip.ifindex, family: family(vip.address), address: address(vip.address) };
-            (key, Vip { slot: slot_u32(vip.slot), mac: vip.mac, usage: vip.usage })
+            let slot = slot_u32(vip.slot);
+            (key, Vip { slot, mac: vip.mac, usage: vip.usage, key_fold: key.fold() })
         });
         reconcile(&mut self.ebpf, "vips", wanted)
     }
@@ -290,7 +291,8 @@ impl KernelHalf {
     /// If the kernel refuses.
     pub fn write_vmacs(&mut self, vmacs: &[VmacEntry]) -> Result<(), EbpfError> {
         let wanted = vmacs.iter().map(|&VmacEntry { slot, ifindex, mac, own }| {
-            (VmacKey { ifindex, mac, reserved: 0 }, Vmac { slot: slot_u32(slot), mac: own, reserved: 0 })
+            let key = VmacKey { ifindex, mac, reserved: 0 };
+            (key, Vmac { slot: slot_u32(slot), mac: own, reserved: 0, key_fold: key.fold() })
         });
         reconcile(&mut self.ebpf, "vmacs", wanted)
     }
