@@ -59,6 +59,7 @@ impl Stage {
         let lab = Lab::new()?;
         let router = |name: &str, last: u8, config: &str| -> Result<Router> {
             let host = lab.host(name, last)?;
+            lab.take_frames_of_native_xdp(&host)?;
             let nginx = Nginx::start(&lab, &host)?;
             // The example, at one advert a second instead of one in two seconds, so that the demonstration takes less time.
             let text = config.replace("advert_int 2", "advert_int 1").replace("interval 2", "interval 1");
@@ -140,6 +141,8 @@ impl Stage {
 
     fn daemon(&self, router: &Router) -> Result<Process> {
         let mut command = router.host.command(&self.agent);
+        // On a veth the agent prefers tcx. A network card has the program in its driver, so that is what is shown.
+        command.args(["--dataplane", "ebpf", "--xdp-mode", "native"]);
         command.args(["-n", "-l", "-D", "-f"]).arg(&router.config).arg("-p").arg(&router.pid_file);
         router.host.spawn(&mut command, "agent")
     }
@@ -212,6 +215,8 @@ impl Stage {
             println!("\n$ vrrp-agent status    # on {}", router.host.name());
             print!("{}", run_command(router.host.command(&self.agent).arg("status"))?);
         }
+        println!("\n$ bpftool net show    # on h1");
+        print!("{}", self.h1.host.run("bpftool", &["net", "show"])?);
         for map in ["instances", "leases"] {
             let path = self.h1.host.pin(map)?;
             println!("\n$ bpftool map dump pinned {}", path.display());

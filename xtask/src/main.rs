@@ -11,6 +11,8 @@ mod sim;
 mod test;
 mod toolchain;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
@@ -40,8 +42,19 @@ enum Command {
     Test,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
+/// An error is one line of text at the end of the output, whatever `RUST_BACKTRACE` says: what failed stands above it.
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Setup => setup::run(),
         Command::Build(arguments) => build::run(&arguments).map(drop),
         Command::BuildAndLoad(arguments) => build_and_load::run(&arguments),

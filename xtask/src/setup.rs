@@ -16,11 +16,12 @@ const LINKER_PACKAGES: [&str; 3] = ["llvm-22-dev", "libpolly-22-dev", "libzstd-d
 const COMPILER_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
 /// Real programs for the tests and the demonstration: the package, and a file that shows that it is installed.
-const TEST_PROGRAMS: [(&str, &str); 19] = [
+const TEST_PROGRAMS: [(&str, &str); 20] = [
     ("bpftool", "/usr/sbin/bpftool"),
     ("curl", "/usr/bin/curl"),
     ("dbus-bin", "/usr/bin/dbus-monitor"),
     ("dbus-daemon", "/usr/bin/dbus-daemon"),
+    ("ethtool", "/usr/sbin/ethtool"),
     ("frr", "/usr/lib/frr/vrrpd"),
     ("haproxy", "/usr/sbin/haproxy"),
     ("iproute2", "/usr/sbin/ip"),

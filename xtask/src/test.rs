@@ -64,7 +64,8 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
-    setup::run_command(Command::new("cargo").args(arguments))
+    // A failed test says where it failed. A backtrace below it would only push what it said out of sight.
+    setup::run_command(Command::new("cargo").args(arguments).env("RUST_BACKTRACE", "0"))
 }
 
 fn print_times(parts: &[(&str, Duration)]) {

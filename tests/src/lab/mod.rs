@@ -137,6 +137,15 @@ impl Lab {
         ip(&["-n", ns, "address", "add", &format!("{address}/24"), "dev", "eth9"]).map(drop)
     }
 
+    /// Has the switch take the frames that XDP in the driver of a host's `eth0` sends back: a veth takes such frames only
+    /// while it has GRO or an XDP program itself.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn take_frames_of_native_xdp(&self, host: &Host) -> Result<()> {
+        ip(&["netns", "exec", &self.switch, "ethtool", "-K", host.port(), "gro", "on"]).map(drop)
+    }
+
     /// A file of this lab.
     ///
     /// # Errors
