@@ -2,14 +2,16 @@
 
 use anyhow::{Context as _, Result};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, TestRunResult, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use vrrp_agent::dataplane::{Cell, OBJECT};
+use vrrp_agent::host;
 use vrrp_agent::wire::advert::{address as wire_address, family};
 use vrrp_ebpf::abi::{
-    Counters, Instance, InstanceKey, LAYOUT, Lease, Settings, Vip, VipKey, VipUse, Vmac, VmacKey,
+    Agent, Counters, Instance, InstanceKey, LAYOUT, Lease, Settings, Vip, VipKey, VipUse, Vmac, VmacKey,
 };
 
 /// The interface on which the frames of a test run arrive: the loopback interface.
@@ -138,6 +140,14 @@ impl Program {
         let mut settings: Array<&mut MapData, Cell<Settings>> =
             self.ebpf.map_mut("settings").context("no settings")?.try_into()?;
         Ok(settings.set(0, Cell(Settings { show_adverts: show.into(), layout: LAYOUT }), 0)?)
+    }
+
+    /// The agent counts as running for so long from now on.
+    pub(crate) fn set_alive(&mut self, time: Duration) -> Result<()> {
+        let mut agent: Array<&mut MapData, Cell<Agent>> =
+            self.ebpf.map_mut("agent").context("no agent")?.try_into()?;
+        let until = host::now() + time;
+        Ok(agent.set(0, Cell(Agent { alive_until_ns: until.as_nanos() }), 0)?)
     }
 
     /// Puts a program of the object behind the one under test.

@@ -20,6 +20,7 @@ const DOWN: Duration = Duration::from_millis(200);
 fn backup(entry: Entry, takeover: Takeover) -> Result<Program> {
     let mut program = Program::load(entry)?;
     program.prepare(SLOT)?;
+    program.set_alive(Duration::from_secs(60))?;
     let backup = instance(VRID, Family::V4, Version::V3, None);
     program.set(&Instance { epoch: EPOCH, takeover, ..backup })?;
     program.set_lease(SLOT, Lease { heartbeat_ns: 0, until_boot_ns: 0, epoch: EPOCH })?;
@@ -67,6 +68,27 @@ fn it_lasts_no_longer_than_the_agent_has_to_confirm_it() -> Result<()> {
     assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Send);
     program.set_lease(SLOT, Lease { heartbeat_ns: 0, until_boot_ns: 0, epoch: EPOCH + 1 })?;
     assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Drop);
+    Ok(())
+}
+
+#[test]
+fn it_does_not_happen_without_a_running_agent_and_ends_with_it() -> Result<()> {
+    for entry in [Entry::Xdp, Entry::Tc] {
+        let mut program = backup(entry, Takeover::Kernel)?;
+        program.set_alive(Duration::ZERO)?;
+        program.run(&advert(VRID, 200, 1))?;
+        std::thread::sleep(DOWN);
+        assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Drop);
+        assert_eq!(program.counters()?.taken_over, 0);
+        // It was not alive when the master was lost: to be alive later does not begin a takeover.
+        program.set_alive(Duration::from_secs(60))?;
+        assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Drop);
+        program.run(&advert(VRID, 200, 1))?;
+        std::thread::sleep(DOWN);
+        assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Send);
+        program.set_alive(Duration::ZERO)?;
+        assert_eq!(program.run(&arp_request(BROADCAST, VIP))?, Action::Drop);
+    }
     Ok(())
 }
 

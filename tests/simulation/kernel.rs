@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use vrrp_agent::vrrp::{Heard, Past, Spell, Time, Watch};
-use vrrp_ebpf::abi::{EventKind, Role};
+use vrrp_ebpf::abi::{ALIVE_TIME_NS, EventKind, Role};
 use vrrp_ebpf::advert::{Address, Advert, Datagram, Rules, accept};
 use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, Takeover};
 
@@ -79,6 +79,8 @@ pub(crate) struct Kernel {
     /// The events of masters that were lost, kept until all else that has arrived is heard.
     lost: VecDeque<Event>,
     room: usize,
+    /// The time until which the agent counts as running.
+    alive_until: Time,
 }
 
 impl Kernel {
@@ -91,7 +93,13 @@ impl Kernel {
             ring: VecDeque::new(),
             lost: VecDeque::new(),
             room,
+            alive_until: Time::default(),
         }
+    }
+
+    /// The agent reports that it runs.
+    pub(crate) fn report_alive(&mut self, now: Time) {
+        self.alive_until = now + Duration::from_nanos(ALIVE_TIME_NS);
     }
 
     pub(crate) fn apply(&mut self, slot: usize, desired: Desired) {
@@ -139,7 +147,8 @@ impl Kernel {
     /// True if the kernel half answers because it has seen the master lost, and for no other reason.
     pub(crate) fn has_taken(&self, slot: usize, now: Time) -> bool {
         let watchdog = &self.watchdogs[slot];
-        !self.has_lease(slot, now) && now < watchdog.taken_until && watchdog.epoch == self.leases[slot].epoch
+        let taken = now < watchdog.taken_until && now < self.alive_until;
+        !self.has_lease(slot, now) && taken && watchdog.epoch == self.leases[slot].epoch
     }
 
     pub(crate) fn next_timer(&self) -> Option<Time> {
@@ -224,7 +233,8 @@ impl Kernel {
         }
     }
 
-    /// Fires the timers that are due.
+    /// Fires the timers that are due. The kernel half takes over by itself only while the agent has reported lately that it
+    /// runs.
     pub(crate) fn fire(&mut self, now: Time) {
         for slot in 0..self.watchdogs.len() {
             let watchdog = &mut self.watchdogs[slot];
@@ -240,7 +250,8 @@ impl Kernel {
             let waits = self.desired[slot]
                 .is_some_and(|desired| desired.epoch == epoch && desired.role == Role::Backup);
             if let (true, Some(advert), Some(desired)) = (waits, last, self.desired[slot]) {
-                if desired.takeover == Takeover::Kernel && self.watchdogs[slot].outranked_epoch != epoch {
+                let may_take_over = desired.takeover == Takeover::Kernel && now < self.alive_until;
+                if may_take_over && self.watchdogs[slot].outranked_epoch != epoch {
                     let interval = Duration::from_nanos(desired.rules.interval_ns);
                     self.watchdogs[slot].taken_until = now + interval;
                 }

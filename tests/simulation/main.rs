@@ -91,7 +91,7 @@ fn what_was_found_once_is_not_found_again() {
         ("who takes over", &[20_000_379, 20_044_094]),
         ("who goes on", &[1_795_752_260_001_590, 20_012_060, 20_120_425, 20_480_557, 20_292_356]),
         ("who is able", &[20_007_289, 20_030_217]),
-        ("who has been heard", &[21_082_630]),
+        ("who has been heard", &[21_082_630, 1_795_808_411_000_636]),
         ("when all have recovered", &[20_156_943]),
     ] {
         println!("{found}");

@@ -218,9 +218,31 @@ impl Node {
         self.start(now)
     }
 
-    pub(crate) fn crash(&mut self) {
+    pub(crate) fn crash(&mut self, now: Time) {
+        self.report_alive(now);
+        // The frames that its sockets hold are lost with it.
+        let clock = self.clock(now);
+        for (_, message) in std::mem::take(&mut self.waiting) {
+            if let Some(slot) = self.slot_of(&message).filter(|_| self.kernel.is_some()) {
+                self.slots[slot].missed = Some(clock);
+            }
+        }
         self.alive = false;
         self.stalled_until = None;
+    }
+
+    pub(crate) fn stall(&mut self, now: Time, until: Time) {
+        self.report_alive(now);
+        self.stalled_until = Some(until);
+    }
+
+    /// The agent reports to its kernel half that it runs. A node does so all the time; what matters is the last report before
+    /// it stops.
+    fn report_alive(&mut self, now: Time) {
+        let clock = self.clock(now);
+        if let Some(kernel) = self.kernel.as_mut().filter(|_| self.alive && self.stalled_until.is_none()) {
+            kernel.report_alive(clock);
+        }
     }
 
     pub(crate) fn stop(&mut self, now: Time) -> Vec<Did> {
@@ -388,6 +410,7 @@ impl Node {
     }
 
     pub(crate) fn handle_deadlines(&mut self, now: Time) -> Vec<Did> {
+        self.report_alive(now);
         let clock = self.clock(now);
         if let Some(kernel) = &mut self.kernel {
             kernel.fire(clock);

@@ -327,9 +327,9 @@ impl World {
     fn strike(&mut self, mishap: Mishap) -> Result<(), String> {
         self.note(format_args!("mishap: {mishap:?}"));
         match mishap {
-            Mishap::Crash(node) => self.nodes[node].crash(),
+            Mishap::Crash(node) => self.nodes[node].crash(self.now),
             Mishap::Blink(node, tenths) => {
-                self.nodes[node].crash();
+                self.nodes[node].crash(self.now);
                 self.schedule(self.now + self.interval * tenths / 10, Event::Restart(node));
             }
             Mishap::Restart(node) => self.restart(node)?,
@@ -342,7 +342,7 @@ impl World {
             Mishap::Stall(node, intervals) => {
                 if self.nodes[node].runs() {
                     let until = self.now + self.interval * intervals;
-                    self.nodes[node].stalled_until = Some(until);
+                    self.nodes[node].stall(self.now, until);
                     self.schedule(until, Event::WakeUp(node));
                 }
             }

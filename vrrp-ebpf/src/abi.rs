@@ -11,7 +11,7 @@ use crate::election::{Candidate, Takeover};
 
 /// The version of the layout of the data below. An agent continues with the maps of an earlier run only if they have the same
 /// version. A test fails if the layout changes and this number does not.
-pub const LAYOUT: u32 = 5;
+pub const LAYOUT: u32 = 6;
 
 /// The greatest number of instances of one agent: 255 VRIDs on two interfaces in both families, rounded up.
 pub const INSTANCES_MAX: usize = 1024;
@@ -33,7 +33,7 @@ macro_rules! plain {
         const _: () = assert!(size_of::<$name>() == $size);
     )+};
 }
-plain! { InstanceKey: 12, Instance: 120, VipKey: 24, Vip: 16, VmacKey: 12, Vmac: 16, Lease: 24, Watchdog: 208, Counters: 304, Settings: 8, Event: 72 }
+plain! { InstanceKey: 12, Instance: 120, VipKey: 24, Vip: 16, VmacKey: 12, Vmac: 16, Lease: 24, Watchdog: 208, Counters: 304, Settings: 8, Agent: 8, Event: 72 }
 
 /// Key of `instances`: identifies a virtual router as the adverts on the wire do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -419,6 +419,21 @@ pub struct Settings {
     pub layout: u32,
 }
 
+/// Value of `agent`, a map with one element, written by the agent while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Agent {
+    /// The time until which the agent counts as running. It writes a later time every [`ALIVE_INTERVAL_NS`] while an instance
+    /// is backup. The kernel half does not take over by itself without a running agent: only an agent can become master.
+    pub alive_until_ns: u64,
+}
+
+/// The interval at which the agent of a backup reports that it runs.
+pub const ALIVE_INTERVAL_NS: u64 = 100_000_000;
+
+/// The time for which a report of the agent counts: three reports, so that a busy host may delay one or two.
+pub const ALIVE_TIME_NS: u64 = 3 * ALIVE_INTERVAL_NS;
+
 /// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -498,6 +513,6 @@ mod tests {
     /// If this fails, the layout has changed: increase `LAYOUT`, and write down the new pair.
     #[test]
     fn another_layout_has_another_number() {
-        assert_eq!((LAYOUT, fingerprint()), (5, 0x5ab4_f3d7_ddd2_7253));
+        assert_eq!((LAYOUT, fingerprint()), (6, 0x570b_08a0_8bfe_5596));
     }
 }

@@ -4,8 +4,8 @@ use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use vrrp_ebpf::abi::{
-    Counters, EVENTS_BYTES, Event, INSTANCES_MAX, Instance, InstanceKey, Lease, Settings, VIPS_MAX, Vip,
-    VipKey, Vmac, VmacKey, Watchdog,
+    Agent, Counters, EVENTS_BYTES, Event, INSTANCES_MAX, Instance, InstanceKey, Lease, Settings, VIPS_MAX,
+    Vip, VipKey, Vmac, VmacKey, Watchdog,
 };
 
 // Not preallocated: an update then replaces the old element by a new one and hardly ever reuses its memory at once. With
@@ -37,6 +37,8 @@ static LEASES: Array<Lease, INSTANCES_MAX> = Array::new();
 pub(crate) static WATCHDOGS: Array<Watchdog, INSTANCES_MAX> = Array::new();
 #[btf_map(name = "counters")]
 static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
+#[btf_map(name = "agent")]
+static AGENT: Array<Agent, 1> = Array::new();
 #[btf_map(name = "settings")]
 static SETTINGS: Array<Settings, 1> = Array::new();
 #[btf_map(name = "next")]
@@ -83,6 +85,12 @@ pub(crate) fn vmac(key: &VmacKey) -> Option<Vmac> {
 #[inline(always)]
 pub(crate) fn lease(slot: u32) -> Option<Lease> {
     LEASES.get_ptr(slot).map(crate::ctx::copy)
+}
+
+/// Returns true if the agent has reported lately that it runs.
+#[inline(always)]
+pub(crate) fn agent_runs(now_ns: u64) -> bool {
+    AGENT.get_ptr(0).is_some_and(|agent| now_ns < crate::ctx::copy(agent).alive_until_ns)
 }
 
 /// Returns true if the operator wants to see the adverts that the kernel half judges.

@@ -456,15 +456,23 @@ pub(crate) fn vip<C: Context>(ctx: &C, family: Family, address: Address) -> Opti
 }
 
 /// Returns true if the addresses of an instance may be answered for now: its lease lasts, and no better claim was heard in its
-/// epoch; or the kernel half has seen its master lost, and the agent has not yet decided about the takeover.
+/// epoch; or the kernel half has seen its master lost, and the agent runs and has not yet decided about the
+/// takeover.
 #[inline(always)]
 pub(crate) fn held(slot: u32) -> bool {
     let Some(lease) = maps::lease(slot) else { return false };
     let Some(watchdog) = maps::watchdog(slot) else { return false };
-    lasts(&lease, watchdog)
-        || ctx::with(watchdog, |w| {
-            w.taken_until_ns != 0 && w.epoch == lease.epoch && ctx::now_ns() < w.taken_until_ns
-        })
+    lasts(&lease, watchdog) || is_taken_over(&lease, watchdog)
+}
+
+#[inline(always)]
+fn is_taken_over(lease: &Lease, watchdog: *mut Watchdog) -> bool {
+    let (until_ns, epoch) = ctx::with(watchdog, |w| (w.taken_until_ns, w.epoch));
+    if until_ns == 0 || epoch != lease.epoch {
+        return false;
+    }
+    let now_ns = ctx::now_ns();
+    now_ns < until_ns && maps::agent_runs(now_ns)
 }
 
 /// Returns true if this router defends the addresses of an instance against any claim, as a master with a lease does.

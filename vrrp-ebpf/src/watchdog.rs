@@ -65,12 +65,16 @@ fn start(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) -> bool {
 }
 
 /// Lets the kernel half answer for the addresses from now on, until the agent has confirmed the takeover; the agent must do so
-/// before its first advert is due. Not if a lower router is heard: that router answers until it has heard our advert.
+/// before its first advert is due. Not if a lower router is heard: that router answers until it has heard our advert. Not
+/// without a running agent: nobody would confirm the takeover, and the next backup in the same state would answer too.
 ///
 /// An advert that arrives meanwhile on another CPU first stores its information and then ends the takeover; this function first
 /// starts the takeover and then reads what is stored. In any interleaving, one of the two sees the other.
 #[inline(always)]
 fn take_over(watchdog: *mut Watchdog, now_ns: u64, epoch: u64, interval_ns: u64) {
+    if !maps::agent_runs(now_ns) {
+        return;
+    }
     ctx::swap_taken(watchdog, now_ns + interval_ns);
     let outranked = ctx::with(watchdog, |w| w.outranked_epoch) == epoch;
     if outranked || ctx::deadline(watchdog) > now_ns {

@@ -19,8 +19,9 @@ use nix::sys::eventfd::EventFd;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use vrrp_ebpf::abi::{InstanceKey, Role};
+use vrrp_ebpf::abi::{ALIVE_INTERVAL_NS, InstanceKey, Role};
 use vrrp_ebpf::advert::{Address, Advert, List, PRIORITY_OWNER, Reject, Rules};
+use vrrp_ebpf::election::Takeover;
 
 use reload::{Reload, Roster};
 
@@ -42,6 +43,8 @@ use crate::wire::ethernet::Mac;
 const SUSPENSION_MIN: Duration = Duration::from_millis(500);
 /// The interval at which the kernel's watches are checked, in case an event has been lost.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// The interval at which this thread reports to the kernel that it runs, while the kernel may take over for an instance.
+const ALIVE_INTERVAL: Duration = Duration::from_nanos(ALIVE_INTERVAL_NS);
 /// The most signals that are heard in one round, and the most announcements that are sent: a flood, or a thousand addresses,
 /// must not hold up an advert.
 const ROUND_MAX: usize = 256;
@@ -219,6 +222,8 @@ pub(super) struct Engine {
     adverts: Vec<Queued>,
     announcements: Announcements,
     next_sweep: Time,
+    /// The time of the next report to the kernel that this thread runs.
+    next_alive: Time,
     /// How long the host has been suspended since it was started.
     suspended: Duration,
     /// The time at which instances that have yet to start are started.
@@ -271,6 +276,7 @@ impl Engine {
             adverts: Vec::new(),
             announcements: Announcements::default(),
             next_sweep,
+            next_alive: Time::default(),
             suspended: host::uptime().saturating_sub(host::now().elapsed()),
             start_at: None,
             status,
@@ -312,8 +318,9 @@ impl Engine {
     fn sleep(&mut self) -> io::Result<()> {
         let deadline = self.routers.iter().filter_map(|router| router.machine.next_deadline()).min();
         let sweep = self.kernel_watches().then_some(self.next_sweep);
+        let alive = self.may_take_over().then_some(self.next_alive);
         let more = self.announcements.next();
-        match [deadline, sweep, more, self.start_at].into_iter().flatten().min() {
+        match [deadline, sweep, alive, more, self.start_at].into_iter().flatten().min() {
             // A time of zero would disarm the timer instead.
             Some(at) => {
                 let at = at.elapsed().max(Duration::from_nanos(1));
@@ -331,6 +338,14 @@ impl Engine {
     /// Returns true if the kernel watches masters for us.
     fn kernel_watches(&self) -> bool {
         matches!(self.plane, DataPlane::Ebpf(_))
+    }
+
+    /// Returns true if the kernel takes over by itself when the master of some instance is lost.
+    fn may_take_over(&self) -> bool {
+        let waits = |router: &Router| {
+            router.machine.state() == State::Backup && router.machine.takeover() == Takeover::Kernel
+        };
+        self.kernel_watches() && self.routers.iter().any(waits)
     }
 
     /// One round: handles all that has arrived, then all that is due, then sends.
@@ -385,6 +400,11 @@ impl Engine {
             }
         }
         self.flush();
+        if self.next_alive <= now && self.may_take_over() {
+            self.next_alive = now + ALIVE_INTERVAL;
+            // Without the report the kernel leaves the takeover to this thread.
+            let _leaves = self.plane.report_alive(now);
+        }
         next
     }
 

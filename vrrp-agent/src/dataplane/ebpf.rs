@@ -9,7 +9,8 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::ProgramError;
 use vrrp_ebpf::abi::{
-    Counters, Event, EventKind, Instance, InstanceKey, Lease, Plain, Role, Settings, Watchdog,
+    ALIVE_TIME_NS, Agent, Counters, Event, EventKind, Instance, InstanceKey, Lease, Plain, Role, Settings,
+    Watchdog,
 };
 use vrrp_ebpf::advert::{Advert, Judge, List, Reject};
 
@@ -82,6 +83,7 @@ pub struct EbpfPlane {
     counters: PerCpuArray<MapData, Cell<Counters>>,
     events: RingBuf<MapData>,
     settings: Array<MapData, Cell<Settings>>,
+    agent: Array<MapData, Cell<Agent>>,
     /// Hears what the kernel passes because only the agent can judge it, and interfaces that have no program.
     listener: SocketPlane,
     /// Hear adverts that the program should have dropped.
@@ -120,6 +122,7 @@ impl EbpfPlane {
             counters: PerCpuArray::try_from(take(ebpf, "counters")?).map_err(map_error("counters"))?,
             events: RingBuf::try_from(take(ebpf, "events")?).map_err(map_error("events"))?,
             settings: Array::try_from(take(ebpf, "settings")?).map_err(map_error("settings"))?,
+            agent: Array::try_from(take(ebpf, "agent")?).map_err(map_error("agent"))?,
             listener,
             canaries: Canaries::default(),
             heard_here: vec![None; slots],
@@ -215,6 +218,11 @@ impl EbpfPlane {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    pub(super) fn report_alive(&mut self, now: Time) -> Result<(), EbpfError> {
+        let agent = Agent { alive_until_ns: now.as_nanos() + ALIVE_TIME_NS };
+        self.agent.set(0, Cell(agent), 0).map_err(map_error("agent"))
     }
 
     /// Returns the end of the time for which the kernel answers by itself, after it has seen a master lost in the epoch that

@@ -23,7 +23,7 @@ use crate::wire::advert::{address, family};
 /// program is about to use are not among them.
 const OF_A_CONFIGURATION: [&str; 6] = ["instances", "vips", "vmacs", "leases", "watchdogs", "events"];
 /// The maps that outlive a reload too.
-const OF_A_RUN: [&str; 3] = ["counters", "settings", NEXT];
+const OF_A_RUN: [&str; 4] = ["agent", "counters", "settings", NEXT];
 
 /// The program array for the operator's program that runs behind ours.
 const NEXT: &str = "next";

@@ -177,6 +177,17 @@ impl DataPlane {
         }
     }
 
+    /// Tells the kernel that the agent runs. Without such a report it does not take over by itself.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn report_alive(&mut self, now: Time) -> Result<(), EbpfError> {
+        match self {
+            Self::Ebpf(plane) => plane.report_alive(now),
+            Self::Socket(_) => Ok(()),
+        }
+    }
+
     /// Hears an interface anew, because it came back, perhaps under another number than `gone`, or because it is heard in
     /// another way than before.
     pub fn hear(&mut self, gone: u32, hearing: Hearing) {
