@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use vrrp_tests::lab::{Host, Lab, Process, Recorded, eventually};
 
 /// The longest wait: a minute is more than any of the failovers needs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(10);
 const LOW: u32 = 100;
 const ALL: u8 = 255;
@@ -123,8 +123,8 @@ fn failover(daemon: Daemon, instances: u8, load: Load, lateness: &mut Lateness) 
         let text = host.run("ip", &["-o", "address", "show", "dev", "eth0"]).unwrap_or_default();
         (1..=instances).filter(|vrid| text.contains(&format!(" 192.168.3.{vrid}/"))).count()
     };
-    let all = eventually(PATIENCE, || held(&h1) == usize::from(instances));
-    ensure!(all, "{daemon:?}: {} of {instances} addresses after {PATIENCE:?}", held(&h1));
+    let all = eventually(TIMEOUT, || held(&h1) == usize::from(instances));
+    ensure!(all, "{daemon:?}: {} of {instances} addresses after {TIMEOUT:?}", held(&h1));
     let backup = start(daemon, &h2, &config(LOW, instances))?;
     std::thread::sleep(Duration::from_secs(2));
     let flood = match load {
@@ -141,8 +141,8 @@ fn failover(daemon: Daemon, instances: u8, load: Load, lateness: &mut Lateness) 
     let recording = client.record("(ip proto 112 and not ether src 02:00:00:00:00:66) or arp")?;
     std::thread::sleep(Duration::from_millis(500));
     kill(&h1)?;
-    if !eventually(PATIENCE, || held(&h2) == usize::from(instances)) {
-        println!("{daemon:?}: {} of {instances} addresses were taken over within {PATIENCE:?}", held(&h2));
+    if !eventually(TIMEOUT, || held(&h2) == usize::from(instances)) {
+        println!("{daemon:?}: {} of {instances} addresses were taken over within {TIMEOUT:?}", held(&h2));
     }
     drop(master);
     if let Some((flood, _stranger)) = flood {

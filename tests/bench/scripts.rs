@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use vrrp_tests::lab::{Host, Lab, Process, eventually};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(100);
 const WATCHED: Duration = Duration::from_secs(20);
 const INSTANCES: u8 = 50;
@@ -70,7 +70,7 @@ fn run(daemon: Daemon, scripts: usize) -> Result<String> {
     let lab = Lab::new()?;
     let (h1, h2, client) = (lab.host("h1", 11)?, lab.host("h2", 12)?, lab.host("client", 13)?);
     let _master = start(daemon, &h1, &config(scripts, 200))?;
-    ensure!(eventually(PATIENCE, || held(&h1) == usize::from(INSTANCES)), "{} addresses", held(&h1));
+    ensure!(eventually(TIMEOUT, || held(&h1) == usize::from(INSTANCES)), "{} addresses", held(&h1));
     // A backup that would take over if the adverts came too late.
     let _backup = start(daemon, &h2, &config(0, 100))?;
     std::thread::sleep(Duration::from_secs(3));

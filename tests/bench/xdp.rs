@@ -11,7 +11,9 @@ use vrrp_agent::host;
 use vrrp_agent::wire::advert::{Body, Repr, V2Auth, V3Checksum, address};
 use vrrp_agent::wire::ethernet::{advert_ipv4, ipv4_packet};
 use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, InstanceKey, Lease, Role, VipUse};
-use vrrp_ebpf::advert::{Address, Auth, Cast, Family, GROUP_V4, Judge, Rules, Version, list_sum, offset};
+use vrrp_ebpf::advert::{
+    Address, Auth, Cast, Family, GROUP_V4, Rules, VerifiedBy, Version, list_sum, offset,
+};
 use vrrp_ebpf::checksum;
 use vrrp_ebpf::election::{Candidate, DOWN_ADVERTS, Preempt, Takeover};
 
@@ -141,7 +143,7 @@ fn instance(vrid: u8, version: Version, role: Role) -> Instance {
             destination: Family::V4.group(),
             cast: Cast::Multicast,
             ttl_min: 255,
-            judge: Judge::Kernel,
+            verified_by: VerifiedBy::Kernel,
             list_sum: list_sum([address(VIP_HELD.into())].into_iter()),
         },
         candidate: Candidate {
@@ -183,7 +185,7 @@ fn advert_v3(vrid: u8, priority: u8, spoil: impl FnOnce(&mut Vec<u8>)) -> Vec<u8
     advert(&Repr { vrid, priority, addresses: vec![VIP_HELD.into()], body }, spoil)
 }
 
-fn mend(message: &mut [u8]) {
+fn fix_checksum(message: &mut [u8]) {
     message[offset::CHECKSUM..][..2].fill(0);
     let sum = !checksum::fold(checksum::sum(message));
     message[offset::CHECKSUM..][..2].copy_from_slice(&sum.to_be_bytes());
@@ -193,7 +195,7 @@ fn mend(message: &mut [u8]) {
 fn with(at: usize, value: u8) -> impl FnOnce(&mut Vec<u8>) {
     move |message| {
         message[at] = value;
-        mend(message);
+        fix_checksum(message);
     }
 }
 

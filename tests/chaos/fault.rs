@@ -21,7 +21,7 @@ pub(crate) enum Fault {
     /// The link of an interface goes down and up so many times.
     Flap(usize, u32),
     Spoil(usize, BadLine),
-    Mend(usize),
+    Repair(usize),
     /// The file gives a virtual router another priority; the agent reloads.
     Priority(usize, u8),
     /// The file gives its addresses another prefix; the agent reloads.
@@ -54,7 +54,7 @@ impl Fault {
             | Self::Cut(_)
             | Self::Join(_)
             | Self::Flap(..)
-            | Self::Mend(_)
+            | Self::Repair(_)
             | Self::Priority(..)
             | Self::Prefix(_)
             | Self::Delete(..)
@@ -94,7 +94,7 @@ pub(crate) fn next(random: &mut Random, plan: &Plan, routers: &[Router], names_s
         possible.extend([Fault::Cut(interface), Fault::Flap(interface, 1 + random.below(3) as u32)]);
     }
     if router.bad[interface] {
-        possible.push(Fault::Mend(interface));
+        possible.push(Fault::Repair(interface));
     } else {
         let drip = Some(15 + random.below(40) as u32).filter(|_| random.chance(30));
         let line = BadLine { lost: random.below(70) as u32, doubled: random.below(50) as u32, drip };

@@ -18,7 +18,7 @@ use crate::router::{Agent, Router};
 
 /// How long it may take until everything is right: some master-down intervals of the slowest virtual router, and a large margin
 /// for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The time after the repair of a bad line in which each of its two ends may still believe that the other is gone.
 const AFTERMATH: Duration = Duration::from_millis(1500);
@@ -131,7 +131,7 @@ impl Round {
         for number in 0..ROUTERS {
             for interface in 0..INTERFACES.len() {
                 if self.routers[number].bad[interface] {
-                    self.repair(number, &Fault::Mend(interface))?;
+                    self.repair(number, &Fault::Repair(interface))?;
                 }
                 if self.routers[number].cut[interface] && self.random.chance(70) {
                     self.repair(number, &Fault::Join(interface))?;
@@ -163,7 +163,7 @@ impl Round {
             let calm = Instant::now();
             match self.calm(calm) {
                 Ok(()) => return Ok(()),
-                Err(error) if begin.elapsed() > PATIENCE => {
+                Err(error) if begin.elapsed() > TIMEOUT => {
                     return Err(
                         error.context(format!("not right {:?} after peace was made", begin.elapsed()))
                     );
@@ -264,8 +264,8 @@ impl Round {
                 self.lab.spoil(&router.port(interface), line)?;
                 router.bad[interface] = true;
             }
-            Fault::Mend(interface) => {
-                self.lab.mend(&router.port(interface))?;
+            Fault::Repair(interface) => {
+                self.lab.repair(&router.port(interface))?;
                 router.bad[interface] = false;
                 let now = Instant::now();
                 if self.routers.iter().all(|router| !router.bad[interface]) {
@@ -320,7 +320,7 @@ impl Round {
                 // The new interface has another port of the same name on the switch, whose line is not cut and not bad.
                 router.cut[interface] = false;
                 if router.bad[interface] {
-                    self.happen(number, &Fault::Mend(interface))?;
+                    self.happen(number, &Fault::Repair(interface))?;
                 }
             }
             Fault::Hogs(count, time) => {

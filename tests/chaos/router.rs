@@ -13,7 +13,7 @@ use crate::plan::{File, INTERFACES, Plan};
 use crate::prober::parse_mac;
 
 /// Longer than a start takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The state of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,11 +85,11 @@ impl Router {
         process.signal(signal)?;
         match signal {
             Signal::SIGKILL => {
-                process.wait(PATIENCE)?;
+                process.wait(TIMEOUT)?;
                 (self.process, self.agent) = (None, Agent::Killed);
             }
             Signal::SIGTERM => {
-                let status = process.wait(PATIENCE)?;
+                let status = process.wait(TIMEOUT)?;
                 anyhow::ensure!(status.success(), "{} ended with {status}", self.host.name());
                 (self.process, self.agent) = (None, Agent::Ended);
             }

@@ -13,7 +13,7 @@ use vrrp_tests::lab::{agent, run};
 /// The most memory that the agent may map, in bytes. The agent's own code is some hundred megabytes of that, without
 /// optimization.
 const MEMORY: u64 = 1 << 30;
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 const GOOD: &str =
     "vrrp_instance V {\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {\n10.0.0.1\n}\n}\n";
@@ -43,13 +43,13 @@ impl Drop for Directory {
 fn check(directory: &Path) -> Result<(i32, String)> {
     let begin = Instant::now();
     let output = Command::new("timeout")
-        .args(["-s", "KILL", &(2 * PATIENCE).as_secs().to_string(), "prlimit", &format!("--as={MEMORY}")])
+        .args(["-s", "KILL", &(2 * TIMEOUT).as_secs().to_string(), "prlimit", &format!("--as={MEMORY}")])
         .arg(agent()?)
         .args(["check", "-f"])
         .arg(directory.join("main.conf"))
         .output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    anyhow::ensure!(begin.elapsed() < PATIENCE, "{:?}: {}", begin.elapsed(), shortened(&said));
+    anyhow::ensure!(begin.elapsed() < TIMEOUT, "{:?}: {}", begin.elapsed(), shortened(&said));
     let code = output.status.code().with_context(|| format!("{}: {}", output.status, shortened(&said)))?;
     Ok((code, said))
 }

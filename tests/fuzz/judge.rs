@@ -1,7 +1,7 @@
 //! The properties of every frame: nothing panics, a believed advert has the values of the frame's bytes, and no other length is
 //! believed.
 
-use vrrp_ebpf::advert::{Address, Auth, Cast, Datagram, Family, Judge, Rules, Version, accept, offset};
+use vrrp_ebpf::advert::{Address, Auth, Cast, Datagram, Family, Rules, VerifiedBy, Version, accept, offset};
 use vrrp_ebpf::frame::{Class, classify};
 
 /// Judges a frame under every kind of rules.
@@ -26,7 +26,7 @@ pub(crate) fn judge(frame: &[u8]) {
                     },
                     cast,
                     ttl_min: 255,
-                    judge: Judge::Kernel,
+                    verified_by: VerifiedBy::Kernel,
                     list_sum: 0,
                 };
                 let datagram = carrier.datagram(payload);

@@ -7,12 +7,12 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use vrrp_agent::net::receive::{Heard, advert_in};
 use vrrp_ebpf::abi::{Instance, Role};
-use vrrp_ebpf::advert::{self, Datagram, Family, Judge, List, Reject, Version, accept};
+use vrrp_ebpf::advert::{self, Datagram, Family, List, Reject, VerifiedBy, Version, accept};
 use vrrp_ebpf::frame::{Class, classify};
 use vrrp_tests::random::Random;
 
+use super::fixtures::instance;
 use super::generate::frame;
-use super::given::instance;
 use super::program::{Action, Entry, Program};
 
 const FRAMES: u64 = 120_000;
@@ -35,7 +35,7 @@ fn by_the_rule(datagram: &Datagram<'_>, instances: &[Instance]) -> Option<(&'sta
     let vrid = advert::vrid(datagram.payload)?;
     let found = instances.iter().find(|i| i.key.family == datagram.family && i.key.vrid == u32::from(vrid));
     let Some(instance) = found else { return Some(("advert_not_ours", List::Same)) };
-    if instance.rules.judge == Judge::Agent {
+    if instance.rules.verified_by == VerifiedBy::Agent {
         return Some(("advert_to_agent", List::Same));
     }
     let name = match (accept(datagram, &instance.rules), instance.role) {

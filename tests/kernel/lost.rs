@@ -3,7 +3,7 @@
 use anyhow::Result;
 use vrrp_ebpf::advert::{Family, Version};
 
-use super::given::{advert, instance};
+use super::fixtures::{advert, instance};
 use super::program::{Action, Entry, Program};
 
 /// A page, which holds about fifty events.

@@ -3,10 +3,10 @@
 mod budget;
 mod corpus;
 mod differential;
+mod fixtures;
 mod generate;
-mod given;
 mod lost;
-mod others;
 mod ownership;
+mod passthrough;
 mod program;
 mod takeover;

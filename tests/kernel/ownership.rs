@@ -9,7 +9,9 @@ use vrrp_agent::wire::ethernet::ipv4_packet;
 use vrrp_ebpf::abi::{EVENTS_BYTES, Instance, Lease, Role, VipUse};
 use vrrp_ebpf::advert::{Family, Version};
 
-use super::given::{CLIENT, EPOCH, OTHER, SLOT, VIP, VMAC, VRID, advert, arp_claim, arp_request, instance};
+use super::fixtures::{
+    CLIENT, EPOCH, OTHER, SLOT, VIP, VMAC, VRID, advert, arp_claim, arp_request, instance,
+};
 use super::program::{Action, Entry, Program};
 
 const OWN: [u8; 6] = [2, 0, 0, 0, 0, 0x99];

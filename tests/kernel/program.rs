@@ -7,7 +7,7 @@ use std::time::Duration;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, TestRunResult, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use vrrp_agent::dataplane::{Cell, OBJECT};
+use vrrp_agent::dataplane::{OBJECT, PodValue};
 use vrrp_agent::host;
 use vrrp_agent::wire::advert::{address as wire_address, family};
 use vrrp_ebpf::abi::{
@@ -42,12 +42,12 @@ impl Entry {
 pub(crate) struct Program {
     entry: Entry,
     ebpf: Ebpf,
-    counters: PerCpuArray<MapData, Cell<Counters>>,
-    instances: HashMap<MapData, Cell<InstanceKey>, Cell<Instance>>,
+    counters: PerCpuArray<MapData, PodValue<Counters>>,
+    instances: HashMap<MapData, PodValue<InstanceKey>, PodValue<Instance>>,
     events: RingBuf<MapData>,
-    vips: HashMap<MapData, Cell<VipKey>, Cell<Vip>>,
-    vmacs: HashMap<MapData, Cell<VmacKey>, Cell<Vmac>>,
-    leases: Array<MapData, Cell<Lease>>,
+    vips: HashMap<MapData, PodValue<VipKey>, PodValue<Vip>>,
+    vmacs: HashMap<MapData, PodValue<VmacKey>, PodValue<Vmac>>,
+    leases: Array<MapData, PodValue<Lease>>,
 }
 
 /// The program's action on a frame.
@@ -65,10 +65,10 @@ impl Program {
 
     /// Loads the program with a ring of `ring_bytes` bytes. With `refusing` it looks at the destinations of packets, as it does
     /// if some addresses accept none.
-    pub(crate) fn load_with(entry: Entry, ring_bytes: usize, refusing: bool) -> Result<Self> {
+    pub(crate) fn load_with(entry: Entry, ring_bytes: usize, no_accept_used: bool) -> Result<Self> {
         let mut ebpf = EbpfLoader::new()
             .map_max_entries("events", u32::try_from(ring_bytes)?)
-            .override_global("REFUSING", &u32::from(refusing), true)
+            .override_global("NO_ACCEPT_USED", &u32::from(no_accept_used), true)
             .load(OBJECT)?;
         for name in [entry.name(), "prepare"] {
             let program = ebpf.program_mut(name).context("no program")?;
@@ -105,23 +105,23 @@ impl Program {
     }
 
     pub(crate) fn set(&mut self, instance: &Instance) -> Result<()> {
-        Ok(self.instances.insert(Cell(instance.key), Cell(*instance), 0)?)
+        Ok(self.instances.insert(PodValue(instance.key), PodValue(*instance), 0)?)
     }
 
     pub(crate) fn set_vip(&mut self, address: IpAddr, slot: u32, mac: [u8; 6], usage: VipUse) -> Result<()> {
         let key = VipKey { ifindex: IFINDEX, family: family(address), address: wire_address(address) };
         let vip = Vip { slot, mac, usage, key_fold: key.fold() };
-        Ok(self.vips.insert(Cell(key), Cell(vip), 0)?)
+        Ok(self.vips.insert(PodValue(key), PodValue(vip), 0)?)
     }
 
     pub(crate) fn set_vmac(&mut self, mac: [u8; 6], slot: u32, own: [u8; 6]) -> Result<()> {
         let key = VmacKey { ifindex: IFINDEX, mac, reserved: 0 };
         let vmac = Vmac { slot, mac: own, reserved: 0, key_fold: key.fold() };
-        Ok(self.vmacs.insert(Cell(key), Cell(vmac), 0)?)
+        Ok(self.vmacs.insert(PodValue(key), PodValue(vmac), 0)?)
     }
 
     pub(crate) fn set_lease(&mut self, slot: u32, lease: Lease) -> Result<()> {
-        Ok(self.leases.set(slot, Cell(lease), 0)?)
+        Ok(self.leases.set(slot, PodValue(lease), 0)?)
     }
 
     pub(crate) fn run(&mut self, frame: &[u8]) -> Result<Action> {
@@ -137,17 +137,17 @@ impl Program {
 
     /// With `show`, adverts go on to the stack after they are judged.
     pub(crate) fn show_adverts(&mut self, show: bool) -> Result<()> {
-        let mut settings: Array<&mut MapData, Cell<Settings>> =
+        let mut settings: Array<&mut MapData, PodValue<Settings>> =
             self.ebpf.map_mut("settings").context("no settings")?.try_into()?;
-        Ok(settings.set(0, Cell(Settings { show_adverts: show.into(), layout: LAYOUT }), 0)?)
+        Ok(settings.set(0, PodValue(Settings { show_adverts: show.into(), layout: LAYOUT }), 0)?)
     }
 
     /// The agent counts as running for so long from now on.
     pub(crate) fn set_alive(&mut self, time: Duration) -> Result<()> {
-        let mut agent: Array<&mut MapData, Cell<Agent>> =
+        let mut agent: Array<&mut MapData, PodValue<Agent>> =
             self.ebpf.map_mut("agent").context("no agent")?.try_into()?;
         let until = host::now() + time;
-        Ok(agent.set(0, Cell(Agent { alive_until_ns: until.as_nanos() }), 0)?)
+        Ok(agent.set(0, PodValue(Agent { alive_until_ns: until.as_nanos() }), 0)?)
     }
 
     /// Puts a program of the object behind the one under test.
@@ -198,7 +198,7 @@ impl Program {
 
     pub(crate) fn counters(&self) -> Result<Counters> {
         let mut total = Counters::default();
-        for Cell(cpu) in self.counters.get(&0, 0)?.iter() {
+        for PodValue(cpu) in self.counters.get(&0, 0)?.iter() {
             total.add(cpu);
         }
         Ok(total)

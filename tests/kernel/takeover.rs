@@ -9,7 +9,9 @@ use vrrp_ebpf::abi::{Instance, Lease, VipUse};
 use vrrp_ebpf::advert::{Family, Version};
 use vrrp_ebpf::election::Takeover;
 
-use super::given::{CLIENT, EPOCH, OTHER, SLOT, VIP, VMAC, VRID, advert, arp_claim, arp_request, instance};
+use super::fixtures::{
+    CLIENT, EPOCH, OTHER, SLOT, VIP, VMAC, VRID, advert, arp_claim, arp_request, instance,
+};
 use super::program::{Action, Entry, Program};
 
 const BROADCAST: [u8; 6] = [0xff; 6];

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, Process, eventually, ip};
 use vrrp_tests::random::Random;
 
-use crate::common::{Config, HIGH, PATIENCE, VIP, reaches};
+use crate::common::{Config, HIGH, TIMEOUT, VIP, reaches};
 
 const SOCKETS: [&str; 2] = ["--dataplane", "socket"];
 
@@ -41,7 +41,7 @@ fn reload(lab: &Lab, host: &Host, agent: &Process, text: &str) -> Result<()> {
     let count = || agent.log().matches("reloaded in ").count();
     let before = count();
     agent.signal(Signal::SIGHUP)?;
-    ensure!(eventually(PATIENCE, || count() > before), "no reload:\n{}", agent.log());
+    ensure!(eventually(TIMEOUT, || count() > before), "no reload:\n{}", agent.log());
     Ok(())
 }
 
@@ -52,7 +52,7 @@ fn is_fenced(host: &Host) -> Result<bool> {
 
 /// True if the interface soon has the address with exactly these prefixes, in any order.
 fn has_exactly(host: &Host, address: &str, expected: &[&str]) -> bool {
-    eventually(PATIENCE, || {
+    eventually(TIMEOUT, || {
         let mut there = prefixes(host, address).unwrap_or_default();
         there.sort();
         there == expected
@@ -88,9 +88,9 @@ fn a3_a_changed_peer_or_label_or_scope_is_set_anew_without_a_loss_of_mastership(
     let lab = Lab::new()?;
     let host = lab.host("h1", 11)?;
     let agent = host.agent(&text("10.77.0.100 peer 10.77.1.1\n10.78.0.1/24\nfd77::100/64"))?;
-    host.wait_for_address("fd77::100", true, PATIENCE)?;
+    host.wait_for_address("fd77::100", true, TIMEOUT)?;
     let shows = |what: &str| {
-        eventually(PATIENCE, || {
+        eventually(TIMEOUT, || {
             addresses(&host, "eth0").is_ok_and(|all| all.iter().any(|of| of.contains(what)))
         })
     };
@@ -111,7 +111,7 @@ fn a3_a_changed_peer_or_label_or_scope_is_set_anew_without_a_loss_of_mastership(
     // A reload sets the addresses back.
     reload(&lab, &host, &agent, &text("10.77.0.100/32\n10.78.0.1/24 noprefixroute\nfd77::100/64"))?;
     assert!(shows("10.78.0.1/24 scope global noprefixroute"), "{:#?}", addresses(&host, "eth0"));
-    assert!(eventually(PATIENCE, || addresses(&host, "eth0").is_ok_and(|all| {
+    assert!(eventually(TIMEOUT, || addresses(&host, "eth0").is_ok_and(|all| {
         !all.iter().any(|of| of.contains("peer") || of.contains("deprecated") || of.contains("eth0:vip"))
     })));
     assert_eq!(addresses(&host, "eth0")?.len(), 3);
@@ -128,7 +128,7 @@ fn a3_a_prefix_that_an_operator_changed_goes_with_the_mastership() -> Result<()>
     let lab = Lab::new()?;
     let host = lab.host("h1", 11)?;
     let agent = host.agent(&text("10.77.0.100/32"))?;
-    host.wait_for_address("10.77.0.100", true, PATIENCE)?;
+    host.wait_for_address("10.77.0.100", true, TIMEOUT)?;
     host.run("ip", &["address", "add", "10.77.0.100/16", "dev", "eth0"])?;
     host.run("ip", &["address", "del", "10.77.0.100/32", "dev", "eth0"])?;
     std::thread::sleep(std::time::Duration::from_secs(1));
@@ -145,10 +145,10 @@ fn a3_the_fence_stays_up_as_long_as_a_virtual_address_is_on_the_host() -> Result
     let host = lab.host("h1", 11)?;
     lab.second_interface(&host)?;
     let mut agent = host.agent(&text("10.77.0.100/32"))?;
-    host.wait_for_address("10.77.0.100", true, PATIENCE)?;
+    host.wait_for_address("10.77.0.100", true, TIMEOUT)?;
     host.run("ip", &["address", "add", "10.77.0.100/16", "dev", "eth1"])?;
     agent.signal(Signal::SIGTERM)?;
-    agent.wait(PATIENCE)?;
+    agent.wait(TIMEOUT)?;
     assert!(
         agent.log().contains("virtual addresses are left on this host: 10.77.0.100/16 on eth1"),
         "{}",
@@ -217,7 +217,7 @@ fn a3_whatever_was_done_no_address_stays_behind_without_a_fence() -> Result<()> 
             }
         }
         agent.signal(Signal::SIGTERM)?;
-        ensure!(agent.wait(PATIENCE)?.success(), "{}", agent.log());
+        ensure!(agent.wait(TIMEOUT)?.success(), "{}", agent.log());
         let left = ip(&["-n", host.namespace(), "-o", "address"])?;
         let left = ["10.77.0.", "fd77::"].iter().any(|of| left.contains(of)).then_some(left);
         println!("  left: {left:?}");
@@ -241,9 +241,9 @@ fn r3_an_address_that_is_the_host_s_own_stays() -> Result<()> {
             let mut agent = host.agent_with(&text(vip), options)?;
             ensure!(reaches(&host, 0, "master"), "{vip} {options:?}: {}", agent.log());
             assert!(own()?.contains(before.trim()), "{vip}: {}", own()?);
-            assert!(agent.says("by itself", PATIENCE), "{}", agent.log());
+            assert!(agent.says("by itself", TIMEOUT), "{}", agent.log());
             agent.signal(Signal::SIGKILL)?;
-            agent.wait(PATIENCE)?;
+            agent.wait(TIMEOUT)?;
             let again = host.agent_with(&text(vip), options)?;
             ensure!(reaches(&host, 0, "master"), "{vip}: {}", again.log());
             assert!(again.stop()?.success());
@@ -263,9 +263,9 @@ fn r3_an_address_that_was_there_before_a_reload_or_is_static_stays() -> Result<(
     host.run("ip", &["address", "add", "10.55.0.1/24", "dev", "eth0"])?;
     let fixed = "static_ipaddress {\n10.55.0.1/24 dev eth0\n10.55.0.2/24 dev eth0\n}\n";
     let agent = host.agent(&(fixed.to_owned() + &text("10.77.0.100")))?;
-    host.wait_for_address("10.77.0.100", true, PATIENCE)?;
+    host.wait_for_address("10.77.0.100", true, TIMEOUT)?;
     reload(&lab, &host, &agent, &(fixed.to_owned() + &text("10.77.0.100\n10.77.0.1\n10.77.0.2/24")))?;
-    host.wait_for_address("10.77.0.2", true, PATIENCE)?;
+    host.wait_for_address("10.77.0.2", true, TIMEOUT)?;
     assert!(agent.stop()?.success());
     let left = addresses(&host, "eth0")?;
     let left: Vec<_> = left.iter().filter_map(|line| line.split_whitespace().nth(1)).collect();
@@ -281,9 +281,9 @@ fn r3_what_a_killed_agent_left_is_known_by_its_mark() -> Result<()> {
         let lab = Lab::new()?;
         let host = lab.host("h1", 11)?;
         let mut agent = host.agent_with(&text("10.77.0.100\nfd77::100/64"), options)?;
-        host.wait_for_address("fd77::100", true, PATIENCE)?;
+        host.wait_for_address("fd77::100", true, TIMEOUT)?;
         agent.signal(Signal::SIGKILL)?;
-        agent.wait(PATIENCE)?;
+        agent.wait(TIMEOUT)?;
         host.run("ip", &["address", "add", "10.77.0.200/24", "dev", "eth0"])?;
         let again = host.agent_with(&text("10.88.0.1"), options)?;
         for left in ["10.77.0.100", "fd77::100"] {
@@ -296,7 +296,7 @@ fn r3_what_a_killed_agent_left_is_known_by_its_mark() -> Result<()> {
             );
         }
         assert!(host.has_address("10.77.0.200")?, "an operator's");
-        host.wait_for_address("10.88.0.1", true, PATIENCE)?;
+        host.wait_for_address("10.88.0.1", true, TIMEOUT)?;
     }
     Ok(())
 }
@@ -316,9 +316,9 @@ fn r3_another_agent_s_address_is_no_left_over() -> Result<()> {
         host.spawn(&mut command, name)
     };
     let one = start("one", &named("one", 51, "10.77.0.1"))?;
-    host.wait_for_address("10.77.0.1", true, PATIENCE)?;
+    host.wait_for_address("10.77.0.1", true, TIMEOUT)?;
     let two = start("two", &named("two", 52, "10.77.0.2"))?;
-    ensure!(host.wait_for_address("10.77.0.2", true, PATIENCE).is_ok(), "{}\n{}", one.log(), two.log());
+    ensure!(host.wait_for_address("10.77.0.2", true, TIMEOUT).is_ok(), "{}\n{}", one.log(), two.log());
     assert!(host.has_address("10.77.0.1")?, "{}\n{}", one.log(), two.log());
     assert!(!one.log().contains("took its addresses"), "{}", one.log());
     assert!(two.stop()?.success());
@@ -335,8 +335,8 @@ fn a6_one_address_that_the_kernel_refuses_does_not_take_the_others_down() -> Res
     v6("1")?;
     let more = "virtual_ipaddress_excluded {\nfd77::100/64\n10.77.0.2\n}".to_owned();
     let agent = host.agent(&Config { more, ..Config::priority(HIGH) }.text())?;
-    host.wait_for_address("10.77.0.2", true, PATIENCE)?;
-    assert!(agent.says("fd77::100/64", PATIENCE), "{}", agent.log());
+    host.wait_for_address("10.77.0.2", true, TIMEOUT)?;
+    assert!(agent.says("fd77::100/64", TIMEOUT), "{}", agent.log());
     // Longer than the time after which a fault would be tried again.
     for _ in 0..12 {
         std::thread::sleep(std::time::Duration::from_secs(1));
@@ -349,8 +349,8 @@ fn a6_one_address_that_the_kernel_refuses_does_not_take_the_others_down() -> Res
     assert_eq!(agent.log().matches("add fd77::100/64").count(), 1, "said once: {}", agent.log());
     // The refused address is set as soon as the kernel takes it.
     v6("0")?;
-    host.wait_for_address("fd77::100", true, PATIENCE)?;
-    assert!(eventually(PATIENCE, || {
+    host.wait_for_address("fd77::100", true, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, || {
         host.status().is_ok_and(|status| status["instances"][0]["missing"] == serde_json::json!([]))
     }));
     assert_eq!(host.status()?["instances"][0]["became_master"], 1, "{}", agent.log());
@@ -365,11 +365,11 @@ fn a6_a_reload_with_a_bad_address_does_not_take_a_working_service_down() -> Resu
     let lab = Lab::new()?;
     let host = lab.host("h1", 11)?;
     let agent = host.agent(&text(VIP))?;
-    host.wait_for_address(VIP, true, PATIENCE)?;
+    host.wait_for_address(VIP, true, TIMEOUT)?;
     host.run("sysctl", &["-qw", "net.ipv6.conf.all.disable_ipv6=1"])?;
     let more = "virtual_ipaddress_excluded {\nfd77::100/64\n}".to_owned();
     reload(&lab, &host, &agent, &Config { more, ..Config::priority(HIGH) }.text())?;
-    assert!(agent.says("fd77::100/64", PATIENCE), "{}", agent.log());
+    assert!(agent.says("fd77::100/64", TIMEOUT), "{}", agent.log());
     for _ in 0..5 {
         std::thread::sleep(std::time::Duration::from_millis(500));
         assert_eq!((host.state(0), host.has_address(VIP)?), ("master".to_owned(), true), "{}", agent.log());
@@ -384,13 +384,13 @@ fn a6_an_untracked_address_whose_interface_vanishes_takes_nothing_down_and_comes
     let host = lab.host("h1", 11)?;
     lab.second_interface(&host)?;
     let agent = host.agent(&text(&format!("{VIP}\n10.77.0.2 dev eth1 no_track")))?;
-    host.wait_for_address("10.77.0.2", true, PATIENCE)?;
+    host.wait_for_address("10.77.0.2", true, TIMEOUT)?;
     ip(&["-n", host.namespace(), "link", "del", "eth1"])?;
-    assert!(agent.says("interface eth1 is gone", PATIENCE), "{}", agent.log());
+    assert!(agent.says("interface eth1 is gone", TIMEOUT), "{}", agent.log());
     std::thread::sleep(std::time::Duration::from_secs(1));
     assert_eq!((host.state(0), host.has_address(VIP)?), ("master".to_owned(), true), "{}", agent.log());
     lab.second_interface(&host)?;
-    ensure!(host.wait_for_address("10.77.0.2", true, PATIENCE).is_ok(), "{}", agent.log());
+    ensure!(host.wait_for_address("10.77.0.2", true, TIMEOUT).is_ok(), "{}", agent.log());
     assert_eq!(host.status()?["instances"][0]["became_master"], 1, "{}", agent.log());
     assert!(agent.stop()?.success());
     assert!(!host.has_address("10.77.0.2")?);
@@ -417,8 +417,8 @@ fn c6_what_one_instance_gives_up_takes_no_other_address_along() -> Result<()> {
         };
         let two = Config { name: "B", vrid: 52, vip: "10.77.0.2/24", ..Config::priority(HIGH) };
         let agent = host.agent_with(&(one.text() + &two.text()), options)?;
-        host.wait_for_address("10.77.0.1", true, PATIENCE)?;
-        host.wait_for_address("10.77.0.2", true, PATIENCE)?;
+        host.wait_for_address("10.77.0.1", true, TIMEOUT)?;
+        host.wait_for_address("10.77.0.2", true, TIMEOUT)?;
         // An address of the host in the same network.
         host.run("ip", &["address", "add", "10.77.0.200/24", "dev", "eth0"])?;
         let first = addresses(&host, "eth0")?;
@@ -433,7 +433,7 @@ fn c6_what_one_instance_gives_up_takes_no_other_address_along() -> Result<()> {
         } else {
             reload(&lab, &host, &agent, &one.text())?;
         }
-        host.wait_for_address(gives_up, false, PATIENCE)?;
+        host.wait_for_address(gives_up, false, TIMEOUT)?;
         std::thread::sleep(std::time::Duration::from_secs(1));
         assert!(host.has_address(keeps)? && host.has_address("10.77.0.200")?, "{}", agent.log());
         assert!(!agent.log().contains("somebody took its addresses"), "{}", agent.log());

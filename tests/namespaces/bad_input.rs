@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use anyhow::Result;
 use vrrp_tests::lab::{Host, Lab, agent};
 
-use crate::common::{Config, PATIENCE, VIP};
+use crate::common::{Config, TIMEOUT, VIP};
 
 /// Runs the agent to its end, which must be a failure that leaves nothing, and returns the agent's output.
 fn refused(lab: &Lab, host: &Host, config: &str, prefix: &[&str], options: &[&str]) -> Result<String> {
@@ -77,8 +77,8 @@ fn without_bpf_it_says_so() -> Result<()> {
     let file = lab.write("good.conf", &Config::default().text())?;
     let mut command = host.command(no_bpf[0]);
     let process = host.spawn(command.arg(no_bpf[1]).arg(agent()?).arg("-f").arg(file), "agent")?;
-    assert!(process.says("adverts go through sockets: CAP_BPF is missing", PATIENCE), "{}", process.log());
-    host.wait_for_address(VIP, true, PATIENCE)?;
+    assert!(process.says("adverts go through sockets: CAP_BPF is missing", TIMEOUT), "{}", process.log());
+    host.wait_for_address(VIP, true, TIMEOUT)?;
     Ok(())
 }
 
@@ -92,8 +92,8 @@ fn four_capabilities_are_enough() -> Result<()> {
     command.args(["--bounding-set=-all,+net_admin,+net_raw,+bpf,+perfmon", "--inh-caps=-all"]);
     command.arg(agent()?).args(["--dataplane", "ebpf", "-f"]).arg(file);
     let process = host.spawn(&mut command, "agent")?;
-    assert!(process.says("data plane: ebpf", PATIENCE), "{}", process.log());
-    host.wait_for_address(VIP, true, PATIENCE)?;
+    assert!(process.says("data plane: ebpf", TIMEOUT), "{}", process.log());
+    host.wait_for_address(VIP, true, TIMEOUT)?;
     assert!(process.stop()?.success());
     assert!(!host.has_address(VIP)?);
     Ok(())
@@ -116,7 +116,7 @@ fn a_second_agent_is_told_of_the_first() -> Result<()> {
     assert!(said.contains(&expected), "{said}");
     let said = second(&[])?;
     assert!(said.contains("one network namespace has one vrrp-agent"), "{said}");
-    host.wait_for_address(VIP, true, PATIENCE)?;
+    host.wait_for_address(VIP, true, TIMEOUT)?;
     Ok(())
 }
 

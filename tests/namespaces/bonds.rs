@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, Process};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, VIP};
+use crate::common::{Config, HIGH, LOW, TIMEOUT, VIP};
 use crate::scene::{BY_DEFAULT, Scene, on};
 
 fn agent(host: &Host, priority: u8) -> Result<Process> {
@@ -34,8 +34,8 @@ fn one_router_holds_the_address(mode: &str) -> Result<()> {
     settles(&h1, &h2)?;
     lab.set_port(&ports[0], true)?;
     first.signal(Signal::SIGKILL)?;
-    first.wait(PATIENCE)?;
-    h2.wait_for_address(VIP, true, PATIENCE)?;
+    first.wait(TIMEOUT)?;
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
     // The killed agent has left the address there; its kernel half does not answer for it.
     ensure!(client.who_has("eth0", VIP)? == [h2.mac_of("bond0")?], "{:?}", client.who_has("eth0", VIP)?);
     let _first = agent(&h1, HIGH)?;

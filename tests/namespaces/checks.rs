@@ -8,7 +8,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use vrrp_tests::lab::{Host, Lab, Process, eventually};
 
-use crate::common::{Config, HIGH, PATIENCE, VIP, reaches};
+use crate::common::{Config, HIGH, TIMEOUT, VIP, reaches};
 
 /// Starts an agent with an instance that tracks one script. `globals` stands in `global_defs`, and `more` in the block of the
 /// script.
@@ -28,7 +28,7 @@ fn script(host: &Host) -> Option<(String, String)> {
 }
 
 fn says(host: &Host, state: &str, output: &str) -> bool {
-    eventually(PATIENCE, || script(host).is_some_and(|(is, said)| is == state && said.contains(output)))
+    eventually(TIMEOUT, || script(host).is_some_and(|(is, said)| is == state && said.contains(output)))
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn its_last_lines_are_in_the_status() -> Result<()> {
     let shown = host.command(vrrp_tests::lab::agent()?).arg("status").output()?;
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.contains("script c: UP") && shown.contains("  | to stdout"), "{shown}");
-    host.wait_for_address(VIP, true, PATIENCE)
+    host.wait_for_address(VIP, true, TIMEOUT)
 }
 
 /// The whole process group of the script is ended, also a process that ignores the first signal, and the run counts as failed.
@@ -69,7 +69,7 @@ fn one_that_takes_too_long_is_ended_with_all_that_it_has_started() -> Result<()>
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             kill(pid, None).is_err() || stat.contains(") Z ")
         };
-        assert!(eventually(PATIENCE, is_gone), "{pid} goes on");
+        assert!(eventually(TIMEOUT, is_gone), "{pid} goes on");
     }
     Ok(())
 }
@@ -101,7 +101,7 @@ fn with_script_security_root_runs_only_what_is_root_s() -> Result<()> {
     // The script is mended while the agent runs.
     chown("root")?;
     assert!(says(&host, "up", "root"), "{:?}", script(&host));
-    host.wait_for_address(VIP, true, PATIENCE)
+    host.wait_for_address(VIP, true, TIMEOUT)
 }
 
 /// The instance sends nothing until the first result; with `init_fail` it is in fault at once.
@@ -121,11 +121,11 @@ fn a_first_result_is_waited_for() -> Result<()> {
     let process = host.agent(&text("user root"))?;
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!((host.state(0), heard()), ("fault".into(), String::new()), "{}", process.log());
-    host.wait_for_address(VIP, true, PATIENCE)?;
-    assert!(eventually(PATIENCE, || heard() == "BACKUP\nMASTER\n"), "{}", heard());
+    host.wait_for_address(VIP, true, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, || heard() == "BACKUP\nMASTER\n"), "{}", heard());
     process.stop()?;
     std::fs::remove_file(&told)?;
     let _process = host.agent(&text("user root\ninit_fail"))?;
-    assert!(eventually(PATIENCE, || heard().starts_with("FAULT\nBACKUP\nMASTER\n")), "{}", heard());
+    assert!(eventually(TIMEOUT, || heard().starts_with("FAULT\nBACKUP\nMASTER\n")), "{}", heard());
     Ok(())
 }

@@ -8,7 +8,7 @@ use vrrp_tests::lab::{Capture, Host, Lab, Process};
 /// The virtual address.
 pub(crate) const VIP: &str = "192.168.1.10";
 /// Longer than any election here.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(12);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(12);
 
 /// One instance.
 #[derive(Clone, Debug)]
@@ -115,14 +115,14 @@ impl Pair {
         let capture = client.capture()?;
         let master = h1.agent_with(&config(HIGH), options)?;
         let backup = h2.agent_with(&config(LOW), options)?;
-        h1.wait_for_address(VIP, true, PATIENCE)?;
+        h1.wait_for_address(VIP, true, TIMEOUT)?;
         Ok(Self { master, backup, capture, client, h1, h2, lab })
     }
 
     /// The time from host 1's last advert before now to host 2's first advert after it.
     pub(crate) fn gap(&self) -> Result<Duration> {
         let first =
-            self.capture.wait_for("advert of host 2", PATIENCE, |p| p.content.source == self.h2.address())?;
+            self.capture.wait_for("advert of host 2", TIMEOUT, |p| p.content.source == self.h2.address())?;
         let adverts = self.capture.adverts();
         let last = adverts.iter().rfind(|p| p.content.source == self.h1.address() && p.at < first.at);
         Ok(first.at - last.expect("host 1 was master").at)
@@ -131,7 +131,7 @@ impl Pair {
 
 /// True if an instance reaches a state in time.
 pub(crate) fn reaches(host: &Host, instance: usize, state: &str) -> bool {
-    vrrp_tests::lab::eventually(PATIENCE, || host.state(instance) == state)
+    vrrp_tests::lab::eventually(TIMEOUT, || host.state(instance) == state)
 }
 
 /// Runs an experiment whose result depends on how busy the machine is, up to three times, until it is within a bound.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use vrrp_tests::lab::eventually;
 
-use crate::common::{PATIENCE, Pair, VIP};
+use crate::common::{Pair, TIMEOUT, VIP};
 
 #[test]
 fn a_foreign_gratuitous_arp_is_answered_from_the_kernel_and_reported() -> Result<()> {
@@ -33,8 +33,8 @@ fn a_foreign_gratuitous_arp_is_answered_from_the_kernel_and_reported() -> Result
         })
         .count()
     };
-    assert!(eventually(PATIENCE, || claims() > 0), "{}", pair.capture.text());
-    assert!(pair.master.says("is claimed by", PATIENCE), "{}", pair.master.log());
+    assert!(eventually(TIMEOUT, || claims() > 0), "{}", pair.capture.text());
+    assert!(pair.master.says("is claimed by", TIMEOUT), "{}", pair.master.log());
     // One answer a second at most, so that two owners do not answer each other without end.
     assert!(claims() <= 4, "{}", claims());
     assert!(pair.master.log().contains(&stranger.mac()?), "{}", pair.master.log());

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, Process, eventually};
 
-use crate::common::{Config, Daemon, PATIENCE, VIP, reaches};
+use crate::common::{Config, Daemon, TIMEOUT, VIP, reaches};
 
 const NAME: &str = "org.keepalived.Vrrp1";
 const VRRP: &str = "/org/keepalived/Vrrp1/Vrrp";
@@ -54,11 +54,11 @@ impl Bus {
         let mut daemon = host.command("dbus-daemon");
         daemon.args(["--nofork", "--print-address"]).arg(format!("--config-file={}", file.display()));
         let daemon = host.spawn(&mut daemon, "bus")?;
-        ensure!(eventually(PATIENCE, || socket.exists()), "{}", daemon.log());
+        ensure!(eventually(TIMEOUT, || socket.exists()), "{}", daemon.log());
         let mut monitor = host.command("dbus-monitor");
         monitor.args(["--system", "type='signal'"]);
         let monitor = host.spawn(&mut monitor, log)?;
-        ensure!(eventually(PATIENCE, || monitor.log().contains("NameLost")), "{}", monitor.log());
+        ensure!(eventually(TIMEOUT, || monitor.log().contains("NameLost")), "{}", monitor.log());
         Ok(Self { daemon, monitor })
     }
 
@@ -95,7 +95,7 @@ impl Bus {
                 .get(path)
                 .is_some_and(|signals| signals.last().is_some_and(|last| last.ends_with(signal)))
         };
-        ensure!(eventually(PATIENCE, says), "no {signal} of {path}: {:?}", self.told());
+        ensure!(eventually(TIMEOUT, says), "no {signal} of {path}: {:?}", self.told());
         Ok(())
     }
 }
@@ -135,7 +135,7 @@ fn story(daemon: Daemon) -> Result<(Told, Vec<String>)> {
     let bus = Bus::start(&lab, &host)?;
     let (both, one) = config();
     let process = daemon.start_with(&host, &both)?;
-    host.wait_for_address(VIP, true, PATIENCE)?;
+    host.wait_for_address(VIP, true, TIMEOUT)?;
     bus.tells(VI_6, " 2")?;
     let tree = || host.run("busctl", &["--system", "--list", "tree", NAME]);
     let mut seen = vec![tree()?, property(&host, VI_1, "State")?, property(&host, VI_6, "State")?];
@@ -221,12 +221,12 @@ fn a_bus_is_waited_for_and_a_reload_followed() -> Result<()> {
     Bus::place(&lab, &mut host);
     let (_, one) = config();
     let agent = host.agent(&one)?;
-    ensure!(agent.says("it is tried again", PATIENCE), "{}", agent.log());
+    ensure!(agent.says("it is tried again", TIMEOUT), "{}", agent.log());
     let bus = Bus::start(&lab, &host)?;
     bus.tells(VRRP, "VrrpStarted")?;
     bus.tells(VI_1, " 2")?;
     bus.daemon.stop()?;
-    ensure!(agent.says("it has closed the connection", PATIENCE), "{}", agent.log());
+    ensure!(agent.says("it has closed the connection", TIMEOUT), "{}", agent.log());
     let bus = Bus::start_again(&lab, &host, "second-monitor")?;
     bus.tells(VI_1, " 2")?;
     let reload = |text: &str| -> Result<()> {
@@ -250,7 +250,7 @@ fn a_bus_is_waited_for_and_a_reload_followed() -> Result<()> {
         let changed = log.rsplit("member=PropertiesChanged").next().unwrap_or_default();
         changed.contains("string \"Name\"") && changed.contains("string \"VI_7\"")
     };
-    ensure!(eventually(PATIENCE, renamed), "{}", bus.monitor.log());
+    ensure!(eventually(TIMEOUT, renamed), "{}", bus.monitor.log());
     assert!(agent.stop()?.success());
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use vrrp_tests::lab::{Host, Lab, TUNNEL_NETWORK, eventually, ip, tunnel};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, VIP, reaches};
+use crate::common::{Config, HIGH, LOW, TIMEOUT, VIP, reaches};
 
 /// Longer than the master-down interval of these instances.
 const ELECTION: Duration = Duration::from_millis(4500);
@@ -26,14 +26,14 @@ fn elects_over_a_tunnel(vip: &str, more: impl Fn(u8, u8) -> String, options: &[&
     let _carrier = tunnel(&h1, &h2)?;
     let alone = vip.split(['/', ' ']).next().unwrap();
     let first = h1.agent_with(&on_tunnel(HIGH, vip, &more(11, 12)), options)?;
-    h1.wait_for_address(alone, true, PATIENCE)?;
+    h1.wait_for_address(alone, true, TIMEOUT)?;
     let second = h2.agent_with(&on_tunnel(LOW, vip, &more(12, 11)), options)?;
     std::thread::sleep(ELECTION);
     let log = || format!("{}\n{}", first.log(), second.log());
     assert_eq!((h1.state(0), h2.state(0)), ("master".to_owned(), "backup".to_owned()), "{}", log());
     assert_eq!(h2.status()?["instances"][0]["master"]["priority"], HIGH, "{}", log());
     first.kill()?;
-    h2.wait_for_address(alone, true, PATIENCE)?;
+    h2.wait_for_address(alone, true, TIMEOUT)?;
     Ok(())
 }
 
@@ -77,7 +77,7 @@ fn d2_addresses_where_there_is_no_arp_need_no_program() -> Result<()> {
     let config = Config { vip, ..Config::priority(HIGH) }.text();
     let agent = h1.agent(&config)?;
     for address in [VIP, "192.168.9.10", "192.168.3.10"] {
-        h1.wait_for_address(address, true, PATIENCE)?;
+        h1.wait_for_address(address, true, TIMEOUT)?;
     }
     let plane = h1.status()?["dataplane"].as_str().unwrap_or_default().to_owned();
     assert!(plane.contains("eth0") && !plane.contains("lo:") && !plane.contains("frags"), "{plane}");
@@ -115,8 +115,8 @@ fn r8_the_virtual_hardware_address_is_used_where_it_is_received() -> Result<()> 
         let config = Config { more: "use_vmac".to_owned(), ..Config::priority(HIGH) }.text();
         let agent = h1.agent(&config.replace("eth0", "mv0"))?;
         assert!(reaches(&h1, 0, "master"));
-        h1.wait_for_address(VIP, true, PATIENCE)?;
-        assert!(eventually(PATIENCE, || pings(&client, VIP)), "{mode}: {}", agent.log());
+        h1.wait_for_address(VIP, true, TIMEOUT)?;
+        assert!(eventually(TIMEOUT, || pings(&client, VIP)), "{mode}: {}", agent.log());
         let own = h1.run("cat", &["/sys/class/net/mv0/address"])?;
         assert_eq!(client.arping(VIP)?, [if received { VMAC } else { own.trim() }], "{mode}");
         assert_eq!(agent.log().contains("use_vmac has no effect"), !received, "{mode}: {}", agent.log());

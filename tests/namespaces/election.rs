@@ -6,7 +6,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Lab, eventually};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, Pair, VIP, reaches, within};
+use crate::common::{Config, HIGH, LOW, Pair, TIMEOUT, VIP, reaches, within};
 
 /// The time that the machine may add to the protocol's own time.
 const SLACK: Duration = Duration::from_millis(20);
@@ -31,7 +31,7 @@ fn with_equal_priorities_the_one_that_is_there_stays() -> Result<()> {
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
     let config = Config::priority(HIGH).text();
     let _first = h1.agent(&config)?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     let _second = h2.agent(&config)?;
     assert!(reaches(&h2, 0, "backup"));
     std::thread::sleep(Duration::from_secs(5));
@@ -47,9 +47,9 @@ fn on_sigterm_the_backup_takes_over_within_its_skew() -> Result<()> {
         let Pair { master, capture, h1, h2, backup: _backup, lab: _lab, client: _client } = Pair::start(&[])?;
         assert!(master.stop()?.success());
         assert!(!h1.has_address(VIP)?, "an agent that has stopped has left its address");
-        let resigned = capture.wait_for("resignation", PATIENCE, |p| p.content.priority == 0)?;
-        let taken = capture.wait_for("advert of host 2", PATIENCE, |p| p.content.source == h2.address())?;
-        h2.wait_for_address(VIP, true, PATIENCE)?;
+        let resigned = capture.wait_for("resignation", TIMEOUT, |p| p.content.priority == 0)?;
+        let taken = capture.wait_for("advert of host 2", TIMEOUT, |p| p.content.source == h2.address())?;
+        h2.wait_for_address(VIP, true, TIMEOUT)?;
         // Exactly one resignation, and nothing of host 1 after it.
         let after = capture.adverts().into_iter().filter(|p| p.at > resigned.at);
         assert!(after.clone().all(|p| p.content.source == h2.address()), "{:?}", after.collect::<Vec<_>>());
@@ -61,10 +61,10 @@ fn on_sigterm_the_backup_takes_over_within_its_skew() -> Result<()> {
 fn the_higher_priority_takes_the_address_back() -> Result<()> {
     let Pair { master, h1, h2, capture, backup: _backup, lab: _lab, client: _client } = Pair::start(&[])?;
     master.stop()?;
-    h2.wait_for_address(VIP, true, PATIENCE)?;
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
     let _returned = h1.agent(&Config::priority(HIGH).text())?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
-    h2.wait_for_address(VIP, false, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
+    h2.wait_for_address(VIP, false, TIMEOUT)?;
     // Host 2 yields without a resignation.
     assert!(capture.adverts().iter().any(|p| p.content.source == h2.address()));
     assert!(capture.adverts().iter().all(|p| p.content.source != h2.address() || p.content.priority == LOW));
@@ -76,7 +76,7 @@ fn nopreempt_leaves_the_lower_priority_master() -> Result<()> {
     let lab = Lab::new()?;
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
     let _low = h2.agent(&Config::priority(LOW).text())?;
-    h2.wait_for_address(VIP, true, PATIENCE)?;
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
     let _high = h1.agent(&Config { more: "nopreempt".to_owned(), ..Config::priority(HIGH) }.text())?;
     assert!(reaches(&h1, 0, "backup"));
     std::thread::sleep(Duration::from_secs(5));
@@ -89,10 +89,10 @@ fn on_sigkill_the_backup_takes_over_within_the_master_down_interval() -> Result<
     within("last advert to first advert", Config::priority(LOW).master_down_interval() + SLACK, || {
         let mut pair = Pair::start(&[])?;
         pair.master.signal(Signal::SIGKILL)?;
-        pair.master.wait(PATIENCE)?;
+        pair.master.wait(TIMEOUT)?;
         let gap = pair.gap()?;
         assert!(gap >= Config::priority(LOW).master_down_interval(), "too early: {gap:?}");
-        pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+        pair.h2.wait_for_address(VIP, true, TIMEOUT)?;
         Ok(gap)
     })
 }
@@ -105,10 +105,10 @@ fn on_a_cut_link_the_backup_takes_over_and_the_master_gives_up() -> Result<()> {
         assert!(reaches(&pair.h1, 0, "fault"), "{}", pair.master.log());
         assert!(!pair.h1.has_address(VIP)?);
         let gap = pair.gap()?;
-        pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+        pair.h2.wait_for_address(VIP, true, TIMEOUT)?;
         pair.h1.set_link(true)?;
-        pair.h1.wait_for_address(VIP, true, PATIENCE)?;
-        pair.h2.wait_for_address(VIP, false, PATIENCE)?;
+        pair.h1.wait_for_address(VIP, true, TIMEOUT)?;
+        pair.h2.wait_for_address(VIP, false, TIMEOUT)?;
         Ok(gap)
     })
 }
@@ -118,11 +118,11 @@ fn on_a_cut_link_the_backup_takes_over_and_the_master_gives_up() -> Result<()> {
 fn an_address_that_somebody_removes_comes_back() -> Result<()> {
     let pair = Pair::start(&[])?;
     vrrp_tests::lab::ip(&["-n", pair.h1.namespace(), "address", "del", &format!("{VIP}/32"), "dev", "eth0"])?;
-    assert!(pair.master.says("somebody took its addresses", PATIENCE), "{}", pair.master.log());
-    pair.capture.wait_for("resignation", PATIENCE, |p| p.content.priority == 0)?;
+    assert!(pair.master.says("somebody took its addresses", TIMEOUT), "{}", pair.master.log());
+    pair.capture.wait_for("resignation", TIMEOUT, |p| p.content.priority == 0)?;
     // The skew time of host 1 is shorter than that of the backup.
-    pair.h1.wait_for_address(VIP, true, PATIENCE)?;
-    assert!(eventually(PATIENCE, || pair.h2.state(0) == "backup"));
+    pair.h1.wait_for_address(VIP, true, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, || pair.h2.state(0) == "backup"));
     Ok(())
 }
 
@@ -131,12 +131,12 @@ fn a_preemption_waits_for_its_delay() -> Result<()> {
     let lab = Lab::new()?;
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
     let _low = h2.agent(&Config::priority(LOW).text())?;
-    h2.wait_for_address(VIP, true, PATIENCE)?;
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
     let _high = h1.agent(&Config { more: "preempt_delay 6".to_owned(), ..Config::priority(HIGH) }.text())?;
     std::thread::sleep(Duration::from_secs(6));
     assert_eq!((h1.state(0), h2.state(0)), ("backup".to_owned(), "master".to_owned()));
-    h1.wait_for_address(VIP, true, PATIENCE)?;
-    h2.wait_for_address(VIP, false, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
+    h2.wait_for_address(VIP, false, TIMEOUT)?;
     Ok(())
 }
 
@@ -146,10 +146,10 @@ fn without_the_kernel_half_it_is_the_same() -> Result<()> {
     assert!(reaches(&pair.h2, 0, "backup"));
     assert_eq!(pair.h1.status()?["dataplane"], "socket");
     pair.master.kill()?;
-    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h2.wait_for_address(VIP, true, TIMEOUT)?;
     let _returned = pair.h1.agent_with(&Config::priority(HIGH).text(), &["--dataplane", "socket"])?;
-    pair.h2.wait_for_address(VIP, false, PATIENCE)?;
-    assert!(eventually(PATIENCE, || pair.h1.state(0) == "master"));
+    pair.h2.wait_for_address(VIP, false, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, || pair.h1.state(0) == "master"));
     Ok(())
 }
 
@@ -158,7 +158,7 @@ fn without_the_kernel_half_it_is_the_same() -> Result<()> {
 fn it_starts_clean_after_a_crash() -> Result<()> {
     let pair = Pair::start(&[])?;
     pair.master.kill()?;
-    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h2.wait_for_address(VIP, true, TIMEOUT)?;
     assert!(pair.h1.has_address(VIP)?, "a killed agent leaves its address");
     let config = Config { more: "nopreempt".to_owned(), ..Config::priority(HIGH) };
     let again = pair.h1.agent(&config.text())?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use vrrp_tests::lab::{Host, Lab, Process, eventually};
 
-use crate::common::PATIENCE;
+use crate::common::TIMEOUT;
 
 const CHECKS: [&str; 2] = ["keepalived/nginx.sh", "keepalived/check-server.sh"];
 
@@ -64,7 +64,7 @@ fn comes_up_and_stops(example: &str) -> Result<()> {
     let h1 = host(&lab, example, "h1")?;
     let agent = start(&h1, example)?;
     assert!(
-        eventually(PATIENCE, || all(&h1, "master")),
+        eventually(TIMEOUT, || all(&h1, "master")),
         "{example}: {:?}\n{}",
         count(&h1, "master"),
         agent.log()
@@ -72,7 +72,7 @@ fn comes_up_and_stops(example: &str) -> Result<()> {
     let addresses = addresses(&h1)?;
     assert!(!addresses.is_empty(), "{example}");
     let held = || addresses.iter().all(|address| h1.has_address(address).unwrap_or(false));
-    assert!(eventually(PATIENCE, held), "{example}: {addresses:?}\n{}", agent.log());
+    assert!(eventually(TIMEOUT, held), "{example}: {addresses:?}\n{}", agent.log());
     assert!(agent.stop()?.success(), "{example}");
     for address in addresses {
         assert!(!h1.has_address(&address)?, "{example}: {address} is left");
@@ -104,7 +104,7 @@ fn the_reference_pair_is_a_master_and_a_backup() -> Result<()> {
     let (one, two) = ("reference-master.conf", "reference-backup.conf");
     let (h1, h2) = (host(&lab, one, "h1")?, host(&lab, two, "h2")?);
     let (_one, _two) = (start(&h1, one)?, start(&h2, two)?);
-    assert!(eventually(PATIENCE, || all(&h1, "master") && all(&h2, "backup")));
+    assert!(eventually(TIMEOUT, || all(&h1, "master") && all(&h2, "backup")));
     Ok(())
 }
 
@@ -114,7 +114,7 @@ fn of_two_addresses_each_host_has_one() -> Result<()> {
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
     let (_one, _two) = (start(&h1, "two-vips-a.conf")?, start(&h2, "two-vips-b.conf")?);
     let shared = || count(&h1, "master") == (1, 2) && count(&h2, "master") == (1, 2);
-    assert!(eventually(PATIENCE, shared));
+    assert!(eventually(TIMEOUT, shared));
     // The sharing lasts.
     std::thread::sleep(Duration::from_secs(2));
     assert!(shared() && h1.has_address("192.168.1.10")? && h2.has_address("192.168.1.20")?);

@@ -6,7 +6,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, Process, eventually, ip};
 
-use crate::common::{PATIENCE, VIP, reaches};
+use crate::common::{TIMEOUT, VIP, reaches};
 
 const VIP_V6: &str = "fd00::10";
 
@@ -50,11 +50,11 @@ fn one_family_is_enough(options: &[&str]) -> Result<()> {
     let h1 = lab.host("h1", 11)?;
     take_address(&h1)?;
     let agent = h1.agent_with(&both(), options)?;
-    h1.wait_for_address(VIP_V6, true, PATIENCE)?;
+    h1.wait_for_address(VIP_V6, true, TIMEOUT)?;
     assert!(reaches(&h1, 0, "fault"), "{}", agent.log());
-    assert!(agent.says("V4: interface `eth0` has no IPv4 address", PATIENCE), "{}", agent.log());
+    assert!(agent.says("V4: interface `eth0` has no IPv4 address", TIMEOUT), "{}", agent.log());
     h1.give_address()?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     has_stayed(&h1, 1, &agent)
 }
 
@@ -74,8 +74,8 @@ fn r4_an_address_that_goes_takes_the_instances_of_its_family_along() -> Result<(
     let lab = Lab::new()?;
     let h1 = lab.host("h1", 11)?;
     let agent = h1.agent(&both())?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
-    h1.wait_for_address(VIP_V6, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
+    h1.wait_for_address(VIP_V6, true, TIMEOUT)?;
     // Without this setting the kernel removes the virtual address together with the primary address of its network, which is
     // another matter.
     h1.run("sysctl", &["-qw", "net.ipv4.conf.eth0.promote_secondaries=1"])?;
@@ -105,15 +105,15 @@ fn r4_a_reload_without_an_address_leaves_the_other_family_alone() -> Result<()> 
     take_address(&h1)?;
     let file = lab.write("h1.conf", &instance("V6", 52, "fe80::10/64\nfd00::10/64"))?;
     let agent = h1.agent_on(&file, &[])?;
-    h1.wait_for_address(VIP_V6, true, PATIENCE)?;
+    h1.wait_for_address(VIP_V6, true, TIMEOUT)?;
     std::fs::write(&file, both())?;
     agent.signal(Signal::SIGHUP)?;
     let followed = || h1.status().is_ok_and(|s| s["instances"].as_array().is_some_and(|i| i.len() == 2));
-    assert!(eventually(PATIENCE, followed), "{}", agent.log());
+    assert!(eventually(TIMEOUT, followed), "{}", agent.log());
     std::thread::sleep(Duration::from_secs(2));
     assert!(reaches(&h1, 0, "fault"), "{}", agent.log());
     has_stayed(&h1, 1, &agent)?;
     h1.give_address()?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     has_stayed(&h1, 1, &agent)
 }

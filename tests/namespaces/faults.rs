@@ -5,7 +5,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, Process, agent, eventually, ip};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, Pair, VIP, reaches};
+use crate::common::{Config, HIGH, LOW, Pair, TIMEOUT, VIP, reaches};
 
 const SOCKETS: &[&str] = &["--dataplane", "socket"];
 
@@ -41,13 +41,9 @@ fn r13_each_fault_names_what_is_missing() -> Result<()> {
         &format!("file {} says 1 (track_file f)", file.display()),
         "process no-such-program (vrrp_track_process p) is not running",
     ];
-    assert!(eventually(PATIENCE, || lacks(&h1, &sentences)), "{:#}", h1.status()?);
-    assert!(
-        process.says("tracked interface eht1 does not exist on this host", PATIENCE),
-        "{}",
-        process.log()
-    );
-    assert!(process.says("-> FAULT: interface eht1 does not exist", PATIENCE), "{}", process.log());
+    assert!(eventually(TIMEOUT, || lacks(&h1, &sentences)), "{:#}", h1.status()?);
+    assert!(process.says("tracked interface eht1 does not exist on this host", TIMEOUT), "{}", process.log());
+    assert!(process.says("-> FAULT: interface eht1 does not exist", TIMEOUT), "{}", process.log());
     let status = h1.status()?;
     assert_eq!(status["instances"][0]["state"], "fault");
     assert_eq!(status["interfaces"][0]["state"], "missing");
@@ -66,11 +62,11 @@ fn r13_each_fault_names_what_is_missing() -> Result<()> {
     // The status no longer names an interface that is there now.
     ip(&["-n", h1.namespace(), "link", "add", "eht1", "type", "bridge"])?;
     ip(&["-n", h1.namespace(), "link", "set", "eht1", "up"])?;
-    assert!(eventually(PATIENCE, || lacks(&h1, &sentences[1..])), "{:#}", h1.status()?);
+    assert!(eventually(TIMEOUT, || lacks(&h1, &sentences[1..])), "{:#}", h1.status()?);
     assert_eq!(h1.status()?["interfaces"][0]["state"], "up");
     ip(&["-n", h1.namespace(), "link", "set", "eht1", "down"])?;
     let is_down = ["interface eht1 is down", sentences[1], sentences[2], sentences[3]];
-    assert!(eventually(PATIENCE, || lacks(&h1, &is_down)), "{:#}", h1.status()?);
+    assert!(eventually(TIMEOUT, || lacks(&h1, &is_down)), "{:#}", h1.status()?);
     Ok(())
 }
 
@@ -79,12 +75,12 @@ fn r13_a_pulled_cable_and_a_lost_address_are_named() -> Result<()> {
     let pair = Pair::start(SOCKETS)?;
     pair.h1.set_link(false)?;
     assert!(
-        pair.master.says("MASTER -> FAULT: interface eth0 has no carrier", PATIENCE),
+        pair.master.says("MASTER -> FAULT: interface eth0 has no carrier", TIMEOUT),
         "{}",
         pair.master.log()
     );
     assert!(
-        eventually(PATIENCE, || lacks(&pair.h1, &["interface eth0 has no carrier"])),
+        eventually(TIMEOUT, || lacks(&pair.h1, &["interface eth0 has no carrier"])),
         "{}",
         pair.h1.status()?
     );
@@ -105,7 +101,7 @@ fn r13_a_pulled_cable_and_a_lost_address_are_named() -> Result<()> {
 /// Asks for a reload, and waits until the log says this.
 fn reload(process: &Process, said: &str) -> Result<()> {
     process.signal(Signal::SIGHUP)?;
-    anyhow::ensure!(process.says(said, PATIENCE), "not {said}:\n{}", process.log());
+    anyhow::ensure!(process.says(said, TIMEOUT), "not {said}:\n{}", process.log());
     Ok(())
 }
 
@@ -114,8 +110,8 @@ fn an_empty_file_releases(options: &[&str]) -> Result<()> {
     assert!(reaches(&pair.h2, 0, "backup"));
     pair.lab.write("h1.conf", "global_defs {\nrouter_id h1\n}\n")?;
     reload(&pair.master, "reloaded in ")?;
-    pair.h1.wait_for_address(VIP, false, PATIENCE)?;
-    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h1.wait_for_address(VIP, false, TIMEOUT)?;
+    pair.h2.wait_for_address(VIP, true, TIMEOUT)?;
     let resigned = pair
         .capture
         .adverts()
@@ -128,7 +124,7 @@ fn an_empty_file_releases(options: &[&str]) -> Result<()> {
     // The agent waits for a file that has an instance.
     pair.lab.write("h1.conf", &Config::priority(HIGH).text())?;
     pair.master.signal(Signal::SIGHUP)?;
-    pair.h1.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h1.wait_for_address(VIP, true, TIMEOUT)?;
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
     // A file that cannot be read changes nothing.
     std::fs::remove_file(pair.lab.directory().join("h1.conf"))?;
@@ -155,10 +151,10 @@ fn r11_keepalived_releases_all_too() -> Result<()> {
         let lab = Lab::new()?;
         let h1 = lab.host("h1", 11)?;
         let process = h1.keepalived(&Config::priority(HIGH).text())?;
-        h1.wait_for_address(VIP, true, PATIENCE)?;
+        h1.wait_for_address(VIP, true, TIMEOUT)?;
         lab.write("h1-keepalived.conf", empty)?;
         process.signal(Signal::SIGHUP)?;
-        h1.wait_for_address(VIP, false, PATIENCE)?;
+        h1.wait_for_address(VIP, false, TIMEOUT)?;
     }
     Ok(())
 }
@@ -169,10 +165,10 @@ fn r11_a_start_with_an_empty_file_waits() -> Result<()> {
         let lab = Lab::new()?;
         let h1 = lab.host("h1", 11)?;
         let process = h1.agent_with("", options)?;
-        assert!(process.says("no vrrp_instance", PATIENCE), "{}", process.log());
+        assert!(process.says("no vrrp_instance", TIMEOUT), "{}", process.log());
         lab.write("h1.conf", &Config::priority(HIGH).text())?;
         process.signal(Signal::SIGHUP)?;
-        h1.wait_for_address(VIP, true, PATIENCE)?;
+        h1.wait_for_address(VIP, true, TIMEOUT)?;
         assert_eq!(h1.state(0), "master");
         assert!(process.stop()?.success());
         assert!(!h1.has_address(VIP)?);
@@ -200,7 +196,7 @@ fn r10_slips_keep_nothing_from_starting() -> Result<()> {
     assert!(h1.has_address(VIP)? && !h1.has_address("2001:db8::1")?);
     lab.write("h1.conf", &text(12, HIGH).replace("2001:db8::1", "192.168.1.77/33"))?;
     reload(&master, "reloaded in ")?;
-    h1.wait_for_address("192.168.1.77", true, PATIENCE)?;
+    h1.wait_for_address("192.168.1.77", true, TIMEOUT)?;
     assert_eq!(h2.state(0), "backup", "{}", backup.log());
     Ok(())
 }
@@ -217,7 +213,7 @@ fn an_address_that_another_host_has_is_no_source() -> Result<()> {
     ip(&["-n", h1.namespace(), "address", "add", "fe80::99/64", "dev", "eth0"])?;
     let addresses =
         || ip(&["-n", h1.namespace(), "-6", "address", "show", "dev", "eth0"]).unwrap_or_default();
-    assert!(eventually(PATIENCE, || addresses().contains("dadfailed")), "{}", addresses());
+    assert!(eventually(TIMEOUT, || addresses().contains("dadfailed")), "{}", addresses());
     let text =
         "vrrp_instance V {\ninterface eth0\nvirtual_router_id 51\nvirtual_ipaddress {\nfe80::10\n}\n}\n";
     let process = h1.agent_with(text, SOCKETS)?;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Lab, eventually, ip};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, Pair, VIP, reaches};
+use crate::common::{Config, HIGH, LOW, Pair, TIMEOUT, VIP, reaches};
 use crate::sender::{Sender, forged_advert};
 
 /// 3 adverts of 1 s, and room for a busy machine.
@@ -28,7 +28,7 @@ fn b2_another_card_in_the_same_network_answers_under_the_lease_only() -> Result<
     let (h1, h2, client) = (lab.host("h1", 11)?, lab.host("h2", 12)?, lab.host("client", 13)?);
     lab.second_card(&h1, "192.168.1.111")?;
     let master = h1.agent(&Config::priority(HIGH).text())?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     let backup = h2.agent(&Config::priority(LOW).text())?;
     assert!(reaches(&h2, 0, "backup"), "{}", backup.log());
     // Either card may answer, as without the agent.
@@ -41,18 +41,18 @@ fn b2_another_card_in_the_same_network_answers_under_the_lease_only() -> Result<
     assert!(h1.has_address(VIP)?, "nobody has removed it");
     let answers = client.arping(VIP)?;
     assert!(answers.iter().all(|answer| h2.mac().is_ok_and(|mac| *answer == mac)), "{answers:?}");
-    h2.wait_for_address(VIP, true, PATIENCE)?;
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
     assert_eq!(client.arping(VIP)?, [h2.mac()?]);
     master.signal(Signal::SIGCONT)?;
-    h2.wait_for_address(VIP, false, PATIENCE)?;
+    h2.wait_for_address(VIP, false, TIMEOUT)?;
     assert!(!master.log().contains("claims"), "its own announcements are no conflict: {}", master.log());
     // The card goes and comes back, and is guarded again.
     ip(&["-n", h1.namespace(), "link", "del", "eth9"])?;
     lab.second_card(&h1, "192.168.1.111")?;
-    assert!(master.says("eth9 is there again", PATIENCE), "{}", master.log());
+    assert!(master.says("eth9 is there again", TIMEOUT), "{}", master.log());
     master.signal(Signal::SIGSTOP)?;
     std::thread::sleep(LEASE);
-    h2.wait_for_address(VIP, true, PATIENCE)?;
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
     assert_eq!(client.arping(VIP)?, [h2.mac()?]);
     Ok(())
 }
@@ -67,18 +67,18 @@ fn a_stopped_master_answers_no_more_and_does_not_fight_when_it_goes_on() -> Resu
     assert!(pair.h1.has_address(VIP)?);
     let answers = pair.client.arping(VIP)?;
     assert!(!answers.contains(&pair.h1.mac()?), "{answers:?}");
-    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h2.wait_for_address(VIP, true, TIMEOUT)?;
     assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?]);
     // The agent goes on: another router has become master, so it steps back, and comes back in an orderly election.
     std::thread::sleep(Duration::from_secs(1));
     let before = vrrp_tests::lab::now();
     pair.master.signal(Signal::SIGCONT)?;
-    assert!(pair.master.says("and another router took over", PATIENCE), "{}", pair.master.log());
-    pair.h1.wait_for_address(VIP, true, PATIENCE)?;
-    pair.h2.wait_for_address(VIP, false, PATIENCE)?;
+    assert!(pair.master.says("and another router took over", TIMEOUT), "{}", pair.master.log());
+    pair.h1.wait_for_address(VIP, true, TIMEOUT)?;
+    pair.h2.wait_for_address(VIP, false, TIMEOUT)?;
     let ours = pair.h1.address();
     let first =
-        pair.capture.wait_for("advert of host 1", PATIENCE, |p| p.at > before && p.content.source == ours)?;
+        pair.capture.wait_for("advert of host 1", TIMEOUT, |p| p.at > before && p.content.source == ours)?;
     // Only the advert that was on its way when the agent was stopped may leave at once; the next advert ends an election.
     let early = pair
         .capture
@@ -94,12 +94,12 @@ fn a_stopped_master_answers_no_more_and_does_not_fight_when_it_goes_on() -> Resu
 fn the_host_of_a_killed_master_answers_no_more() -> Result<()> {
     let mut pair = settled()?;
     pair.master.signal(Signal::SIGKILL)?;
-    pair.master.wait(PATIENCE)?;
+    pair.master.wait(TIMEOUT)?;
     std::thread::sleep(LEASE);
     assert!(pair.h1.has_address(VIP)?, "nobody has removed it");
     let answers = pair.client.arping(VIP)?;
     assert!(!answers.contains(&pair.h1.mac()?), "{answers:?}");
-    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h2.wait_for_address(VIP, true, TIMEOUT)?;
     assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?], "the successor, and nobody else");
     Ok(())
 }
@@ -127,10 +127,10 @@ fn a_backup_whose_agent_is_gone_does_not_answer_for_a_lost_master() -> Result<()
 fn a_master_that_resigns_answers_no_more() -> Result<()> {
     let mut pair = settled()?;
     pair.master.signal(Signal::SIGTERM)?;
-    pair.master.wait(PATIENCE)?;
+    pair.master.wait(TIMEOUT)?;
     let answers = pair.client.arping(VIP)?;
     assert!(!answers.contains(&pair.h1.mac()?), "{answers:?}");
-    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h2.wait_for_address(VIP, true, TIMEOUT)?;
     assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?], "the successor, and nobody else");
     Ok(())
 }
@@ -143,7 +143,7 @@ fn the_kernel_answers_for_a_lost_master_before_its_agent_has_woken() -> Result<(
     assert!(reaches(&pair.h2, 0, "backup"));
     std::thread::sleep(Duration::from_secs(2));
     pair.master.signal(Signal::SIGKILL)?;
-    pair.master.wait(PATIENCE)?;
+    pair.master.wait(TIMEOUT)?;
     let deadline = pair.h2.map("watchdogs")?[0]["formatted"]["value"]["deadline_ns"].as_u64();
     let deadline = Duration::from_nanos(deadline.context("a deadline")?);
     std::thread::sleep((deadline - vrrp_agent::host::now().elapsed()).saturating_sub(STOP_BEFORE));
@@ -159,7 +159,7 @@ fn the_kernel_answers_for_a_lost_master_before_its_agent_has_woken() -> Result<(
     assert!(!pair.h2.has_address(VIP)?, "the agent sleeps");
     assert!(pair.client.arping(VIP)?.is_empty(), "nobody has confirmed it");
     pair.backup.signal(Signal::SIGCONT)?;
-    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h2.wait_for_address(VIP, true, TIMEOUT)?;
     assert!(answered(&pair.h2));
     Ok(())
 }
@@ -183,12 +183,12 @@ fn a_backup_does_not_answer() -> Result<()> {
 fn a_stalled_master_without_a_rival_goes_on() -> Result<()> {
     let mut pair = settled()?;
     pair.backup.signal(Signal::SIGTERM)?;
-    pair.backup.wait(PATIENCE)?;
+    pair.backup.wait(TIMEOUT)?;
     pair.master.signal(Signal::SIGSTOP)?;
     std::thread::sleep(LEASE);
     assert!(pair.client.arping(VIP)?.is_empty());
     pair.master.signal(Signal::SIGCONT)?;
-    assert!(eventually(PATIENCE, || {
+    assert!(eventually(TIMEOUT, || {
         pair.client.arping(VIP).is_ok_and(|answers| pair.h1.mac().is_ok_and(|mac| answers == [mac]))
     }));
     assert_eq!(pair.h1.status()?["instances"][0]["became_master"], 1);
@@ -229,7 +229,7 @@ fn who_answers_and_who_receives_in_each_state() -> Result<()> {
     assert!(!ping());
     assert_eq!((received(h1)?, received(h2)?), (before, 0));
     assert!(reaches(h1, 0, "master"), "nobody heard it again");
-    assert!(eventually(PATIENCE, ping));
+    assert!(eventually(TIMEOUT, ping));
     assert_eq!(client.arping(VIP)?, [VMAC]);
 
     // The agent is stopped: the lease ends, then the successor has the address.
@@ -238,17 +238,17 @@ fn who_answers_and_who_receives_in_each_state() -> Result<()> {
     pair.master.signal(Signal::SIGSTOP)?;
     std::thread::sleep(LEASE);
     assert!(client.arping(VIP)?.len() <= 1, "nobody, or the successor already");
-    h2.wait_for_address(VIP, true, PATIENCE)?;
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
     assert_eq!(client.arping(VIP)?, [VMAC]);
     assert!(ping() && received(h2)? > before);
     pair.master.signal(Signal::SIGCONT)?;
-    h2.wait_for_address(VIP, false, PATIENCE)?;
+    h2.wait_for_address(VIP, false, TIMEOUT)?;
     assert!(reaches(h1, 0, "master"));
     assert_eq!(client.arping(VIP)?, [VMAC]);
 
     // The agent is killed, and started again before the lease is over.
     pair.master.signal(Signal::SIGKILL)?;
-    pair.master.wait(PATIENCE)?;
+    pair.master.wait(TIMEOUT)?;
     assert!(ping(), "the lease lasts");
     let config = Config { more: "use_vmac".to_owned(), ..Config::priority(HIGH) };
     let mut again = h1.agent(&config.text())?;
@@ -258,10 +258,10 @@ fn who_answers_and_who_receives_in_each_state() -> Result<()> {
 
     // The agent is killed, and not started again.
     again.signal(Signal::SIGKILL)?;
-    again.wait(PATIENCE)?;
+    again.wait(TIMEOUT)?;
     std::thread::sleep(LEASE);
     assert!(client.arping(VIP)?.len() <= 1, "nobody, or the successor already");
-    h2.wait_for_address(VIP, true, PATIENCE)?;
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
     assert_eq!(client.arping(VIP)?, [VMAC]);
     assert!(ping());
     Ok(())
@@ -277,7 +277,7 @@ fn b1_nothing_leaves_from_an_address_whose_lease_is_over() -> Result<()> {
     ip(&["-n", client.namespace(), "address", "add", "203.0.113.1/24", "dev", "eth0"])?;
     let config = |priority| Config { vip: "203.0.113.10/24", ..Config::priority(priority) }.text();
     let master = h1.agent(&config(HIGH))?;
-    h1.wait_for_address(PUBLIC, true, PATIENCE)?;
+    h1.wait_for_address(PUBLIC, true, TIMEOUT)?;
     let _backup = h2.agent(&config(LOW))?;
     assert!(reaches(&h2, 0, "backup"));
     let ping = |host: &vrrp_tests::lab::Host| {
@@ -285,10 +285,10 @@ fn b1_nothing_leaves_from_an_address_whose_lease_is_over() -> Result<()> {
     };
     ping(&h1)?;
     master.signal(Signal::SIGSTOP)?;
-    h2.wait_for_address(PUBLIC, true, PATIENCE)?;
+    h2.wait_for_address(PUBLIC, true, TIMEOUT)?;
     let (ours, neighbour) = (h2.mac()?, ["neigh", "show", PUBLIC, "dev", "eth0"]);
     let known = || -> Result<String> { client.run("ip", &neighbour) };
-    assert!(eventually(PATIENCE, || known().is_ok_and(|known| known.contains(&ours))), "{}", known()?);
+    assert!(eventually(TIMEOUT, || known().is_ok_and(|known| known.contains(&ours))), "{}", known()?);
     // The stalled host's stack asks its neighbour again by unicast, which the new master does not hear and cannot answer.
     let client_mac = client.mac()?;
     let probe = ["neigh", "replace", "203.0.113.1", "lladdr", &client_mac, "dev", "eth0", "nud", "probe"];
@@ -311,7 +311,7 @@ fn b3_a_question_from_a_virtual_address_is_not_answered_without_a_lease() -> Res
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
     let config = Config { vip: "192.168.1.10\n192.168.1.110", ..Config::priority(HIGH) };
     let master = h1.agent(&config.text())?;
-    h1.wait_for_address(SECOND, true, PATIENCE)?;
+    h1.wait_for_address(SECOND, true, TIMEOUT)?;
     master.signal(Signal::SIGSTOP)?;
     // Longer than the lease.
     std::thread::sleep(Duration::from_secs(4));
@@ -324,6 +324,6 @@ fn b3_a_question_from_a_virtual_address_is_not_answered_without_a_lease() -> Res
     // The program drops the question when it arrives; the answer is missing not only because the stack's answer was not let
     // out.
     let counters = || h1.status().unwrap_or_default()["counters"].clone();
-    assert!(eventually(PATIENCE, || counters()["arp_swallowed"].as_u64() > Some(0)), "{}", counters());
+    assert!(eventually(TIMEOUT, || counters()["arp_swallowed"].as_u64() > Some(0)), "{}", counters());
     Ok(())
 }

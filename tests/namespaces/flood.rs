@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use vrrp_tests::lab::Lab;
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, VIP, reaches};
+use crate::common::{Config, HIGH, LOW, TIMEOUT, VIP, reaches};
 use crate::quiet::wake_ups;
 use crate::sender::{Flood, bad_adverts};
 
@@ -21,7 +21,7 @@ fn a_flood_of_bad_adverts_changes_nothing() -> Result<()> {
     let lab = Lab::new()?;
     let (h1, h2, client) = (lab.host("h1", 11)?, lab.host("h2", 12)?, lab.host("client", 13)?);
     let master = h1.agent(&fast(HIGH).text())?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     let backup = h2.agent(&fast(LOW).text())?;
     assert!(reaches(&h2, 0, "backup"));
     let recording = client.record(&format!("ip proto 112 and ether src {}", h1.mac()?))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use vrrp_tests::lab::{Capture, Frr, FrrConfig, Host, Lab, eventually, now};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE};
+use crate::common::{Config, HIGH, LOW, TIMEOUT};
 
 const VRID: u8 = 51;
 
@@ -22,7 +22,7 @@ fn only_speaker(capture: &Capture, priority: u8) -> bool {
 }
 
 fn speaks(capture: &Capture, priority: u8) -> Result<()> {
-    if eventually(PATIENCE + PATIENCE, || only_speaker(capture, priority)) {
+    if eventually(TIMEOUT + TIMEOUT, || only_speaker(capture, priority)) {
         return Ok(());
     }
     bail!("priority {priority} does not speak alone:\n{}", capture.text())

@@ -7,7 +7,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, Process};
 
-use crate::common::{Daemon, HIGH, LOW, PATIENCE};
+use crate::common::{Daemon, HIGH, LOW, TIMEOUT};
 
 pub(crate) const INSIDE: &str = "192.168.1.10";
 pub(crate) const OUTSIDE: &str = "192.168.2.10";
@@ -60,8 +60,8 @@ impl Routers {
 }
 
 fn both(host: &Host, present: bool) -> Result<()> {
-    host.wait_for_address(INSIDE, present, PATIENCE)?;
-    host.wait_for_address(OUTSIDE, present, PATIENCE)
+    host.wait_for_address(INSIDE, present, TIMEOUT)?;
+    host.wait_for_address(OUTSIDE, present, TIMEOUT)
 }
 
 fn moves_as_one(high: Daemon, low: Daemon) -> Result<()> {

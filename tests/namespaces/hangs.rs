@@ -7,13 +7,13 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{HangingDirectory, Host, Lab, NameService, Process, eventually};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, VIP, reaches};
+use crate::common::{Config, HIGH, LOW, TIMEOUT, VIP, reaches};
 
 /// Stops the agent, which nothing may hold up.
 fn stops(mut agent: Process) -> Result<()> {
     let start = Instant::now();
     agent.signal(Signal::SIGTERM)?;
-    let ended = agent.wait(PATIENCE)?;
+    let ended = agent.wait(TIMEOUT)?;
     ensure!(ended.success(), "{ended}\n{}", agent.log());
     println!("stopped after {:?}", start.elapsed());
     Ok(())
@@ -34,7 +34,7 @@ fn a4_a_name_service_that_hangs_does_not_keep_a_new_master_from_its_addresses() 
     let (h1, mut h2, client) = (lab.host("h1", 11)?, lab.host("h2", 12)?, lab.host("client", 13)?);
     let names = NameService::install(&lab, &mut h2)?;
     let mut master = h1.agent(&Config::priority(HIGH).text())?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     let told = lab.directory().join("told");
     let script = lab.write_script("tell", &format!("#!/bin/sh\ntouch {}\n", told.display()))?;
     let config = check("/bin/true", "");
@@ -45,14 +45,14 @@ fn a4_a_name_service_that_hangs_does_not_keep_a_new_master_from_its_addresses() 
     names.set_hanging(true)?;
     std::thread::sleep(Duration::from_secs(2));
     master.signal(Signal::SIGKILL)?;
-    master.wait(PATIENCE)?;
+    master.wait(TIMEOUT)?;
     h2.wait_for_address(VIP, true, Duration::from_secs(8))?;
     assert_eq!(client.arping(VIP)?, [h2.mac()?]);
-    assert!(eventually(PATIENCE, || told.exists()), "its scripts run: {}", agent.log());
+    assert!(eventually(TIMEOUT, || told.exists()), "its scripts run: {}", agent.log());
     // A reload does not hang either, and the users that are known already still count.
     agent.signal(Signal::SIGHUP)?;
-    assert!(agent.says("the name service hangs", PATIENCE), "{}", agent.log());
-    assert!(agent.says("reloaded in", PATIENCE), "{}", agent.log());
+    assert!(agent.says("the name service hangs", TIMEOUT), "{}", agent.log());
+    assert!(agent.says("reloaded in", TIMEOUT), "{}", agent.log());
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(h2.state(0), "master", "{}", agent.log());
     stops(agent)?;
@@ -68,11 +68,11 @@ fn a4_a_start_does_not_wait_for_a_name_service_for_ever() -> Result<()> {
     let names = NameService::install(&lab, &mut h1)?;
     names.set_hanging(true)?;
     let agent = h1.agent(&check("/bin/true", "").text())?;
-    assert!(agent.says("user keepalived_script", PATIENCE), "{}", agent.log());
-    assert!(agent.says("script up (/bin/true) cannot run", PATIENCE), "{}", agent.log());
+    assert!(agent.says("user keepalived_script", TIMEOUT), "{}", agent.log());
+    assert!(agent.says("script up (/bin/true) cannot run", TIMEOUT), "{}", agent.log());
     assert!(reaches(&h1, 0, "fault"));
     names.set_hanging(false)?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     stops(agent)
 }
 
@@ -85,7 +85,7 @@ fn a4_a_script_whose_user_is_known_runs_while_the_name_service_hangs() -> Result
         let names = NameService::install(&lab, &mut host)?;
         names.set_hanging(true)?;
         let agent = host.agent(&check("/bin/true", user).text())?;
-        ensure!(host.wait_for_address(VIP, true, PATIENCE).is_ok(), "{user}: {}", agent.log());
+        ensure!(host.wait_for_address(VIP, true, TIMEOUT).is_ok(), "{user}: {}", agent.log());
         stops(agent)?;
         names.set_hanging(false)?;
     }
@@ -107,10 +107,10 @@ fn a4_a_script_and_a_file_on_a_server_that_is_gone_hold_up_nothing() -> Result<(
     };
     let mut master =
         h1.agent(&(Config::priority(HIGH).text() + &Config { priority: HIGH, ..other.clone() }.text()))?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     let agent = h2.agent(&(config.text() + &other.text()))?;
     assert!(
-        agent.says("track_file f", PATIENCE) && agent.says("its file system hangs", PATIENCE),
+        agent.says("track_file f", TIMEOUT) && agent.says("its file system hangs", TIMEOUT),
         "{}",
         agent.log()
     );
@@ -122,7 +122,7 @@ fn a4_a_script_and_a_file_on_a_server_that_is_gone_hold_up_nothing() -> Result<(
         std::thread::sleep(Duration::from_millis(500));
     }
     master.signal(Signal::SIGKILL)?;
-    master.wait(PATIENCE)?;
+    master.wait(TIMEOUT)?;
     h2.wait_for_address(VIP, true, Duration::from_secs(8))?;
     h2.wait_for_address("192.168.1.20", true, Duration::from_secs(8))?;
     assert_eq!(h2.status()?["instances"][0]["priority"], 80, "{}", agent.log());
@@ -144,12 +144,12 @@ fn a4_a_configuration_that_cannot_be_read_to_its_end_holds_up_nothing() -> Resul
     let h1 = lab.host("h1", 11)?;
     let mut gone = HangingDirectory::new(&lab, "gone")?;
     let mut agent = h1.agent(&Config::priority(HIGH).text())?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     let included = gone.file("more.conf");
     lab.write("h1.conf", &format!("include {}\n{}", included.display(), Config::priority(HIGH).text()))?;
     agent.signal(Signal::SIGHUP)?;
     agent.signal(Signal::SIGHUP)?;
-    assert!(agent.says("reading the configuration again", PATIENCE), "{}", agent.log());
+    assert!(agent.says("reading the configuration again", TIMEOUT), "{}", agent.log());
     for _ in 0..5 {
         let start = Instant::now();
         assert_eq!(h1.state(0), "master");
@@ -159,7 +159,7 @@ fn a4_a_configuration_that_cannot_be_read_to_its_end_holds_up_nothing() -> Resul
     assert!(agent.says("not reloaded", Duration::from_secs(30)), "{}", agent.log());
     assert!(agent.log().contains("hangs"), "{}", agent.log());
     agent.signal(Signal::SIGTERM)?;
-    ensure!(agent.wait(PATIENCE)?.success(), "{}", agent.log());
+    ensure!(agent.wait(TIMEOUT)?.success(), "{}", agent.log());
     assert!(!h1.has_address(VIP)?);
     gone.release();
     Ok(())
@@ -182,8 +182,8 @@ fn a4_full_file_systems_hold_up_nothing() -> Result<()> {
     );
     let run = || -> Result<()> {
         let agent = h1.agent(&config)?;
-        h1.wait_for_address(VIP, true, PATIENCE)?;
-        assert!(agent.says("nothing is written to it", PATIENCE), "{}", agent.log());
+        h1.wait_for_address(VIP, true, TIMEOUT)?;
+        assert!(agent.says("nothing is written to it", TIMEOUT), "{}", agent.log());
         stops(agent)
     };
     let result = run();
@@ -194,11 +194,11 @@ fn a4_full_file_systems_hold_up_nothing() -> Result<()> {
 fn takes_over(lab: &Lab, options: &[&str], wrap: impl Fn(&Host, &str) -> Result<Process>) -> Result<()> {
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
     let mut master = h1.agent(&Config::priority(HIGH).text())?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     let agent = wrap(&h2, &options.join(" "))?;
     ensure!(reaches(&h2, 0, "backup"), "{}", agent.log());
     master.signal(Signal::SIGKILL)?;
-    master.wait(PATIENCE)?;
+    master.wait(TIMEOUT)?;
     h2.wait_for_address(VIP, true, Duration::from_secs(8))?;
     stops(agent)?;
     ensure!(!h2.has_address(VIP)?);
@@ -257,10 +257,10 @@ fn a4_ten_thousand_routes_hold_up_no_address() -> Result<()> {
     let routes: String = (0..ROUTES).map(route).collect();
     let config = Config { more: format!("virtual_routes {{\n{routes}}}"), ..Config::priority(HIGH) };
     let agent = h1.agent(&config.text())?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     let count = || h1.run("ip", &["route"]).map_or(0, |all| all.matches("/24 dev eth0").count());
     let announced = || capture.arps().iter().any(|arp| arp.content.text.contains(&format!("tell {VIP}")));
-    assert!(eventually(PATIENCE, announced), "{}", agent.log());
+    assert!(eventually(TIMEOUT, announced), "{}", agent.log());
     println!("{} routes when the address was announced", count());
     assert!(eventually(Duration::from_secs(60), || count() >= ROUTES), "{} routes", count());
     assert_eq!(h1.status()?["instances"][0]["became_master"], 1);

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, Process, agent, eventually, ip};
 
-use crate::common::{Config, Daemon, PATIENCE, VIP, reaches};
+use crate::common::{Config, Daemon, TIMEOUT, VIP, reaches};
 
 fn sysctl(host: &Host, name: &str) -> Result<String> {
     Ok(host.run("sysctl", &["-n", &format!("net.ipv4.conf.eth0.{name}")])?.trim().to_owned())
@@ -30,13 +30,13 @@ fn a_daemon_enters_the_namespace_that_its_file_names() -> Result<()> {
     let h1 = lab.host("h1", 11)?;
     let above = format!("net_namespace {}\n", h1.namespace());
     let process = agent_outside(&lab, &h1, &Config { above, ..Config::priority(100) }.text())?;
-    h1.wait_for_address(VIP, true, PATIENCE).with_context(|| process.log())?;
+    h1.wait_for_address(VIP, true, TIMEOUT).with_context(|| process.log())?;
     // A command in the namespace finds the agent.
     assert!(reaches(&h1, 0, "master"), "{}", process.log());
     // The agent stays in this namespace after a reload.
     lab.write("outside.conf", &Config::priority(100).text())?;
     process.signal(Signal::SIGHUP)?;
-    assert!(process.says("net_namespace", PATIENCE), "{}", process.log());
+    assert!(process.says("net_namespace", TIMEOUT), "{}", process.log());
     assert!(reaches(&h1, 0, "master"), "{}", process.log());
     assert!(process.stop()?.success());
     assert!(!h1.has_address(VIP)?);
@@ -49,7 +49,7 @@ fn a_namespace_that_is_not_there_is_said() -> Result<()> {
     let h1 = lab.host("h1", 11)?;
     let config = Config { above: "net_namespace no-such-namespace\n".to_owned(), ..Config::priority(100) };
     let mut process = agent_outside(&lab, &h1, &config.text())?;
-    assert!(!process.wait(PATIENCE)?.success());
+    assert!(!process.wait(TIMEOUT)?.success());
     assert!(process.log().contains("there is no network namespace `no-such-namespace`"), "{}", process.log());
     Ok(())
 }
@@ -74,13 +74,13 @@ fn named_instances_share_a_namespace() -> Result<()> {
                 h1.command(agent().unwrap_or_default()).args(["status", "--instance", name]).output();
             status.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(": MASTER for"))
         };
-        assert!(eventually(PATIENCE, is_master), "{name}: {}", process.log());
+        assert!(eventually(TIMEOUT, is_master), "{name}: {}", process.log());
     }
     // A second daemon of the same name is not started.
     let mut third = start("one", &one.text())?;
-    assert!(!third.wait(PATIENCE)?.success());
+    assert!(!third.wait(TIMEOUT)?.success());
     assert!(first.stop()?.success());
-    h1.wait_for_address(VIP, false, PATIENCE)?;
+    h1.wait_for_address(VIP, false, TIMEOUT)?;
     assert!(h1.run("ip", &["-o", "address", "show", "dev", "eth1"])?.contains("192.168.2.10/"));
     assert!(second.stop()?.success());
     Ok(())
@@ -140,7 +140,7 @@ fn scripts_run_before_all_else_and_after() -> Result<()> {
             script.display()
         );
         let process = daemon.start(&h1, &Config { above: globals(&lines), ..Config::priority(100) })?;
-        h1.wait_for_address(VIP, true, PATIENCE)?;
+        h1.wait_for_address(VIP, true, TIMEOUT)?;
         process.stop()?;
         assert_eq!(std::fs::read_to_string(&notes)?, "start 0\nend 0\n", "{daemon:?}");
     }
@@ -170,7 +170,7 @@ fn secondary_addresses_stay_when_the_master_s_leave() -> Result<()> {
     let config =
         Config { vip: "10.61.0.1/24", more: "promote_secondaries\n".to_owned(), ..Config::priority(100) };
     let process = h1.agent(&config.text())?;
-    h1.wait_for_address("10.61.0.1", true, PATIENCE)?;
+    h1.wait_for_address("10.61.0.1", true, TIMEOUT)?;
     assert_eq!(sysctl(&h1, "promote_secondaries")?, "1");
     // An address that is not ours, in the same network.
     ip(&["-n", h1.namespace(), "address", "add", "10.61.0.77/24", "dev", "eth0"])?;
@@ -179,7 +179,7 @@ fn secondary_addresses_stay_when_the_master_s_leave() -> Result<()> {
     let process = h1.agent(&config.text())?;
     assert!(reaches(&h1, 0, "master"));
     assert!(process.stop()?.success());
-    h1.wait_for_address("10.61.0.1", false, PATIENCE)?;
+    h1.wait_for_address("10.61.0.1", false, TIMEOUT)?;
     assert!(h1.has_address("10.61.0.77")?, "it went with the first of its network");
     assert_eq!(sysctl(&h1, "promote_secondaries")?, "0");
     Ok(())
@@ -246,7 +246,7 @@ fn what_is_static_and_cannot_be_is_a_fault_of_its_track_group() -> Result<()> {
     // A route that is removed is put back.
     h1.run("ip", &["route", "del", "10.77.0.0/16"])?;
     let there = || h1.run("ip", &["route"]).is_ok_and(|routes| routes.contains("10.77.0.0/16"));
-    assert!(eventually(PATIENCE, there));
+    assert!(eventually(TIMEOUT, there));
     assert_eq!(h1.state(0), "master");
     // The network of its gateway goes, and the route with it.
     ip(&["-n", h1.namespace(), "address", "del", "10.78.0.9/24", "dev", "eth0"])?;
@@ -270,7 +270,7 @@ fn a_table_may_have_a_name() -> Result<()> {
     );
     let _process = h1.agent(&Config { above, ..Config::priority(100) }.text())?;
     let routes = || h1.run("ip", &["route", "show", "table", "100"]).unwrap_or_default();
-    assert!(eventually(PATIENCE, || routes().contains("10.77.0.0/16")));
+    assert!(eventually(TIMEOUT, || routes().contains("10.77.0.0/16")));
     Ok(())
 }
 
@@ -284,7 +284,7 @@ fn unknown_virtual_routers_are_told_of_once() -> Result<()> {
         let other = Config { name: "VI_2", vrid: 52, vip: "192.168.1.20", ..Config::priority(100) };
         let _other = h2.agent(&other.text())?;
         let told = format!("{} advertises virtual router 52 on eth0", h2.address());
-        assert!(process.says(&told, PATIENCE), "{}", process.log());
+        assert!(process.says(&told, TIMEOUT), "{}", process.log());
         std::thread::sleep(Duration::from_secs(3));
         assert_eq!(process.log().matches(&told).count(), 1, "{}", process.log());
         assert!(!process.log().contains("virtual router 51 on"), "{}", process.log());
@@ -303,7 +303,7 @@ fn files_are_made_under_the_umask_of_the_file() -> Result<()> {
         format!("{}track_file F {{\nfile {}\ninit_file 0\n}}\n", globals("umask 0137"), path.display());
     let config = Config { above, more: "track_file {\nF\n}\n".to_owned(), ..Config::priority(100) };
     let process = h1.agent(&config.text())?;
-    assert!(eventually(PATIENCE, || path.exists()), "{}", process.log());
+    assert!(eventually(TIMEOUT, || path.exists()), "{}", process.log());
     assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o640);
     Ok(())
 }

@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use vrrp_tests::lab::{Lab, agent, eventually};
 
-use crate::common::{Config, HIGH, PATIENCE, VIP};
+use crate::common::{Config, HIGH, TIMEOUT, VIP};
 
 fn parent_and_state(pid: &str) -> Option<(u32, char)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -44,7 +44,7 @@ fn r7_as_process_1_it_leaves_no_zombies() -> Result<()> {
     let mut command = h1.command("unshare");
     command.args(["--pid", "--fork", "--mount-proc"]).arg(agent()?);
     let mut container = h1.spawn(command.args(["--dataplane", "socket", "-f"]).arg(&file), "agent")?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     let first = children(container.pid())?.first().context("process 1 of the container")?.0;
     std::thread::sleep(Duration::from_secs(5));
     let zombies = || -> Result<usize> {
@@ -56,14 +56,14 @@ fn r7_as_process_1_it_leaves_no_zombies() -> Result<()> {
         Ok(count)
     };
     // A process that has ended just now may still be seen as a zombie.
-    assert!(eventually(PATIENCE, || zombies().is_ok_and(|count| count == 0)), "{} zombies", zombies()?);
+    assert!(eventually(TIMEOUT, || zombies().is_ok_and(|count| count == 0)), "{} zombies", zombies()?);
     let signal = |signal| kill(Pid::from_raw(i32::try_from(first).expect("a pid")), signal);
     // The signal is sent to its pid in the namespace of the test; in the container its pid is 1.
     signal(Signal::SIGHUP)?;
-    assert!(container.says("reloaded in", PATIENCE), "{}", container.log());
+    assert!(container.says("reloaded in", TIMEOUT), "{}", container.log());
     assert!(zombies()? < 4, "{} zombies", zombies()?);
     signal(Signal::SIGTERM)?;
-    let ended = container.wait(PATIENCE)?;
+    let ended = container.wait(TIMEOUT)?;
     ensure!(ended.success(), "{ended}\n{}", container.log());
     assert!(!h1.has_address(VIP)?);
     Ok(())

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use vrrp_tests::lab::{eventually, ip};
 
-use crate::common::{Config, HIGH, PATIENCE, Pair, VIP, reaches};
+use crate::common::{Config, HIGH, Pair, TIMEOUT, VIP, reaches};
 
 /// True if the program is attached to `eth0`, as an operator finds it out.
 fn attached(pair: &Pair) -> Result<bool> {
@@ -17,16 +17,16 @@ fn loses_its_interface_and_gets_another(options: &[&str]) -> Result<()> {
     let kernel_half = attached(&pair)?;
     pair.h1.unplug()?;
     assert!(reaches(&pair.h1, 0, "fault"), "{}", pair.master.log());
-    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h2.wait_for_address(VIP, true, TIMEOUT)?;
     assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?]);
 
     // There is an interface again, but it has no address to send adverts from.
     pair.lab.plug(&pair.h1)?;
-    assert!(pair.master.says("has no IPv4 address to send adverts from", PATIENCE), "{}", pair.master.log());
+    assert!(pair.master.says("has no IPv4 address to send adverts from", TIMEOUT), "{}", pair.master.log());
     assert_eq!(pair.h1.state(0), "fault");
     pair.h1.give_address()?;
-    pair.h1.wait_for_address(VIP, true, PATIENCE)?;
-    pair.h2.wait_for_address(VIP, false, PATIENCE)?;
+    pair.h1.wait_for_address(VIP, true, TIMEOUT)?;
+    pair.h2.wait_for_address(VIP, false, TIMEOUT)?;
     assert!(reaches(&pair.h1, 0, "master"), "{}", pair.master.log());
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
     assert_eq!(attached(&pair)?, kernel_half);
@@ -59,12 +59,12 @@ fn a_backup_whose_interface_is_replaced_still_notices_a_lost_master() -> Result<
     pair.lab.plug(&pair.h2)?;
     pair.h2.give_address()?;
     let watches = || pair.h2.status().is_ok_and(|status| status["instances"][0]["watch"] == "kernel");
-    assert!(eventually(PATIENCE, watches), "{}", pair.backup.log());
+    assert!(eventually(TIMEOUT, watches), "{}", pair.backup.log());
     pair.master.signal(nix::sys::signal::Signal::SIGKILL)?;
-    pair.master.wait(PATIENCE)?;
-    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    pair.master.wait(TIMEOUT)?;
+    pair.h2.wait_for_address(VIP, true, TIMEOUT)?;
     // The timer in the kernel has noticed the loss, not the agent's sweep.
-    assert!(pair.backup.says("noticed", PATIENCE), "{}", pair.backup.log());
+    assert!(pair.backup.says("noticed", TIMEOUT), "{}", pair.backup.log());
     assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?]);
     Ok(())
 }
@@ -79,7 +79,7 @@ fn a_master_s_new_hardware_address_is_announced() -> Result<()> {
         let arps = pair.capture.arps();
         arps.iter().any(|arp| arp.content.mac == after && arp.content.text.contains(&format!("tell {VIP}")))
     };
-    assert!(eventually(PATIENCE, announced), "{}", pair.capture.text());
+    assert!(eventually(TIMEOUT, announced), "{}", pair.capture.text());
     assert_ne!(before, after);
     assert_eq!(pair.client.arping(VIP)?, [after]);
     // There is no election, since the router is the same.

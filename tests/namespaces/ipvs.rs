@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use vrrp_tests::lab::{Host, Lab, eventually};
 
-use crate::common::{Config, Daemon, PATIENCE};
+use crate::common::{Config, Daemon, TIMEOUT};
 
 const DAEMON: &str = "lvs_sync_daemon eth0 VI_1 id 7 maxlen 1400 port 8850 ttl 3 group 224.0.0.90";
 
@@ -16,7 +16,7 @@ fn config(daemon: &str) -> String {
 /// Waits until the sync daemon has a role, and returns what `ipvsadm` says of it.
 fn playing(host: &Host, part: &str) -> Result<String> {
     let said = || host.run("ipvsadm", &["--list", "--daemon"]).unwrap_or_default();
-    ensure!(eventually(PATIENCE, || said().starts_with(part)), "no {part}: {}", said());
+    ensure!(eventually(TIMEOUT, || said().starts_with(part)), "no {part}: {}", said());
     Ok(said())
 }
 
@@ -39,7 +39,7 @@ fn story(daemon: Daemon) -> Result<Vec<String>> {
     said.push(playing(&host, "master sync daemon (mcast=eth0, syncid=51")?);
     process.stop()?;
     let silent = || host.run("ipvsadm", &["--list", "--daemon"]).is_ok_and(|said| said.is_empty());
-    ensure!(eventually(PATIENCE, silent), "it still runs");
+    ensure!(eventually(TIMEOUT, silent), "it still runs");
     Ok(said)
 }
 
@@ -58,7 +58,7 @@ fn a_reload_is_followed_and_an_interface_waited_for() -> Result<()> {
     let lab = Lab::new()?;
     let host = lab.host("h1", 11)?;
     let agent = host.agent(&config("lvs_sync_daemon eth7 VI_1"))?;
-    ensure!(agent.says("it is tried again", PATIENCE), "{}", agent.log());
+    ensure!(agent.says("it is tried again", TIMEOUT), "{}", agent.log());
     host.run("ip", &["link", "add", "eth7", "type", "dummy"])?;
     host.run("ip", &["link", "set", "eth7", "up"])?;
     host.run("ip", &["address", "add", "192.168.7.1/24", "dev", "eth7"])?;
@@ -70,11 +70,11 @@ fn a_reload_is_followed_and_an_interface_waited_for() -> Result<()> {
     };
     reload("")?;
     let silent = || host.run("ipvsadm", &["--list", "--daemon"]).is_ok_and(|said| said.is_empty());
-    ensure!(eventually(PATIENCE, silent), "it still runs");
+    ensure!(eventually(TIMEOUT, silent), "it still runs");
     reload(DAEMON)?;
     playing(&host, "master")?;
     assert!(agent.stop()?.success());
-    ensure!(eventually(PATIENCE, silent), "it still runs");
+    ensure!(eventually(TIMEOUT, silent), "it still runs");
     Ok(())
 }
 
@@ -84,8 +84,8 @@ fn what_cannot_be_synchronised_is_said() -> Result<()> {
     let lab = Lab::new()?;
     let host = lab.host("h1", 11)?;
     let agent = host.agent(&config("lvs_sync_daemon nowhere VI_1"))?;
-    ensure!(agent.says("lvs_sync_daemon on nowhere", PATIENCE), "{}", agent.log());
-    host.wait_for_address(crate::common::VIP, true, PATIENCE)?;
+    ensure!(agent.says("lvs_sync_daemon on nowhere", TIMEOUT), "{}", agent.log());
+    host.wait_for_address(crate::common::VIP, true, TIMEOUT)?;
     assert!(agent.stop()?.success());
     Ok(())
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Capture, Host, Lab};
 
-use crate::common::{Config, Daemon, HIGH, LOW, PATIENCE, VIP};
+use crate::common::{Config, Daemon, HIGH, LOW, TIMEOUT, VIP};
 
 /// Election, failover by resignation, preemption, failover by silence, return; `config` gives each host's file.
 fn all_transitions(high: Daemon, low: Daemon, config: impl Fn(&Host, u8) -> Config) -> Result<()> {
@@ -16,12 +16,12 @@ fn all_transitions(high: Daemon, low: Daemon, config: impl Fn(&Host, u8) -> Conf
     let (high_config, low_config) = (config(&h1, HIGH), config(&h2, LOW));
     let vip = high_config.vip.lines().next().expect("an address");
     let moves = |from: &Host, to: &Host| {
-        to.wait_for_address(vip, true, PATIENCE)?;
-        from.wait_for_address(vip, false, PATIENCE)
+        to.wait_for_address(vip, true, TIMEOUT)?;
+        from.wait_for_address(vip, false, TIMEOUT)
     };
     let first = high.start(&h1, &high_config)?;
     let second = low.start(&h2, &low_config)?;
-    h1.wait_for_address(vip, true, PATIENCE)?;
+    h1.wait_for_address(vip, true, TIMEOUT)?;
     // Adverts to a unicast peer are not seen on the client.
     if !high_config.more.contains("unicast") {
         never_two_masters(&capture, &h2)?;
@@ -31,7 +31,7 @@ fn all_transitions(high: Daemon, low: Daemon, config: impl Fn(&Host, u8) -> Conf
     let first = high.start(&h1, &high_config)?;
     moves(&h2, &h1)?;
     first.signal(Signal::SIGKILL)?;
-    h2.wait_for_address(vip, true, PATIENCE)?;
+    h2.wait_for_address(vip, true, TIMEOUT)?;
     drop(first);
     let _first = high.start(&h1, &high_config)?;
     moves(&h2, &h1)?;
@@ -176,15 +176,15 @@ fn no_preemption(high: Daemon, low: Daemon) -> Result<()> {
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
     let config = |priority| Config { more: "nopreempt".to_owned(), ..Config::priority(priority) };
     let first = high.start(&h1, &config(HIGH))?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     let second = low.start(&h2, &config(LOW))?;
     first.stop()?;
-    h2.wait_for_address(VIP, true, PATIENCE)?;
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
     let _first = high.start(&h1, &config(HIGH))?;
     std::thread::sleep(Duration::from_secs(7));
     assert!(h2.has_address(VIP)? && !h1.has_address(VIP)?, "it has preempted");
     second.signal(Signal::SIGKILL)?;
-    h1.wait_for_address(VIP, true, PATIENCE)
+    h1.wait_for_address(VIP, true, TIMEOUT)
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use vrrp_tests::lab::{Lab, eventually};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, VIP, reaches};
+use crate::common::{Config, HIGH, LOW, TIMEOUT, VIP, reaches};
 
 /// keepalived up to 2.3.2 does not believe such adverts, and both routers become master.
 #[test]
@@ -12,10 +12,10 @@ fn another_list_is_believed_counted_and_said() -> Result<()> {
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
     let more = Config { vip: "192.168.1.10\n192.168.1.20", ..Config::priority(HIGH) };
     let _master = h1.agent(&more.text())?;
-    h1.wait_for_address("192.168.1.20", true, PATIENCE)?;
+    h1.wait_for_address("192.168.1.20", true, TIMEOUT)?;
     let backup = h2.agent(&Config::priority(LOW).text())?;
     let counted = || h2.status().is_ok_and(|s| s["counters"]["other_addresses"].as_u64() > Some(4));
-    assert!(eventually(PATIENCE, counted), "{}", backup.log());
+    assert!(eventually(TIMEOUT, counted), "{}", backup.log());
     assert_eq!(h2.state(0), "backup");
     let said = backup.log().matches("advertises other addresses").count();
     assert_eq!(said, 1, "{}", backup.log());
@@ -43,12 +43,12 @@ fn more_addresses_than_an_advert_takes() -> Result<()> {
             .matches(" 10.7.")
             .count()
     };
-    assert!(eventually(PATIENCE, || held(&h1) == MANY), "{} on host 1\n{}", held(&h1), master.log());
+    assert!(eventually(TIMEOUT, || held(&h1) == MANY), "{} on host 1\n{}", held(&h1), master.log());
     assert!(h1.has_address(VIP)? && reaches(&h2, 0, "backup"));
     assert!(!capture.text().contains("bad vrrp cksum"));
     // The master answers for the last address as for the first.
     assert_eq!(client.arping("10.7.1.100")?, [h1.mac()?]);
     master.stop()?;
-    assert!(eventually(PATIENCE, || held(&h2) == MANY && held(&h1) == 0), "{} and {}", held(&h1), held(&h2));
+    assert!(eventually(TIMEOUT, || held(&h2) == MANY && held(&h1) == 0), "{} and {}", held(&h1), held(&h2));
     Ok(())
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Lab, eventually};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, VIP, reaches};
+use crate::common::{Config, HIGH, LOW, TIMEOUT, VIP, reaches};
 
 /// One priority step at 10 ms adverts is 39 µs, less than a busy machine may take to wake an agent. So the whole is tried up to
 /// eight times. In each attempt a router that took over too early must have yielded at once.
@@ -34,7 +34,7 @@ fn order_of_promotion() -> Result<Vec<String>> {
         let host = lab.host(&format!("h{last}"), last)?;
         let agent = host.agent(&fast(priority).text())?;
         if running.is_empty() {
-            host.wait_for_address(VIP, true, PATIENCE)?;
+            host.wait_for_address(VIP, true, TIMEOUT)?;
         }
         running.push((host, agent));
     }
@@ -48,11 +48,11 @@ fn order_of_promotion() -> Result<Vec<String>> {
         let capture = client.capture()?;
         std::thread::sleep(Duration::from_millis(100));
         agent.signal(Signal::SIGKILL)?;
-        agent.wait(PATIENCE)?;
-        next.wait_for_address(VIP, true, PATIENCE)?;
+        agent.wait(TIMEOUT)?;
+        next.wait_for_address(VIP, true, TIMEOUT)?;
         for (other, _) in &running[1..] {
             let yielded = || other.state(0) == "backup" && other.has_address(VIP).is_ok_and(|has| !has);
-            assert!(eventually(PATIENCE, yielded), "{} does not yield", other.name());
+            assert!(eventually(TIMEOUT, yielded), "{} does not yield", other.name());
         }
         std::thread::sleep(Duration::from_millis(200));
         let adverts = capture.adverts();
@@ -88,20 +88,20 @@ fn a_hundred_virtual_routers_fail_over_together() -> Result<()> {
         (0..COUNT).map(|n| config(n).text()).collect()
     };
     let mut master = h1.agent(&file(HIGH))?;
-    h1.wait_for_address(&vips[usize::from(COUNT) - 1], true, PATIENCE)?;
+    h1.wait_for_address(&vips[usize::from(COUNT) - 1], true, TIMEOUT)?;
     let backup = h2.agent(&file(LOW))?;
-    assert!(eventually(PATIENCE, || h2.status().is_ok_and(|status| {
+    assert!(eventually(TIMEOUT, || h2.status().is_ok_and(|status| {
         let instances = status["instances"].as_array().cloned().unwrap_or_default();
         instances.iter().all(|i| i["state"] == "backup" && i["watch"] == "kernel")
     })));
     let capture = client.capture()?;
     std::thread::sleep(Duration::from_millis(300));
     master.signal(Signal::SIGKILL)?;
-    master.wait(PATIENCE)?;
-    h2.wait_for_address(&vips[usize::from(COUNT) - 1], true, PATIENCE)?;
-    assert!(eventually(PATIENCE, || backup.log().matches("-> MASTER").count() == usize::from(COUNT)));
+    master.wait(TIMEOUT)?;
+    h2.wait_for_address(&vips[usize::from(COUNT) - 1], true, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, || backup.log().matches("-> MASTER").count() == usize::from(COUNT)));
     let mut gaps = BTreeMap::new();
-    let all_seen = eventually(PATIENCE, || {
+    let all_seen = eventually(TIMEOUT, || {
         let mut last = BTreeMap::new();
         for packet in capture.adverts() {
             let vrid = packet.content.vrid;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, eventually};
 
-use crate::common::{Config, HIGH, PATIENCE, Pair, VIP, reaches};
+use crate::common::{Config, HIGH, Pair, TIMEOUT, VIP, reaches};
 use crate::groups;
 use crate::sender::{Sender, advert_from, forged_advert};
 
@@ -29,15 +29,11 @@ fn a8_a_master_that_cannot_send_is_none_any_more() -> Result<()> {
         stop_queue(&pair.h1, true)?;
         assert!(reaches(&pair.h2, 0, "master"), "{}", pair.backup.log());
         assert!(reaches(&pair.h1, 0, "fault"), "{}", pair.master.log());
-        pair.h1.wait_for_address(VIP, false, PATIENCE)?;
-        assert!(
-            pair.master.says("no advert of its own could be sent for", PATIENCE),
-            "{}",
-            pair.master.log()
-        );
+        pair.h1.wait_for_address(VIP, false, TIMEOUT)?;
+        assert!(pair.master.says("no advert of its own could be sent for", TIMEOUT), "{}", pair.master.log());
         stop_queue(&pair.h1, false)?;
         pair.h1.wait_for_address(VIP, true, PAUSE_AND_ELECTION)?;
-        pair.h2.wait_for_address(VIP, false, PATIENCE)?;
+        pair.h2.wait_for_address(VIP, false, TIMEOUT)?;
     }
     Ok(())
 }
@@ -48,7 +44,7 @@ fn a8_a_master_that_cannot_send_for_a_moment_stays_master() -> Result<()> {
     let pair = Pair::start(&[])?;
     assert!(reaches(&pair.h2, 0, "backup"));
     stop_queue(&pair.h1, true)?;
-    let failed = pair.master.says("cannot send an advert", PATIENCE);
+    let failed = pair.master.says("cannot send an advert", TIMEOUT);
     stop_queue(&pair.h1, false)?;
     assert!(failed, "{}", pair.master.log());
     std::thread::sleep(Duration::from_secs(5));
@@ -66,7 +62,7 @@ fn d5_a_router_with_our_own_address_is_named() -> Result<()> {
             let address: Ipv4Addr = host.address().parse()?;
             Sender::of(&pair.client)?.send(&advert_from(address, priority))?;
             let named = format!("{address} is our own address");
-            assert!(agent.says(&named, PATIENCE), "{}", agent.log());
+            assert!(agent.says(&named, TIMEOUT), "{}", agent.log());
             assert!(host.status()?["counters"]["own_address"].as_u64() > Some(0));
             Sender::of(&pair.client)?.send(&advert_from(address, priority))?;
         }
@@ -87,18 +83,18 @@ fn c4_an_agent_that_starts_late_is_not_fenced_by_the_past() -> Result<()> {
     let above = "global_defs {\nvrrp_startup_delay 2\n}\n".to_owned();
     let text = Config { above, ..Config::priority(HIGH) }.text();
     let mut agent = h1.agent(&text)?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     // The agent is fenced in the epoch of its mastership, and in fault in a later epoch.
     Sender::of(&client)?.send(&forged_advert(250))?;
     assert!(reaches(&h1, 0, "backup"), "{}", agent.log());
     h1.set_link(false)?;
     assert!(reaches(&h1, 0, "fault"), "{}", agent.log());
     agent.signal(Signal::SIGKILL)?;
-    agent.wait(PATIENCE)?;
+    agent.wait(TIMEOUT)?;
     h1.set_link(true)?;
     let again = h1.agent(&text)?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
-    assert!(eventually(PATIENCE, || client.arping(VIP).is_ok_and(|macs| macs.len() == 1)));
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, || client.arping(VIP).is_ok_and(|macs| macs.len() == 1)));
     std::thread::sleep(Duration::from_secs(2));
     // The log goes on from the agent before: the one match is the forged advert.
     assert_eq!(again.log().matches("a router that ranks higher").count(), 1, "{}", again.log());
@@ -112,10 +108,10 @@ fn c8_a_member_that_joins_a_sync_group_does_not_cost_its_mastership() -> Result<
     let h1 = lab.host("h1", 11)?;
     lab.second_interface(&h1)?;
     let agent = h1.agent(&groups::config_of(HIGH, &["INSIDE"]))?;
-    h1.wait_for_address(groups::INSIDE, true, PATIENCE)?;
+    h1.wait_for_address(groups::INSIDE, true, TIMEOUT)?;
     lab.write("h1.conf", &groups::config_of(HIGH, &["INSIDE", "OUTSIDE"]))?;
     agent.signal(Signal::SIGHUP)?;
-    h1.wait_for_address(groups::OUTSIDE, true, PATIENCE)?;
+    h1.wait_for_address(groups::OUTSIDE, true, TIMEOUT)?;
     assert!(h1.has_address(groups::INSIDE)?);
     let status = h1.status()?;
     assert_eq!(status["instances"][0]["became_master"], 1, "{}", agent.log());
@@ -134,13 +130,13 @@ fn c8_a_backup_that_joins_a_sync_group_of_masters_ends_their_mastership_and_the_
     }
     let apart = |priority: [u8; 2]| groups::instances(priority);
     let (first, second) = (h1.agent(&apart([100, 90]))?, h2.agent(&apart([90, 100]))?);
-    h1.wait_for_address(groups::INSIDE, true, PATIENCE)?;
-    h2.wait_for_address(groups::OUTSIDE, true, PATIENCE)?;
+    h1.wait_for_address(groups::INSIDE, true, TIMEOUT)?;
+    h2.wait_for_address(groups::OUTSIDE, true, TIMEOUT)?;
     std::thread::sleep(Duration::from_secs(2));
     lab.write("h1.conf", &(apart([100, 90]) + groups::GROUP))?;
     first.signal(Signal::SIGHUP)?;
-    assert!(first.says("which has joined a sync group that is master here", PATIENCE), "{}", first.log());
-    h2.wait_for_address(groups::INSIDE, true, PATIENCE)?;
+    assert!(first.says("which has joined a sync group that is master here", TIMEOUT), "{}", first.log());
+    h2.wait_for_address(groups::INSIDE, true, TIMEOUT)?;
     assert!(!h1.has_address(groups::INSIDE)?);
     assert!(second.stop()?.success());
     Ok(())

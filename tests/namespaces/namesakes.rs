@@ -6,7 +6,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, eventually};
 
-use crate::common::{Daemon, HIGH, LOW, PATIENCE, reaches};
+use crate::common::{Daemon, HIGH, LOW, TIMEOUT, reaches};
 
 /// Longer than the master-down interval of these instances.
 const ELECTION: Duration = Duration::from_millis(4500);
@@ -45,7 +45,7 @@ fn d4_one_number_is_there_for_each_group_and_for_unicast() -> Result<()> {
         let second = daemons[1].start_with(&h2, &file([LOW, HIGH, LOW], "192.168.1.11"))?;
         let apart = || held(&h1) == [true, false, true] && held(&h2) == [false, true, false];
         assert!(
-            eventually(PATIENCE, apart),
+            eventually(TIMEOUT, apart),
             "{daemons:?} {:?} {:?}\n{}\n{}",
             held(&h1),
             held(&h2),
@@ -55,8 +55,8 @@ fn d4_one_number_is_there_for_each_group_and_for_unicast() -> Result<()> {
         std::thread::sleep(ELECTION);
         assert!(apart(), "two masters:\n{}\n{}", first.log(), second.log());
         first.signal(Signal::SIGKILL)?;
-        first.wait(PATIENCE)?;
-        let taken_over = eventually(PATIENCE, || held(&h2) == [true; 3]);
+        first.wait(TIMEOUT)?;
+        let taken_over = eventually(TIMEOUT, || held(&h2) == [true; 3]);
         assert!(taken_over, "{daemons:?}: {:?}\n{}", held(&h2), second.log());
     }
     Ok(())
@@ -69,7 +69,7 @@ fn d4_instances_of_one_number_go_on_after_a_reload_and_after_a_kill() -> Result<
     let text = file([HIGH; 3], "192.168.1.12");
     let configuration = lab.write("h1.conf", &text)?;
     let mut first = h1.agent_on(&configuration, &[])?;
-    assert!(eventually(PATIENCE, || held(&h1) == [true; 3]), "{}", first.log());
+    assert!(eventually(TIMEOUT, || held(&h1) == [true; 3]), "{}", first.log());
     let second = h2.agent(&file([LOW; 3], "192.168.1.11"))?;
     assert!((0..3).all(|slot| reaches(&h2, slot, "backup")), "{}", second.log());
     let unnoticed = || -> Result<()> {
@@ -83,12 +83,12 @@ fn d4_instances_of_one_number_go_on_after_a_reload_and_after_a_kill() -> Result<
     other_order.reverse();
     std::fs::write(&configuration, other_order.concat())?;
     first.signal(Signal::SIGHUP)?;
-    assert!(first.says("3 instances go on, 0 are new, 0 are gone", PATIENCE), "{}", first.log());
+    assert!(first.says("3 instances go on, 0 are new, 0 are gone", TIMEOUT), "{}", first.log());
     unnoticed()?;
     first.signal(Signal::SIGKILL)?;
-    first.wait(PATIENCE)?;
+    first.wait(TIMEOUT)?;
     let again = h1.agent_on(&configuration, &[])?;
-    assert!(again.says("going on with the programs and maps", PATIENCE), "{}", again.log());
+    assert!(again.says("going on with the programs and maps", TIMEOUT), "{}", again.log());
     unnoticed()?;
     assert_eq!(held(&h1), [true; 3], "{}", again.log());
     Ok(())

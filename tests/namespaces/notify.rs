@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, Process, eventually};
 
-use crate::common::{Config, Daemon, HIGH, PATIENCE, VIP, reaches, within};
+use crate::common::{Config, Daemon, HIGH, TIMEOUT, VIP, reaches, within};
 
 /// Lines by the instance or group that they are about: between instances there is no order.
 type Told = BTreeMap<String, Vec<String>>;
@@ -69,7 +69,7 @@ fn story(daemon: Daemon) -> Result<(Vec<String>, Vec<String>)> {
         lab.write_script("reader.sh", &format!("#!/bin/sh\nexec cat \"$1\" >> {}\n", read.display()))?;
     let process = daemon.start_with(&host, &config(&script, &fifo, &reader))?;
     let told = |what: &str| {
-        let told = eventually(PATIENCE, || lines(&read).iter().any(|line| line == what));
+        let told = eventually(TIMEOUT, || lines(&read).iter().any(|line| line == what));
         ensure!(told, "not told `{what}`: {:?}", lines(&read));
         Ok(())
     };
@@ -81,7 +81,7 @@ fn story(daemon: Daemon) -> Result<(Vec<String>, Vec<String>)> {
     std::thread::sleep(Duration::from_secs(1));
     host.run("ip", &["link", "set", "eth0", "up"])?;
     let again = || lines(&read).iter().filter(|line| *line == "GROUP \"G\" MASTER 0").count() == 2;
-    ensure!(eventually(PATIENCE, again), "{:?}", lines(&read));
+    ensure!(eventually(TIMEOUT, again), "{:?}", lines(&read));
     std::thread::sleep(Duration::from_secs(1));
     process.stop()?;
     std::thread::sleep(Duration::from_secs(1));
@@ -186,7 +186,7 @@ fn a_fifo_outlasts_its_readers_and_a_reload() -> Result<()> {
     let agent = host.agent(&config(""))?;
     let read = |name: &str| host.spawn(host.command("cat").arg(&fifo), name);
     let says = |reader: &Process, text: &str| {
-        ensure!(reader.says(text, PATIENCE), "no `{text}`: {}", reader.log());
+        ensure!(reader.says(text, TIMEOUT), "no `{text}`: {}", reader.log());
         Ok(())
     };
     let first = read("first")?;
@@ -197,7 +197,7 @@ fn a_fifo_outlasts_its_readers_and_a_reload() -> Result<()> {
     ensure!(reaches(&host, 0, "fault"));
     lab.write("h1.conf", &config("garp_master_repeat 1"))?;
     agent.signal(Signal::SIGHUP)?;
-    ensure!(agent.says("reloaded in ", PATIENCE), "{}", agent.log());
+    ensure!(agent.says("reloaded in ", TIMEOUT), "{}", agent.log());
     let second = read("second")?;
     says(&second, "INSTANCE \"VI_1\" FAULT 100\n")?;
     host.run("ip", &["link", "set", "eth0", "up"])?;
@@ -208,7 +208,7 @@ fn a_fifo_outlasts_its_readers_and_a_reload() -> Result<()> {
         .map(|state| format!("INSTANCE \"VI_1\" {state} 100\n"))
         .concat();
     assert_eq!(second.log(), expected);
-    ensure!(eventually(PATIENCE, || !fifo.exists()), "what the agent made it removes");
+    ensure!(eventually(TIMEOUT, || !fifo.exists()), "what the agent made it removes");
     Ok(())
 }
 
@@ -229,7 +229,7 @@ fn what_hangs_delays_nothing() -> Result<()> {
             ..Config::priority(HIGH)
         };
         let _agent = host.agent(&config.text())?;
-        host.wait_for_address(VIP, true, PATIENCE)?;
+        host.wait_for_address(VIP, true, TIMEOUT)?;
         std::thread::sleep(Duration::from_secs(5));
         let times: Vec<Duration> = capture.adverts().iter().map(|packet| packet.at).collect();
         ensure!(times.len() > 40, "{} adverts", times.len());
@@ -277,9 +277,9 @@ fn mailed(daemon: Daemon) -> Result<Vec<String>> {
     let server = mail_server(&host)?;
     std::thread::sleep(Duration::from_secs(2));
     let _router = daemon.start_with(&host, &mailing())?;
-    ensure!(server.says("Entering MASTER state", PATIENCE), "{}", server.log());
+    ensure!(server.says("Entering MASTER state", TIMEOUT), "{}", server.log());
     host.run("ip", &["link", "set", "eth0", "down"])?;
-    ensure!(server.says("Entering FAULT state", PATIENCE), "{}", server.log());
+    ensure!(server.says("Entering FAULT state", TIMEOUT), "{}", server.log());
     std::thread::sleep(Duration::from_secs(1));
     Ok(mails(&server))
 }
@@ -300,8 +300,8 @@ fn mail_waits_for_its_server() -> Result<()> {
     let lab = Lab::new()?;
     let host = lab.host("h1", 11)?;
     let agent = host.agent(&mailing())?;
-    host.wait_for_address(VIP, true, PATIENCE)?;
-    ensure!(agent.says("mail cannot be sent yet", PATIENCE));
+    host.wait_for_address(VIP, true, TIMEOUT)?;
+    ensure!(agent.says("mail cannot be sent yet", TIMEOUT));
     let server = mail_server(&host)?;
     ensure!(server.says("Entering BACKUP state", Duration::from_secs(60)), "{}", server.log());
     ensure!(server.says("Entering MASTER state", Duration::from_secs(10)), "{}", server.log());
@@ -332,7 +332,7 @@ fn what_else_is_told_is_told_as_by_keepalived() -> Result<()> {
         let text = Config { above: above.clone(), more, ..Config::priority(100) }.text() + &other;
         let process = daemon.start_with(&host, &text)?;
         let told = |what: &str| {
-            let is_told = eventually(PATIENCE, || lines(&read).iter().any(|line| line.contains(what)));
+            let is_told = eventually(TIMEOUT, || lines(&read).iter().any(|line| line.contains(what)));
             ensure!(is_told, "{daemon:?} does not tell `{what}`: {:?}\n{}", lines(&read), process.log());
             Ok(())
         };

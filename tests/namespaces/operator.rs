@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Lab, Process, agent, eventually};
 
-use crate::common::{Config, HIGH, PATIENCE, Pair, VIP, reaches};
+use crate::common::{Config, HIGH, Pair, TIMEOUT, VIP, reaches};
 
 /// With `-V` the agent ends as if it were killed: the addresses stay on the interface, and under the fence no question is
 /// answered.
@@ -19,7 +19,7 @@ fn addresses_are_left_if_that_is_asked_for() -> Result<()> {
     assert!(pair.master.stop()?.success());
     assert!(pair.h1.has_address(VIP)?);
     assert!(!pair.capture.adverts().iter().any(|packet| packet.content.priority == 0), "it did not resign");
-    assert!(eventually(PATIENCE, h2_takes_over));
+    assert!(eventually(TIMEOUT, h2_takes_over));
     assert_eq!(pair.client.arping(VIP)?, [pair.h2.mac()?], "its lease is over");
     Ok(())
 }
@@ -28,7 +28,7 @@ fn dump(process: &Process, signal: Signal, path: &Path) -> Result<String> {
     process.signal(signal)?;
     let there =
         || std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0);
-    ensure!(eventually(PATIENCE, there), "no {}:\n{}", path.display(), process.log());
+    ensure!(eventually(TIMEOUT, there), "no {}:\n{}", path.display(), process.log());
     assert_eq!(std::fs::metadata(path)?.permissions().mode() & 0o777, 0o600, "{}", path.display());
     Ok(std::fs::read_to_string(path)?)
 }
@@ -78,12 +78,12 @@ fn keepalived_s_other_signals_are_known() -> Result<()> {
         let number = String::from_utf8(number)?;
         let sent = Command::new("kill").args(["-s", number.trim(), &process.pid().to_string()]).status()?;
         assert!(sent.success());
-        assert!(eventually(PATIENCE, || path.exists()), "{name}:\n{}", process.log());
+        assert!(eventually(TIMEOUT, || path.exists()), "{name}:\n{}", process.log());
         let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
         assert_eq!(json["instances"][0]["state"], "master", "{name}");
         std::fs::remove_file(&path)?;
     }
-    assert!(process.says("counters are not cleared", PATIENCE), "{}", process.log());
+    assert!(process.says("counters are not cleared", TIMEOUT), "{}", process.log());
     assert!(process.stop()?.success());
     Ok(())
 }
@@ -116,7 +116,7 @@ fn options_of_keepalived_are_taken_and_those_without_meaning_named() -> Result<(
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid()))?;
     assert!(status.contains("Umask:\t0027"), "{status}");
     for option in ["-a:", "-g:", "-m, -M:", "--debug:", "--perf:"] {
-        assert!(process.says(option, PATIENCE), "{option}\n{}", process.log());
+        assert!(process.says(option, TIMEOUT), "{option}\n{}", process.log());
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use vrrp_tests::bpf;
 use vrrp_tests::lab::{Host, Lab, eventually, ip, run};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, Pair, VIP, reaches};
+use crate::common::{Config, HIGH, LOW, Pair, TIMEOUT, VIP, reaches};
 
 /// Longer than a master-down interval at an interval of 1 s.
 const LONGER_THAN_MASTER_DOWN: Duration = Duration::from_secs(6);
@@ -36,7 +36,7 @@ fn a5_a_program_whose_pins_are_removed_stays_and_is_pinned_again() -> Result<()>
     assert_eq!(became_master(&pair.h2)?, 0, "{}", pair.backup.log());
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
     let pinned = || pair.h2.pin("link-eth0").is_ok_and(|pin| pin.exists());
-    assert!(eventually(PATIENCE, pinned), "{}", pair.backup.log());
+    assert!(eventually(TIMEOUT, pinned), "{}", pair.backup.log());
     Ok(())
 }
 
@@ -46,7 +46,7 @@ fn a5_a_program_that_somebody_detaches_is_attached_again() -> Result<()> {
     assert!(reaches(&pair.h2, 0, "backup"));
     let pin = pair.h2.pin("link-eth0")?.display().to_string();
     run(Command::new("bpftool").args(["link", "detach", "pinned", &pin]))?;
-    assert!(pair.backup.says("is attached", PATIENCE), "{}", pair.backup.log());
+    assert!(pair.backup.says("is attached", TIMEOUT), "{}", pair.backup.log());
     std::thread::sleep(LONGER_THAN_MASTER_DOWN);
     assert_eq!(became_master(&pair.h2)?, 0, "{}", pair.backup.log());
     assert_eq!(place(&pair.h2), "ebpf (eth0: generic)");
@@ -59,7 +59,7 @@ fn a1_a_program_that_is_never_called_is_found_out_by_the_canary() -> Result<()> 
     let lab = Lab::new()?;
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
     let _master = h1.agent(&Config::priority(HIGH).text())?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     let array = h2.pin("")?.with_file_name(format!("test-uncalled-{}", h2.namespace()));
     let path = array.display().to_string();
     let kind = ["type", "prog_array", "key", "4", "value", "4", "entries", "4", "name", "root"];
@@ -70,8 +70,8 @@ fn a1_a_program_that_is_never_called_is_found_out_by_the_canary() -> Result<()> 
         std::thread::sleep(LONGER_THAN_MASTER_DOWN);
         assert_eq!(became_master(&h2)?, 0, "{}", backup.log());
         assert_eq!(h2.state(0), "backup", "{}", backup.log());
-        assert!(backup.says("does not see", PATIENCE), "{}", backup.log());
-        assert!(eventually(PATIENCE, || place(&h2).contains("eth0: sockets")), "{}", backup.log());
+        assert!(backup.says("does not see", TIMEOUT), "{}", backup.log());
+        assert!(eventually(TIMEOUT, || place(&h2).contains("eth0: sockets")), "{}", backup.log());
         std::thread::sleep(LONGER_THAN_MASTER_DOWN);
         assert_eq!(became_master(&h2)?, 0, "{}", backup.log());
         Ok(())
@@ -109,7 +109,7 @@ fn refuse_and_take(pair: &Pair, program: &Path) -> Result<()> {
     std::thread::sleep(LONGER_THAN_MASTER_DOWN);
     assert_eq!(pair.h2.state(0), "backup", "{}", pair.backup.log());
     set_xdp(&["off"])?;
-    assert!(eventually(PATIENCE, || place(&pair.h2) == "ebpf (eth0: generic)"), "{}", pair.backup.log());
+    assert!(eventually(TIMEOUT, || place(&pair.h2) == "ebpf (eth0: generic)"), "{}", pair.backup.log());
     std::thread::sleep(LONGER_THAN_MASTER_DOWN);
     assert_eq!(pair.h2.state(0), "backup", "{}", pair.backup.log());
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
@@ -139,7 +139,7 @@ fn e_a_reload_that_fails_at_its_second_new_interface_leaves_nothing_on_the_first
     foreign?;
     std::fs::write(&file, instance("eth0", 51) + &instance("eth1", 52) + &instance("eth9", 53))?;
     agent.signal(Signal::SIGHUP)?;
-    assert!(agent.says("not reloaded", PATIENCE), "{}", agent.log());
+    assert!(agent.says("not reloaded", TIMEOUT), "{}", agent.log());
     let shown = ip(&["-n", h1.namespace(), "link", "show", "dev", "eth1"])?;
     assert!(!shown.contains("xdp"), "{shown}\n{}", agent.log());
     assert!(!h1.pin("link-eth1")?.exists());
@@ -176,7 +176,7 @@ fn r2_a_router_whose_adverts_are_refused_is_named_with_what_to_compare() -> Resu
         let ours = h1.agent_with(&Config::priority(HIGH).text(), options)?;
         let _theirs = h2.agent_with(&other.text(), options)?;
         assert!(
-            ours.says("adverts of 192.168.1.12 for our virtual router are refused", PATIENCE),
+            ours.says("adverts of 192.168.1.12 for our virtual router are refused", TIMEOUT),
             "{}",
             ours.log()
         );
@@ -195,14 +195,14 @@ fn c5_an_mtu_that_grows_beyond_one_buffer_is_followed_in_a_reload_and_after_a_ki
     let set_mtu = |mtu: &str| ip(&["-n", pair.h1.namespace(), "link", "set", "dev", "eth0", "mtu", mtu]);
     set_mtu("9000")?;
     pair.master.signal(Signal::SIGHUP)?;
-    assert!(pair.master.says("reloaded in", PATIENCE), "{}", pair.master.log());
-    assert!(eventually(PATIENCE, || place(&pair.h1).contains("frags")), "{}", place(&pair.h1));
+    assert!(pair.master.says("reloaded in", TIMEOUT), "{}", pair.master.log());
+    assert!(eventually(TIMEOUT, || place(&pair.h1).contains("frags")), "{}", place(&pair.h1));
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
     set_mtu("1500")?;
     pair.master.signal(Signal::SIGKILL)?;
-    pair.master.wait(PATIENCE)?;
+    pair.master.wait(TIMEOUT)?;
     let again = pair.h1.agent_with(&Config::priority(HIGH).text(), &["--xdp-mode", "generic"])?;
-    assert!(again.says("went on where an earlier run", PATIENCE), "{}", again.log());
+    assert!(again.says("went on where an earlier run", TIMEOUT), "{}", again.log());
     assert_eq!(became_master(&pair.h2)?, 0, "{}", pair.backup.log());
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
     Ok(())

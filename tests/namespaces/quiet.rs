@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use vrrp_tests::lab::{Lab, Process};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, VIP, reaches};
+use crate::common::{Config, HIGH, LOW, TIMEOUT, VIP, reaches};
 
 /// How often the threads of a process have slept and been woken.
 pub(crate) fn wake_ups(process: &Process) -> Result<u64> {
@@ -25,7 +25,7 @@ fn a_backup_makes_no_system_call_per_advert() -> Result<()> {
     let lab = Lab::new()?;
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
     let _master = h1.agent(&fast(HIGH).text())?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     let backup = h2.agent(&fast(LOW).text())?;
     assert!(reaches(&h2, 0, "backup"));
     std::thread::sleep(Duration::from_secs(1));

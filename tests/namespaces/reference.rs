@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use vrrp_tests::lab::{Host, Lab};
 
-use crate::common::{PATIENCE, VIP, reaches};
+use crate::common::{TIMEOUT, VIP, reaches};
 
 const MASTER: &str = include_str!("../../config/reference-master.conf");
 /// The path of the script below /etc.
@@ -29,15 +29,15 @@ fn the_reference_example_works_as_written() -> Result<()> {
     let _backup = h2.agent_on(&two, &options(Box::leak(pid(&h2).into_boxed_str())))?;
     let written = std::fs::read_to_string(pid(&h1))?;
     assert_eq!(written.trim(), master.pid().to_string());
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     assert!(reaches(&h2, 0, "backup"));
     std::fs::write(&stop, "")?;
-    h2.wait_for_address(VIP, true, PATIENCE)?;
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
     assert!(master.wait(Duration::from_secs(5))?.success(), "{}", master.log());
     assert!(!h1.has_address(VIP)?);
     std::fs::remove_file(&stop)?;
     let _returned = h1.agent_on(&one, &keepalived_options[..3])?;
     h1.wait_for_address(VIP, true, Duration::from_secs(15))?;
-    h2.wait_for_address(VIP, false, PATIENCE)?;
+    h2.wait_for_address(VIP, false, TIMEOUT)?;
     Ok(())
 }

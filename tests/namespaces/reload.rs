@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, Process, eventually};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, Pair, VIP, reaches};
+use crate::common::{Config, HIGH, LOW, Pair, TIMEOUT, VIP, reaches};
 
 const OTHER_VIP: &str = "192.168.1.20";
 
@@ -19,7 +19,7 @@ fn reload(agent: &Process) -> Result<()> {
     let count = || agent.log().matches("reloaded in ").count() + agent.log().matches("not reloaded").count();
     let before = count();
     agent.signal(Signal::SIGHUP)?;
-    anyhow::ensure!(eventually(PATIENCE, || count() > before), "no reload:\n{}", agent.log());
+    anyhow::ensure!(eventually(TIMEOUT, || count() > before), "no reload:\n{}", agent.log());
     Ok(())
 }
 
@@ -54,7 +54,7 @@ fn what_is_the_same_goes_on(options: &[&str]) -> Result<()> {
     rewrite(&pair.lab, &pair.h2, &text(LOW, &both).replace("virtual_ipaddress {\n\n}\n", ""))?;
     reload(&pair.master)?;
     reload(&pair.backup)?;
-    pair.h1.wait_for_address(OTHER_VIP, true, PATIENCE)?;
+    pair.h1.wait_for_address(OTHER_VIP, true, TIMEOUT)?;
     assert!(pair.h1.has_address(VIP)? && !pair.h2.has_address(VIP)? && !pair.h2.has_address(OTHER_VIP)?);
     for vip in [VIP, OTHER_VIP] {
         assert_eq!(pair.client.arping(vip)?, [pair.h1.mac()?], "{vip}");
@@ -70,7 +70,7 @@ fn what_is_the_same_goes_on(options: &[&str]) -> Result<()> {
     rewrite(&pair.lab, &pair.h2, &text(LOW, OTHER_VIP).replace("virtual_ipaddress {\n\n}\n", ""))?;
     reload(&pair.master)?;
     reload(&pair.backup)?;
-    pair.h1.wait_for_address(VIP, false, PATIENCE)?;
+    pair.h1.wait_for_address(VIP, false, TIMEOUT)?;
     assert_eq!(pair.client.arping(OTHER_VIP)?, [pair.h1.mac()?]);
     assert_eq!(pair.client.arping(VIP)?, [""; 0]);
 
@@ -82,7 +82,7 @@ fn what_is_the_same_goes_on(options: &[&str]) -> Result<()> {
 
     // The backup still notices that its master is lost.
     pair.master.signal(Signal::SIGKILL)?;
-    pair.h2.wait_for_address(OTHER_VIP, true, PATIENCE)?;
+    pair.h2.wait_for_address(OTHER_VIP, true, TIMEOUT)?;
     assert_eq!(pair.client.arping(OTHER_VIP)?, [pair.h2.mac()?]);
     Ok(())
 }
@@ -103,14 +103,14 @@ fn instances_that_are_gone_resign_and_new_ones_begin() -> Result<()> {
     let other = Config { name: "VI_2", vrid: 52, vip: OTHER_VIP, ..Config::priority(HIGH) };
     rewrite(&pair.lab, &pair.h1, &(Config::priority(HIGH).text() + &other.text()))?;
     reload(&pair.master)?;
-    pair.h1.wait_for_address(OTHER_VIP, true, PATIENCE)?;
+    pair.h1.wait_for_address(OTHER_VIP, true, TIMEOUT)?;
     assert_eq!((pair.h1.state(0), pair.h1.state(1)), ("master".into(), "master".into()));
     assert_eq!(pair.client.arping(OTHER_VIP)?, [pair.h1.mac()?]);
 
     // The other way round: the second instance alone stays, now in the first slot, and misses nothing.
     rewrite(&pair.lab, &pair.h1, &other.text())?;
     reload(&pair.master)?;
-    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h2.wait_for_address(VIP, true, TIMEOUT)?;
     assert!(!pair.h1.has_address(VIP)? && pair.h1.has_address(OTHER_VIP)?);
     let resigned = |packet: &vrrp_tests::lab::Packet<vrrp_tests::lab::Advert>| {
         packet.content.vrid == 51 && packet.content.priority == 0
@@ -165,17 +165,17 @@ fn script_results_stay_and_a_new_priority_counts() -> Result<()> {
     reload(&pair.master)?;
     let priority =
         |host: &Host| host.status().ok().and_then(|status| status["instances"][0]["priority"].as_u64());
-    assert!(eventually(PATIENCE, || priority(&pair.h1) == Some(80)), "{}", pair.master.log());
+    assert!(eventually(TIMEOUT, || priority(&pair.h1) == Some(80)), "{}", pair.master.log());
     // 80 is below the other's 90.
-    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h2.wait_for_address(VIP, true, TIMEOUT)?;
     rewrite(&pair.lab, &pair.h1, &config(120).text())?;
     reload(&pair.master)?;
     // The script runs once a minute: its last result still counts.
     assert_eq!(priority(&pair.h1), Some(100), "{}", pair.master.log());
-    pair.h1.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h1.wait_for_address(VIP, true, TIMEOUT)?;
     assert_eq!(pair.master.log().matches("script check is now").count(), 1);
     pair.backup.signal(Signal::SIGTERM)?;
-    pair.backup.wait(PATIENCE)?;
+    pair.backup.wait(TIMEOUT)?;
     Ok(())
 }
 
@@ -198,7 +198,7 @@ fn many_masters_miss_no_advert() -> Result<()> {
         let instances = status["instances"].as_array().cloned().unwrap_or_default();
         instances.iter().filter(|instance| instance["state"] == "master").count()
     };
-    assert!(eventually(PATIENCE, || masters() == usize::from(INSTANCES)), "{}", agent.log());
+    assert!(eventually(TIMEOUT, || masters() == usize::from(INSTANCES)), "{}", agent.log());
     std::thread::sleep(Duration::from_secs(1));
     let recording = client.record("ip proto 112")?;
     std::thread::sleep(Duration::from_millis(500));

@@ -6,7 +6,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, Process, eventually};
 
-use crate::common::{Config, PATIENCE, VIP, reaches};
+use crate::common::{Config, TIMEOUT, VIP, reaches};
 
 fn instance(name: &'static str, vrid: u8, vip: &'static str, more: String) -> String {
     Config { name, vrid, vip, more, ..Config::priority(100) }.text()
@@ -46,10 +46,10 @@ fn a_stop_while_addresses_are_taken_away_leaves_none() -> Result<()> {
     let all = 2 * (1500 + 1);
     for millis in [0, 15, 40] {
         let process = host.agent(&laden(2, 1500))?;
-        assert!(eventually(PATIENCE, || count(&host) == all), "{}", process.log());
+        assert!(eventually(TIMEOUT, || count(&host) == all), "{}", process.log());
         asks(&lab, &process, &laden(1, 1))?;
         // The agent begins to take the addresses away.
-        assert!(eventually(PATIENCE, || count(&host) < all), "{}", process.log());
+        assert!(eventually(TIMEOUT, || count(&host) < all), "{}", process.log());
         std::thread::sleep(std::time::Duration::from_millis(millis));
         let before = count(&host);
         assert!(process.stop()?.success());
@@ -65,14 +65,14 @@ fn one_after_the_other_in_a_hurry() -> Result<()> {
     let lab = Lab::new()?;
     let host = lab.host("h1", 11)?;
     let process = host.agent(&laden(12, 300))?;
-    assert!(eventually(PATIENCE, || count(&host) > 1000), "{}", process.log());
+    assert!(eventually(TIMEOUT, || count(&host) > 1000), "{}", process.log());
     for (instances, addresses) in [(12, 1), (12, 20), (1, 2)] {
         asks(&lab, &process, &laden(instances, addresses))?;
         std::thread::sleep(std::time::Duration::from_millis(50));
         host.run("ip", &["link", "set", "eth0", "address", &format!("02:00:00:00:77:{addresses:02x}")])?;
     }
-    assert!(eventually(PATIENCE, || process.log().contains("11 are gone")), "{}", process.log());
-    assert!(eventually(PATIENCE, || count(&host) == 3), "{} are left\n{}", count(&host), process.log());
+    assert!(eventually(TIMEOUT, || process.log().contains("11 are gone")), "{}", process.log());
+    assert!(eventually(TIMEOUT, || count(&host) == 3), "{} are left\n{}", count(&host), process.log());
     assert!(reaches(&host, 0, "master"), "{}", process.log());
     assert!(process.stop()?.success());
     assert_eq!(count(&host), 0);
@@ -95,14 +95,14 @@ fn an_address_that_goes_to_a_backup_leaves() -> Result<()> {
     };
     let first = h1.agent(&text(100, 50, 1))?;
     let second = h2.agent(&text(50, 100, 1))?;
-    h1.wait_for_address("10.7.0.1", true, PATIENCE)?;
+    h1.wait_for_address("10.7.0.1", true, TIMEOUT)?;
     assert!(reaches(&h2, 1, "master") && reaches(&h1, 1, "backup"));
     lab.write("h1.conf", &text(100, 50, 2))?;
     lab.write("h2.conf", &text(50, 100, 2))?;
     first.signal(Signal::SIGHUP)?;
     second.signal(Signal::SIGHUP)?;
-    h2.wait_for_address("10.7.0.1", true, PATIENCE)?;
-    h1.wait_for_address("10.7.0.1", false, PATIENCE)?;
+    h2.wait_for_address("10.7.0.1", true, TIMEOUT)?;
+    h1.wait_for_address("10.7.0.1", false, TIMEOUT)?;
     assert!(h1.has_address(VIP)? && h1.state(0) == "master", "{}", first.log());
     Ok(())
 }
@@ -122,12 +122,12 @@ fn what_a_master_holds_may_become_static_and_again_virtual() -> Result<()> {
         let routes = host.run("ip", &["route"]).unwrap_or_default();
         host.has_address("10.7.0.1").is_ok_and(|has| has) && routes.contains("10.8.0.0/16")
     };
-    host.wait_for_address(VIP, true, PATIENCE)?;
-    assert!(eventually(PATIENCE, there));
+    host.wait_for_address(VIP, true, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, there));
     for (number, text) in [&statically, &virtually, &statically, &virtually].into_iter().enumerate() {
         asks(&lab, &process, text)?;
         let reloads = || process.log().matches("reloaded in").count() > number;
-        assert!(eventually(PATIENCE, reloads), "{}", process.log());
+        assert!(eventually(TIMEOUT, reloads), "{}", process.log());
         std::thread::sleep(std::time::Duration::from_millis(300));
         assert!(there(), "{}", process.log());
     }
@@ -151,7 +151,7 @@ fn a_check_that_failed_has_failed_under_another_interval_too() -> Result<()> {
     let first = h1.agent(&text(60))?;
     let _second = h2.agent(&Config::priority(80).text())?;
     let priority = || h1.status().ok().map(|status| status["instances"][0]["priority"].clone());
-    assert!(eventually(PATIENCE, || priority() == Some(50.into())), "{}", first.log());
+    assert!(eventually(TIMEOUT, || priority() == Some(50.into())), "{}", first.log());
     assert!(reaches(&h2, 0, "master"), "{}", first.log());
     // On a slow machine the second host may start so late that the first one has become master.
     let count = || first.log().matches("-> MASTER").count();
@@ -171,12 +171,12 @@ fn another_group_is_joined() -> Result<()> {
     let lab = Lab::new()?;
     let host = lab.host("h1", 11)?;
     let process = host.agent(&Config::priority(100).text())?;
-    host.wait_for_address(VIP, true, PATIENCE)?;
+    host.wait_for_address(VIP, true, TIMEOUT)?;
     let above = "global_defs {\nvrrp_mcast_group4 224.0.0.77\n}\n".to_owned();
     asks(&lab, &process, &Config { above, ..Config::priority(100) }.text())?;
     // 224.0.0.77, as /proc writes it.
     let joined = || host.run("cat", &["/proc/net/igmp"]).is_ok_and(|text| text.contains("4D0000E0"));
-    assert!(eventually(PATIENCE, joined), "{}", process.log());
+    assert!(eventually(TIMEOUT, joined), "{}", process.log());
     Ok(())
 }
 
@@ -188,7 +188,7 @@ fn an_interface_that_cannot_be_taken_hold_of_costs_its_own_instances_only() -> R
     lab.second_interface(&host)?;
     let one = instance("V1", 51, VIP, String::new());
     let process = host.agent_with(&one, &["--dataplane", "socket"])?;
-    host.wait_for_address(VIP, true, PATIENCE)?;
+    host.wait_for_address(VIP, true, TIMEOUT)?;
     let open = std::fs::read_dir(format!("/proc/{}/fd", process.pid()))?.count();
     let limit = |descriptors: usize| {
         let pid = process.pid().to_string();
@@ -215,12 +215,12 @@ fn adverts_are_sent_from_an_address_that_there_is() -> Result<()> {
     let lab = Lab::new()?;
     let host = lab.host("h1", 11)?;
     let process = host.agent(&Config::priority(100).text())?;
-    host.wait_for_address(VIP, true, PATIENCE)?;
+    host.wait_for_address(VIP, true, TIMEOUT)?;
     host.run("ip", &["address", "del", &format!("{}/24", host.address()), "dev", "eth0"])?;
     assert!(reaches(&host, 0, "fault"), "{}", process.log());
     host.run("ip", &["address", "add", "192.168.1.99/24", "dev", "eth0"])?;
     assert!(reaches(&host, 0, "master"), "{}", process.log());
     let own = || host.status().is_ok_and(|s| s["instances"][0]["master"]["address"] == "192.168.1.99");
-    assert!(eventually(PATIENCE, own), "{:?}", host.status());
+    assert!(eventually(TIMEOUT, own), "{:?}", host.status());
     Ok(())
 }

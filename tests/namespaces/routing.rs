@@ -4,7 +4,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, eventually};
 
-use crate::common::{Config, Daemon, PATIENCE, VIP, reaches};
+use crate::common::{Config, Daemon, TIMEOUT, VIP, reaches};
 
 const STATIC: &str = "static_ipaddress {\n10.55.0.1/24 brd + dev eth0 scope link\n}\n\
      static_routes {\n10.56.0.0/16 via 10.55.0.9 dev eth0 metric 7\nblackhole 10.57.0.0/16\n}\n\
@@ -60,7 +60,7 @@ fn what_a_master_sets_is_what_keepalived_sets() -> Result<()> {
         let before = shown(&host)?;
         let process = daemon.start_with(&host, &config())?;
         let complete = || shown(&host).is_ok_and(|shown| shown.iter().any(|line| line.starts_with("890:")));
-        assert!(eventually(PATIENCE, complete), "{daemon:?}: {}\n{:#?}", process.log(), shown(&host));
+        assert!(eventually(TIMEOUT, complete), "{daemon:?}: {}\n{:#?}", process.log(), shown(&host));
         std::thread::sleep(std::time::Duration::from_millis(500));
         let during = shown(&host)?;
         process.stop()?;
@@ -84,18 +84,18 @@ fn routes_leave_with_the_master_and_are_put_back_when_others_remove_them() -> Re
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
     let first = h1.agent(&config())?;
     let second = h2.agent(&config().replace("priority 100", "priority 90"))?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     let has =
         |host: &Host, what: &str| shown(host).is_ok_and(|all| all.iter().any(|line| line.contains(what)));
     let (route, rule, fixed) = ("10.63.0.0/16", "888:", "10.56.0.0/16");
-    assert!(eventually(PATIENCE, || has(&h1, rule)) && has(&h1, route));
+    assert!(eventually(TIMEOUT, || has(&h1, rule)) && has(&h1, route));
     assert!(!has(&h2, route) && !has(&h2, rule) && has(&h2, fixed), "{:#?}", shown(&h2)?);
 
     // An operator removes routes and rules.
     h1.run("ip", &["route", "del", route])?;
     h1.run("ip", &["rule", "del", "preference", "888"])?;
     h1.run("ip", &["route", "del", fixed])?;
-    assert!(eventually(PATIENCE, || has(&h1, route) && has(&h1, rule) && has(&h1, fixed)), "{}", first.log());
+    assert!(eventually(TIMEOUT, || has(&h1, route) && has(&h1, rule) && has(&h1, fixed)), "{}", first.log());
     assert_eq!(h1.state(0), "master");
 
     // A reload of another file.
@@ -104,17 +104,17 @@ fn routes_leave_with_the_master_and_are_put_back_when_others_remove_them() -> Re
         &config().replace("10.63.0.0/16", "10.68.0.0/16").replace("10.56.0.0", "10.59.0.0"),
     )?;
     first.signal(Signal::SIGHUP)?;
-    assert!(eventually(PATIENCE, || has(&h1, "10.68.0.0/16") && has(&h1, "10.59.0.0/16")), "{}", first.log());
+    assert!(eventually(TIMEOUT, || has(&h1, "10.68.0.0/16") && has(&h1, "10.59.0.0/16")), "{}", first.log());
     assert!(!has(&h1, route) && !has(&h1, fixed) && has(&h1, "10.65.0.0/16"), "{:#?}", shown(&h1)?);
     assert_eq!(h1.state(0), "master");
 
     // The agent is killed: the things that it left go when it starts again as backup.
     first.signal(Signal::SIGKILL)?;
-    assert!(reaches(&h2, 0, "master") && eventually(PATIENCE, || has(&h2, rule)));
+    assert!(reaches(&h2, 0, "master") && eventually(TIMEOUT, || has(&h2, rule)));
     drop(first);
     assert!(has(&h1, rule));
     let first = h1.agent(&config().replace("priority 100", "priority 80"))?;
-    assert!(eventually(PATIENCE, || !has(&h1, rule) && !has(&h1, "10.65.0.0/16")), "{}", first.log());
+    assert!(eventually(TIMEOUT, || !has(&h1, rule) && !has(&h1, "10.65.0.0/16")), "{}", first.log());
     assert_eq!(h2.state(0), "master", "{}", second.log());
     Ok(())
 }
@@ -130,13 +130,13 @@ fn of_two_instances_with_the_same_route_one_may_leave() -> Result<()> {
         one.text() + &Config { priority: second, ..two }.text()
     };
     let _agent = h1.agent(&both(90))?;
-    h1.wait_for_address("192.168.1.20", true, PATIENCE)?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address("192.168.1.20", true, TIMEOUT)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     // The other host takes the second instance only.
     let other = both(95).replace("priority 100", "priority 50");
     let _other = h2.agent(&other)?;
-    h1.wait_for_address("192.168.1.20", false, PATIENCE)?;
-    h2.wait_for_address("192.168.1.20", true, PATIENCE)?;
+    h1.wait_for_address("192.168.1.20", false, TIMEOUT)?;
+    h2.wait_for_address("192.168.1.20", true, TIMEOUT)?;
     assert!(h1.run("ip", &["route"])?.contains("10.63.0.0/16"));
     Ok(())
 }

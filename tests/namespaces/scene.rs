@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use vrrp_tests::lab::{Host, eventually};
 
-use crate::common::{Config, PATIENCE};
+use crate::common::{Config, TIMEOUT};
 
 /// Longer than the master-down interval at one advert a second: a second master would show.
 pub(crate) const AND_STAYS_SO: Duration = Duration::from_secs(5);
@@ -56,7 +56,7 @@ impl Scene<'_> {
     /// Waits until one router has the address, and watches that it keeps the address.
     pub(crate) fn settles(&self) -> Result<()> {
         let mut last = None;
-        let settled = eventually(PATIENCE, || {
+        let settled = eventually(TIMEOUT, || {
             last = self.fault();
             last.is_none()
         });

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use vrrp_tests::lab::{Host, Lab, Process};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, VIP, reaches};
+use crate::common::{Config, HIGH, LOW, TIMEOUT, VIP, reaches};
 
 /// A script that is up while a file exists.
 fn check(lab: &Lab, name: &str, weight: &str) -> Result<String> {
@@ -35,14 +35,14 @@ fn a_failed_script_lowers_the_priority_and_moves_the_address() -> Result<()> {
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
     let _high = h1.agent(&tracking(&lab, "chk", "weight -20")?.text())?;
     let _low = h2.agent(&Config::priority(LOW).text())?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     break_it(&lab, "chk")?;
-    h2.wait_for_address(VIP, true, PATIENCE)?;
-    h1.wait_for_address(VIP, false, PATIENCE)?;
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
+    h1.wait_for_address(VIP, false, TIMEOUT)?;
     assert_eq!(h1.status()?["instances"][0]["priority"], 80);
     mend_it(&lab, "chk")?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
-    h2.wait_for_address(VIP, false, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
+    h2.wait_for_address(VIP, false, TIMEOUT)?;
     Ok(())
 }
 
@@ -52,13 +52,13 @@ fn a_failed_script_without_a_weight_is_a_fault() -> Result<()> {
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
     let _high = h1.agent(&tracking(&lab, "chk", "")?.text())?;
     let _low = h2.agent(&Config::priority(LOW).text())?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     break_it(&lab, "chk")?;
     assert!(reaches(&h1, 0, "fault"));
-    h2.wait_for_address(VIP, true, PATIENCE)?;
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
     assert!(!h1.has_address(VIP)?);
     mend_it(&lab, "chk")?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     Ok(())
 }
 
@@ -92,16 +92,16 @@ fn two_addresses_each_host_master_of_one() -> Result<()> {
     let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
     let _one = two_vips(&lab, &h1, HIGH, LOW)?;
     let _two = two_vips(&lab, &h2, LOW, HIGH)?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
-    h2.wait_for_address(OTHER, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
+    h2.wait_for_address(OTHER, true, TIMEOUT)?;
     assert!(!h1.has_address(OTHER)? && !h2.has_address(VIP)?);
     break_it(&lab, "chk_h1")?;
-    h2.wait_for_address(VIP, true, PATIENCE)?;
-    h1.wait_for_address(VIP, false, PATIENCE)?;
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
+    h1.wait_for_address(VIP, false, TIMEOUT)?;
     assert!(h2.has_address(OTHER)?, "host 2 has both now");
     mend_it(&lab, "chk_h1")?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
-    h2.wait_for_address(VIP, false, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
+    h2.wait_for_address(VIP, false, TIMEOUT)?;
     assert!(h2.has_address(OTHER)?);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use vrrp_tests::lab::{Host, Lab};
 
-use crate::common::{Config, PATIENCE, VIP, reaches};
+use crate::common::{Config, TIMEOUT, VIP, reaches};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -24,7 +24,7 @@ fn moves_and_returns(vip: &'static str) -> Result<()> {
     let key = format!("key 1 {KEY}");
     let first = h1.agent(&config(100, vip, &key).text())?;
     let _second = h2.agent(&config(90, vip, &key).text())?;
-    h1.wait_for_address(vip.lines().next().expect("an address"), true, PATIENCE)?;
+    h1.wait_for_address(vip.lines().next().expect("an address"), true, TIMEOUT)?;
     assert!(reaches(&h2, 0, "backup"));
     first.stop()?;
     assert!(reaches(&h2, 0, "master"));
@@ -74,7 +74,7 @@ fn a_stranger_is_not_believed() -> Result<()> {
     assert!(reaches(&h1, 0, "master"));
     let other = KEY.replace('0', "9");
     let _stranger = h2.agent(&config(200, VIP, &format!("key 1 {other}")).text())?;
-    assert!(vrrp_tests::lab::eventually(PATIENCE, || counter(&h1, "bad_seal") > 2));
+    assert!(vrrp_tests::lab::eventually(TIMEOUT, || counter(&h1, "bad_seal") > 2));
     assert_eq!(h1.state(0), "master");
     Ok(())
 }

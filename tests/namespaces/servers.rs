@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use vrrp_tests::lab::{Haproxy, Host, Lab, Nginx, Process, agent, eventually};
 
-use crate::common::{PATIENCE, VIP, page, reaches};
+use crate::common::{TIMEOUT, VIP, page, reaches};
 
 const SCRIPT: &str = include_str!("../../config/scripts/check-server.sh");
 
@@ -45,7 +45,7 @@ impl Server {
         let pid = std::fs::read_to_string(&self.pid_file)?;
         let pid = Pid::from_raw(pid.trim().parse().context("a pid")?);
         kill(pid, Signal::SIGTERM)?;
-        anyhow::ensure!(eventually(PATIENCE, || kill(pid, None).is_err()), "{} does not end", self.name);
+        anyhow::ensure!(eventually(TIMEOUT, || kill(pid, None).is_err()), "{} does not end", self.name);
         Ok(())
     }
 
@@ -82,15 +82,15 @@ fn heals_or_moves(serve: Start) -> Result<()> {
     let (first, second) = (serve(&lab, &h1)?, serve(&lab, &h2)?);
     let mut master = start(&lab, &h1, &first, "lb1")?;
     let _backup = start(&lab, &h2, &second, "lb2")?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     assert!(reaches(&h2, 0, "backup"));
-    let shows = |text: &str| eventually(PATIENCE, || page(&client).as_deref() == Some(text));
+    let shows = |text: &str| eventually(TIMEOUT, || page(&client).as_deref() == Some(text));
     assert!(shows("this is h1"));
 
     // The check finds the server stopped, starts it and succeeds: the other host does not notice.
     first.crash()?;
     let restarts = || std::fs::read_to_string(lab.directory().join("bin-h1/restarts")).unwrap_or_default();
-    assert!(eventually(PATIENCE, || !restarts().is_empty()), "{}", master.log());
+    assert!(eventually(TIMEOUT, || !restarts().is_empty()), "{}", master.log());
     assert!(shows("this is h1"), "{}", master.log());
     assert_eq!(h1.status()?["instances"][0]["became_master"], 1);
     assert_eq!(h2.status()?["instances"][0]["became_master"], 0);
@@ -99,7 +99,7 @@ fn heals_or_moves(serve: Start) -> Result<()> {
     // A file that the server refuses: the check ends the agent, in order, and the other host has the address.
     std::fs::write(&first.config, "nonsense\n")?;
     first.crash()?;
-    assert!(master.wait(PATIENCE)?.success());
+    assert!(master.wait(TIMEOUT)?.success());
     assert!(shows("this is h2"));
     assert!(!h1.has_address(VIP)? && h2.has_address(VIP)?);
     Ok(())

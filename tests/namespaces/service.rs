@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use vrrp_tests::lab::{Nginx, eventually};
 
-use crate::common::{PATIENCE, Pair, page};
+use crate::common::{Pair, TIMEOUT, page};
 
 #[test]
 fn a_client_reaches_nginx_before_and_after_a_failover() -> Result<()> {
@@ -13,7 +13,7 @@ fn a_client_reaches_nginx_before_and_after_a_failover() -> Result<()> {
     for host in [&pair.h1, &pair.h2] {
         Nginx::start(&pair.lab, host)?;
     }
-    let shows = |text: &str| eventually(PATIENCE, || page(&pair.client).as_deref() == Some(text));
+    let shows = |text: &str| eventually(TIMEOUT, || page(&pair.client).as_deref() == Some(text));
     assert!(shows("this is h1"), "{:?}", page(&pair.client));
     pair.master.kill()?;
     assert!(shows("this is h2"), "{:?}", page(&pair.client));

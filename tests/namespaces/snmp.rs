@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use vrrp_tests::lab::{Host, Lab, Process, eventually};
 
-use crate::common::{Config, Daemon, HIGH, PATIENCE, VIP, reaches};
+use crate::common::{Config, Daemon, HIGH, TIMEOUT, VIP, reaches};
 
 const AGENT: &str = "127.0.0.1:10161";
 const TRAPS: &str = "127.0.0.1:10162";
@@ -29,7 +29,7 @@ impl Manager {
             .arg(traps)
             .arg(format!("udp:{TRAPS}"));
         let snmptrapd = host.spawn(&mut snmptrapd, "snmptrapd")?;
-        ensure!(snmptrapd.says("NET-SNMP version", PATIENCE), "{}", snmptrapd.log());
+        ensure!(snmptrapd.says("NET-SNMP version", TIMEOUT), "{}", snmptrapd.log());
         Ok(Self { snmpd: Self::master_agent(lab, host)?, snmptrapd })
     }
 
@@ -44,14 +44,14 @@ impl Manager {
         let mut snmpd = net_snmp(lab, host, "snmpd");
         snmpd.args(["-f", "-Lo", "-C", "-c"]).arg(config);
         let snmpd = host.spawn(&mut snmpd, "snmpd")?;
-        ensure!(eventually(PATIENCE, || socket.exists()), "{}", snmpd.log());
+        ensure!(eventually(TIMEOUT, || socket.exists()), "{}", snmpd.log());
         Ok(snmpd)
     }
 
     /// True if a trap with all of these words comes, in one line.
     fn hears(&self, words: &[&str]) -> bool {
         let says = |line: &str| words.iter().all(|word| line.contains(word));
-        eventually(PATIENCE, || self.snmptrapd.log().lines().any(says))
+        eventually(TIMEOUT, || self.snmptrapd.log().lines().any(says))
     }
 }
 
@@ -101,7 +101,7 @@ fn of_instance(column: u32) -> String {
 
 fn becomes(host: &Host, object: &str, value: &str) -> Result<()> {
     let is = || walk(host, KEEPALIVED_MIB).is_ok_and(|walk| walk.get(object).is_some_and(|is| is == value));
-    ensure!(eventually(PATIENCE, is), "{object} is not {value}: {:?}", walk(host, KEEPALIVED_MIB));
+    ensure!(eventually(TIMEOUT, is), "{object} is not {value}: {:?}", walk(host, KEEPALIVED_MIB));
     Ok(())
 }
 
@@ -111,7 +111,7 @@ fn seen(daemon: Daemon) -> Result<[BTreeMap<String, String>; 3]> {
     let host = lab.host("h1", 11)?;
     let _manager = Manager::start(&lab, &host)?;
     let _process = daemon.start_with(&host, &config(&lab))?;
-    host.wait_for_address(VIP, true, PATIENCE)?;
+    host.wait_for_address(VIP, true, TIMEOUT)?;
     becomes(&host, &of_instance(4), "INTEGER: 2")?;
     becomes(&host, ".2.1.1.3.1", "INTEGER: 2")?;
     let kept = |below: &str, columns: &[&str]| -> Result<BTreeMap<String, String>> {
@@ -201,7 +201,7 @@ fn managers_are_told_and_may_not_change_anything() -> Result<()> {
 
     let Manager { snmpd, .. } = manager;
     snmpd.stop()?;
-    ensure!(agent.says("it is tried again", PATIENCE), "{}", agent.log());
+    ensure!(agent.says("it is tried again", TIMEOUT), "{}", agent.log());
     let _snmpd = Manager::master_agent(&lab, &host)?;
     becomes(&host, &of_instance(2), "STRING: \"VI_1\"")?;
     Ok(())
@@ -223,7 +223,7 @@ fn a_reload_is_followed() -> Result<()> {
     };
     reload(&Config::default().text())?;
     let gone = || walk(&host, KEEPALIVED_MIB).is_ok_and(|walk| !walk.contains_key(&of_instance(2)));
-    ensure!(eventually(PATIENCE, gone));
+    ensure!(eventually(TIMEOUT, gone));
     reload(&config(&lab).replace("VI_1", "VI_3"))?;
     becomes(&host, &of_instance(2), "STRING: \"VI_3\"")?;
     Ok(())

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, VIP};
+use crate::common::{Config, HIGH, LOW, TIMEOUT, VIP};
 use crate::scene::{BY_DEFAULT, Scene, on};
 
 /// Two routers with an instance on a device that each host makes of its `eth0`, and fail-over between them.
@@ -27,8 +27,8 @@ fn one_router_holds_the_address(device: &str, make: impl Fn(&Host) -> Result<()>
     let _second = start(&h2, LOW)?;
     scene(&h1, &h2)?;
     first.signal(Signal::SIGKILL)?;
-    first.wait(PATIENCE)?;
-    h2.wait_for_address(VIP, true, PATIENCE)?;
+    first.wait(TIMEOUT)?;
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
     let answers = client.who_has("eth0", VIP)?;
     ensure!(answers == [h2.mac_of(device)?], "{answers:?}");
     let _first = start(&h1, HIGH)?;
@@ -78,13 +78,13 @@ fn one_router_holds_the_address_on_a_dummy() -> Result<()> {
     let attached = h1.run("bpftool", &["net", "show"])?;
     ensure!(!attached.contains("dummy0"), "{attached}");
     first.signal(Signal::SIGTERM)?;
-    first.wait(PATIENCE)?;
+    first.wait(TIMEOUT)?;
     scene_of_one(&h2, &client)
 }
 
 /// Checks that the only router left has the address.
 fn scene_of_one(holder: &Host, client: &Host) -> Result<()> {
-    holder.wait_for_address(VIP, true, PATIENCE)?;
+    holder.wait_for_address(VIP, true, TIMEOUT)?;
     let answers = client.who_has("eth0", VIP)?;
     ensure!(answers == [holder.mac()?], "{answers:?}");
     Ok(())

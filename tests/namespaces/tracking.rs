@@ -8,7 +8,7 @@ use anyhow::Result;
 use vrrp_tests::lab::{Capture, Host, Lab, Process, eventually};
 use vrrp_tests::random::Random;
 
-use crate::common::{Config, Daemon, HIGH, PATIENCE, VIP, reaches};
+use crate::common::{Config, Daemon, HIGH, TIMEOUT, VIP, reaches};
 
 /// The only router of a segment, which tracks something.
 struct Alone {
@@ -29,7 +29,7 @@ impl Alone {
 
     fn has_priority(&self, priority: u8) -> Result<()> {
         let seen = || self.host.status().unwrap_or_default()["instances"][0]["priority"].as_u64();
-        let reached = eventually(PATIENCE, || seen() == Some(priority.into()));
+        let reached = eventually(TIMEOUT, || seen() == Some(priority.into()));
         anyhow::ensure!(reached, "priority {:?} instead of {priority}", seen());
         Ok(())
     }
@@ -234,7 +234,7 @@ fn grouped(group: &str, member: &str) -> Result<(Host, Process, Lab)> {
     let two = two.text().replace("interface eth0", "interface eth1");
     let group = format!("vrrp_sync_group G {{\ngroup {{\nVI_1\nVI_2\n}}\n{group}\n}}\n");
     let agent = host.agent(&(one.text() + &two + &group))?;
-    host.wait_for_address(VIP, true, PATIENCE)?;
+    host.wait_for_address(VIP, true, TIMEOUT)?;
     Ok((host, agent, lab))
 }
 
@@ -247,7 +247,7 @@ fn priorities(host: &Host) -> [u64; 2] {
 fn what_a_group_tracks_moves_all_its_members() -> Result<()> {
     let (host, _agent, lab) = grouped("track_file {\nf\n}", "")?;
     lab.write("number", "9")?;
-    assert!(eventually(PATIENCE, || priorities(&host) == [109, 109]), "{:?}", priorities(&host));
+    assert!(eventually(TIMEOUT, || priorities(&host) == [109, 109]), "{:?}", priorities(&host));
     lab.write("number", "-254")?;
     assert!(reaches(&host, 0, "fault") && reaches(&host, 1, "fault"));
     Ok(())

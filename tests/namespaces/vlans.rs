@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use vrrp_tests::bpf;
 use vrrp_tests::lab::{BPFFS, Host, Lab, Process, eventually, run};
 
-use crate::common::{Config, HIGH, LOW, PATIENCE, VIP, reaches};
+use crate::common::{Config, HIGH, LOW, TIMEOUT, VIP, reaches};
 use crate::scene::{AND_STAYS_SO, BY_DEFAULT, Scene, on};
 use crate::sender::{Sender, forged_advert};
 
@@ -134,10 +134,10 @@ fn r1_an_instance_on_an_interface_whose_name_has_a_dot() -> Result<()> {
         ensure!(status["dataplane"].to_string().contains("ebpf"), "{status:#}");
     }
     first.signal(Signal::SIGKILL)?;
-    first.wait(PATIENCE)?;
-    h2.wait_for_address(vip, true, PATIENCE)?;
+    first.wait(TIMEOUT)?;
+    h2.wait_for_address(vip, true, TIMEOUT)?;
     ensure!(client.who_has(IN_VLAN, vip)? == [VMAC]);
-    let reached = eventually(PATIENCE, || client.run("ping", &["-c", "1", "-W", "1", vip]).is_ok());
+    let reached = eventually(TIMEOUT, || client.run("ping", &["-c", "1", "-W", "1", vip]).is_ok());
     ensure!(reached, "answered for, and no packet arrives");
     let _first = h1.agent(&file(HIGH))?;
     scene(&h1, &h2)
@@ -169,7 +169,7 @@ fn a2_an_advert_whose_tag_stands_beside_the_frame_is_another_vlans() -> Result<(
     untagged.settles()?;
     sender.run("tc", &["qdisc", "del", "dev", "eth0", "clsact"])?;
     sends(1)?;
-    ensure!(eventually(PATIENCE, || untagged.h1.state(0) == "backup"), "untagged, it counts");
+    ensure!(eventually(TIMEOUT, || untagged.h1.state(0) == "backup"), "untagged, it counts");
     Ok(())
 }
 
@@ -198,7 +198,7 @@ fn a2_a_question_whose_tag_stands_beside_the_frame_is_not_answered() -> Result<(
     for _ in 0..3 {
         asker.who_has("eth0", VIP)?;
     }
-    ensure!(eventually(PATIENCE, || seen.text().contains("who-has")), "no question on the wire");
+    ensure!(eventually(TIMEOUT, || seen.text().contains("who-has")), "no question on the wire");
     ensure!(!answers.text().contains("is-at"), "{}", answers.text());
     untagged.settles()
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, eventually};
 
-use crate::common::{Config, Daemon, HIGH, LOW, PATIENCE, VIP};
+use crate::common::{Config, Daemon, HIGH, LOW, TIMEOUT, VIP};
 
 /// The hardware address of VRID 51.
 const VMAC: &str = "00:00:5e:00:01:33";
@@ -31,8 +31,8 @@ fn the_client_keeps_its_neighbour(high: Daemon, low: Daemon, more: &str) -> Resu
     let capture = client.capture()?;
     let first = high.start(&h1, &config(HIGH, more))?;
     let second = low.start(&h2, &config(LOW, more))?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
-    assert!(eventually(PATIENCE, || pings(&client, VIP)), "{}", capture.text());
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, || pings(&client, VIP)), "{}", capture.text());
     match high {
         Daemon::Ours => assert_eq!(neighbour(&client, VIP)?, VMAC),
         // keepalived's stack asks for the client with the virtual address and the interface's own hardware address.
@@ -41,15 +41,15 @@ fn the_client_keeps_its_neighbour(high: Daemon, low: Daemon, more: &str) -> Resu
     // From here on the client learns nothing.
     client.run("ip", &["neigh", "replace", VIP, "lladdr", VMAC, "dev", "eth0", "nud", "permanent"])?;
     first.stop()?;
-    h2.wait_for_address(VIP, true, PATIENCE)?;
-    assert!(eventually(PATIENCE, || pings(&client, VIP)), "after a resignation");
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, || pings(&client, VIP)), "after a resignation");
     let first = high.start(&h1, &config(HIGH, more))?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
-    h2.wait_for_address(VIP, false, PATIENCE)?;
-    assert!(eventually(PATIENCE, || pings(&client, VIP)), "after the return");
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
+    h2.wait_for_address(VIP, false, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, || pings(&client, VIP)), "after the return");
     first.signal(Signal::SIGKILL)?;
-    h2.wait_for_address(VIP, true, PATIENCE)?;
-    assert!(eventually(PATIENCE, || pings(&client, VIP)), "after silence");
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, || pings(&client, VIP)), "after silence");
     drop(first);
     let text = capture.text();
     assert!(!text.contains("bad vrrp cksum"), "{text}");
@@ -80,15 +80,15 @@ fn mixed(high: Daemon, low: Daemon, high_more: &str, low_more: &str) -> Result<(
     let (h1, h2, client) = (lab.host("h1", 11)?, lab.host("h2", 12)?, lab.host("client", 13)?);
     let first = high.start(&h1, &config(HIGH, high_more))?;
     let _second = low.start(&h2, &config(LOW, low_more))?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
-    assert!(eventually(PATIENCE, || pings(&client, VIP)));
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, || pings(&client, VIP)));
     first.stop()?;
-    h2.wait_for_address(VIP, true, PATIENCE)?;
-    assert!(eventually(PATIENCE, || pings(&client, VIP)));
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, || pings(&client, VIP)));
     let _first = high.start(&h1, &config(HIGH, high_more))?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
-    h2.wait_for_address(VIP, false, PATIENCE)?;
-    assert!(eventually(PATIENCE, || pings(&client, VIP)));
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
+    h2.wait_for_address(VIP, false, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, || pings(&client, VIP)));
     Ok(())
 }
 
@@ -121,7 +121,7 @@ fn a_backup_s_interface_knows_the_address_already() -> Result<()> {
     let announce = || h2.run("cat", &["/proc/sys/net/ipv4/conf/eth0/arp_announce"]);
     let before = announce()?;
     let _first = h1.agent(&config(HIGH, "use_vmac").text())?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     let second = h2.agent(&config(LOW, "use_vmac").text())?;
     assert!(h2.run("bridge", &["fdb", "show", "dev", "eth0"])?.contains(VMAC));
     assert_eq!(h2.state(0), "backup");
@@ -138,7 +138,7 @@ fn an_address_that_accepts_nothing() -> Result<()> {
     let lab = Lab::new()?;
     let (h1, client) = (lab.host("h1", 11)?, lab.host("client", 13)?);
     let _first = h1.agent(&config(HIGH, "no_accept").text())?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
     assert_eq!(client.arping(VIP)?.len(), 1);
     assert!(!pings(&client, VIP));
     assert!(pings(&client, &h1.address()));

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, eventually};
 
-use crate::common::PATIENCE;
+use crate::common::TIMEOUT;
 use crate::scene::{AND_STAYS_SO, BY_DEFAULT, status_text};
 
 /// An instance by IPv4 and one by IPv6, both by multicast or both by unicast.
@@ -38,7 +38,7 @@ fn fault(holder: &Host, other: &Host) -> Option<String> {
 
 fn settles(holder: &Host, other: &Host) -> Result<()> {
     let mut last = None;
-    let settled = eventually(PATIENCE, || {
+    let settled = eventually(TIMEOUT, || {
         last = fault(holder, other);
         last.is_none()
     });
@@ -72,12 +72,12 @@ fn one_master_in_a_vrf(unicast: bool) -> Result<()> {
     };
     ensure!(answers(&h1)?, "{:?} {:?}", client.who_has("eth0", "192.168.1.10"), client.solicit("fd00::10"));
     first.signal(Signal::SIGKILL)?;
-    first.wait(PATIENCE)?;
+    first.wait(TIMEOUT)?;
     let taken = || (0..2).all(|instance| h2.state(instance) == "master");
-    ensure!(eventually(PATIENCE, taken), "{}", status_text(&h2));
+    ensure!(eventually(TIMEOUT, taken), "{}", status_text(&h2));
     let moved = || answers(&h2).unwrap_or(false);
     ensure!(
-        eventually(PATIENCE, moved),
+        eventually(TIMEOUT, moved),
         "{:?} {:?}",
         client.who_has("eth0", "192.168.1.10"),
         client.solicit("fd00::10")

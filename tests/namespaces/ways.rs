@@ -7,7 +7,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, Process, eventually, ip};
 
-use crate::common::{Daemon, HIGH, LOW, PATIENCE, VIP, reaches};
+use crate::common::{Daemon, HIGH, LOW, TIMEOUT, VIP, reaches};
 
 /// Longer than the master-down interval of these instances.
 const ELECTION: Duration = Duration::from_millis(4500);
@@ -38,7 +38,7 @@ fn unicast(priority: u8, interface: &str, (source, peer): (&str, &str), vip: &st
 /// Host 1 is master and host 2 hears it.
 fn one_is_master(h1: &Host, h2: &Host, vip: &str, logs: [&Process; 2]) -> Result<()> {
     let [first, second] = logs;
-    h1.wait_for_address(vip, true, PATIENCE)?;
+    h1.wait_for_address(vip, true, TIMEOUT)?;
     std::thread::sleep(ELECTION);
     assert!(h1.has_address(vip)? && !h2.has_address(vip)?, "two masters:\n{}\n{}", first.log(), second.log());
     Ok(())
@@ -98,11 +98,11 @@ fn r6_where_the_interface_does_not_lead_to_the_peers_their_network_does() -> Res
             host.run("sysctl", &["-qw", setting])?;
         }
         let [first, _second] = elect((&h1, &h2), [Daemon::Ours; 2], "interface eth1", (one, other), vip)?;
-        assert!(first.says("adverts leave by eth0", PATIENCE), "{}", first.log());
+        assert!(first.says("adverts leave by eth0", TIMEOUT), "{}", first.log());
         // The addresses are where the file has them, and a lost master is noticed.
         assert!(ip(&["-n", h1.namespace(), "-o", "address", "show", "dev", "eth1"])?.contains(vip));
         first.kill()?;
-        h2.wait_for_address(vip, true, PATIENCE)?;
+        h2.wait_for_address(vip, true, TIMEOUT)?;
     }
     Ok(())
 }
@@ -131,11 +131,11 @@ fn d4_a_source_that_is_on_no_interface_is_waited_for() -> Result<()> {
     let first = h1.agent(&unicast(HIGH, "", peers, VIP))?;
     let _second = h2.agent(&unicast(LOW, "", (peers.1, peers.0), VIP))?;
     assert!(reaches(&h1, 0, "fault"), "{}", first.log());
-    assert!(first.says("no interface has 192.168.1.21", PATIENCE), "{}", first.log());
-    h2.wait_for_address(VIP, true, PATIENCE)?;
+    assert!(first.says("no interface has 192.168.1.21", TIMEOUT), "{}", first.log());
+    h2.wait_for_address(VIP, true, TIMEOUT)?;
     ip(&["-n", h1.namespace(), "address", "add", "192.168.1.21/24", "dev", "eth0"])?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
-    h2.wait_for_address(VIP, false, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
+    h2.wait_for_address(VIP, false, TIMEOUT)?;
     Ok(())
 }
 
@@ -160,17 +160,13 @@ fn a8_an_interface_that_stands_still_holds_up_no_other() -> Result<()> {
     let standing = instance("VI_2", "eth1", 52, HIGH, "0.01", "192.168.2.10/24");
     let capture = client.capture()?;
     let first = h1.agent(&(healthy(HIGH) + &standing))?;
-    h1.wait_for_address(VIP, true, PATIENCE)?;
-    h1.wait_for_address("192.168.2.10", true, PATIENCE)?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
+    h1.wait_for_address("192.168.2.10", true, TIMEOUT)?;
     let _second = h2.agent(&healthy(LOW))?;
     assert!(reaches(&h2, 0, "backup"));
     stand_still(&h1, "eth1")?;
     std::thread::sleep(Duration::from_secs(12));
-    assert!(
-        first.says("VI_2: cannot send an advert", PATIENCE),
-        "eth1 does not stand still: {}",
-        first.log()
-    );
+    assert!(first.says("VI_2: cannot send an advert", TIMEOUT), "eth1 does not stand still: {}", first.log());
     assert!(!first.log().contains("VI_1: cannot send"), "{}", first.log());
     assert_eq!(h2.status()?["instances"][0]["became_master"], 0, "{}", first.log());
     let adverts = capture.adverts();
@@ -199,7 +195,7 @@ fn a8_what_an_interface_refuses_to_announce_is_announced_later() -> Result<()> {
     let healthy = |priority| instance("VI_1", "eth0", 51, priority, "0.2", "192.168.1.10/24");
     stand_still(&h1, "eth1")?;
     let first = h1.agent(&(healthy(HIGH) + &standing))?;
-    h1.wait_for_address("10.9.1.200", true, PATIENCE)?;
+    h1.wait_for_address("10.9.1.200", true, TIMEOUT)?;
     let _second = h2.agent(&healthy(LOW))?;
     assert!(reaches(&h2, 0, "backup"));
     let before = busy(&first)?;
@@ -242,7 +238,7 @@ fn a8_reloads_leave_no_sockets_behind() -> Result<()> {
                 let masters = || (0..instances).all(|slot| status["instances"][slot]["state"] == "master");
                 there == instances && masters()
             };
-            assert!(eventually(PATIENCE, followed), "round {round}: {}", agent.log());
+            assert!(eventually(TIMEOUT, followed), "round {round}: {}", agent.log());
         }
         counts.push(descriptors()?);
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use vrrp_agent::config::{Config, InstanceConfig, Script, parse};
 use vrrp_agent::track::script::Counter;
 use vrrp_agent::vrrp::{
-    Bearing, Cause, Condition, Fault, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, State,
-    Watch, Weight, effective_priority,
+    Cause, Condition, Fault, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, State, Watch, Weight,
+    WeightEffect, effective_priority,
 };
 use vrrp_ebpf::advert::Version;
 use vrrp_ebpf::election::Preempt;
@@ -80,12 +80,12 @@ fn scripts_and_weights() {
             section: "weights",
             rule: "a positive weight counts while it is up, a negative one while it is down",
             satisfied: || {
-                Weight::straight(5).of(Condition::Up) == Bearing::Adds(5)
-                    && Weight::straight(-5).of(Condition::Down) == Bearing::Adds(-5)
+                Weight::straight(5).of(Condition::Up) == WeightEffect::Adds(5)
+                    && Weight::straight(-5).of(Condition::Down) == WeightEffect::Adds(-5)
             },
             violated: Some(|| {
-                Weight::straight(5).of(Condition::Down) != Bearing::Adds(0)
-                    || Weight::straight(-5).of(Condition::Up) != Bearing::Adds(0)
+                Weight::straight(5).of(Condition::Down) != WeightEffect::Adds(0)
+                    || Weight::straight(-5).of(Condition::Up) != WeightEffect::Adds(0)
             }),
         },
         Row {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use vrrp_agent::wire::advert::{Body, Repr, V2Auth, V3Checksum};
 use vrrp_ebpf::advert::{
-    Address, Auth, Cast, Datagram, Family, GROUP_V4, GROUP_V6, Judge, Rules, Version, accept, offset,
+    Address, Auth, Cast, Datagram, Family, GROUP_V4, GROUP_V6, Rules, VerifiedBy, Version, accept, offset,
 };
 use vrrp_ebpf::checksum;
 use vrrp_ebpf::frame::{Class, classify};
@@ -34,7 +34,7 @@ fn rules(version: Version) -> Rules {
         destination: Family::V4.group(),
         cast: Cast::Multicast,
         ttl_min: 255,
-        judge: Judge::Kernel,
+        verified_by: VerifiedBy::Kernel,
         list_sum: 0,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vrrp_agent::vrrp::{
-    Company, Fault, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, State, Time, Watch,
+    Fault, GarpSchedule, Instance, OnHigher, OnLower, Output, Params, State, SyncMembership, Time, Watch,
 };
 use vrrp_ebpf::advert::{Address, Advert, List, Version};
 use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt, Takeover};
@@ -29,7 +29,7 @@ pub(super) fn params(priority: u8) -> Params {
             lower_repeat: 5,
             lower_delay: None,
         },
-        company: Company::Alone,
+        sync_membership: SyncMembership::Alone,
         takeover: Takeover::Kernel,
         install_time: Duration::from_secs(3),
     }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use vrrp_agent::vrrp::{Heard, Past, Spell, Time, Watch};
+use vrrp_agent::vrrp::{Heard, Resume, SavedState, Time, Watch};
 use vrrp_ebpf::abi::{ALIVE_TIME_NS, EventKind, Role};
 use vrrp_ebpf::advert::{Address, Advert, Datagram, Rules, accept};
 use vrrp_ebpf::election::{AtBackup, AtMaster, Candidate, Takeover};
@@ -34,15 +34,15 @@ struct Watchdog {
     last: Option<Advert>,
     fenced_epoch: u64,
     /// The time until which the kernel half answers without the agent.
-    taken_until: Time,
+    takeover_until: Time,
     /// The sender of the advert that set the deadline.
     watched: Option<Address>,
     /// The time of the last advert that counted, told to the agent or not.
     last_at: Time,
-    outranked_epoch: u64,
+    lower_router_epoch: u64,
     outranked: Option<Heard>,
     last_rival: Time,
-    untold: bool,
+    event_pending: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,7 +62,7 @@ struct Event {
 
 /// The meaning of an event for the agent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Signal {
+pub(crate) enum PlaneEvent {
     Advert(Advert, Watch),
     MasterDown,
 }
@@ -105,7 +105,7 @@ impl Kernel {
     pub(crate) fn apply(&mut self, slot: usize, desired: Desired) {
         if self.desired[slot].is_none_or(|before| before.epoch != desired.epoch) {
             // A takeover by the kernel half goes on while the agent confirms it.
-            let taken = self.watch(slot).map(|_| self.watchdogs[slot].taken_until);
+            let taken = self.watch(slot).map(|_| self.watchdogs[slot].takeover_until);
             let until = taken.filter(|_| desired.role == Role::Master).unwrap_or_default();
             self.leases[slot] = Lease { until, epoch: desired.epoch };
             self.heard_elsewhere[slot] = None;
@@ -147,7 +147,7 @@ impl Kernel {
     /// True if the kernel half answers because it has seen the master lost, and for no other reason.
     pub(crate) fn has_taken(&self, slot: usize, now: Time) -> bool {
         let watchdog = &self.watchdogs[slot];
-        let taken = now < watchdog.taken_until && now < self.alive_until;
+        let taken = now < watchdog.takeover_until && now < self.alive_until;
         !self.has_lease(slot, now) && taken && watchdog.epoch == self.leases[slot].epoch
     }
 
@@ -169,7 +169,7 @@ impl Kernel {
         let watching = self.watchdogs[slot].epoch == desired.epoch;
         let watched = self.watchdogs[slot].watched.filter(|_| watching);
         let (kind, after) = match desired.candidate.at_backup(&advert, watched.as_ref()) {
-            AtBackup::Alive { down_ns } => (EventKind::MasterSeen, down_ns),
+            AtBackup::Alive { master_down_ns } => (EventKind::MasterSeen, master_down_ns),
             AtBackup::Resigned { skew_ns } if watching => (EventKind::Resigned, skew_ns),
             AtBackup::Resigned { .. } => {
                 return self.report_rival(EventKind::Unwatched, slot, now, desired, advert);
@@ -177,14 +177,14 @@ impl Kernel {
             AtBackup::Unrelated => return,
             AtBackup::Outranked => {
                 let watchdog = &mut self.watchdogs[slot];
-                (watchdog.outranked_epoch, watchdog.taken_until) = (desired.epoch, Time::default());
+                (watchdog.lower_router_epoch, watchdog.takeover_until) = (desired.epoch, Time::default());
                 watchdog.outranked = Some(Heard { advert, at: now });
                 return self.report_rival(EventKind::Outranked, slot, now, desired, advert);
             }
         };
         let watchdog = &mut self.watchdogs[slot];
         (watchdog.watched, watchdog.last_at) = (Some(advert.source), now);
-        watchdog.taken_until = Time::default();
+        watchdog.takeover_until = Time::default();
         watchdog.deadline = now + Duration::from_nanos(after);
         // The timer is set lazily: a timer that runs is only moved to an earlier time.
         watchdog.armed = Some(watchdog.armed.map_or(watchdog.deadline, |armed| armed.min(watchdog.deadline)));
@@ -194,10 +194,10 @@ impl Kernel {
                 == (advert.source, advert.priority, advert.interval_ns)
         };
         let changed = !watchdog.last.is_some_and(same);
-        if first || watchdog.untold || (changed && now - watchdog.last_rival >= RIVAL_INTERVAL) {
+        if first || watchdog.event_pending || (changed && now - watchdog.last_rival >= RIVAL_INTERVAL) {
             (watchdog.last, watchdog.last_rival, watchdog.epoch) = (Some(advert), now, desired.epoch);
             let told = self.send(Event { kind, slot, epoch: desired.epoch, at: now, advert });
-            self.watchdogs[slot].untold = !told;
+            self.watchdogs[slot].event_pending = !told;
         }
     }
 
@@ -251,9 +251,9 @@ impl Kernel {
                 .is_some_and(|desired| desired.epoch == epoch && desired.role == Role::Backup);
             if let (true, Some(advert), Some(desired)) = (waits, last, self.desired[slot]) {
                 let may_take_over = desired.takeover == Takeover::Kernel && now < self.alive_until;
-                if may_take_over && self.watchdogs[slot].outranked_epoch != epoch {
+                if may_take_over && self.watchdogs[slot].lower_router_epoch != epoch {
                     let interval = Duration::from_nanos(desired.rules.interval_ns);
-                    self.watchdogs[slot].taken_until = now + interval;
+                    self.watchdogs[slot].takeover_until = now + interval;
                 }
                 self.send(Event { kind: EventKind::MasterLost, slot, epoch, at: now, advert });
             }
@@ -271,17 +271,19 @@ impl Kernel {
 
     /// The next event that the agent reads, as its data plane understands it. The loss of a master is put by for
     /// [`Self::next_lost`].
-    pub(crate) fn next_signal(&mut self) -> Option<(usize, Signal)> {
+    pub(crate) fn next_event(&mut self) -> Option<(usize, PlaneEvent)> {
         while let Some(event) = self.ring.pop_front() {
             if !self.is_of_this_epoch(&event) {
                 continue;
             }
             let signal = match event.kind {
-                EventKind::MasterSeen | EventKind::Resigned => Signal::Advert(event.advert, Watch::Kernel),
-                EventKind::Outranked | EventKind::Rival | EventKind::Unwatched => {
-                    Signal::Advert(event.advert, Watch::Here)
+                EventKind::MasterSeen | EventKind::Resigned => {
+                    PlaneEvent::Advert(event.advert, Watch::Kernel)
                 }
-                EventKind::Superior => Signal::Advert(event.advert, Watch::Fenced),
+                EventKind::Outranked | EventKind::Rival | EventKind::Unwatched => {
+                    PlaneEvent::Advert(event.advert, Watch::Here)
+                }
+                EventKind::Superior => PlaneEvent::Advert(event.advert, Watch::Fenced),
                 EventKind::MasterLost => {
                     self.lost.push_back(event);
                     continue;
@@ -323,39 +325,39 @@ impl Kernel {
         let (watchdog, desired) = (&self.watchdogs[slot], self.desired[slot]?);
         let counted = watchdog.last.filter(|_| watchdog.epoch == desired.epoch);
         let counted = counted.map(|advert| Heard { advert, at: watchdog.last_at });
-        let outranked = watchdog.outranked.filter(|_| watchdog.outranked_epoch == desired.epoch);
+        let outranked = watchdog.outranked.filter(|_| watchdog.lower_router_epoch == desired.epoch);
         [counted, outranked].into_iter().flatten().max_by_key(|heard| heard.at)
     }
 
     /// The past of an instance, as a new agent finds it.
-    pub(crate) fn past(&self, slot: usize) -> Past {
+    pub(crate) fn saved(&self, slot: usize) -> SavedState {
         let Some(Desired { epoch, role, .. }) = self.desired[slot] else {
-            return Past { epoch: 0, spell: Spell::Over };
+            return SavedState { epoch: 0, resume: Resume::Nothing };
         };
         let (watchdog, lease) = (&self.watchdogs[slot], self.leases[slot]);
-        let spell = match role {
+        let resume = match role {
             Role::Master if lease.epoch == epoch && watchdog.fenced_epoch != epoch => {
-                Spell::Lease { until: lease.until }
+                Resume::Holding { until: lease.until }
             }
             Role::Backup if watchdog.epoch == epoch => match watchdog.last {
                 Some(advert) => {
                     let heard = Heard { advert, at: watchdog.last_at };
-                    let outranked = watchdog.outranked.filter(|_| watchdog.outranked_epoch == epoch);
-                    Spell::Watch { heard, deadline: watchdog.deadline, outranked }
+                    let outranked = watchdog.outranked.filter(|_| watchdog.lower_router_epoch == epoch);
+                    Resume::Watching { heard, deadline: watchdog.deadline, outranked }
                 }
-                None => Spell::Over,
+                None => Resume::Nothing,
             },
-            Role::Idle | Role::Backup | Role::Master => Spell::Over,
+            Role::Idle | Role::Backup | Role::Master => Resume::Nothing,
         };
-        Past { epoch, spell }
+        SavedState { epoch, resume }
     }
 
     /// The signal that the agent should have got by now, if there is one.
-    pub(crate) fn sweep(&self, slot: usize, now: Time) -> Option<Signal> {
+    pub(crate) fn sweep(&self, slot: usize, now: Time) -> Option<PlaneEvent> {
         if self.watch(slot).is_some_and(|(deadline, _)| deadline + SWEEP_GRACE < now) {
-            return Some(Signal::MasterDown);
+            return Some(PlaneEvent::MasterDown);
         }
-        Some(Signal::Advert(self.fence(slot)?, Watch::Fenced))
+        Some(PlaneEvent::Advert(self.fence(slot)?, Watch::Fenced))
     }
 
     /// The advert of a better master for which the kernel half has stopped to answer in this epoch.

@@ -6,13 +6,13 @@ use std::time::Duration;
 use vrrp_tests::random::Random;
 
 use vrrp_agent::net::receive::{self, advert_in};
-use vrrp_agent::vrrp::{Cause, Company, Instance, Output, Spell, State, Time, Watch, group};
+use vrrp_agent::vrrp::{Cause, Instance, Output, Resume, State, SyncMembership, Time, Watch, group};
 use vrrp_agent::wire::advert::address;
 use vrrp_ebpf::advert::{Address, Datagram, Family, GROUP_V4, accept};
 use vrrp_ebpf::frame::{Class, classify};
 
 use super::chaos::HostDoes;
-use super::kernel::{Kernel, Signal};
+use super::kernel::{Kernel, PlaneEvent};
 use super::slot::{Shared, Slot};
 
 /// How often the agent looks over the kernel's watches.
@@ -51,10 +51,10 @@ impl Node {
         let last = u8::try_from(number + 1).expect("at most 20 nodes");
         let source = IpAddr::from([10, 0, 0, last]);
         let first = Slot::new(&shared[0], source, random);
-        let slot = |shared: &Shared| match shared.company {
-            Company::Alone => Slot::new(shared, source, random),
+        let slot = |shared: &Shared| match shared.sync_membership {
+            SyncMembership::Alone => Slot::new(shared, source, random),
             // Members of a sync group rank alike, as the documentation asks.
-            Company::Group => first.clone().with(shared),
+            SyncMembership::Group => first.clone().with(shared),
         };
         let slots: Vec<Slot> = shared.iter().map(slot).collect();
         // Some rings are so small that events are lost.
@@ -207,9 +207,9 @@ impl Node {
         if let Some(kernel) = &mut self.kernel {
             if random.chance(70) {
                 for (number, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.there) {
-                    let past = kernel.past(number);
-                    slot.installed = matches!(past.spell, Spell::Lease { .. });
-                    slot.machine.resume(clock, past);
+                    let saved = kernel.saved(number);
+                    slot.installed = matches!(saved.resume, Resume::Holding { .. });
+                    slot.machine.resume(clock, saved);
                 }
             } else {
                 *kernel = Kernel::new(self.slots.len(), *random.pick(&[1, 2, 1000]));
@@ -280,7 +280,7 @@ impl Node {
     pub(crate) fn reload(&mut self, now: Time, slot: usize, random: &mut Random) -> Vec<Did> {
         let clock = self.clock(now);
         let fresh = Slot::new(&self.slots[slot].shared, self.source, random).params;
-        let together = self.slots[slot].params.company == Company::Group;
+        let together = self.slots[slot].params.sync_membership == SyncMembership::Group;
         for (number, slot_of) in self.slots.iter_mut().enumerate() {
             if together || number == slot {
                 if let Some(heard) = self.kernel.as_ref().and_then(|kernel| kernel.last_heard(number)) {
@@ -296,7 +296,7 @@ impl Node {
     /// Changes the file of a node that is dead.
     pub(crate) fn edit(&mut self, slot: usize, random: &mut Random) {
         let fresh = Slot::new(&self.slots[slot].shared, self.source, random).params;
-        let together = self.slots[slot].params.company == Company::Group;
+        let together = self.slots[slot].params.sync_membership == SyncMembership::Group;
         for (number, slot_of) in self.slots.iter_mut().enumerate() {
             if together || number == slot {
                 slot_of.params = fresh.clone();
@@ -459,24 +459,24 @@ impl Node {
     fn drain_ring(&mut self, clock: Time) -> Vec<Did> {
         let mut did = self.read_ring(clock);
         while let Some(slot) = self.kernel.as_mut().and_then(Kernel::next_lost) {
-            did.extend(self.take(slot, Signal::MasterDown, clock));
+            did.extend(self.take(slot, PlaneEvent::MasterDown, clock));
         }
         did
     }
 
     fn read_ring(&mut self, clock: Time) -> Vec<Did> {
         let mut did = Vec::new();
-        while let Some((slot, signal)) = self.kernel.as_mut().and_then(Kernel::next_signal) {
+        while let Some((slot, signal)) = self.kernel.as_mut().and_then(Kernel::next_event) {
             did.extend(self.take(slot, signal, clock));
         }
         did
     }
 
-    fn take(&mut self, slot: usize, signal: Signal, clock: Time) -> Vec<Did> {
+    fn take(&mut self, slot: usize, signal: PlaneEvent, clock: Time) -> Vec<Did> {
         let machine = &mut self.slots[slot].machine;
         match signal {
-            Signal::Advert(advert, watch) => machine.handle_advert(clock, &advert, watch),
-            Signal::MasterDown => machine.handle_master_down(clock),
+            PlaneEvent::Advert(advert, watch) => machine.handle_advert(clock, &advert, watch),
+            PlaneEvent::MasterDown => machine.handle_master_down(clock),
         }
         self.react(clock)
     }

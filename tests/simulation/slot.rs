@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_agent::vrrp::{Company, Fault, GarpSchedule, Instance, OnHigher, OnLower, Params, State, Time};
+use vrrp_agent::vrrp::{
+    Fault, GarpSchedule, Instance, OnHigher, OnLower, Params, State, SyncMembership, Time,
+};
 use vrrp_agent::wire::advert::{Body, Repr, V2Auth, V3Checksum, address};
 use vrrp_ebpf::abi::Role;
-use vrrp_ebpf::advert::{Address, Auth, Cast, Family, Judge, Rules, Version, list_sum};
+use vrrp_ebpf::advert::{Address, Auth, Cast, Family, Rules, VerifiedBy, Version, list_sum};
 use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt, Takeover};
 use vrrp_tests::random::Random;
 
@@ -20,7 +22,7 @@ pub(crate) struct Shared {
     pub(crate) version: Version,
     pub(crate) interval: Duration,
     pub(crate) password: Option<[u8; 8]>,
-    pub(crate) company: Company,
+    pub(crate) sync_membership: SyncMembership,
 }
 
 /// One virtual router on one node.
@@ -74,7 +76,7 @@ impl Slot {
                 lower_repeat: 5,
                 lower_delay: None,
             },
-            company: shared.company,
+            sync_membership: shared.sync_membership,
             takeover: if random.chance(70) { Takeover::Kernel } else { Takeover::Agent },
             install_time: shared.interval * 4,
         };
@@ -108,7 +110,7 @@ impl Slot {
     }
 
     pub(crate) fn is_grouped(&self) -> bool {
-        self.there && self.params.company == Company::Group
+        self.there && self.params.sync_membership == SyncMembership::Group
     }
 
     pub(crate) fn fault(&self) -> Fault {
@@ -154,7 +156,7 @@ impl Slot {
             destination: Family::V4.group(),
             cast: Cast::Multicast,
             ttl_min: 255,
-            judge: Judge::Kernel,
+            verified_by: VerifiedBy::Kernel,
             list_sum: list_sum([Address::v4([10, 0, 0, 100])].into_iter()),
             version: self.shared.version,
             auth: if self.shared.password.is_some() { Auth::Pass } else { Auth::None },

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use vrrp_tests::random::Random;
 
-use vrrp_agent::vrrp::{Cause, Company, Instance, State, Time};
+use vrrp_agent::vrrp::{Cause, Instance, State, SyncMembership, Time};
 use vrrp_ebpf::advert::Version;
 
 use super::chaos::{HostDoes, Mishap};
@@ -140,8 +140,8 @@ impl World {
         };
         let password = (version == Version::V2 && random.chance(50)).then_some(*b"1111\0\0\0\0");
         let vrids = 1..=1 + u8::try_from(random.below(3)).expect("small");
-        let company = if random.chance(30) { Company::Group } else { Company::Alone };
-        let shared = |vrid| Shared { vrid, version, interval, password, company };
+        let sync_membership = if random.chance(30) { SyncMembership::Group } else { SyncMembership::Alone };
+        let shared = |vrid| Shared { vrid, version, interval, password, sync_membership };
         let shared: Vec<Shared> = vrids.map(shared).collect();
         let count = if random.chance(20) { 6 + random.index(15) } else { 2 + random.index(4) };
         let nodes: Vec<Node> = (0..count).map(|number| Node::new(number, &shared, &mut random)).collect();
@@ -163,7 +163,7 @@ impl World {
             steps: 0,
             notes,
             transcript: vec![format!(
-                "{count} nodes, {segments} segments, {version:?}, interval {interval:?}, {company:?}"
+                "{count} nodes, {segments} segments, {version:?}, interval {interval:?}, {sync_membership:?}"
             )],
             random,
         }
@@ -359,7 +359,7 @@ impl World {
             }
             Mishap::Contributions(node, slot, contributions) => {
                 // The priority of a member of a group does not move.
-                if self.nodes[node].slots[slot].shared.company == Company::Alone {
+                if self.nodes[node].slots[slot].shared.sync_membership == SyncMembership::Alone {
                     self.tell(node, slot, |machine, now| machine.set_contributions(now, contributions))?;
                 }
             }

@@ -9,8 +9,8 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::check::Source;
 use crate::config::{self, Includes, MasterAgent};
-use crate::daemon::{Choice, NamedSignal};
-use crate::dataplane::{ArrayEntry, Hook, Mode};
+use crate::daemon::{NamedSignal, PlaneChoice};
+use crate::dataplane::{ArrayEntry, AttachPoint, Mode};
 use crate::host::{self, EnterError};
 use crate::log::{self, Facility, Target};
 
@@ -361,7 +361,7 @@ pub enum ModeArgument {
     Tcx,
 }
 
-impl From<DataPlaneArgument> for Choice {
+impl From<DataPlaneArgument> for PlaneChoice {
     fn from(argument: DataPlaneArgument) -> Self {
         match argument {
             DataPlaneArgument::Auto => Self::Auto,
@@ -374,13 +374,13 @@ impl From<DataPlaneArgument> for Choice {
 impl DaemonArguments {
     /// Where the kernel half is to be put.
     #[must_use]
-    pub fn hook(&self) -> Hook {
+    pub fn attach_point(&self) -> AttachPoint {
         match (&self.xdp_array, self.xdp_mode) {
-            (Some(entry), _) => Hook::Array(entry.clone()),
-            (None, ModeArgument::Auto) => Hook::Auto,
-            (None, ModeArgument::Native) => Hook::Only(Mode::Native),
-            (None, ModeArgument::Generic) => Hook::Only(Mode::Generic),
-            (None, ModeArgument::Tcx) => Hook::Only(Mode::Tcx),
+            (Some(entry), _) => AttachPoint::Array(entry.clone()),
+            (None, ModeArgument::Auto) => AttachPoint::Auto,
+            (None, ModeArgument::Native) => AttachPoint::Only(Mode::Native),
+            (None, ModeArgument::Generic) => AttachPoint::Only(Mode::Generic),
+            (None, ModeArgument::Tcx) => AttachPoint::Only(Mode::Tcx),
         }
     }
 }

@@ -12,12 +12,12 @@ use vrrp_agent::check::{self, Source};
 use vrrp_agent::cli::{Cli, Command, DaemonArguments, Visibility, Which};
 use vrrp_agent::config::{self, Config, MasterAgent, Mib, Reading, Secrets, Severity};
 use vrrp_agent::control;
-use vrrp_agent::daemon::{self, AtEnd, Options};
+use vrrp_agent::daemon::{self, OnExit, Options};
 use vrrp_agent::dataplane::{bpffs, show_adverts};
 use vrrp_agent::{init, log};
 
 /// The time for threads that still do something at the end.
-const PATIENCE: Duration = Duration::from_secs(1);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::of_process();
@@ -142,11 +142,11 @@ fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
         read: Arc::new(move || read(&source, &beside)),
         pid_file: arguments.pid_file.clone(),
         choice: arguments.dataplane.into(),
-        hook: arguments.hook(),
-        at_end: if arguments.keep_addresses { AtEnd::Keep } else { AtEnd::Release },
+        attach_point: arguments.attach_point(),
+        on_exit: if arguments.keep_addresses { OnExit::Keep } else { OnExit::Release },
     }));
     // The daemon has done its work; a thread that is stuck in the kernel is not waited for any longer than this.
-    runtime.shutdown_timeout(PATIENCE);
+    runtime.shutdown_timeout(EXIT_TIMEOUT);
     result
 }
 

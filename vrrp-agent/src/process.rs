@@ -20,7 +20,7 @@ use crate::config::{Program, ScriptSecurity, ScriptUser};
 pub mod identity;
 
 /// The time between the signal to terminate and the signal that cannot be caught.
-const PATIENCE: Duration = Duration::from_secs(2);
+const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time that a program may take to begin: its file may be on a server that is gone.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ pub enum ProgramError {
 
 /// The tie between a program and the caller that starts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tie {
+pub enum Lifetime {
     /// Its last output is kept, and it is killed when the caller does not wait for it any more.
     Close,
     /// It goes on without the agent, and its output goes nowhere: it may start services, which inherit both.
@@ -84,7 +84,7 @@ pub struct Running {
     group: Option<Pid>,
     /// The user and group that it runs as; `None` if they are the agent's.
     identity: Option<Identity>,
-    tie: Tie,
+    lifetime: Lifetime,
     output: Option<pipe::Receiver>,
     tail: Tail,
 }
@@ -108,13 +108,14 @@ pub async fn start(
     program: &Program,
     more: &[String],
     security: ScriptSecurity,
-    tie: Tie,
+    lifetime: Lifetime,
 ) -> Result<Running, ProgramError> {
     let (program, more) = (program.clone(), more.to_vec());
     let name = program.command[0].clone();
     // The kernel reads the file before it says that the program runs.
-    let begun =
-        blocking::within(&name, START_TIMEOUT, move || begin(&program, &more, security, tie).map(Begun::new));
+    let begun = blocking::within(&name, START_TIMEOUT, move || {
+        begin(&program, &more, security, lifetime).map(Begun::new)
+    });
     begun.await?.map(Begun::taken)
 }
 
@@ -143,7 +144,7 @@ fn begin(
     program: &Program,
     more: &[String],
     security: ScriptSecurity,
-    tie: Tie,
+    lifetime: Lifetime,
 ) -> Result<Running, ProgramError> {
     let Permit { path, identity } = examine(program, security)?;
     let mut command = Command::new(path);
@@ -154,12 +155,12 @@ fn begin(
         // Its supplementary groups go too, since the agent's may be root's.
         command.uid(user.as_raw()).gid(group.as_raw());
     }
-    let output = match tie {
-        Tie::Loose => {
+    let output = match lifetime {
+        Lifetime::Loose => {
             command.stdout(Stdio::null()).stderr(Stdio::null());
             None
         }
-        Tie::Close => {
+        Lifetime::Close => {
             // One pipe for both, so that their lines stay in order.
             let (reader, writer) = io::pipe()?;
             command.stdout(writer.try_clone()?).stderr(writer).kill_on_drop(true);
@@ -168,7 +169,7 @@ fn begin(
     };
     let child = command.process_group(0).spawn()?;
     let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-    Ok(Running { child, group, identity, tie, output, tail: Tail::default() })
+    Ok(Running { child, group, identity, lifetime, output, tail: Tail::default() })
 }
 
 /// The program that may run, and the user and group that it runs as; `None` if they are the agent's.
@@ -313,10 +314,10 @@ impl Running {
     /// after that, which a caller cannot wait for.
     pub async fn terminate(&mut self) -> bool {
         self.signal(Signal::SIGTERM);
-        let ended = timeout(PATIENCE, self.child.wait()).await.is_ok();
+        let ended = timeout(KILL_TIMEOUT, self.child.wait()).await.is_ok();
         // The program's children may have ignored the first signal.
         self.signal(Signal::SIGKILL);
-        ended || timeout(PATIENCE, self.child.wait()).await.is_ok()
+        ended || timeout(KILL_TIMEOUT, self.child.wait()).await.is_ok()
     }
 
     /// Returns the last lines that the program has written.
@@ -341,9 +342,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // A child that has no number any more has been reaped.
-        match self.tie {
-            Tie::Close if self.child.id().is_some() => self.signal(Signal::SIGKILL),
-            Tie::Close | Tie::Loose => {}
+        match self.lifetime {
+            Lifetime::Close if self.child.id().is_some() => self.signal(Signal::SIGKILL),
+            Lifetime::Close | Lifetime::Loose => {}
         }
     }
 }

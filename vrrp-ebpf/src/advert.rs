@@ -176,7 +176,7 @@ pub enum Cast {
 /// The half that decides if an advert is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Judge {
+pub enum VerifiedBy {
     /// [`accept`] decides alone, in the kernel half or in the agent.
     Kernel = 1,
     /// The agent: it checks a seal (AH, HMAC), or that the sender is one of several peers, before it calls [`accept`].
@@ -202,7 +202,7 @@ pub struct Rules {
     /// The lowest TTL or hop limit that is accepted: 255 for multicast (RFC 9568 section 5.1.1.3), as configured for unicast.
     pub ttl_min: u32,
     /// The half that judges adverts.
-    pub judge: Judge,
+    pub verified_by: VerifiedBy,
     /// The sum of our own list of addresses, as [`list_sum`] calculates it. An advert with another list is accepted, but the
     /// difference is reported.
     pub list_sum: u32,

@@ -10,7 +10,7 @@ use aya_ebpf::helpers::{
     bpf_csum_diff, bpf_ktime_get_boot_ns, bpf_ktime_get_ns, bpf_timer_init, bpf_timer_set_callback,
     bpf_timer_start,
 };
-use vrrp_ebpf::abi::{Counters, Plain, Watchdog};
+use vrrp_ebpf::abi::{AbiPod, Counters, Watchdog};
 use vrrp_ebpf::advert::MESSAGE_MAX;
 
 /// Returns the folded sum of a message, calculated by the kernel's own checksum helper. The result is the one of
@@ -59,7 +59,7 @@ fn opaque(mut number: usize) -> usize {
 /// word, with volatile accesses, because the compiler would otherwise call `memcpy`, which is a loop over bytes in BPF and took
 /// 70 ns.
 #[inline(always)]
-pub(crate) fn copy_to<T: Plain>(from: *const T, to: *mut T) -> &'static T {
+pub(crate) fn copy_to<T: AbiPod>(from: *const T, to: *mut T) -> &'static T {
     const { assert!(align_of::<T>() == align_of::<u64>() && size_of::<T>().is_multiple_of(size_of::<u64>())) };
     let mut word = 0;
     while word < size_of::<T>() / size_of::<u64>() {
@@ -142,9 +142,9 @@ pub(crate) fn deadline(watchdog: *mut Watchdog) -> u64 {
 
 /// Exchanges the time until which the kernel half answers on its own; a full barrier.
 #[inline(always)]
-pub(crate) fn swap_taken(watchdog: *mut Watchdog, until_ns: u64) -> u64 {
+pub(crate) fn swap_takeover(watchdog: *mut Watchdog, until_ns: u64) -> u64 {
     // SAFETY: an aligned word of a map value.
-    unsafe { exchange(&raw mut (*watchdog).taken_until_ns, until_ns) }
+    unsafe { exchange(&raw mut (*watchdog).takeover_until_ns, until_ns) }
 }
 
 /// Exchanges the mark that the timer runs; a full barrier.

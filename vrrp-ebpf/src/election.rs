@@ -46,10 +46,10 @@ pub enum Takeover {
 /// The meaning of an advert for a backup (RFC 9568 section 6.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtBackup {
-    /// The master is alive: it must be heard again within `down_ns` nanoseconds.
+    /// The master is alive: it must be heard again within `master_down_ns` nanoseconds.
     Alive {
         /// The new master-down interval.
-        down_ns: u64,
+        master_down_ns: u64,
     },
     /// The master resigns: take over after the skew time.
     Resigned {
@@ -69,10 +69,10 @@ pub enum AtMaster {
     Resigned,
     /// The sender ranks lower: this router answers with an advert.
     Inferior,
-    /// The sender ranks higher: this router steps down. The sender must be heard again within `down_ns` nanoseconds.
+    /// The sender ranks higher: this router steps down. The sender must be heard again within `master_down_ns` nanoseconds.
     Superior {
         /// The master-down interval under the new master.
-        down_ns: u64,
+        master_down_ns: u64,
     },
     /// The sender has our own address: an advert of ours has come back, or another router is misconfigured with our address.
     /// This is no election.
@@ -93,7 +93,7 @@ impl Candidate {
                 Some(_) | None => AtBackup::Resigned { skew_ns: self.skew_ns(advert.interval_ns) },
             }
         } else if matches!(self.preempt, Preempt::No) || advert.priority as u32 >= self.priority {
-            AtBackup::Alive { down_ns: self.down_ns(advert.interval_ns) }
+            AtBackup::Alive { master_down_ns: self.master_down_ns(advert.interval_ns) }
         } else {
             AtBackup::Outranked
         }
@@ -124,7 +124,7 @@ impl Candidate {
         } else if priority > self.priority
             || (priority == self.priority && advert.source.above(&self.address))
         {
-            AtMaster::Superior { down_ns: self.down_ns(advert.interval_ns) }
+            AtMaster::Superior { master_down_ns: self.master_down_ns(advert.interval_ns) }
         } else {
             AtMaster::Inferior
         }
@@ -145,7 +145,7 @@ impl Candidate {
     /// Returns the master-down interval in nanoseconds: the adverts that may be missed, and the skew time.
     #[inline(always)]
     #[must_use]
-    pub const fn down_ns(&self, master_interval_ns: u64) -> u64 {
+    pub const fn master_down_ns(&self, master_interval_ns: u64) -> u64 {
         self.down_adverts as u64 * master_interval_ns + self.skew_ns(master_interval_ns)
     }
 }
@@ -182,14 +182,14 @@ mod tests {
             (10, 254, 30_078_125),
             (10, 100, 36_093_750),
         ] {
-            assert_eq!(candidate(Version::V3, priority).down_ns(interval_ms * MS), expected_ns);
+            assert_eq!(candidate(Version::V3, priority).master_down_ns(interval_ms * MS), expected_ns);
         }
     }
 
     /// Version 2's skew does not shrink with the interval (RFC 3768 section 6.1).
     #[test]
     fn version_2_skew_is_in_seconds() {
-        assert_eq!(candidate(Version::V2, 100).down_ns(2000 * MS), 6_609_375_000);
+        assert_eq!(candidate(Version::V2, 100).master_down_ns(2000 * MS), 6_609_375_000);
         assert_eq!(candidate(Version::V2, 255).skew_ns(1000 * MS), 3_906_250);
     }
 
@@ -197,11 +197,11 @@ mod tests {
     fn a_backup_follows_equal_and_higher_and_ignores_lower() {
         let c = candidate(Version::V3, 100);
         assert_eq!(c.at_backup(&advert(99, 9), None), AtBackup::Outranked);
-        assert_eq!(c.at_backup(&advert(100, 1), None), AtBackup::Alive { down_ns: 3_609_375_000 });
-        assert_eq!(c.at_backup(&advert(101, 1), None), AtBackup::Alive { down_ns: 3_609_375_000 });
+        assert_eq!(c.at_backup(&advert(100, 1), None), AtBackup::Alive { master_down_ns: 3_609_375_000 });
+        assert_eq!(c.at_backup(&advert(101, 1), None), AtBackup::Alive { master_down_ns: 3_609_375_000 });
         assert_eq!(c.at_backup(&advert(0, 1), None), AtBackup::Resigned { skew_ns: 609_375_000 });
         let hold = Candidate { preempt: Preempt::No, ..c };
-        assert_eq!(hold.at_backup(&advert(1, 1), None), AtBackup::Alive { down_ns: 3_609_375_000 });
+        assert_eq!(hold.at_backup(&advert(1, 1), None), AtBackup::Alive { master_down_ns: 3_609_375_000 });
     }
 
     /// The resignation of one master may arrive after the first advert of the next master.
@@ -211,7 +211,10 @@ mod tests {
         let (master, other) = (Address::v4([10, 0, 0, 9]), Address::v4([10, 0, 0, 8]));
         assert_eq!(c.at_backup(&advert(0, 9), Some(&master)), AtBackup::Resigned { skew_ns: 609_375_000 });
         assert_eq!(c.at_backup(&advert(0, 9), Some(&other)), AtBackup::Unrelated);
-        assert_eq!(c.at_backup(&advert(100, 9), Some(&other)), AtBackup::Alive { down_ns: 3_609_375_000 });
+        assert_eq!(
+            c.at_backup(&advert(100, 9), Some(&other)),
+            AtBackup::Alive { master_down_ns: 3_609_375_000 }
+        );
         assert_eq!(c.at_backup(&advert(99, 9), Some(&other)), AtBackup::Outranked);
     }
 
@@ -232,8 +235,8 @@ mod tests {
         let c = candidate(Version::V3, 100);
         assert_eq!(c.at_master(&advert(99, 9)), AtMaster::Inferior);
         assert_eq!(c.at_master(&advert(100, 1)), AtMaster::Inferior);
-        assert_eq!(c.at_master(&advert(100, 3)), AtMaster::Superior { down_ns: 3_609_375_000 });
-        assert_eq!(c.at_master(&advert(101, 1)), AtMaster::Superior { down_ns: 3_609_375_000 });
+        assert_eq!(c.at_master(&advert(100, 3)), AtMaster::Superior { master_down_ns: 3_609_375_000 });
+        assert_eq!(c.at_master(&advert(101, 1)), AtMaster::Superior { master_down_ns: 3_609_375_000 });
         assert_eq!(c.at_master(&advert(0, 9)), AtMaster::Resigned);
         assert_eq!(c.at_master(&advert(200, 2)), AtMaster::Echo);
     }

@@ -15,11 +15,11 @@ const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 /// 1 if an instance has `no_accept`. If none has, no time is spent on looking up the destinations of other packets. The agent
 /// sets it before it loads the program, so that the kernel treats it as a constant.
 #[unsafe(no_mangle)]
-static REFUSING: u32 = 0;
+static NO_ACCEPT_USED: u32 = 0;
 
 #[inline(always)]
-pub(crate) fn refusing() -> bool {
-    crate::ctx::constant(&REFUSING) != 0
+pub(crate) fn no_accept_used() -> bool {
+    crate::ctx::constant(&NO_ACCEPT_USED) != 0
 }
 
 /// Bytes of the scratch buffer: room for the longest advert, and a power of two so that a length can be masked to it.

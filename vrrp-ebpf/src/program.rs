@@ -10,14 +10,14 @@ use network_types::ip::Ipv6Hdr;
 use vrrp_ebpf::abi::{
     Event, EventKind, Instance, InstanceKey, Lease, Role, Vip, VipKey, VipUse, VmacKey, Watchdog,
 };
-use vrrp_ebpf::advert::{self, Address, Advert, Family, Judge, List, Reject};
+use vrrp_ebpf::advert::{self, Address, Advert, Family, List, Reject, VerifiedBy};
 use vrrp_ebpf::arp;
 use vrrp_ebpf::election::{AtBackup, AtMaster};
 use vrrp_ebpf::frame::{self, Frame as _, Kind, Neighbour, NeighbourKind};
 use vrrp_ebpf::nd::{self, Reply};
 
 use crate::ctx;
-use crate::ctx::packet::{Context, Packet, go_on, pull_headers, send_back};
+use crate::ctx::packet::{Context, Packet, pull_headers, send_back, tail_call_next};
 use crate::maps::{self, Reader};
 use crate::watchdog;
 
@@ -53,10 +53,10 @@ pub(crate) fn vrrp_frags(ctx: XdpContext) -> u32 {
 
 #[inline(always)]
 fn on_frame(ctx: &XdpContext) -> u32 {
-    match judge(ctx) {
+    match classify_and_act(ctx) {
         Action::Pass => {
             // The operator's own program, for example a load balancer, gets every frame that is left to the stack.
-            go_on(ctx);
+            tail_call_next(ctx);
             XDP_PASS
         }
         Action::Drop => XDP_DROP,
@@ -71,7 +71,7 @@ pub(crate) fn vrrp_tc(ctx: TcContext) -> i32 {
         return TC_ACT_UNSPEC;
     }
     pull_headers(&ctx);
-    match judge(&ctx) {
+    match classify_and_act(&ctx) {
         Action::Pass => TC_ACT_UNSPEC,
         Action::Drop => TC_ACT_SHOT,
         Action::Back => send_back(&ctx),
@@ -79,7 +79,7 @@ pub(crate) fn vrrp_tc(ctx: TcContext) -> i32 {
 }
 
 #[inline(always)]
-fn judge<C: Context>(ctx: &C) -> Action {
+fn classify_and_act<C: Context>(ctx: &C) -> Action {
     if let Some(mac) = frame::to_virtual_router(&Packet(ctx))
         && !admit(ctx, mac)
     {
@@ -143,7 +143,7 @@ fn untag<C: Context>(ctx: &C) -> Kind {
 /// Passes a frame that is neither VRRP nor about an address, unless its destination is an address with `no_accept`.
 #[inline(always)]
 fn on_other<C: Context>(ctx: &C) -> Action {
-    if maps::refusing() && refused(ctx) { Action::Drop } else { Action::Pass }
+    if maps::no_accept_used() && refused(ctx) { Action::Drop } else { Action::Pass }
 }
 
 #[inline(never)]
@@ -178,9 +178,9 @@ fn on_vrrp<C: Context>(ctx: &C, kind: Kind) -> Action {
         maps::count(|c| &mut c.advert_not_ours);
         return Action::Pass;
     };
-    match instance.rules.judge {
-        Judge::Kernel => {}
-        Judge::Agent => {
+    match instance.rules.verified_by {
+        VerifiedBy::Kernel => {}
+        VerifiedBy::Agent => {
             maps::count(|c| &mut c.advert_to_agent);
             return Action::Pass;
         }
@@ -228,7 +228,7 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
     let now_ns = ctx::now_ns();
     let (watching, watched) = ctx::with(watchdog, |w| (w.epoch == instance.epoch, w.watched));
     let (kind, deadline_ns) = match instance.candidate.at_backup(advert, watching.then_some(&watched)) {
-        AtBackup::Alive { down_ns } => (EventKind::MasterSeen, now_ns + down_ns),
+        AtBackup::Alive { master_down_ns } => (EventKind::MasterSeen, now_ns + master_down_ns),
         AtBackup::Resigned { skew_ns } if watching => (EventKind::Resigned, now_ns + skew_ns),
         AtBackup::Resigned { .. } => {
             // No master is watched in this epoch yet. The agent knows which router it heard before this epoch, and its own
@@ -239,11 +239,11 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
         AtBackup::Unrelated => return,
         AtBackup::Outranked => {
             ctx::with(watchdog, |w| {
-                w.outranked_by = advert.source;
-                w.outranked_ns = now_ns;
-                w.outranked_interval_ns = advert.interval_ns;
-                w.outranked_priority = advert.priority.into();
-                w.outranked_epoch = instance.epoch;
+                w.lower_router = advert.source;
+                w.lower_router_ns = now_ns;
+                w.lower_router_interval_ns = advert.interval_ns;
+                w.lower_router_priority = advert.priority.into();
+                w.lower_router_epoch = instance.epoch;
             });
             watchdog::yield_to_advert(watchdog);
             report_rival(EventKind::Outranked, instance, watchdog, advert, now_ns);
@@ -262,7 +262,8 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
         w.adverts += 1;
         // The first advert of an epoch is always reported, because it hands the watch over to the kernel half. A change that
         // follows another one too soon is not stored either, so that the next advert is still news.
-        let news = first || w.untold != 0 || (changed && now_ns - w.last_rival_ns >= RIVAL_INTERVAL_NS);
+        let news =
+            first || w.event_pending != 0 || (changed && now_ns - w.last_rival_ns >= RIVAL_INTERVAL_NS);
         if news {
             w.key = *key;
             w.master = advert.source;
@@ -280,7 +281,7 @@ fn at_backup(key: &InstanceKey, instance: &Instance, watchdog: *mut Watchdog, ad
         maps::send(event(EventKind::Unwatched, instance, advert, now_ns, deadline_ns));
     } else if news {
         let told = maps::send(event(kind, instance, advert, now_ns, deadline_ns));
-        ctx::with(watchdog, |w| w.untold = u32::from(!told));
+        ctx::with(watchdog, |w| w.event_pending = u32::from(!told));
     }
 }
 
@@ -467,7 +468,7 @@ pub(crate) fn held(slot: u32) -> bool {
 
 #[inline(always)]
 fn is_taken_over(lease: &Lease, watchdog: *mut Watchdog) -> bool {
-    let (until_ns, epoch) = ctx::with(watchdog, |w| (w.taken_until_ns, w.epoch));
+    let (until_ns, epoch) = ctx::with(watchdog, |w| (w.takeover_until_ns, w.epoch));
     if until_ns == 0 || epoch != lease.epoch {
         return false;
     }

@@ -45,7 +45,7 @@ pub(crate) fn expect_by(watchdog: *mut Watchdog, now_ns: u64, deadline_ns: u64) 
 /// Stops the kernel half's own answers for the addresses, if it gives any, because another router advertises.
 #[inline(always)]
 pub(crate) fn yield_to_advert(watchdog: *mut Watchdog) {
-    ctx::swap_taken(watchdog, 0);
+    ctx::swap_takeover(watchdog, 0);
 }
 
 /// Starts the timer for a deadline, or for an earlier deadline that another CPU has stored meanwhile.
@@ -75,10 +75,10 @@ fn take_over(watchdog: *mut Watchdog, now_ns: u64, epoch: u64, interval_ns: u64)
     if !maps::agent_runs(now_ns) {
         return;
     }
-    ctx::swap_taken(watchdog, now_ns + interval_ns);
-    let outranked = ctx::with(watchdog, |w| w.outranked_epoch) == epoch;
+    ctx::swap_takeover(watchdog, now_ns + interval_ns);
+    let outranked = ctx::with(watchdog, |w| w.lower_router_epoch) == epoch;
     if outranked || ctx::deadline(watchdog) > now_ns {
-        ctx::swap_taken(watchdog, 0);
+        ctx::swap_takeover(watchdog, 0);
     } else {
         maps::count(|c| &mut c.taken_over);
     }

@@ -18,7 +18,7 @@ const MASTER: &str = include_str!("../../config/reference-master.conf");
 const BACKUP: &str = include_str!("../../config/reference-backup.conf");
 const VIP: &str = "192.168.1.10";
 const SCRIPT: &str = "keepalived/nginx.sh";
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Runs the demonstration. Everything that it makes is removed at its end, however it ends.
 pub(crate) fn run(agent: &Path) -> Result<()> {
@@ -89,7 +89,7 @@ impl Stage {
 
         self.act("stop the daemon on h1 (SIGTERM): it resigns, h2 takes over within its skew time", || {
             first.signal(nix::sys::signal::Signal::SIGTERM)?;
-            first.wait(PATIENCE).map(drop)
+            first.wait(TIMEOUT).map(drop)
         })?;
         self.recovers("h2")?;
 
@@ -101,7 +101,7 @@ impl Stage {
 
         self.act("kill -9 the daemon on h1: h2 waits for the master-down interval, 3.65 s", || {
             first.signal(nix::sys::signal::Signal::SIGKILL)?;
-            first.wait(PATIENCE).map(drop)
+            first.wait(TIMEOUT).map(drop)
         })?;
         self.recovers("h2")?;
         println!(
@@ -126,7 +126,7 @@ impl Stage {
         self.say("stop both daemons");
         second.stop()?;
         first.signal(nix::sys::signal::Signal::SIGTERM)?;
-        first.wait(PATIENCE)?;
+        first.wait(TIMEOUT)?;
         for router in [&self.h1, &self.h2] {
             if router.host.has_address(VIP)? {
                 bail!("{VIP} is still on {}", router.host.name());
@@ -190,7 +190,7 @@ impl Stage {
         let start = Instant::now();
         while !holds() {
             self.pause(Duration::from_millis(5))?;
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > TIMEOUT {
                 let logs = ["h1", "h2"].map(|name| log_lines(&self.lab, name).join("\n"));
                 bail!("the client does not see {what}; the logs:\n{}", logs.join("\n--\n"));
             }

@@ -28,7 +28,7 @@ const MODULES: [&str; 4] = ["virtio_pci", "9pnet_virtio", "9p", "overlay"];
 const SCENES_AT_ONCE: &str = "--test-threads=2";
 
 /// A virtual machine that hangs is ended after this time.
-const PATIENCE_SECONDS: &str = "1800";
+const TIMEOUT_SECONDS: &str = "1800";
 
 /// The first program: mounts this machine's files, with memory above them, and goes on with `INSIDE`.
 const INIT: &str = r#"#!/bin/busybox sh
@@ -224,7 +224,7 @@ impl Kernel {
         let archive = self.pack(tests)?;
         let mut machine = Command::new("timeout");
         machine
-            .args([PATIENCE_SECONDS, "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"])
+            .args([TIMEOUT_SECONDS, "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"])
             .args(["-smp", "2", "-m", "3G", "-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"])
             .args(["-append", "console=ttyS0 quiet loglevel=3 panic=-1"])
             .args(["-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"])

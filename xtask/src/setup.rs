@@ -52,7 +52,7 @@ const MACHINE_PROGRAMS: [(&str, &str); 6] = [
 const LINKER_VERSION: &str = "0.13.0";
 
 /// `rustup` asks the network; without a network it must not take for ever to say so.
-const NETWORK_PATIENCE_SECONDS: &str = "300";
+const NETWORK_TIMEOUT_SECONDS: &str = "300";
 
 pub(crate) fn run() -> Result<()> {
     ensure()?;
@@ -82,7 +82,7 @@ fn ensure_compiler() -> Result<()> {
     }
     println!("setup: no compiler with the source of `core`; asking rustup for nightly with rust-src");
     let nightly = Command::new("timeout")
-        .args([NETWORK_PATIENCE_SECONDS, "rustup", "toolchain", "install", "nightly"])
+        .args([NETWORK_TIMEOUT_SECONDS, "rustup", "toolchain", "install", "nightly"])
         .args(["--profile", "minimal", "--component", "rust-src"])
         .stdin(Stdio::null())
         .output()

@@ -63,7 +63,7 @@ impl Lab {
     ///
     /// # Errors
     /// If `tc` is not there.
-    pub fn mend(&self, port: &str) -> Result<()> {
+    pub fn repair(&self, port: &str) -> Result<()> {
         for qdisc in [&["clsact"][..], &["root"]] {
             let _none = self.tc(&[&["qdisc", "del", "dev", port], qdisc].concat());
         }

@@ -2,7 +2,6 @@
 //! the instances below it, and a script must stand above the instance that tracks it.
 
 mod authentication;
-mod complete;
 mod dbus;
 mod extra_refresh;
 mod garp_group;
@@ -23,6 +22,7 @@ mod track_file;
 mod track_group;
 mod track_process;
 pub(super) mod umask;
+mod validate;
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ use super::diagnostic::{COMPLAINTS_MAX, Diagnostic};
 use super::files::Files;
 use super::host_settings::HostSettings;
 use super::keywords::{self, Block, Support};
-use super::model::{Config, Fixtures, Missing, ScriptSecurity, Spacing, StartDelay};
+use super::model::{Config, MissingInterfaces, ScriptSecurity, Spacing, StartDelay, StaticResources};
 use super::routing::Tables;
 use super::snmp::Snmp;
 use super::sources::Span;
@@ -63,9 +63,9 @@ pub(super) fn build(
         paced_together: Vec::new(),
         link_delays: BTreeMap::new(),
         track_groups: Vec::new(),
-        missing: Missing::default(),
+        missing: MissingInterfaces::default(),
         start_delay: StartDelay::default(),
-        fixtures: Fixtures::default(),
+        statics: StaticResources::default(),
     };
     let mut group_tracked = Vec::new();
     // keepalived resolves these keywords at the end of the file, so they also hold for the instances above them.
@@ -91,12 +91,12 @@ pub(super) fn build(
             "static_routes" => {
                 let tables = Tables::new(files, &globals.directories);
                 let groups = &config.track_groups;
-                routing::routes(statement, &tables, groups, &mut config.fixtures.routes, diagnostics);
+                routing::routes(statement, &tables, groups, &mut config.statics.routes, diagnostics);
             }
             "static_rules" => {
                 let Globals { directories, preferences, .. } = &mut globals;
                 let tables = Tables::new(files, directories);
-                let (groups, rules) = (&config.track_groups, &mut config.fixtures.rules);
+                let (groups, rules) = (&config.track_groups, &mut config.statics.rules);
                 routing::rules(statement, &tables, groups, preferences, rules, diagnostics);
             }
             "garp_group" => {
@@ -113,7 +113,7 @@ pub(super) fn build(
             // The rest of the group is read below, when all instances are known. The things that the group tracks must stand
             // above it.
             "vrrp_sync_group" => group_tracked.push(group::tracked(statement, &config, diagnostics)),
-            _ => unread(Block::Root, statement, diagnostics),
+            _ => unrecognised(Block::Root, statement, diagnostics),
         }
     }
     shape::check(Block::Root, statements, diagnostics);
@@ -198,7 +198,7 @@ fn name<'s>(statement: &'s Statement, diagnostics: &mut Vec<Diagnostic>) -> Opti
 
 /// Reports a keyword that no reader has accepted: with the text from the keyword table, or, if it is unknown there, with the
 /// keyword that was probably meant.
-fn unread(block: Block, statement: &Statement, diagnostics: &mut Vec<Diagnostic>) {
+fn unrecognised(block: Block, statement: &Statement, diagnostics: &mut Vec<Diagnostic>) {
     let keyword = statement.keyword();
     let name = &keyword.text;
     let Some(known) = keywords::lookup(block, name) else {

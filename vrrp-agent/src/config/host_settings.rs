@@ -15,9 +15,9 @@ pub struct HostSettings {
     /// with.
     pub umask: Option<u32>,
     /// The program that runs once before everything else (`startup_script`).
-    pub startup: Once,
+    pub startup: LifecycleScript,
     /// The program that runs once after everything else (`shutdown_script`).
-    pub shutdown: Once,
+    pub shutdown: LifecycleScript,
     /// The treatment of adverts of virtual routers that are not in the file.
     pub unknown_vrids: UnknownVrids,
 }
@@ -59,14 +59,14 @@ pub enum MemoryUse {
 
 /// A program that runs once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Once {
+pub struct LifecycleScript {
     /// The program, if there is one.
     pub program: Option<Program>,
     /// The largest run time of the program.
     pub timeout: Duration,
 }
 
-impl Default for Once {
+impl Default for LifecycleScript {
     fn default() -> Self {
         Self { program: None, timeout: Duration::from_secs(10) }
     }

@@ -28,15 +28,15 @@ use std::path::Path;
 pub use definitions::{Context, Environment, Includes};
 pub use diagnostic::{Diagnostic, Severity};
 pub use files::{Disk, Files, Memory, ReadError};
-pub use host_settings::{HostSettings, MemoryUse, Once, Place, Scheduling, UnknownVrids};
+pub use host_settings::{HostSettings, LifecycleScript, MemoryUse, Place, Scheduling, UnknownVrids};
 pub use keywords::markdown;
 pub use mentions::{Mention, Purpose};
 pub use model::{
-    AddressTrait, Arguments, Authentication, Config, Existing, Farewell, Fifo, FileIndex, Fixtures, Group,
-    Hint, HmacKey, HmacKeys, HmacMode, InitFile, InstanceConfig, LinkDelays, Mail, Missing, NotifyScripts,
-    PacedTogether, Peer, Primary, ProcessIndex, ProcessName, Program, Replay, Script, ScriptIndex,
-    ScriptSecurity, ScriptUser, Sealing, Secondaries, SourceNeed, Spacing, Standing, StartDelay, Thing,
-    TrackFile, TrackGroup, TrackProcess, Tracked, Vip, Vmac,
+    AddressTrait, Arguments, Authentication, Config, Existing, Fifo, FileIndex, Group, HmacKey, HmacKeys,
+    HmacMode, InitFile, InitialState, InstanceConfig, LinkDelays, Mail, MissingInterfaces, NotifyScripts,
+    OnDelete, PacedTogether, Peer, Primary, ProcessIndex, ProcessName, Program, Replay, Script, ScriptIndex,
+    ScriptSecurity, ScriptUser, Sealing, Secondaries, SourceNeed, Spacing, StartDelay, StaticResources,
+    TrackFile, TrackGroup, TrackProcess, TrackTarget, Tracked, Usability, Vip, Vmac,
 };
 pub use show::{Secrets, show};
 pub use snmp::{MasterAgent, Mib, NoMasterAgent, Snmp, Traps};
@@ -73,7 +73,7 @@ impl Reading {
         is_there: impl Fn(&str) -> bool,
         cannot_run: impl Fn(&Config, &Script) -> Option<String>,
     ) {
-        let awaited = self.config.as_ref().is_some_and(|config| config.missing == Missing::Awaited);
+        let awaited = self.config.as_ref().is_some_and(|config| config.missing == MissingInterfaces::Awaited);
         for Mention { name, span, purpose } in &self.mentions {
             let message = format!("interface {name} does not exist on this host");
             let (message, label) = match purpose {
@@ -81,7 +81,7 @@ impl Reading {
                     let Some(config) = &self.config else { continue };
                     let scripts = config.scripts.iter().enumerate();
                     let tracked = |(index, script): &(usize, &Script)| {
-                        script.name == *name && config.tracks(&Thing::Script(*index))
+                        script.name == *name && config.tracks(&TrackTarget::Script(*index))
                     };
                     let Some((_, script)) = scripts.into_iter().find(tracked) else { continue };
                     let Some(why) = cannot_run(config, script) else { continue };

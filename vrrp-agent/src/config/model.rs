@@ -14,12 +14,12 @@ use vrrp_ebpf::advert::{AUTH_DATA, Cast, Family, Version};
 use vrrp_ebpf::election::Preempt;
 
 use super::host_settings::HostSettings;
-pub use addresses::{AddressTrait, Fixtures, Vip};
+pub use addresses::{AddressTrait, StaticResources, Vip};
 pub use authentication::{Authentication, HmacKey, HmacKeys, HmacMode, Replay};
-pub use programs::{Farewell, Fifo, Mail, NotifyScripts, Program, ScriptSecurity, ScriptUser};
+pub use programs::{Fifo, Mail, NotifyScripts, OnDelete, Program, ScriptSecurity, ScriptUser};
 pub use tracking::{
-    Arguments, Existing, FileIndex, InitFile, ProcessIndex, ProcessName, Script, ScriptIndex, Thing,
-    TrackFile, TrackProcess, Tracked,
+    Arguments, Existing, FileIndex, InitFile, ProcessIndex, ProcessName, Script, ScriptIndex, TrackFile,
+    TrackProcess, TrackTarget, Tracked,
 };
 
 use super::routing::{Route, Rule};
@@ -67,11 +67,11 @@ pub struct Config {
     /// Groups of instances that depend on static addresses, routes and rules (`track_group`).
     pub track_groups: Vec<TrackGroup>,
     /// The treatment of an interface that does not exist when the daemon starts.
-    pub missing: Missing,
+    pub missing: MissingInterfaces,
     /// The delay of elections after the start.
     pub start_delay: StartDelay,
     /// The addresses, routes and rules that are set in every state.
-    pub fixtures: Fixtures,
+    pub statics: StaticResources,
 }
 
 impl Config {
@@ -110,16 +110,16 @@ impl Config {
 
     /// Returns true if an instance tracks this thing.
     #[must_use]
-    pub fn tracks(&self, thing: &Thing) -> bool {
-        self.instances.iter().any(|instance| instance.tracked.iter().any(|tracked| tracked.thing == *thing))
+    pub fn tracks(&self, target: &TrackTarget) -> bool {
+        self.instances.iter().any(|instance| instance.tracked.iter().any(|tracked| tracked.target == *target))
     }
 
     /// Returns the interfaces that instances track in addition to their own. An interface may occur more than once.
     pub fn tracked_interfaces(&self) -> impl Iterator<Item = &str> {
         let tracked = self.instances.iter().flat_map(|instance| &instance.tracked);
-        tracked.filter_map(|tracked| match &tracked.thing {
-            Thing::Interface(name) => Some(name.as_str()),
-            Thing::Script(_) | Thing::File(_) | Thing::Process(_) => None,
+        tracked.filter_map(|tracked| match &tracked.target {
+            TrackTarget::Interface(name) => Some(name.as_str()),
+            TrackTarget::Script(_) | TrackTarget::File(_) | TrackTarget::Process(_) => None,
         })
     }
 }
@@ -162,11 +162,11 @@ pub enum SourceNeed {
 
 /// The ability of an instance to leave the state fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Usability {
     /// The instance can leave it.
-    Able,
+    Usable,
     /// The instance is always in fault: it has no peers, and may not use multicast instead (`unicast_fault_no_peer`).
-    WithoutPeers,
+    NoPeers,
 }
 
 /// The treatment of the other addresses of a network when one of them is removed.
@@ -180,7 +180,7 @@ pub enum Secondaries {
 
 /// The treatment of an interface that does not exist when the daemon starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Missing {
+pub enum MissingInterfaces {
     /// The daemon does not start.
     #[default]
     Fatal,
@@ -239,7 +239,7 @@ pub struct Peer {
 /// The keyword `state`. It matters only for the default priority, which is 255 (address owner) with MASTER, and against
 /// `nopreempt` and `preempt_delay`, which MASTER clears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hint {
+pub enum InitialState {
     /// `state MASTER`.
     Master,
     /// `state BACKUP`, or no `state`.
@@ -261,7 +261,7 @@ pub struct InstanceConfig {
     /// The address family of the adverts, and of the addresses in them.
     pub family: Family,
     /// The value of `state`.
-    pub hint: Hint,
+    pub hint: InitialState,
     /// The base priority, 1 to 255.
     pub priority: u8,
     /// The advertisement interval, as the version can express it.
@@ -308,7 +308,7 @@ pub struct InstanceConfig {
     /// The treatment of a missing address [`Self::source`].
     pub source_need: SourceNeed,
     /// The ability of the instance to leave the state fault.
-    pub standing: Standing,
+    pub usability: Usability,
     /// The treatment of the other addresses of a network when one of them is removed.
     pub secondaries: Secondaries,
     /// The treatment of an own interface that is down.

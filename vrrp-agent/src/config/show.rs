@@ -12,8 +12,8 @@ use vrrp_ebpf::advert::{Family, Version};
 use vrrp_ebpf::election::Preempt;
 
 use super::model::{
-    Authentication, Config, Hint, HmacMode, InstanceConfig, Missing, Primary, Replay, Secondaries,
-    SourceNeed, Standing, Vip, Vmac,
+    Authentication, Config, HmacMode, InitialState, InstanceConfig, MissingInterfaces, Primary, Replay,
+    Secondaries, SourceNeed, Usability, Vip, Vmac,
 };
 use super::routing::{Route, RouteLine, Rule, RuleLine};
 use host::{show_host, show_pace, show_place, show_snmp, show_sync_daemon};
@@ -48,7 +48,7 @@ pub fn show(config: &Config, secrets: Secrets) -> String {
             lines.add(format_args!("{keyword} {}", seconds(spacing)));
         }
     }
-    lines.flag("dynamic_interfaces", config.missing == Missing::Awaited);
+    lines.flag("dynamic_interfaces", config.missing == MissingInterfaces::Awaited);
     for (keyword, delay) in [
         ("vrrp_startup_delay", config.start_delay.from_start),
         ("vrrp_delay_after_boot", config.start_delay.from_boot),
@@ -78,8 +78,8 @@ pub fn show(config: &Config, secrets: Secrets) -> String {
         lines.close();
         lines.close();
     }
-    show_addresses(&mut lines, "static_ipaddress", &config.fixtures.addresses);
-    show_routing(&mut lines, "static", &config.fixtures.routes, &config.fixtures.rules);
+    show_addresses(&mut lines, "static_ipaddress", &config.statics.addresses);
+    show_routing(&mut lines, "static", &config.statics.routes, &config.statics.rules);
     for script in &config.scripts {
         show_script(&mut lines, script);
     }
@@ -148,8 +148,8 @@ fn seconds(duration: Duration) -> String {
 fn show_instance(lines: &mut Lines, config: &Config, instance: &InstanceConfig, secrets: Secrets) {
     lines.open(&format!("vrrp_instance {}", instance.name));
     let state = match instance.hint {
-        Hint::Master => "MASTER",
-        Hint::Backup => "BACKUP",
+        InitialState::Master => "MASTER",
+        InitialState::Backup => "BACKUP",
     };
     lines.add(format_args!("state {state}"));
     if instance.names_interface() {
@@ -192,7 +192,7 @@ fn show_instance(lines: &mut Lines, config: &Config, instance: &InstanceConfig, 
     show_routing(lines, "virtual", &instance.routes, &instance.rules);
     lines.flag("promote_secondaries", instance.secondaries == Secondaries::Promoted);
     lines.flag("track_src_ip", instance.source_need == SourceNeed::Tracked);
-    lines.flag("unicast_fault_no_peer", instance.standing == Standing::WithoutPeers);
+    lines.flag("unicast_fault_no_peer", instance.usability == Usability::NoPeers);
     lines.flag("dont_track_primary", instance.primary == Primary::Untracked);
     show_tracked(lines, config, &instance.tracked);
     show_notify(lines, &instance.notify);

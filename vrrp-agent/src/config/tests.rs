@@ -38,7 +38,7 @@ fn the_reference_example() {
     assert_eq!((instance.vrid, instance.priority, instance.version), (51, 100, Version::V2));
     assert_eq!(instance.interval.as_secs(), 2);
     assert_eq!(instance.authentication, Some(Authentication::Pass(*b"1111\0\0\0\0")));
-    assert_eq!(instance.tracked, [Tracked { thing: Thing::Script(0), weight: Weight::straight(-5) }]);
+    assert_eq!(instance.tracked, [Tracked { target: TrackTarget::Script(0), weight: Weight::straight(-5) }]);
     assert_eq!(instance.vips[0].address.to_string(), "192.168.1.10");
     // With `state MASTER` and `nopreempt` together, keepalived preempts. This daemon does the same, and reports it.
     assert_eq!(instance.preempt, Preempt::Yes);
@@ -152,7 +152,7 @@ fn groups_are_resolved_at_the_end() {
     );
     assert_eq!(
         config.instances[0].tracked,
-        [Tracked { thing: Thing::Script(1), weight: Weight::NONE }],
+        [Tracked { target: TrackTarget::Script(1), weight: Weight::NONE }],
         "a weight would part them"
     );
     for (text, message) in [

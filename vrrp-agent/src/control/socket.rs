@@ -14,7 +14,7 @@ use super::Snapshot;
 use crate::host;
 
 /// The connection to a client that does not read is closed after this time.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The greatest number of bytes of a snapshot that is read; 1024 instances with many addresses are about 1 MB.
 const SNAPSHOT_MAX: u64 = 64 * 1024 * 1024;
 
@@ -42,14 +42,14 @@ pub async fn serve(path: &Path, ask: impl AsyncFn() -> Option<Snapshot>) -> Resu
             Err(error) => {
                 // For example, no file descriptor is left; a later client may have more luck.
                 tracing::warn!("control socket: {error}");
-                tokio::time::sleep(PATIENCE).await;
+                tokio::time::sleep(CLIENT_TIMEOUT).await;
                 continue;
             }
         };
         let Some(snapshot) = ask().await else { return Ok(()) };
         let Ok(json) = serde_json::to_vec(&snapshot) else { continue };
         // An error or a timeout of a client does not concern the agent.
-        let _client = timeout(PATIENCE, client.write_all(&json)).await;
+        let _client = timeout(CLIENT_TIMEOUT, client.write_all(&json)).await;
     }
 }
 
@@ -60,7 +60,7 @@ pub async fn serve(path: &Path, ask: impl AsyncFn() -> Option<Snapshot>) -> Resu
 pub fn query(path: &Path) -> Result<Snapshot> {
     let mut json = Vec::new();
     let stream = UnixStream::connect(path)?;
-    stream.set_read_timeout(Some(2 * PATIENCE))?;
+    stream.set_read_timeout(Some(2 * CLIENT_TIMEOUT))?;
     stream.take(SNAPSHOT_MAX).read_to_end(&mut json)?;
     Ok(serde_json::from_slice(&json)?)
 }

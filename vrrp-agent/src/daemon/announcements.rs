@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::dataplane::Slot;
 use crate::vrrp::Time;
 
-use super::frames::{Announcement, Kind, Lane};
+use super::frames::{Announcement, Kind, PacingKey};
 
 /// How long a lane waits after the kernel had no room for one of its frames.
 const PAUSE_WHEN_FULL: Duration = Duration::from_millis(10);
@@ -50,9 +50,9 @@ struct Queue {
 #[derive(Debug, Default)]
 pub(super) struct Announcements {
     pending: HashMap<Address, Pending>,
-    lanes: HashMap<(Lane, Kind), Queue>,
+    lanes: HashMap<(PacingKey, Kind), Queue>,
     /// The lanes in which something waits, each once, in the order of their turns.
-    turns: VecDeque<(Lane, Kind)>,
+    turns: VecDeque<(PacingKey, Kind)>,
 }
 
 impl Announcements {
@@ -63,7 +63,7 @@ impl Announcements {
         }
         for (number, announcement) in announcements.iter().enumerate() {
             match self.pending.get_mut(&(slot, number)) {
-                Some(pending) if lane(&pending.announcement) == lane(announcement) => {
+                Some(pending) if pacing_key(&pending.announcement) == pacing_key(announcement) => {
                     pending.announcement = announcement.clone();
                     pending.left = pending.left.max(repeat);
                 }
@@ -77,7 +77,7 @@ impl Announcements {
     }
 
     fn enter(&mut self, address: Address, announcement: Announcement, left: u32) {
-        let place = lane(&announcement);
+        let place = pacing_key(&announcement);
         let queue = self.lanes.entry(place).or_default();
         if queue.turns.is_empty() {
             self.turns.push_back(place);
@@ -97,7 +97,7 @@ impl Announcements {
         for queue in lanes.values_mut() {
             queue.turns.retain(|address| pending.contains_key(address));
         }
-        turns.retain(|lane| !lanes[lane].turns.is_empty());
+        turns.retain(|pacing_key| !lanes[pacing_key].turns.is_empty());
     }
 
     /// Renumbers the slots for another configuration. Announcements of an instance that is not in it are dropped.
@@ -158,7 +158,7 @@ impl Announcements {
     /// Puts back an announcement that the kernel had no room for. It leaves later, before the others of its lane.
     pub(super) fn put_back(&mut self, now: Time, refused: Leaving) {
         let Leaving { slot, number, announcement } = refused;
-        let (address, place) = ((slot, number), lane(&announcement));
+        let (address, place) = ((slot, number), pacing_key(&announcement));
         match self.pending.get_mut(&address) {
             // The address waits for its next turn already.
             Some(pending) => pending.left = pending.left.saturating_add(1),
@@ -180,8 +180,8 @@ impl Announcements {
     }
 }
 
-fn lane(announcement: &Announcement) -> (Lane, Kind) {
-    (announcement.lane, announcement.kind)
+fn pacing_key(announcement: &Announcement) -> (PacingKey, Kind) {
+    (announcement.pacing_key, announcement.kind)
 }
 
 #[cfg(test)]

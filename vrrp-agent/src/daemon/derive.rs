@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::{AUTH_DATA, Auth, Cast, Judge as JudgedBy, Rules, list_sum};
+use vrrp_ebpf::advert::{AUTH_DATA, Auth, Cast, Rules, VerifiedBy, list_sum};
 use vrrp_ebpf::election::Takeover;
 
 use super::namesakes::destination;
 use crate::config::{Authentication, InstanceConfig};
-use crate::vrrp::{Company, Params};
+use crate::vrrp::{Params, SyncMembership};
 use crate::wire::advert::address;
 
 /// Returns true if the kernel leaves the judgement to the agent: seals that the kernel cannot verify, and peers that it does
@@ -21,7 +21,7 @@ pub(super) fn judged_here(instance: &InstanceConfig) -> bool {
 pub(super) fn params(
     instance: &InstanceConfig,
     source: IpAddr,
-    company: Company,
+    sync_membership: SyncMembership,
     install_time: Duration,
 ) -> Params {
     Params {
@@ -35,13 +35,13 @@ pub(super) fn params(
         down_adverts: instance.down_adverts,
         address: address(source),
         garp: instance.garp,
-        company,
+        sync_membership,
         takeover: if instance.tracked.is_empty() { Takeover::Kernel } else { Takeover::Agent },
         install_time,
     }
 }
 
-pub(super) fn rules(instance: &InstanceConfig, source: IpAddr, judge: JudgedBy) -> Rules {
+pub(super) fn rules(instance: &InstanceConfig, source: IpAddr, verified_by: VerifiedBy) -> Rules {
     let (auth, password) = match instance.authentication {
         Some(Authentication::Pass(password)) => (Auth::Pass, password),
         Some(Authentication::Ah(_)) => (Auth::Ah, [0; AUTH_DATA]),
@@ -60,7 +60,7 @@ pub(super) fn rules(instance: &InstanceConfig, source: IpAddr, judge: JudgedBy) 
             // Each peer may have limits of its own, which the judge checks.
             Cast::Unicast => 0,
         },
-        judge,
+        verified_by,
         list_sum: list_sum(instance.vips.iter().map(|vip| address(vip.address))),
     }
 }

@@ -11,26 +11,26 @@ use nix::sys::eventfd::EventFd;
 use rtnetlink::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::engine::reload::Roster;
+use super::engine::reload::ActiveConfig;
 use super::engine::{Command, Effect, Late, Notice};
+use super::ipvs_sync::IpvsSync;
 use super::network::Told;
 use super::refusals::explain_refusal;
 use super::status::{explain, state_name};
-use super::synchroniser::Synchroniser;
 use crate::dataplane::Slot;
-use crate::dbus::{Service, Wish};
+use crate::dbus::{Request, Service};
 use crate::notify::{Event, Groups, Notification, Notifier, Subject};
 use crate::snmp::{self, Subagent};
 use crate::vrrp::{Cause, State};
 
 /// A way to reach the engine from anywhere.
 #[derive(Clone, Debug)]
-pub(super) struct Engineer {
+pub(super) struct EngineHandle {
     pub(super) commands: Sender<Command>,
     pub(super) wake: Arc<EventFd>,
 }
 
-impl Engineer {
+impl EngineHandle {
     /// Sends a command. False if the engine has ended.
     pub(super) fn tell(&self, command: Command) -> bool {
         self.commands.send(command).is_ok() && self.wake.write(1).is_ok()
@@ -38,15 +38,15 @@ impl Engineer {
 }
 
 /// The effects task.
-pub(super) struct Executor {
+pub(super) struct EffectRunner {
     /// For looks at the host; nothing is changed by it.
     pub(super) handle: Handle,
     /// The meaning of the slots.
-    roster: RefCell<Roster>,
+    active: RefCell<ActiveConfig>,
     notifier: RefCell<Notifier>,
     snmp: RefCell<Subagent>,
     dbus: RefCell<Service>,
-    synchroniser: RefCell<Synchroniser>,
+    ipvs_sync: RefCell<IpvsSync>,
     groups: RefCell<Groups>,
     /// Told of each interface on which the program has not seen an advert.
     unseen: UnboundedSender<u32>,
@@ -54,22 +54,22 @@ pub(super) struct Executor {
     reasons: RefCell<BTreeMap<Slot, String>>,
 }
 
-impl Executor {
+impl EffectRunner {
     pub(super) fn new(
         handle: Handle,
-        roster: Roster,
+        active: ActiveConfig,
         unseen: UnboundedSender<u32>,
         questions: UnboundedSender<snmp::Question>,
-        wishes: UnboundedSender<Wish>,
+        dbus_requests: UnboundedSender<Request>,
     ) -> Self {
         Self {
             handle,
-            notifier: RefCell::new(Notifier::new(&roster.config)),
-            snmp: RefCell::new(Subagent::new(&roster.config, questions)),
-            dbus: RefCell::new(Service::new(&roster.config, wishes)),
-            synchroniser: RefCell::new(Synchroniser::new(&roster.config)),
-            groups: RefCell::new(Groups::new(&roster.config)),
-            roster: RefCell::new(roster),
+            notifier: RefCell::new(Notifier::new(&active.config)),
+            snmp: RefCell::new(Subagent::new(&active.config, questions)),
+            dbus: RefCell::new(Service::new(&active.config, dbus_requests)),
+            ipvs_sync: RefCell::new(IpvsSync::new(&active.config)),
+            groups: RefCell::new(Groups::new(&active.config)),
+            active: RefCell::new(active),
             unseen,
             reasons: RefCell::default(),
         }
@@ -77,17 +77,17 @@ impl Executor {
 
     /// Stores what each instance lacks from now on.
     pub(super) fn note_lacks(&self, lacks: Vec<Vec<String>>) {
-        self.roster.borrow_mut().lacks = lacks;
+        self.active.borrow_mut().lacks = lacks;
     }
 
     /// Returns for each instance the sentences that say what it lacks.
     pub(super) fn lacks(&self) -> Vec<Vec<String>> {
-        self.roster.borrow().lacks.clone()
+        self.active.borrow().lacks.clone()
     }
 
     /// Returns the reason why an instance has moved.
     fn why(&self, slot: Slot, cause: Cause) -> String {
-        match (cause, self.roster.borrow().lacks.get(slot)) {
+        match (cause, self.active.borrow().lacks.get(slot)) {
             (Cause::Faulted | Cause::Undecided, Some(lacks)) if !lacks.is_empty() => lacks.join("; "),
             (cause, _) => explain(cause),
         }
@@ -95,7 +95,7 @@ impl Executor {
 
     /// The name of an instance.
     pub(super) fn name(&self, slot: Slot) -> String {
-        self.roster
+        self.active
             .borrow()
             .config
             .instances
@@ -106,7 +106,7 @@ impl Executor {
 
     /// Returns the generation of the configuration that slots belong to.
     pub(super) fn generation(&self) -> u64 {
-        self.roster.borrow().generation
+        self.active.borrow().generation
     }
 
     /// Runs until the engine has ended and everything that it asked for is done and told.
@@ -114,22 +114,22 @@ impl Executor {
         while let Some(told) = told.recv().await {
             match told {
                 Told::Effect(effect) => self.tell(effect),
-                Told::Reloaded { roster, masters, missing } => self.change(*roster, &masters, missing),
+                Told::Reloaded { active, masters, missing } => self.change(*active, &masters, missing),
             }
         }
     }
 
     /// Changes to another configuration.
-    fn change(&self, mut roster: Roster, masters: &BTreeSet<Slot>, missing: BTreeSet<String>) {
-        let carried_out = roster.carried_out.take();
+    fn change(&self, mut active: ActiveConfig, masters: &BTreeSet<Slot>, missing: BTreeSet<String>) {
+        let carried_out = active.carried_out.take();
         // Notifications for deleted instances were already sent with the old configuration.
-        self.notifier.borrow_mut().change(&roster.config);
-        self.snmp.borrow_mut().change(&roster.config);
-        self.dbus.borrow_mut().change(&roster.config, &roster.was);
-        self.groups.borrow_mut().change(&roster.config, &roster.was);
-        self.synchroniser.borrow_mut().change(&roster.config, |slot| masters.contains(&slot));
+        self.notifier.borrow_mut().change(&active.config);
+        self.snmp.borrow_mut().change(&active.config);
+        self.dbus.borrow_mut().change(&active.config, &active.was);
+        self.groups.borrow_mut().change(&active.config, &active.was);
+        self.ipvs_sync.borrow_mut().change(&active.config, |slot| masters.contains(&slot));
         self.reasons.borrow_mut().clear();
-        self.roster.replace(roster);
+        self.active.replace(active);
         // The receiver may be gone already.
         let _ended = carried_out.map(|carried_out| carried_out.send(missing));
     }
@@ -158,7 +158,7 @@ impl Executor {
             },
             Effect::Transition { slot, from, to, cause, priority, late } => {
                 let state = to;
-                self.synchroniser.borrow_mut().note(slot, state);
+                self.ipvs_sync.borrow_mut().note(slot, state);
                 let late = late.filter(|_| to == State::Master);
                 let late = late.map_or_else(String::new, |Late { noticed, acted }| {
                     let noticed = noticed.map(|by| format!("noticed {} µs and ", by.as_micros()));
@@ -245,11 +245,11 @@ impl Executor {
 
     /// Waits, for a limited time, until the last events have been told.
     pub(super) async fn finish(&self) {
-        const PATIENCE: Duration = Duration::from_secs(5);
-        let leaving = self.snmp.borrow_mut().finish(PATIENCE);
-        let stopping = self.synchroniser.borrow_mut().finish(PATIENCE);
-        let parting = self.dbus.borrow_mut().finish(PATIENCE);
-        let telling = self.notifier.replace(Notifier::default()).finish(PATIENCE);
+        const END_TIMEOUT: Duration = Duration::from_secs(5);
+        let leaving = self.snmp.borrow_mut().finish(END_TIMEOUT);
+        let stopping = self.ipvs_sync.borrow_mut().finish(END_TIMEOUT);
+        let parting = self.dbus.borrow_mut().finish(END_TIMEOUT);
+        let telling = self.notifier.replace(Notifier::default()).finish(END_TIMEOUT);
         tokio::join!(leaving, parting, stopping, telling);
     }
 }

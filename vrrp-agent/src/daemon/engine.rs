@@ -23,19 +23,19 @@ use vrrp_ebpf::abi::{ALIVE_INTERVAL_NS, InstanceKey, Role};
 use vrrp_ebpf::advert::{Address, Advert, List, PRIORITY_OWNER, Reject, Rules};
 use vrrp_ebpf::election::Takeover;
 
-use reload::{Reload, Roster};
+use reload::{ActiveConfig, Reload};
 
 use super::announcements::Announcements;
 use super::frames::{Frames, Packet};
-use super::network::Order;
+use super::network::NetworkRequest;
 use super::status::StatusPage;
 use crate::control::Snapshot;
-use crate::dataplane::{DataPlane, Desired, HeardBy, Hearing, Signal, Slot};
+use crate::dataplane::{DataPlane, Desired, HeardBy, Hearing, PlaneEvent, Slot};
 use crate::host;
 use crate::net::NetError;
 use crate::net::transmit::{Outgoing, Transmitter};
 use crate::track::Health;
-use crate::vrrp::{Cause, Instance, Output, Params, Past, State, Time, Watch, group};
+use crate::vrrp::{Cause, Instance, Output, Params, SavedState, State, Time, Watch, group};
 use crate::wire::advert::ip;
 use crate::wire::ethernet::Mac;
 
@@ -67,7 +67,7 @@ pub(super) enum Command {
     /// The result of tracking has changed.
     Health { slot: Slot, health: Health },
     /// An instance's interface has been replaced, or has another hardware address.
-    Moved { slot: Slot, parts: Box<Parts> },
+    Moved { slot: Slot, binding: Box<InstanceBinding> },
     /// An interface is heard like this from now on, instead of the interface with the number `gone`.
     Hear { gone: u32, hearing: Hearing },
     /// The interfaces on which the kernel half is attached have changed; this describes them.
@@ -106,9 +106,9 @@ pub(super) enum Effect {
     /// Check the program on an interface: it has not seen an advert there.
     Unseen { ifindex: u32 },
     /// Asked for by the tasks that watch the host, not by the engine.
-    Network(Order),
+    Network(NetworkRequest),
     /// Slots are those of this roster from here on.
-    Reloaded(Box<Roster>),
+    Reloaded(Box<ActiveConfig>),
     /// Something failed that the operator should know.
     Failed { slot: Slot, doing: &'static str, error: String },
 }
@@ -139,7 +139,7 @@ pub(super) enum Notice {
 
 /// The parts of an instance that depend on this host, and change with its interface.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct InstanceBinding {
     pub(super) params: Params,
     pub(super) key: InstanceKey,
     pub(super) rules: Rules,
@@ -158,7 +158,7 @@ pub(super) struct Router {
     /// The index of the sync group.
     pub(super) group: Option<usize>,
     /// The state that an earlier run left of the instance.
-    pub(super) past: Option<Past>,
+    pub(super) saved: Option<SavedState>,
     /// The time until which the addresses are ours if no further advert leaves.
     pub(super) lease_until: Option<Time>,
     complained: Option<Time>,
@@ -169,8 +169,8 @@ pub(super) struct Router {
 }
 
 impl Router {
-    pub(super) fn new(machine: Instance, parts: Parts, group: Option<usize>) -> Self {
-        let Parts { key, rules, frames, .. } = parts;
+    pub(super) fn new(machine: Instance, binding: InstanceBinding, group: Option<usize>) -> Self {
+        let InstanceBinding { key, rules, frames, .. } = binding;
         Self {
             machine,
             key,
@@ -178,7 +178,7 @@ impl Router {
             frames,
             cause: Cause::Started,
             group,
-            past: None,
+            saved: None,
             lease_until: None,
             complained: None,
             noticed: Vec::new(),
@@ -294,8 +294,8 @@ impl Engine {
         for router in &mut self.routers {
             // An instance that resumes does not wait for the start delay. An instance that cannot resume still gets a new epoch
             // here, because the maps contain earlier epochs.
-            if let Some(past) = router.past.take() {
-                router.machine.resume(now, past);
+            if let Some(saved) = router.saved.take() {
+                router.machine.resume(now, saved);
             }
             if delay.is_zero() {
                 router.machine.start(now);
@@ -356,26 +356,26 @@ impl Engine {
         self.note_suspension(uptime, now);
         let (mut heard, mut lost) = (0, Vec::new());
         while heard < ROUND_MAX
-            && let Some(signal) = self.plane.next_signal()
+            && let Some(plane_event) = self.plane.next_event()
         {
             heard += 1;
-            match signal {
+            match plane_event {
                 // Handled later, like a deadline: sockets may have heard this master, where the program could not, and they are
                 // read after the ring.
-                Signal::MasterDown { slot, deadline, .. } => lost.push((slot, deadline, signal)),
-                Signal::Advert { .. }
-                | Signal::Conflict { .. }
-                | Signal::Refused { .. }
-                | Signal::Unseen { .. } => {
-                    self.take_signal(signal, now);
+                PlaneEvent::MasterDown { slot, deadline, .. } => lost.push((slot, deadline, plane_event)),
+                PlaneEvent::Advert { .. }
+                | PlaneEvent::Conflict { .. }
+                | PlaneEvent::Refused { .. }
+                | PlaneEvent::Unseen { .. } => {
+                    self.take_event(plane_event, now);
                     self.flush_early();
                 }
             }
         }
-        for (slot, deadline, signal) in lost {
+        for (slot, deadline, plane_event) in lost {
             // Ignored if the watch is over, or if its deadline is later by now.
             if self.plane.kernel_watch(slot).is_some_and(|watch| watch.deadline <= deadline) {
-                self.take_signal(signal, now);
+                self.take_event(plane_event, now);
                 self.flush_early();
             }
         }
@@ -395,8 +395,8 @@ impl Engine {
         }
         if self.next_sweep <= now {
             self.next_sweep = now + SWEEP_INTERVAL;
-            for signal in self.plane.sweep(now) {
-                self.take_signal(signal, now);
+            for plane_event in self.plane.sweep(now) {
+                self.take_event(plane_event, now);
             }
         }
         self.flush();
@@ -467,7 +467,7 @@ impl Engine {
                         self.tell(Effect::Priority { slot, state, priority });
                     }
                 }
-                Ok(Command::Moved { slot, parts }) => self.move_to(slot, *parts, now),
+                Ok(Command::Moved { slot, binding }) => self.move_to(slot, *binding, now),
                 Ok(Command::Hear { gone, hearing }) => self.hear(gone, hearing),
                 Ok(Command::Attached(attached)) => self.plane.set_description(attached),
                 Ok(Command::Announce { slot, done }) => {
@@ -510,8 +510,8 @@ impl Engine {
     }
 
     /// Continues an instance with another interface, or with the same interface and another hardware address.
-    fn move_to(&mut self, slot: Slot, parts: Parts, now: Time) {
-        let Parts { params, key, rules, frames, source } = parts;
+    fn move_to(&mut self, slot: Slot, binding: InstanceBinding, now: Time) {
+        let InstanceBinding { params, key, rules, frames, source } = binding;
         self.catch_up(slot);
         if self.routers[slot].key != key {
             self.watch_here(slot, now);
@@ -534,21 +534,21 @@ impl Engine {
         self.react(slot, now, None);
     }
 
-    fn take_signal(&mut self, signal: Signal, now: Time) {
-        match signal {
-            Signal::Advert { slot, advert, watch } => {
+    fn take_event(&mut self, plane_event: PlaneEvent, now: Time) {
+        match plane_event {
+            PlaneEvent::Advert { slot, advert, watch } => {
                 self.notice(slot, &advert);
                 self.routers[slot].machine.handle_advert(now, &advert, watch);
                 self.react(slot, now, None);
             }
-            Signal::MasterDown { slot, deadline, noticed } => {
+            PlaneEvent::MasterDown { slot, deadline, noticed } => {
                 let late = Late { noticed: noticed.map(|at| at - deadline), acted: now - deadline };
                 self.routers[slot].machine.handle_master_down(now);
                 self.react(slot, now, Some(late));
             }
-            Signal::Conflict { slot, address, mac } => self.tell(Effect::Conflict { slot, address, mac }),
-            Signal::Refused { slot, source, reject } => self.refuse(slot, source, reject, now),
-            Signal::Unseen { ifindex } => self.tell(Effect::Unseen { ifindex }),
+            PlaneEvent::Conflict { slot, address, mac } => self.tell(Effect::Conflict { slot, address, mac }),
+            PlaneEvent::Refused { slot, source, reject } => self.refuse(slot, source, reject, now),
+            PlaneEvent::Unseen { ifindex } => self.tell(Effect::Unseen { ifindex }),
         }
     }
 

@@ -51,7 +51,7 @@ pub(super) enum Kind {
 
 /// The announcements that wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Lane {
+pub(super) enum PacingKey {
     /// An interface by itself.
     Interface(u32),
     /// The interfaces of a `garp_group`, by the group's number.
@@ -62,7 +62,7 @@ pub(super) enum Lane {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Announcement {
     pub(super) ifindex: u32,
-    pub(super) lane: Lane,
+    pub(super) pacing_key: PacingKey,
     pub(super) kind: Kind,
     /// The time from this announcement to the next in its lane.
     pub(super) spacing: Duration,
@@ -202,14 +202,14 @@ impl Frames {
                     return None;
                 }
                 let (group, pace) = pace_of(&link.name);
-                let lane = group.map_or(Lane::Interface(link.index), Lane::Group);
+                let pacing_key = group.map_or(PacingKey::Interface(link.index), PacingKey::Group);
                 let (kind, spacing, bytes) = match vip.address {
                     IpAddr::V4(address) => (Kind::Arp, pace.arp, gratuitous_arp(mac, address)),
                     IpAddr::V6(address) => {
                         (Kind::Neighbour, pace.na, unsolicited_advertisement(mac, address))
                     }
                 };
-                Some(Announcement { ifindex: link.index, lane, kind, spacing, bytes: bytes.into() })
+                Some(Announcement { ifindex: link.index, pacing_key, kind, spacing, bytes: bytes.into() })
             })
             .collect();
         let builder = Builder {

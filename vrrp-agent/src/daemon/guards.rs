@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use rtnetlink::Handle;
 use vrrp_ebpf::abi::{VIPS_MAX, VipUse};
 
-use super::holdings::{Holding, Placed};
+use super::master_resources::{InterfaceAddress, MasterResources};
 use crate::dataplane::VipEntry;
 use crate::net::NetError;
 use crate::net::addresses::{self, Installed};
@@ -21,11 +21,11 @@ use crate::net::links::{self, Link, Purpose};
 pub(super) async fn find(
     netlink: &Handle,
     links: &[Link],
-    holdings: &[Holding],
+    master_resources: &[MasterResources],
 ) -> Result<Vec<Link>, NetError> {
-    let placed: Vec<&Placed> = holdings
+    let placed: Vec<&InterfaceAddress> = master_resources
         .iter()
-        .flat_map(|holding| &holding.addresses)
+        .flat_map(|held| &held.addresses)
         .filter(|placed| placed.vip.address.is_ipv4())
         .collect();
     if placed.is_empty() {
@@ -41,7 +41,7 @@ pub(super) async fn find(
     let names: Vec<String> = names.map(|(name, _)| name).collect();
     let mut guards: Vec<Link> = links::look(netlink, &names).await?.into_iter().flatten().collect();
     guards.retain(|link| {
-        let is_near_holder = |placed: &&Placed| {
+        let is_near_holder = |placed: &&InterfaceAddress| {
             let is_holder = |holder: &&Link| holder.index == placed.ifindex;
             links.iter().find(is_holder).is_some_and(|holder| is_near(link, holder, placed.vip.address))
         };

@@ -7,13 +7,13 @@ use std::net::IpAddr;
 use anyhow::Result;
 use rtnetlink::Handle;
 
-use super::effects::Engineer;
+use super::effects::EngineHandle;
 use super::engine::Command;
+use super::host_binding::{HostBinding, PreparedInterface};
 use super::lacks::{self, Facts, Links};
 use super::network::Network;
 use super::plane;
-use super::site::{Held, Site};
-use super::trackers::TrackPage;
+use super::tracker_tasks::TrackPage;
 use crate::config::{Config, InstanceConfig, SourceNeed};
 use crate::dataplane::bpffs::PinDirectory;
 use crate::dataplane::{KernelHalf, OnRefusal, VmacEntry};
@@ -22,14 +22,14 @@ use crate::net::changes::Change;
 use crate::net::links::{self, Link, Purpose};
 use crate::net::receive::Membership;
 use crate::net::sysctl::Setting;
-use crate::track::Tracker;
+use crate::track::HealthTable;
 use crate::track::debounce::Debounce;
 use crate::vrrp::Time;
 
 /// The interfaces of a site.
 pub(super) struct Interfaces {
     pub(super) config: Config,
-    pub(super) site: Site,
+    pub(super) host_binding: HostBinding,
     pub(super) kernel: Option<KernelHalf>,
     /// Decides which changes of links are believed.
     debounce: Debounce,
@@ -49,7 +49,7 @@ struct InterfaceState {
     just_attached: bool,
     /// The number of adverts that the program has not seen in its present place.
     unseen: u32,
-    held: Option<Held>,
+    held: Option<PreparedInterface>,
     /// The last logged reason why the interface cannot be used.
     complaint: Option<String>,
 }
@@ -65,11 +65,11 @@ struct Before {
 
 impl Interfaces {
     /// Takes hold of all interfaces. The data plane is attached already.
-    pub(super) fn new(config: Config, site: Site, kernel: Option<KernelHalf>) -> Result<Self> {
+    pub(super) fn new(config: Config, host_binding: HostBinding, kernel: Option<KernelHalf>) -> Result<Self> {
         let state = |(number, link): (usize, &Link)| {
             let settled = link.is_there();
             let program_hears = kernel.as_ref().is_some_and(|kernel| kernel.is_attached(link));
-            let held = if settled { Some(site.hold(number, &config, program_hears)?) } else { None };
+            let held = if settled { Some(host_binding.hold(number, &config, program_hears)?) } else { None };
             let running = link.running;
             Ok(InterfaceState {
                 running,
@@ -81,9 +81,9 @@ impl Interfaces {
                 complaint: None,
             })
         };
-        let states = site.links.iter().enumerate().map(state).collect::<Result<_>>()?;
+        let states = host_binding.links.iter().enumerate().map(state).collect::<Result<_>>()?;
         let debounce = Debounce::new(&config);
-        Ok(Self { config, site, kernel, debounce, sourceless: BTreeSet::new(), states })
+        Ok(Self { config, host_binding, kernel, debounce, sourceless: BTreeSet::new(), states })
     }
 
     /// Changes to another configuration. What is held of an interface stays held, where it is the same. An interface that
@@ -91,7 +91,7 @@ impl Interfaces {
     pub(super) fn change(
         &mut self,
         config: Config,
-        site: Site,
+        host_binding: HostBinding,
         kernel: Option<KernelHalf>,
         debounce: Debounce,
         program_hears: &[bool],
@@ -99,15 +99,16 @@ impl Interfaces {
         self.debounce = debounce;
         let mut before: Vec<Before> = Vec::new();
         for (number, state) in std::mem::take(&mut self.states).into_iter().enumerate() {
-            let link = self.site.links[number].clone();
-            let vmacs_on = self.site.vmacs_on(&link, &self.config);
-            let settings = self.site.settings(number, &self.config, state.program_hears);
-            let groups = self.site.groups_on(number, &self.config);
+            let link = self.host_binding.links[number].clone();
+            let vmacs_on = self.host_binding.vmacs_on(&link, &self.config);
+            let settings = self.host_binding.settings(number, &self.config, state.program_hears);
+            let groups = self.host_binding.groups_on(number, &self.config);
             before.push(Before { link, vmacs: vmacs_on, groups, settings, state });
         }
-        for (number, (link, &program_hears)) in site.links.iter().zip(program_hears).enumerate() {
+        for (number, (link, &program_hears)) in host_binding.links.iter().zip(program_hears).enumerate() {
             let vmacs = program_hears;
-            let (settings, groups) = (site.settings(number, &config, vmacs), site.groups_on(number, &config));
+            let (settings, groups) =
+                (host_binding.settings(number, &config, vmacs), host_binding.groups_on(number, &config));
             let same = |Before { link: was, vmacs, groups: joined, settings: raised, .. }: &Before| {
                 (was.index, was.mac) == (link.index, link.mac)
                     && *raised == settings
@@ -115,7 +116,7 @@ impl Interfaces {
                     && vmacs
                         .iter()
                         .map(|entry| entry.mac)
-                        .eq(site.vmacs_on(link, &config).iter().map(|entry| entry.mac))
+                        .eq(host_binding.vmacs_on(link, &config).iter().map(|entry| entry.mac))
             };
             let mut complaint = None;
             let held = match before.iter().position(same) {
@@ -124,7 +125,7 @@ impl Interfaces {
                 None => {
                     // Drop the old guard first: it restores the sysctl that the new one saves.
                     before.retain(|was| was.link.index != link.index);
-                    let held = site.hold(number, &config, vmacs);
+                    let held = host_binding.hold(number, &config, vmacs);
                     held.inspect_err(|error| {
                         tracing::error!("interface {} cannot be used: {error}", link.name);
                         complaint = Some(error.to_string());
@@ -144,7 +145,7 @@ impl Interfaces {
                 complaint,
             });
         }
-        (self.config, self.site, self.kernel) = (config, site, kernel);
+        (self.config, self.host_binding, self.kernel) = (config, host_binding, kernel);
     }
 
     /// Where the kernel half is pinned, if there is one.
@@ -159,15 +160,17 @@ impl Interfaces {
 
     /// True if the program is on the interface of an instance, and so receives for its virtual hardware address.
     pub(super) fn program_hears(&self, slot: usize) -> bool {
-        self.states[self.site.link_number(slot)].program_hears
+        self.states[self.host_binding.link_number(slot)].program_hears
     }
 
     /// Counts an advert that the program on an interface has not seen. Once or twice, that may be a frame that was under way
     /// when the program was attached; after that, its place counts as one in which it does not see frames.
     pub(super) fn count_unseen(&mut self, ifindex: u32) {
         const UNSEEN_MAX: u32 = 3;
-        let Some(number) = self.site.links.iter().position(|link| link.index == ifindex) else { return };
-        let (link, state) = (&self.site.links[number], &mut self.states[number]);
+        let Some(number) = self.host_binding.links.iter().position(|link| link.index == ifindex) else {
+            return;
+        };
+        let (link, state) = (&self.host_binding.links[number], &mut self.states[number]);
         state.unseen += 1;
         if state.unseen == UNSEEN_MAX
             && let Some(kernel) = &mut self.kernel
@@ -184,38 +187,38 @@ impl Interfaces {
     /// Returns true if all interfaces of an instance are there and can carry frames, as far as that is believed, and the
     /// instance has an address to send from.
     pub(super) fn usable(&mut self, now: Time, slot: usize) -> bool {
-        let Self { config, site, states, debounce, sourceless, .. } = self;
+        let Self { config, host_binding, states, debounce, sourceless, .. } = self;
         // Ask for every interface, so that the debounce notes every one.
         let mut running = true;
-        for number in site.needs(slot, config) {
-            running &= debounce.believe(now, &site.links[number].name, states[number].running);
+        for number in host_binding.needs(slot, config) {
+            running &= debounce.believe(now, &host_binding.links[number].name, states[number].running);
         }
         running
-            && site.has_source(slot)
+            && host_binding.has_source(slot)
             && !sourceless.contains(&slot)
-            && site.requires(slot).all(|number| states[number].settled)
+            && host_binding.requires(slot).all(|number| states[number].settled)
     }
 
     /// Returns true if a tracked interface is there and can carry frames, as far as that is believed.
     pub(super) fn tracked_is_running(&mut self, now: Time, name: &str) -> bool {
-        self.debounce.believe(now, name, self.site.tracked.is_running(name))
+        self.debounce.believe(now, name, self.host_binding.tracked.is_running(name))
     }
 
     /// Returns for each instance the sentences that say what it lacks.
-    pub(super) fn lacks(&self, tracker: &Tracker, page: &TrackPage) -> Vec<Vec<String>> {
+    pub(super) fn lacks(&self, health_table: &HealthTable, page: &TrackPage) -> Vec<Vec<String>> {
         let complaint = |number: usize| {
             let complaint = self.states[number].complaint.as_ref()?;
-            Some(format!("interface {} cannot be used: {complaint}", self.site.links[number].name))
+            Some(format!("interface {} cannot be used: {complaint}", self.host_binding.links[number].name))
         };
         let facts = Facts {
             config: &self.config,
-            site: &self.site,
+            host_binding: &self.host_binding,
             page,
             sourceless: &self.sourceless,
             complaint: &complaint,
             links: Links::default(),
         };
-        lacks::of_all(tracker, &facts)
+        lacks::of_all(health_table, &facts)
     }
 
     /// Returns the time at which the next change of a link will be believed.
@@ -242,16 +245,17 @@ impl Interfaces {
 
     /// Takes note of a change. Returns true if the interfaces must be looked up again.
     pub(super) fn note(&mut self, change: &Change) -> bool {
-        self.site.tracked.note(change);
+        self.host_binding.tracked.note(change);
         match change {
             Change::Link { index, name, mac, running, below, controller } => {
                 let ours = |link: &Link| link.name == *name || link.index == *index;
-                let Some(number) = self.site.links.iter().position(ours) else {
+                let Some(number) = self.host_binding.links.iter().position(ours) else {
                     // A VLAN interface on an interface of ours, or a part of one: the place of the program may be wrong now.
-                    let is_ours = |other: &u32| self.site.links.iter().any(|link| link.index == *other);
+                    let is_ours =
+                        |other: &u32| self.host_binding.links.iter().any(|link| link.index == *other);
                     return self.has_programs() && below.iter().chain(controller).any(is_ours);
                 };
-                let link = &self.site.links[number];
+                let link = &self.host_binding.links[number];
                 if link.index != *index {
                     self.lose(number);
                     return true;
@@ -262,18 +266,19 @@ impl Interfaces {
                 !same || !self.states[number].settled || self.has_programs()
             }
             Change::LinkGone { index } => {
-                if let Some(number) = self.site.links.iter().position(|link| link.index == *index) {
+                if let Some(number) = self.host_binding.links.iter().position(|link| link.index == *index) {
                     self.lose(number);
                 }
                 false
             }
             // An instance or an interface that waits for an address may wait for this one.
             Change::AddressNew { .. } => {
-                self.site.await_sources() || self.states.iter().any(|state| !state.settled)
+                self.host_binding.await_sources() || self.states.iter().any(|state| !state.settled)
             }
             // The address may be the one that adverts are sent from.
             Change::AddressGone { index, address } => {
-                self.site.sources.contains(address) && self.site.links.iter().any(|link| link.index == *index)
+                self.host_binding.sources.contains(address)
+                    && self.host_binding.links.iter().any(|link| link.index == *index)
             }
             Change::Missed => {
                 tracing::warn!(
@@ -287,7 +292,7 @@ impl Interfaces {
     fn set_running(&mut self, number: usize, running: bool) {
         if std::mem::replace(&mut self.states[number].running, running) != running {
             let how = if running { "up" } else { "down" };
-            tracing::info!("interface {} is {how}", self.site.links[number].name);
+            tracing::info!("interface {} is {how}", self.host_binding.links[number].name);
         }
     }
 
@@ -295,17 +300,17 @@ impl Interfaces {
         let state = &mut self.states[number];
         state.running = false;
         if std::mem::replace(&mut state.settled, false) {
-            tracing::warn!("interface {} is gone", self.site.links[number].name);
+            tracing::warn!("interface {} is gone", self.host_binding.links[number].name);
         }
     }
 
     /// Looks the interfaces up again, and has everything follow that depends on them.
-    pub(super) async fn look_again(&mut self, handle: &Handle, network: &Network, engineer: &Engineer) {
+    pub(super) async fn look_again(&mut self, handle: &Handle, network: &Network, engine: &EngineHandle) {
         match links::all(handle).await {
-            Ok(all) => self.site.tracked.look(&all),
+            Ok(all) => self.host_binding.tracked.look(&all),
             Err(error) => tracing::error!("{error}"),
         }
-        let names: Vec<String> = self.site.links.iter().map(|link| link.name.clone()).collect();
+        let names: Vec<String> = self.host_binding.links.iter().map(|link| link.name.clone()).collect();
         let found = match links::look(handle, &names).await {
             Ok(found) => found,
             Err(error) => return tracing::error!("{error}"),
@@ -314,14 +319,14 @@ impl Interfaces {
             match found {
                 Err(_) => self.lose(number),
                 Ok(found) => {
-                    let link = Link { purpose: self.site.links[number].purpose, ..found };
+                    let link = Link { purpose: self.host_binding.links[number].purpose, ..found };
                     if !self.is_as_before(number, &link) {
-                        self.follow_and_say(number, &link, network, engineer);
+                        self.follow_and_say(number, &link, network, engine);
                         continue;
                     }
                     self.set_running(number, link.running);
-                    if self.site.links[number].addresses != link.addresses {
-                        self.readdress(number, link, engineer);
+                    if self.host_binding.links[number].addresses != link.addresses {
+                        self.readdress(number, link, engine);
                     }
                 }
             }
@@ -331,7 +336,7 @@ impl Interfaces {
     /// Returns true if nothing of an interface has changed that anything depends on, apart from its addresses. If it has no
     /// program, attaching one is tried again.
     fn is_as_before(&mut self, number: usize, link: &Link) -> bool {
-        let (before, state) = (&self.site.links[number], &self.states[number]);
+        let (before, state) = (&self.host_binding.links[number], &self.states[number]);
         let same = state.settled && (before.index, before.mac) == (link.index, link.mac);
         match &mut self.kernel {
             Some(kernel) if same && state.program_hears => kernel.is_in_place(link),
@@ -347,13 +352,16 @@ impl Interfaces {
 
     /// Takes over the new addresses of an interface. The engine is told only of instances that now send from another address;
     /// instances that have none left are in fault.
-    fn readdress(&mut self, number: usize, link: Link, engineer: &Engineer) {
-        let (had_v6, has_v6) = (self.site.links[number].has_v6(), link.has_v6());
-        let changed = self.site.replace(number, link, &self.config);
+    fn readdress(&mut self, number: usize, link: Link, engine: &EngineHandle) {
+        let (had_v6, has_v6) = (self.host_binding.links[number].has_v6(), link.has_v6());
+        let changed = self.host_binding.replace(number, link, &self.config);
         self.report_sources(&changed);
         if has_v6 && !had_v6 {
             // The groups of IPv6 could not be joined before.
-            match Membership::join(&self.site.links[number], &self.site.groups_on(number, &self.config)) {
+            match Membership::join(
+                &self.host_binding.links[number],
+                &self.host_binding.groups_on(number, &self.config),
+            ) {
                 Ok(joined) => {
                     if let Some(held) = &mut self.states[number].held {
                         held.add(joined);
@@ -362,25 +370,25 @@ impl Interfaces {
                 Err(error) => tracing::error!("{error}"),
             }
         }
-        for slot in changed.into_iter().filter(|&slot| self.site.has_source(slot)) {
-            let parts = Box::new(self.site.parts(slot, &self.config, self.program_hears(slot)));
-            let _ended = engineer.tell(Command::Moved { slot, parts });
+        for slot in changed.into_iter().filter(|&slot| self.host_binding.has_source(slot)) {
+            let binding = Box::new(self.host_binding.binding(slot, &self.config, self.program_hears(slot)));
+            let _ended = engine.tell(Command::Moved { slot, binding });
         }
     }
 
     fn report_sources(&self, changed: &[usize]) {
         for &slot in changed {
             let name = &self.config.instances[slot].name;
-            match self.site.source(slot, &self.config) {
+            match self.host_binding.source(slot, &self.config) {
                 Ok(source) => tracing::info!("{name}: adverts are sent from {source}"),
                 Err(error) => tracing::warn!("{name}: {error}; in fault until it has one"),
             }
         }
     }
 
-    fn follow_and_say(&mut self, number: usize, link: &Link, network: &Network, engineer: &Engineer) {
-        let result = self.follow(number, link, network, engineer);
-        let (name, state) = (&self.site.links[number].name, &mut self.states[number]);
+    fn follow_and_say(&mut self, number: usize, link: &Link, network: &Network, engine: &EngineHandle) {
+        let result = self.follow(number, link, network, engine);
+        let (name, state) = (&self.host_binding.links[number].name, &mut self.states[number]);
         state.settled = result.is_ok();
         let complaint = result.err().map(|error| format!("{error:#}"));
         if complaint.is_none() {
@@ -394,41 +402,45 @@ impl Interfaces {
     }
 
     /// Does all that follows the change of an interface. It may be called again if it fails on the way.
-    fn follow(&mut self, number: usize, link: &Link, network: &Network, engineer: &Engineer) -> Result<()> {
-        let gone = self.site.links[number].index;
+    fn follow(&mut self, number: usize, link: &Link, network: &Network, engine: &EngineHandle) -> Result<()> {
+        let gone = self.host_binding.links[number].index;
         // Taken first: if a step fails, the flag must not count for another interface of this name.
         let just_attached = std::mem::take(&mut self.states[number].just_attached);
-        let mut changed = self.site.replace(number, link.clone(), &self.config);
+        let mut changed = self.host_binding.replace(number, link.clone(), &self.config);
         changed.extend(
-            self.site.sourceless_on(number).filter(|slot| !changed.contains(slot)).collect::<Vec<_>>(),
+            self.host_binding
+                .sourceless_on(number)
+                .filter(|slot| !changed.contains(slot))
+                .collect::<Vec<_>>(),
         );
         self.report_sources(&changed);
         // Written before the program is there, so that no address is without its fence.
         if let Some(kernel) = &mut self.kernel {
-            kernel.write_vips(&self.site.vips(&self.config))?;
-            kernel.write_vmacs(&self.site.vmacs(&self.config))?;
+            kernel.write_vips(&self.host_binding.vips(&self.config))?;
+            kernel.write_vmacs(&self.host_binding.vmacs(&self.config))?;
         }
         let program_hears = just_attached || self.place_program(link)?;
         self.states[number].program_hears = program_hears;
         // Drop the old guard first: it restores the settings that the new one saves.
         self.states[number].held = None;
-        self.states[number].held = Some(self.site.hold(number, &self.config, program_hears)?);
+        self.states[number].held = Some(self.host_binding.hold(number, &self.config, program_hears)?);
         match link.purpose {
             Purpose::Instances => {
-                let hearing = self.site.hearing(link, &self.config, program_hears)?;
-                let _ended = engineer.tell(Command::Hear { gone, hearing });
+                let hearing = self.host_binding.hearing(link, &self.config, program_hears)?;
+                let _ended = engine.tell(Command::Hear { gone, hearing });
             }
             Purpose::Guard => {}
         }
         if let Some(kernel) = &self.kernel {
-            let _ended = engineer.tell(Command::Attached(kernel.describe()));
+            let _ended = engine.tell(Command::Attached(kernel.describe()));
         }
-        network.place(self.site.holdings(&self.config));
-        let uses =
-            |&slot: &usize| self.site.has_source(slot) && self.site.uses(slot).any(|used| used == number);
-        for slot in (0..self.site.len()).filter(uses) {
-            let parts = Box::new(self.site.parts(slot, &self.config, self.program_hears(slot)));
-            let _ended = engineer.tell(Command::Moved { slot, parts });
+        network.place(self.host_binding.master_resources(&self.config));
+        let uses = |&slot: &usize| {
+            self.host_binding.has_source(slot) && self.host_binding.uses(slot).any(|used| used == number)
+        };
+        for slot in (0..self.host_binding.len()).filter(uses) {
+            let binding = Box::new(self.host_binding.binding(slot, &self.config, self.program_hears(slot)));
+            let _ended = engine.tell(Command::Moved { slot, binding });
         }
         Ok(())
     }

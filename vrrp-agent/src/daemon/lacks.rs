@@ -8,18 +8,18 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use vrrp_ebpf::advert::Family;
 
-use super::site::Site;
-use super::trackers::TrackPage;
-use crate::config::{Config, Thing, TrackProcess};
+use super::host_binding::HostBinding;
+use super::tracker_tasks::TrackPage;
+use crate::config::{Config, TrackProcess, TrackTarget};
 use crate::dataplane::Slot;
 use crate::track::script::Report;
-use crate::track::{Lack, Seen, Tracker};
+use crate::track::{HealthTable, Lack, Seen};
 use crate::vrrp::{Condition, Sense};
 
 /// The facts about the host that sentences are made from.
 pub(super) struct Facts<'a> {
     pub(super) config: &'a Config,
-    pub(super) site: &'a Site,
+    pub(super) host_binding: &'a HostBinding,
     pub(super) page: &'a TrackPage,
     /// The instances whose source is not on this host, though they need it.
     pub(super) sourceless: &'a BTreeSet<Slot>,
@@ -57,32 +57,34 @@ impl Links {
 }
 
 /// Returns what each instance lacks.
-pub(super) fn of_all(tracker: &Tracker, facts: &Facts<'_>) -> Vec<Vec<String>> {
-    (0..facts.config.instances.len()).map(|slot| of(slot, tracker, facts)).collect()
+pub(super) fn of_all(health_table: &HealthTable, facts: &Facts<'_>) -> Vec<Vec<String>> {
+    (0..facts.config.instances.len()).map(|slot| of(slot, health_table, facts)).collect()
 }
 
-fn of(slot: Slot, tracker: &Tracker, facts: &Facts<'_>) -> Vec<String> {
-    let lacks = tracker.lacks(slot);
+fn of(slot: Slot, health_table: &HealthTable, facts: &Facts<'_>) -> Vec<String> {
+    let lacks = health_table.lacks(slot);
     let sentences = lacks.iter().flat_map(|lack| match lack {
         Lack::Link => of_link(slot, facts),
         Lack::Addresses => {
             vec!["the kernel refused its addresses, which is tried again every 10 s".to_owned()]
         }
-        Lack::Fixtures => vec!["a static address, route or rule of its track_group is missing".to_owned()],
+        Lack::StaticResources => {
+            vec!["a static address, route or rule of its track_group is missing".to_owned()]
+        }
         Lack::Peers => vec!["it has no unicast_peer (unicast_fault_no_peer)".to_owned()],
-        Lack::Tracked { thing, sense, seen } => vec![of_thing(thing, *sense, *seen, facts)],
+        Lack::Tracked { target, sense, seen } => vec![of_thing(target, *sense, *seen, facts)],
     });
     sentences.collect()
 }
 
 /// Returns what is wrong with an instance's own interfaces.
 fn of_link(slot: Slot, facts: &Facts<'_>) -> Vec<String> {
-    let Facts { config, site, .. } = facts;
+    let Facts { config, host_binding, .. } = facts;
     let instance = &config.instances[slot];
     let mut sentences = Vec::new();
-    for number in site.uses(slot) {
-        let name = &site.links[number].name;
-        let is_needed = site.needs(slot, config).any(|needed| needed == number);
+    for number in host_binding.uses(slot) {
+        let name = &host_binding.links[number].name;
+        let is_needed = host_binding.needs(slot, config).any(|needed| needed == number);
         let fault = facts.links.fault(name).filter(|_| is_needed || facts.links.flags(name).is_none());
         let complaint = || (facts.complaint)(number);
         let sourceless = || {
@@ -90,7 +92,7 @@ fn of_link(slot: Slot, facts: &Facts<'_>) -> Vec<String> {
                 Family::V4 => "IPv4",
                 Family::V6 => "link-local IPv6",
             };
-            let has_none = site.is_wire_of(slot, number) && !site.has_source(slot);
+            let has_none = host_binding.is_wire_of(slot, number) && !host_binding.has_source(slot);
             has_none.then(|| format!("interface {name} has no {kind} address to send adverts from"))
         };
         sentences.extend(fault.or_else(sourceless).or_else(complaint));
@@ -105,19 +107,19 @@ fn of_link(slot: Slot, facts: &Facts<'_>) -> Vec<String> {
     sentences
 }
 
-fn of_thing(thing: &Thing, sense: Sense, seen: Seen, facts: &Facts<'_>) -> String {
+fn of_thing(target: &TrackTarget, sense: Sense, seen: Seen, facts: &Facts<'_>) -> String {
     const REVERSE: &str = "which is a fault here (reverse)";
     let Facts { config, page, links, .. } = facts;
-    match (thing, sense, seen) {
-        (Thing::Script(script), _, Seen::Condition(condition)) => {
+    match (target, sense, seen) {
+        (TrackTarget::Script(script), _, Seen::Condition(condition)) => {
             let script = &config.scripts[*script];
             of_script(&script.name, script.rise, condition, page.scripts.get(&script.name))
         }
-        (Thing::Interface(name), Sense::Straight, _) => {
+        (TrackTarget::Interface(name), Sense::Straight, _) => {
             links.fault(name).unwrap_or_else(|| format!("interface {name} has yet to be up for long enough"))
         }
-        (Thing::Interface(name), Sense::Reverse, _) => format!("interface {name} is up, {REVERSE}"),
-        (Thing::File(file), _, Seen::Number(number)) => {
+        (TrackTarget::Interface(name), Sense::Reverse, _) => format!("interface {name} is up, {REVERSE}"),
+        (TrackTarget::File(file), _, Seen::Number(number)) => {
             let file = &config.files[*file];
             let (path, name) = (file.path.display(), &file.name);
             match number {
@@ -125,12 +127,14 @@ fn of_thing(thing: &Thing, sense: Sense, seen: Seen, facts: &Facts<'_>) -> Strin
                 number => format!("file {path} says {number} (track_file {name})"),
             }
         }
-        (Thing::Process(process), _, Seen::Condition(condition)) => {
+        (TrackTarget::Process(process), _, Seen::Condition(condition)) => {
             of_process(&config.processes[*process], condition)
         }
         // These do not occur: scripts and processes are seen by a condition, and files by a number.
-        (Thing::Script(_) | Thing::Process(_), _, Seen::Number(_))
-        | (Thing::File(_), _, Seen::Condition(_)) => "a tracker reported of another kind of thing".to_owned(),
+        (TrackTarget::Script(_) | TrackTarget::Process(_), _, Seen::Number(_))
+        | (TrackTarget::File(_), _, Seen::Condition(_)) => {
+            "a tracker reported of another kind of thing".to_owned()
+        }
     }
 }
 

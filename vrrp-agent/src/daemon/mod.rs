@@ -5,13 +5,15 @@ mod announcements;
 mod derive;
 mod effects;
 mod engine;
-mod errands;
 mod frames;
 mod guards;
-mod holdings;
+mod host_binding;
 mod interfaces;
+mod ipvs_sync;
 mod lacks;
+mod lifecycle_scripts;
 mod locks;
+mod master_resources;
 mod namesakes;
 mod network;
 mod plane;
@@ -20,12 +22,10 @@ mod reload;
 mod scheduling;
 mod service;
 mod signals;
-mod site;
 mod status;
-mod strangers;
 mod supervise;
-mod synchroniser;
-mod trackers;
+mod tracker_tasks;
+mod unknown_vrids;
 mod wire;
 
 use std::path::PathBuf;
@@ -40,27 +40,27 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::config::{Config, Place};
 use crate::control;
-use crate::dataplane::{Hook, bpffs, legacy};
+use crate::dataplane::{AttachPoint, bpffs, recovery};
 use crate::host::{self, Capability};
 use crate::net::{changes, links};
 use crate::process::identity;
-use crate::track::Tracker;
-use effects::{Engineer, Executor};
-use engine::reload::Roster;
+use crate::track::HealthTable;
+use effects::{EffectRunner, EngineHandle};
+use engine::reload::ActiveConfig;
 use engine::{Command, Engine};
+use host_binding::HostBinding;
 use interfaces::Interfaces;
 use locks::PidFile;
 use network::{Listeners, Network};
 pub use signals::NamedSignal;
 use signals::Signals;
-use site::Site;
 use status::StatusPage;
 use supervise::{Sources, ask, needed, note_lacks, supervise};
-use trackers::Trackers;
+use tracker_tasks::TrackerTasks;
 
 /// The choice of the data plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub enum PlaneChoice {
     /// The kernel half, or sockets where it cannot run.
     Auto,
     /// The kernel half, or nothing.
@@ -71,7 +71,7 @@ pub enum Choice {
 
 /// The treatment of the virtual addresses when the daemon ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AtEnd {
+pub enum OnExit {
     /// The addresses are given up, with a resignation.
     Release,
     /// The addresses stay where they are, without a resignation (`-V`): with the kernel half they are answered for as long as
@@ -89,11 +89,11 @@ pub struct Options {
     /// Pid file; the default is in the runtime directory.
     pub pid_file: Option<PathBuf>,
     /// Data plane.
-    pub choice: Choice,
+    pub choice: PlaneChoice,
     /// The place where the kernel half is attached.
-    pub hook: Hook,
+    pub attach_point: AttachPoint,
     /// The treatment of the virtual addresses at the end.
-    pub at_end: AtEnd,
+    pub on_exit: OnExit,
 }
 
 /// Runs until SIGTERM or SIGINT. Must be called in a tokio runtime of one thread.
@@ -102,7 +102,7 @@ pub struct Options {
 /// If the daemon cannot start: the error says what to do about it, and nothing is left half installed. Later, if the control
 /// socket or the protocol thread fails.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let Options { read, pid_file, choice, hook, at_end } = options;
+    let Options { read, pid_file, choice, attach_point, on_exit } = options;
     let mut config = read()?;
     let Place { net_namespace, instance } = &config.host.place;
     if let Some(name) = net_namespace {
@@ -122,102 +122,103 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let namespace = PidFile::acquire(&runtime_directory.join("namespace.lock"))
         .context("one network namespace has one vrrp-agent; give each of several an `instance NAME`")?;
     identity::look_up(config.script_users().cloned()).await;
-    errands::run("startup_script", &config.host.startup, config.script_security).await;
+    lifecycle_scripts::run("startup_script", &config.host.startup, config.script_security).await;
 
     // Registered before the host is looked at and anything is started, so that no signal and no change is missed.
     let mut signals = Signals::register()?;
     let host_changes = changes::stream()?;
     let netlink = links::connect()?;
-    let site = Site::look(&netlink, &mut config, &[]).await?;
+    let host_binding = HostBinding::look(&netlink, &mut config, &[]).await?;
     let (commands, command_queue) = mpsc::channel();
     let wake =
         EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).context("make an eventfd")?;
     let wake = Arc::new(wake);
-    let engineer = Engineer { commands, wake: Arc::clone(&wake) };
+    let engine = EngineHandle { commands, wake: Arc::clone(&wake) };
     let (refused, refusals) = unbounded_channel();
     let was = vec![None; config.instances.len()];
-    let roster = Roster {
+    let active = ActiveConfig {
         generation: 0,
-        holdings: site.holdings(&config),
+        master_resources: host_binding.master_resources(&config),
         config: config.clone(),
         lacks: Vec::new(),
         was,
         carried_out: None,
     };
     let (unseen, unseens) = unbounded_channel();
-    let (mended, mends) = unbounded_channel();
+    let (restored, restores) = unbounded_channel();
     let (question, questions) = unbounded_channel();
-    let (wish, wishes) = unbounded_channel();
+    let (dbus_request, dbus_requests) = unbounded_channel();
     let (told, mut told_queue) = unbounded_channel();
     let left_behind = bpffs::left_behind();
-    let pinned = left_behind.as_ref().map(legacy::addresses).unwrap_or_default();
-    let listeners = Listeners { engineer: engineer.clone(), refused, mended, told };
-    let (network, effects) = Network::start(&roster, pinned, listeners).await?;
-    let executor = Executor::new(netlink, roster, unseen, question, wish);
-    let missing = network.set_fixtures().await?;
-    let plane::Opened { plane, kernel, pasts } =
-        plane::open(&config, &site, &network, left_behind, choice, &hook).await?;
-    let mut interfaces = Interfaces::new(config, site, kernel)?;
+    let pinned = left_behind.as_ref().map(recovery::addresses).unwrap_or_default();
+    let listeners = Listeners { engine: engine.clone(), refused, restored, told };
+    let (network, effects) = Network::start(&active, pinned, listeners).await?;
+    let runner = EffectRunner::new(netlink, active, unseen, question, dbus_request);
+    let missing = network.set_statics().await?;
+    let plane::Opened { plane, kernel, saved_states } =
+        plane::open(&config, &host_binding, &network, left_behind, choice, &attach_point).await?;
+    let mut interfaces = Interfaces::new(config, host_binding, kernel)?;
     tracing::info!("data plane: {}", plane.describe());
-    interfaces.look_for_sources(&executor.handle).await;
+    interfaces.look_for_sources(&runner.handle).await;
     let usable: Vec<bool> =
-        (0..interfaces.site.len()).map(|slot| interfaces.usable(host::now(), slot)).collect();
-    let Interfaces { config, site, .. } = &interfaces;
+        (0..interfaces.host_binding.len()).map(|slot| interfaces.usable(host::now(), slot)).collect();
+    let Interfaces { config, host_binding, .. } = &interfaces;
 
-    let mut tracker = Tracker::new(config, &usable);
-    let mut trackers = Trackers::new();
-    let started = trackers.run(config).await;
-    started.news.into_iter().for_each(|news| tracker.hear(news));
-    tracker.set_interfaces(|name| site.tracked.is_running(name));
+    let mut health_table = HealthTable::new(config, &usable);
+    let mut tracker_tasks = TrackerTasks::new();
+    let started = tracker_tasks.run(config).await;
+    started.news.into_iter().for_each(|news| health_table.hear(news));
+    health_table.set_interfaces(|name| host_binding.tracked.is_running(name));
     for (slot, there) in needed(config, &missing) {
-        tracker.set_fixtures(slot, there);
+        health_table.set_statics(slot, there);
     }
-    let mut routers = site.routers(config, |slot| interfaces.program_hears(slot));
-    for (router, past) in routers.iter_mut().zip(pasts) {
-        router.past = Some(past);
+    let mut routers = host_binding.routers(config, |slot| interfaces.program_hears(slot));
+    for (router, saved) in routers.iter_mut().zip(saved_states) {
+        router.saved = Some(saved);
     }
-    for (slot, health) in tracker.changes() {
+    for (slot, health) in health_table.changes() {
         let machine = &mut routers[slot].machine;
         machine.set_contributions(host::now(), health.contributions);
         machine.set_fault(host::now(), health.fault);
     }
-    note_lacks(&tracker, &interfaces, &executor, &trackers.page());
+    note_lacks(&health_table, &interfaces, &runner, &tracker_tasks.page());
     let pins_path = interfaces.pins().map(|pins| pins.path.display().to_string());
-    let status = StatusPage { config: config.clone(), sources: site.sources.clone(), pins: pins_path };
-    let engine = Engine::new(routers, plane, command_queue, effects, wake, status)?;
+    let status =
+        StatusPage { config: config.clone(), sources: host_binding.sources.clone(), pins: pins_path };
+    let protocol = Engine::new(routers, plane, command_queue, effects, wake, status)?;
     let urgency = config.host.scheduling.clone();
     let thread = std::thread::Builder::new().name("vrrp".to_owned()).spawn(move || {
         scheduling::apply(&urgency);
-        engine.run()
+        protocol.run()
     })?;
 
-    let page = trackers.page();
+    let page = tracker_tasks.page();
     let (request, requests) = unbounded_channel();
     let sources = Sources {
-        trackers,
+        tracker_tasks,
         missing,
-        mends,
+        restores,
         questions,
         host: host_changes,
         refusals,
         unseen: unseens,
         requests,
-        wishes,
+        dbus_requests,
     };
     let control_path = control::path();
     service::ready();
     // Poll the same future through shutdown, so that a half-done effect completes.
-    let mut carrying_out = pin!(executor.run(&mut told_queue));
+    let mut carrying_out = pin!(runner.run(&mut told_queue));
     let mut carried_out = false;
     let outcome = tokio::select! {
         () = &mut carrying_out => {
             carried_out = true;
             Ok(())
         }
-        () = supervise(&engineer, &mut tracker, &mut interfaces, &executor, &network, &read, sources) => Ok(()),
+        () = supervise(&engine, &mut health_table, &mut interfaces, &runner, &network, &read, sources) => Ok(()),
         () = signals.asked_to_stop(&request) => Ok(()),
         result = control::serve(&control_path, async || {
-            ask(&engineer, &page, &executor, &network.missing).await
+            ask(&engine, &page, &runner, &network.missing).await
         }) => {
             result.with_context(|| format!("control socket {}", control_path.display()))
         }
@@ -225,16 +226,20 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     // The shutdown is the same whichever branch has ended: resign, give up the addresses, and only then take the fence down.
     tracing::info!("stopping");
     service::stopping();
-    if at_end == AtEnd::Keep {
+    if on_exit == OnExit::Keep {
         tracing::warn!("the addresses are left where they are");
         let _gone = std::fs::remove_file(&control_path);
         outcome?;
-        errands::run("shutdown_script", &interfaces.config.host.shutdown, interfaces.config.script_security)
-            .await;
+        lifecycle_scripts::run(
+            "shutdown_script",
+            &interfaces.config.host.shutdown,
+            interfaces.config.script_security,
+        )
+        .await;
         // End as if killed, on purpose: the kernel half goes on.
         std::process::exit(0);
     }
-    let _ended = engineer.tell(Command::Stop);
+    let _ended = engine.tell(Command::Stop);
     tokio::select! {
         () = &mut carrying_out, if !carried_out => {}
         () = signals.asked_to_stop(&request), if !carried_out => {
@@ -242,7 +247,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         }
         else => {}
     }
-    executor.finish().await;
+    runner.finish().await;
     let left = network.end().await;
     let _gone = std::fs::remove_file(&control_path);
     let fence = interfaces.pins();
@@ -261,8 +266,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             kept.unwrap_or_default()
         ),
     }
-    errands::run("shutdown_script", &interfaces.config.host.shutdown, interfaces.config.script_security)
-        .await;
+    lifecycle_scripts::run(
+        "shutdown_script",
+        &interfaces.config.host.shutdown,
+        interfaces.config.script_security,
+    )
+    .await;
     outcome?;
     match thread.join() {
         Ok(Ok(_plane)) => {}

@@ -5,8 +5,8 @@
 //! All effects of the engine pass through here. Effects that change nothing on the network are handed on in order to
 //! [`super::effects`], when everything before them has been done.
 
-mod fixtures;
 mod resources;
+mod statics;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +20,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender,
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::effects::Engineer;
-use super::engine::reload::Roster;
+use super::effects::EngineHandle;
+use super::engine::reload::ActiveConfig;
 use super::engine::{Command, Effect};
-use super::holdings::Holding;
+use super::master_resources::MasterResources;
 use crate::dataplane::Slot;
 use crate::net::{NetError, links};
 use resources::{Outcome, Plan, Resources};
@@ -42,17 +42,17 @@ pub(super) type Missing = Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>;
 
 /// A request of the tasks that watch the host.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum NetworkRequest {
     /// Put back the routes, rules and static addresses that were removed.
-    Mend,
+    Restore,
     /// The kernel has reported that an address is gone from an interface: look whether a master has lost it.
     Check { index: u32, address: IpAddr },
     /// News were missed: look whether any master has lost an address.
     CheckAll,
     /// An interface has been replaced: each instance holds this from now on.
-    Place(Vec<Holding>),
+    Place(Vec<MasterResources>),
     /// Set what is static. The answer is the track groups that lack something, because it cannot be set.
-    SetFixtures(oneshot::Sender<BTreeSet<String>>),
+    SetStatics(oneshot::Sender<BTreeSet<String>>),
     /// Answer when everything before this is done.
     Settle(oneshot::Sender<()>),
     /// Remove what an earlier run left, except for these instances, which go on.
@@ -66,16 +66,16 @@ pub(super) enum Told {
     Effect(Effect),
     /// A new configuration: slots are those of this roster from here on. The network has followed: `masters` are masters, and
     /// `missing` are the track groups that lack something.
-    Reloaded { roster: Box<Roster>, masters: BTreeSet<Slot>, missing: BTreeSet<String> },
+    Reloaded { active: Box<ActiveConfig>, masters: BTreeSet<Slot>, missing: BTreeSet<String> },
 }
 
 /// The receivers of what the network thread reports.
 pub(super) struct Listeners {
-    pub(super) engineer: Engineer,
+    pub(super) engine: EngineHandle,
     /// Told of each instance whose addresses the kernel refused, with the generation of the slot.
     pub(super) refused: UnboundedSender<(u64, Slot)>,
     /// Told of the track groups that lack something, after each mend.
-    pub(super) mended: UnboundedSender<BTreeSet<String>>,
+    pub(super) restored: UnboundedSender<BTreeSet<String>>,
     /// Told of every effect that does not change the network.
     pub(super) told: UnboundedSender<Told>,
 }
@@ -88,7 +88,7 @@ pub(super) struct Network {
     /// A weak sender, which does not keep the queue open: the queue ends with the engine.
     effects: WeakUnboundedSender<Effect>,
     /// True while a mend waits for its turn.
-    mend_asked: Arc<AtomicBool>,
+    restore_asked: Arc<AtomicBool>,
     end: oneshot::Sender<oneshot::Sender<Left>>,
     pub(super) missing: Missing,
 }
@@ -97,15 +97,15 @@ impl Network {
     /// Starts the thread. `pinned` are the addresses that the pins of an earlier run know. Effects are to be sent through the
     /// returned sender.
     pub(super) async fn start(
-        roster: &Roster,
+        active: &ActiveConfig,
         pinned: Vec<(u32, IpAddr)>,
         listeners: Listeners,
     ) -> Result<(Self, UnboundedSender<Effect>)> {
         let (effects, queue) = unbounded_channel();
         let (end, ending) = oneshot::channel();
         let (started, has_started) = oneshot::channel();
-        let (plan, missing, mend_asked) = (Plan::of(roster), Missing::default(), Arc::default());
-        let (page, asked) = (Arc::clone(&missing), Arc::clone(&mend_asked));
+        let (plan, missing, restore_asked) = (Plan::of(active), Missing::default(), Arc::default());
+        let (page, asked) = (Arc::clone(&missing), Arc::clone(&restore_asked));
         std::thread::Builder::new().name("network".to_owned()).spawn(move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
@@ -122,61 +122,61 @@ impl Network {
                     Ok(resources) => {
                         // The receiver may be gone already.
                         let _ended = started.send(Ok(()));
-                        Hand { resources, listeners, mend_asked: asked }.run(queue, ending).await;
+                        Hand { resources, listeners, restore_asked: asked }.run(queue, ending).await;
                     }
                     Err(error) => drop(started.send(Err(error))),
                 }
             });
         })?;
         has_started.await.context("the thread that changes the network has ended")??;
-        Ok((Self { effects: effects.downgrade(), mend_asked, end, missing }, effects))
+        Ok((Self { effects: effects.downgrade(), restore_asked, end, missing }, effects))
     }
 
     /// Has what was removed put back, in its turn. Requests that come before that turn are done together, once.
-    pub(super) fn mend(&self) {
-        if !self.mend_asked.swap(true, Ordering::Relaxed) {
-            self.order(Order::Mend);
+    pub(super) fn restore(&self) {
+        if !self.restore_asked.swap(true, Ordering::Relaxed) {
+            self.order(NetworkRequest::Restore);
         }
     }
 
     /// Reports an address that the kernel says is gone from an interface.
     pub(super) fn check(&self, index: u32, address: IpAddr) {
-        self.order(Order::Check { index, address });
+        self.order(NetworkRequest::Check { index, address });
     }
 
     /// Reports that news were missed.
     pub(super) fn check_all(&self) {
-        self.order(Order::CheckAll);
+        self.order(NetworkRequest::CheckAll);
     }
 
     /// Reports that an interface has been replaced: each instance holds this from now on.
-    pub(super) fn place(&self, holdings: Vec<Holding>) {
-        self.order(Order::Place(holdings));
+    pub(super) fn place(&self, master_resources: Vec<MasterResources>) {
+        self.order(NetworkRequest::Place(master_resources));
     }
 
     /// Waits until everything that was asked for before is done: an address that is gone for a moment meanwhile is there again
     /// then. The wait is limited, in case the kernel does not answer.
     pub(super) async fn settled(&self) {
         let (done, is_done) = oneshot::channel();
-        self.order(Order::Settle(done));
+        self.order(NetworkRequest::Settle(done));
         let _late = timeout(SETTLE_TIMEOUT, is_done).await;
     }
 
     /// Sets what is static. Returns the track groups that lack something, because it cannot be set.
-    pub(super) async fn set_fixtures(&self) -> Result<BTreeSet<String>> {
+    pub(super) async fn set_statics(&self) -> Result<BTreeSet<String>> {
         let (done, is_done) = oneshot::channel();
-        self.order(Order::SetFixtures(done));
+        self.order(NetworkRequest::SetStatics(done));
         is_done.await.context("the thread that changes the network has ended")
     }
 
     /// Removes what an earlier run left, except for these instances, which go on.
     pub(super) async fn remove_leftovers(&self, kept: &[Slot]) -> Result<()> {
         let (done, is_done) = oneshot::channel();
-        self.order(Order::RemoveLeftovers(kept.to_vec(), done));
+        self.order(NetworkRequest::RemoveLeftovers(kept.to_vec(), done));
         Ok(is_done.await.context("the thread that changes the network has ended")??)
     }
 
-    fn order(&self, order: Order) {
+    fn order(&self, order: NetworkRequest) {
         if let Some(effects) = self.effects.upgrade() {
             let _ended = effects.send(Effect::Network(order));
         }
@@ -200,7 +200,7 @@ impl Network {
 struct Hand {
     resources: Resources,
     listeners: Listeners,
-    mend_asked: Arc<AtomicBool>,
+    restore_asked: Arc<AtomicBool>,
 }
 
 impl Hand {
@@ -244,10 +244,10 @@ impl Hand {
             Effect::Withdraw { slot } => {
                 let _told = resources.withdraw(slot).await;
             }
-            Effect::Reloaded(roster) => {
-                let missing = resources.change(&roster).await;
+            Effect::Reloaded(active) => {
+                let missing = resources.change(&active).await;
                 let masters = resources.masters();
-                self.tell(Told::Reloaded { roster, masters, missing });
+                self.tell(Told::Reloaded { active, masters, missing });
             }
             Effect::Network(order) => self.follow(order).await,
             effect @ (Effect::Transition { .. }
@@ -262,38 +262,38 @@ impl Hand {
         }
     }
 
-    async fn follow(&mut self, order: Order) {
-        let Self { resources, listeners, mend_asked } = self;
+    async fn follow(&mut self, order: NetworkRequest) {
+        let Self { resources, listeners, restore_asked } = self;
         match order {
-            Order::Mend => {
-                mend_asked.store(false, Ordering::Relaxed);
-                let missing = resources.mend().await;
-                let _ended = listeners.mended.send(missing);
+            NetworkRequest::Restore => {
+                restore_asked.store(false, Ordering::Relaxed);
+                let missing = resources.restore().await;
+                let _ended = listeners.restored.send(missing);
             }
-            Order::Check { index, address } => {
+            NetworkRequest::Check { index, address } => {
                 let lost = resources.who_lost(index, address).await;
                 self.tell_lost(lost);
             }
-            Order::CheckAll => {
+            NetworkRequest::CheckAll => {
                 let lost = resources.who_lost_any().await;
                 self.tell_lost(lost);
             }
-            Order::Place(holdings) => {
+            NetworkRequest::Place(master_resources) => {
                 // These masters had addresses on an interface that was replaced, which did not cost the mastership. Set all
                 // again.
-                for slot in resources.place(holdings).await {
+                for slot in resources.place(master_resources).await {
                     if let Some(mastership) = self.resources.mastership(slot) {
                         self.install(slot, mastership).await;
                     }
                 }
             }
-            Order::SetFixtures(done) => {
-                let _ended = done.send(resources.set_fixtures().await);
+            NetworkRequest::SetStatics(done) => {
+                let _ended = done.send(resources.set_statics().await);
             }
-            Order::Settle(done) => {
+            NetworkRequest::Settle(done) => {
                 let _ended = done.send(());
             }
-            Order::RemoveLeftovers(kept, done) => {
+            NetworkRequest::RemoveLeftovers(kept, done) => {
                 let _ended = done.send(resources.remove_leftovers(&kept).await);
             }
         }
@@ -320,14 +320,14 @@ impl Hand {
     fn tell_installed(&self, slot: Slot) {
         let generation = self.resources.plan.generation;
         if let Some(mastership) = self.resources.mastership(slot) {
-            let _ended = self.listeners.engineer.tell(Command::Installed { generation, slot, mastership });
+            let _ended = self.listeners.engine.tell(Command::Installed { generation, slot, mastership });
         }
     }
 
     fn tell_lost(&self, lost: Vec<Slot>) {
         let generation = self.resources.plan.generation;
         for slot in lost {
-            let _ended = self.listeners.engineer.tell(Command::AddressesLost { generation, slot });
+            let _ended = self.listeners.engine.tell(Command::AddressesLost { generation, slot });
         }
     }
 

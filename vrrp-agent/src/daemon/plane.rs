@@ -2,18 +2,19 @@
 
 use anyhow::{Context as _, bail};
 
-use super::Choice;
+use super::PlaneChoice;
+use super::host_binding::HostBinding;
 use super::network::Network;
-use super::site::Site;
 use crate::config::Config;
 use crate::dataplane::Hearing;
 use crate::dataplane::bpffs::PinDirectory;
 use crate::dataplane::{
-    Blueprint, DataPlane, EbpfPlane, Hook, KernelHalf, Legacy, Maps, OnRefusal, Slot, SocketPlane, bpffs,
+    AttachPoint, DataPlane, EbpfPlane, KernelHalf, LoadOptions, MapSource, OnRefusal, PinnedState, Slot,
+    SocketPlane, bpffs,
 };
 use crate::host::{self, Capability};
 use crate::net::links::{Link, Purpose};
-use crate::vrrp::{Past, Spell};
+use crate::vrrp::{Resume, SavedState};
 
 /// An open data plane.
 pub(super) struct Opened {
@@ -21,35 +22,37 @@ pub(super) struct Opened {
     /// None with sockets.
     pub(super) kernel: Option<KernelHalf>,
     /// The state that an earlier run left of each instance to go on with; empty if there is none.
-    pub(super) pasts: Vec<Past>,
+    pub(super) saved_states: Vec<SavedState>,
 }
 
 /// Opens the kernel half, or sockets: losing the kernel half costs speed, never correctness. What an earlier run left in the
 /// kernel goes on, or is removed: its addresses first, then the fence before them.
 pub(super) async fn open(
     config: &Config,
-    site: &Site,
+    host_binding: &HostBinding,
     network: &Network,
     left_behind: Option<PinDirectory>,
-    choice: Choice,
-    hook: &Hook,
+    choice: PlaneChoice,
+    attach_point: &AttachPoint,
 ) -> anyhow::Result<Opened> {
     let on_refusal = match choice {
-        Choice::Auto => OnRefusal::Sockets,
-        Choice::Ebpf | Choice::Socket => OnRefusal::Fail,
+        PlaneChoice::Auto => OnRefusal::Sockets,
+        PlaneChoice::Ebpf | PlaneChoice::Socket => OnRefusal::Fail,
     };
-    if let (Some(pins), Choice::Auto | Choice::Ebpf) = (&left_behind, choice) {
-        match Legacy::look(pins, &site.keys(config)) {
-            Legacy::Usable(pasts) => match open_kernel(config, site, hook, on_refusal, Maps::Adopted) {
-                Ok((plane, half)) => {
-                    network.remove_leftovers(&holding(&pasts)).await?;
-                    tracing::info!("going on with the programs and maps of an earlier run");
-                    let plane = DataPlane::Ebpf(Box::new(plane));
-                    return Ok(Opened { plane, kernel: Some(half), pasts });
+    if let (Some(pins), PlaneChoice::Auto | PlaneChoice::Ebpf) = (&left_behind, choice) {
+        match PinnedState::look(pins, &host_binding.keys(config)) {
+            PinnedState::Usable(saved_states) => {
+                match open_kernel(config, host_binding, attach_point, on_refusal, MapSource::Pinned) {
+                    Ok((plane, half)) => {
+                        network.remove_leftovers(&held(&saved_states)).await?;
+                        tracing::info!("going on with the programs and maps of an earlier run");
+                        let plane = DataPlane::Ebpf(Box::new(plane));
+                        return Ok(Opened { plane, kernel: Some(half), saved_states });
+                    }
+                    Err(error) => tracing::warn!("cannot go on with what an earlier run left: {error:#}"),
                 }
-                Err(error) => tracing::warn!("cannot go on with what an earlier run left: {error:#}"),
-            },
-            Legacy::Useless(why) => {
+            }
+            PinnedState::Useless(why) => {
                 tracing::warn!("the maps of an earlier run are replaced, because they {why}");
             }
         }
@@ -60,18 +63,21 @@ pub(super) async fn open(
     }
     let sockets = || {
         warn_of_sockets(config);
-        let plane = DataPlane::Socket(Box::new(SocketPlane::open(&site.present(), site.judges(config))?));
-        Ok(Opened { plane, kernel: None, pasts: Vec::new() })
+        let plane = DataPlane::Socket(Box::new(SocketPlane::open(
+            &host_binding.present(),
+            host_binding.verifiers(config),
+        )?));
+        Ok(Opened { plane, kernel: None, saved_states: Vec::new() })
     };
-    if choice == Choice::Socket {
+    if choice == PlaneChoice::Socket {
         return sockets();
     }
-    match open_kernel(config, site, hook, on_refusal, Maps::New) {
+    match open_kernel(config, host_binding, attach_point, on_refusal, MapSource::Fresh) {
         Ok((plane, half)) => {
             let plane = DataPlane::Ebpf(Box::new(plane));
-            Ok(Opened { plane, kernel: Some(half), pasts: Vec::new() })
+            Ok(Opened { plane, kernel: Some(half), saved_states: Vec::new() })
         }
-        Err(error) if choice == Choice::Ebpf => Err(error),
+        Err(error) if choice == PlaneChoice::Ebpf => Err(error),
         Err(error) => {
             tracing::warn!("the kernel half cannot be used, so adverts go through sockets: {error:#}");
             sockets()
@@ -81,31 +87,35 @@ pub(super) async fn open(
 
 /// Returns the instances whose addresses are still theirs, because the lease of the earlier run lasts. (Should the lease end
 /// before the state machine resumes, the state machine takes the addresses away.)
-fn holding(pasts: &[Past]) -> Vec<Slot> {
+fn held(saved_states: &[SavedState]) -> Vec<Slot> {
     let now = host::now();
-    let holds = |past: &Past| match past.spell {
-        Spell::Lease { until } => now < until,
-        Spell::Over | Spell::Watch { .. } => false,
+    let holds = |saved: &SavedState| match saved.resume {
+        Resume::Holding { until } => now < until,
+        Resume::Nothing | Resume::Watching { .. } => false,
     };
-    (0..pasts.len()).filter(|&slot| holds(&pasts[slot])).collect()
+    (0..saved_states.len()).filter(|&slot| holds(&saved_states[slot])).collect()
 }
 
 /// Opens a second data plane of the kind of the first, for another configuration: it hears nothing until its kernel half is
 /// published. Sockets hear at once.
 pub(super) fn open_beside(
     config: &Config,
-    site: &Site,
+    host_binding: &HostBinding,
     kernel: Option<&KernelHalf>,
 ) -> anyhow::Result<(DataPlane, Option<KernelHalf>)> {
     match kernel {
         None => {
             warn_of_sockets(config);
-            let plane = SocketPlane::open(&site.present(), site.judges(config))?;
+            let plane = SocketPlane::open(&host_binding.present(), host_binding.verifiers(config))?;
             Ok((DataPlane::Socket(Box::new(plane)), None))
         }
         Some(kernel) => {
-            let with = With { hook: kernel.hook(), on_refusal: kernel.on_refusal(), maps: Maps::Beside };
-            let (plane, half) = load_kernel(config, site, kernel.pins(), with, Some(kernel))?;
+            let with = With {
+                attach_point: kernel.attach_point(),
+                on_refusal: kernel.on_refusal(),
+                maps: MapSource::Staged,
+            };
+            let (plane, half) = load_kernel(config, host_binding, kernel.pins(), with, Some(kernel))?;
             Ok((DataPlane::Ebpf(Box::new(plane)), Some(half)))
         }
     }
@@ -120,10 +130,10 @@ fn warn_of_sockets(config: &Config) {
 
 fn open_kernel(
     config: &Config,
-    site: &Site,
-    hook: &Hook,
+    host_binding: &HostBinding,
+    attach_point: &AttachPoint,
     on_refusal: OnRefusal,
-    maps: Maps,
+    maps: MapSource,
 ) -> anyhow::Result<(EbpfPlane, KernelHalf)> {
     for capability in [Capability::Bpf, Capability::Perfmon] {
         if !capability.held() {
@@ -139,41 +149,41 @@ fn open_kernel(
             pins.path.display()
         );
     }
-    load_kernel(config, site, &pins, With { hook, on_refusal, maps }, None)
+    load_kernel(config, host_binding, &pins, With { attach_point, on_refusal, maps }, None)
 }
 
 /// The options for loading a kernel half.
 #[derive(Clone, Copy)]
 struct With<'w> {
-    hook: &'w Hook,
+    attach_point: &'w AttachPoint,
     on_refusal: OnRefusal,
-    maps: Maps,
+    maps: MapSource,
 }
 
 /// `before` is the kernel half that is to be replaced, where there is one.
 fn load_kernel(
     config: &Config,
-    site: &Site,
+    host_binding: &HostBinding,
     pins: &PinDirectory,
     with: With<'_>,
     before: Option<&KernelHalf>,
 ) -> anyhow::Result<(EbpfPlane, KernelHalf)> {
-    let listener = SocketPlane::open([], site.judges(config))?;
-    let (keys, links) = (site.keys(config), site.programmable());
-    let blueprint = Blueprint {
+    let listener = SocketPlane::open([], host_binding.verifiers(config))?;
+    let (keys, links) = (host_binding.keys(config), host_binding.programmable());
+    let options = LoadOptions {
         links: &links,
         keys: &keys,
-        vips: site.vips(config),
-        vmacs: site.vmacs(config),
-        hook: with.hook.clone(),
+        vips: host_binding.vips(config),
+        vmacs: host_binding.vmacs(config),
+        attach_point: with.attach_point.clone(),
         on_refusal: with.on_refusal,
         maps: with.maps,
     };
-    let mut half = KernelHalf::load(&blueprint, pins)?;
+    let mut half = KernelHalf::load(&options, pins)?;
     log_messages(&mut half);
     let remove = |half: &KernelHalf| match with.maps {
-        Maps::New | Maps::Adopted => half.pins().remove(),
-        Maps::Beside => half.pins().beside().remove(),
+        MapSource::Fresh | MapSource::Pinned => half.pins().remove(),
+        MapSource::Staged => half.pins().staged().remove(),
     };
     if let Some(before) = before {
         half.inherit_refusals(before, &links);
@@ -206,8 +216,11 @@ fn load_kernel(
     let will_be_attached = |link: &Link| before.is_some() && half.refusal(link).is_none();
     let by_program =
         |link: &Link| half.is_attached(link) || (link.can_have_program() && will_be_attached(link));
-    let hearings: Result<Vec<Hearing>, _> =
-        site.present().iter().map(|link| site.hearing(link, config, by_program(link))).collect();
+    let hearings: Result<Vec<Hearing>, _> = host_binding
+        .present()
+        .iter()
+        .map(|link| host_binding.hearing(link, config, by_program(link)))
+        .collect();
     let plane = hearings.map_err(anyhow::Error::from).and_then(|hearings| {
         EbpfPlane::new(&mut half, keys.len(), listener, hearings).map_err(anyhow::Error::from)
     });

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::service::Dump;
-use crate::dbus::Wish;
+use crate::dbus;
 
 /// A request by a signal or a D-Bus client while the daemon goes on.
 #[derive(Debug)]
@@ -18,14 +18,14 @@ pub(super) enum Request {
     Announce(String, oneshot::Sender<bool>),
 }
 
-impl From<Wish> for Request {
-    fn from(wish: Wish) -> Self {
-        match wish {
-            Wish::Announce(name, done) => Self::Announce(name, done),
-            Wish::Reload => Self::Reload,
-            Wish::PrintData => Self::Dump(Dump::Data),
-            Wish::PrintStatistics => Self::Dump(Dump::Statistics),
-            Wish::ClearStatistics => {
+impl From<dbus::Request> for Request {
+    fn from(dbus_request: dbus::Request) -> Self {
+        match dbus_request {
+            dbus::Request::Announce(name, done) => Self::Announce(name, done),
+            dbus::Request::Reload => Self::Reload,
+            dbus::Request::PrintData => Self::Dump(Dump::Data),
+            dbus::Request::PrintStatistics => Self::Dump(Dump::Statistics),
+            dbus::Request::ClearStatistics => {
                 warn_of_clearing();
                 Self::Dump(Dump::Statistics)
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::engine::Router;
 use super::network::Missing;
-use super::trackers::TrackPage;
+use super::tracker_tasks::TrackPage;
 use crate::config::{Config, InstanceConfig, StartDelay};
 use crate::control::{
     FileStatus, InstanceStatus, MasterStatus, ProcessStatus, ScriptStatus, Snapshot, TrackedInterface, WonBy,

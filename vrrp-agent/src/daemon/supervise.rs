@@ -10,32 +10,32 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::MissedTickBehavior;
 
-use super::effects::{Engineer, Executor};
+use super::effects::{EffectRunner, EngineHandle};
 use super::engine::Command;
 use super::interfaces::Interfaces;
 use super::network::{Missing, Network};
 use super::signals::Request;
-use super::trackers::{SharedPage, Trackers};
-use super::{Read, holdings, reload, service, status, strangers};
+use super::tracker_tasks::{SharedPage, TrackerTasks};
+use super::{Read, master_resources, reload, service, status, unknown_vrids};
 use crate::blocking;
 use crate::config::Config;
 use crate::control;
 use crate::dataplane::Slot;
-use crate::dbus::Wish;
+use crate::dbus;
 use crate::host;
 use crate::net::changes::{self, Change};
 use crate::process::identity;
 use crate::snmp;
-use crate::track::Tracker;
+use crate::track::HealthTable;
 use crate::vrrp::Time;
 
 /// The sources of what happens on the host.
 pub(super) struct Sources<L> {
-    pub(super) trackers: Trackers,
+    pub(super) tracker_tasks: TrackerTasks,
     /// The track groups that lack something static, because it cannot be set.
     pub(super) missing: BTreeSet<String>,
     /// The same track groups, after each mend.
-    pub(super) mends: UnboundedReceiver<BTreeSet<String>>,
+    pub(super) restores: UnboundedReceiver<BTreeSet<String>>,
     /// The questions of SNMP managers.
     pub(super) questions: UnboundedReceiver<snmp::Question>,
     pub(super) host: L,
@@ -44,7 +44,7 @@ pub(super) struct Sources<L> {
     pub(super) unseen: UnboundedReceiver<u32>,
     pub(super) requests: UnboundedReceiver<Request>,
     /// The requests of D-Bus clients.
-    pub(super) wishes: UnboundedReceiver<Wish>,
+    pub(super) dbus_requests: UnboundedReceiver<dbus::Request>,
 }
 
 /// An instance whose addresses the kernel refused tries again after this long.
@@ -56,29 +56,29 @@ const PROGRAM_CHECK: Duration = Duration::from_secs(5);
 
 /// Turns what happens on the host into commands, for ever.
 pub(super) async fn supervise(
-    engineer: &Engineer,
-    tracker: &mut Tracker,
+    engine: &EngineHandle,
+    health_table: &mut HealthTable,
     interfaces: &mut Interfaces,
-    executor: &Executor,
+    runner: &EffectRunner,
     network: &Network,
     read: &Read,
     sources: Sources<impl futures_util::Stream<Item = Change>>,
 ) {
     let Sources {
-        mut trackers,
+        mut tracker_tasks,
         mut missing,
-        mut mends,
+        mut restores,
         mut questions,
         host: changes,
         mut refusals,
         mut unseen,
         mut requests,
-        mut wishes,
+        mut dbus_requests,
     } = sources;
     let mut changes = std::pin::pin!(changes);
     let mut removals = watch_routing(&interfaces.config);
     // The tasks that listen; a reload replaces the set, which ends them.
-    let mut listeners = strangers::listen_for(&interfaces.config, &interfaces.site);
+    let mut listeners = unknown_vrids::listen_for(&interfaces.config, &interfaces.host_binding);
     let mut retry = tokio::time::interval(REFUSAL_PAUSE);
     // After a time with nothing to try, tick once and not once for each missed tick.
     retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -89,53 +89,53 @@ pub(super) async fn supervise(
     let mut reading = Reading::Not;
     loop {
         tokio::select! {
-            news = trackers.changed() => tracker.hear(news),
+            news = tracker_tasks.changed() => health_table.hear(news),
             Some(change) = changes.next() => {
                 if interfaces.note(&change) {
                     // Tell the engine that an interface is lost before it is told of another interface.
-                    tell_health(engineer, tracker, interfaces, executor, &trackers.page());
+                    tell_health(engine, health_table, interfaces, runner, &tracker_tasks.page());
                     // The source address of the adverts may have been removed together with one of ours. The network thread
                     // puts it back; wait for that.
                     network.settled().await;
-                    interfaces.look_again(&executor.handle, network, engineer).await;
+                    interfaces.look_again(&runner.handle, network, engine).await;
                 }
                 match change {
                     Change::AddressGone { index, address } => {
                         network.check(index, address);
-                        network.mend();
+                        network.restore();
                     }
                     Change::Missed => {
                         network.check_all();
-                        network.mend();
+                        network.restore();
                     }
                     // The kernel removed the routes over this interface when the interface went down.
-                    Change::Link { running: true, .. } => network.mend(),
+                    Change::Link { running: true, .. } => network.restore(),
                     // A static route may have waited for this address.
-                    Change::AddressNew { .. } if !missing.is_empty() => network.mend(),
+                    Change::AddressNew { .. } if !missing.is_empty() => network.restore(),
                     Change::Link { .. } | Change::LinkGone { .. } | Change::AddressNew { .. } => {}
                 }
-                interfaces.look_for_sources(&executor.handle).await;
+                interfaces.look_for_sources(&runner.handle).await;
             }
-            Some(()) = removals.next() => network.mend(),
+            Some(()) = removals.next() => network.restore(),
             _ = retry.tick(), if !missing.is_empty() || interfaces.are_unsettled() => {
                 if !missing.is_empty() {
-                    network.mend();
+                    network.restore();
                 }
                 if interfaces.are_unsettled() {
-                    interfaces.look_again(&executor.handle, network, engineer).await;
+                    interfaces.look_again(&runner.handle, network, engine).await;
                 }
             }
-            _ = check.tick(), if interfaces.has_programs() => interfaces.look_again(&executor.handle, network, engineer).await,
+            _ = check.tick(), if interfaces.has_programs() => interfaces.look_again(&runner.handle, network, engine).await,
             Some(ifindex) = unseen.recv() => {
                 interfaces.count_unseen(ifindex);
-                interfaces.look_again(&executor.handle, network, engineer).await;
+                interfaces.look_again(&runner.handle, network, engine).await;
             }
-            Some(groups) = mends.recv() => missing = groups,
+            Some(groups) = restores.recv() => missing = groups,
             () = until(interfaces.next_belief()) => {}
             Some((generation, slot)) = refusals.recv() => {
-                if generation == executor.generation() {
-                    tracing::error!("{}: in fault until its addresses are tried again", executor.name(slot));
-                    tracker.set_addresses(slot, false);
+                if generation == runner.generation() {
+                    tracing::error!("{}: in fault until its addresses are tried again", runner.name(slot));
+                    health_table.set_addresses(slot, false);
                 }
                 let over = over.clone();
                 tokio::spawn(async move {
@@ -145,10 +145,10 @@ pub(super) async fn supervise(
             }
             // Retry all; any that are tried too early are refused again.
             Some(()) = pauses_over.recv() => {
-                (0..interfaces.site.len()).for_each(|slot| tracker.set_addresses(slot, true));
+                (0..interfaces.host_binding.len()).for_each(|slot| health_table.set_addresses(slot, true));
             }
             Some(question) = questions.recv() => {
-                if let Some(snapshot) = ask(engineer, &trackers.page(), executor, &network.missing).await {
+                if let Some(snapshot) = ask(engine, &tracker_tasks.page(), runner, &network.missing).await {
                     let interface = |name: &str| nix::net::if_::if_nametoindex(name).ok();
                     let facts = snmp::Facts { config: &interfaces.config, snapshot: &snapshot, interface: &interface };
                     // The SNMP session may have given up meanwhile.
@@ -156,15 +156,15 @@ pub(super) async fn supervise(
                 }
                 continue;
             }
-            Some(request) = next(&mut requests, &mut wishes) => match request {
+            Some(request) = next(&mut requests, &mut dbus_requests) => match request {
                 Request::Announce(name, done) => {
                     let mut instances = interfaces.config.instances.iter();
                     if let Some(slot) = instances.position(|instance| instance.name == name) {
-                        let _ended = engineer.tell(Command::Announce { slot, done });
+                        let _ended = engine.tell(Command::Announce { slot, done });
                     }
                 }
                 Request::Dump(dump) => {
-                    if let Some(snapshot) = ask(engineer, &trackers.page(), executor, &network.missing).await {
+                    if let Some(snapshot) = ask(engine, &tracker_tasks.page(), runner, &network.missing).await {
                         service::write_dump(dump, &interfaces.config, &snapshot);
                     }
                 }
@@ -183,7 +183,7 @@ pub(super) async fn supervise(
             Some(config) = configurations.recv() => {
                 let result = match config {
                     Ok(config) => {
-                        reload::reload(config, interfaces, tracker, &mut trackers, executor, engineer).await
+                        reload::reload(config, interfaces, health_table, &mut tracker_tasks, runner, engine).await
                     }
                     Err(error) => Err(error),
                 };
@@ -191,8 +191,8 @@ pub(super) async fn supervise(
                     Ok(groups) => {
                         missing = groups;
                         removals = watch_routing(&interfaces.config);
-                        interfaces.look_for_sources(&executor.handle).await;
-                        listeners = strangers::listen_for(&interfaces.config, &interfaces.site);
+                        interfaces.look_for_sources(&runner.handle).await;
+                        listeners = unknown_vrids::listen_for(&interfaces.config, &interfaces.host_binding);
                     }
                     Err(error) => tracing::error!("not reloaded: {error:#}"),
                 }
@@ -212,9 +212,9 @@ pub(super) async fn supervise(
             else => return,
         }
         for (slot, there) in needed(&interfaces.config, &missing) {
-            tracker.set_fixtures(slot, there);
+            health_table.set_statics(slot, there);
         }
-        tell_health(engineer, tracker, interfaces, executor, &trackers.page());
+        tell_health(engine, health_table, interfaces, runner, &tracker_tasks.page());
     }
 }
 
@@ -249,17 +249,17 @@ fn read_soon(read: &Read, done: &UnboundedSender<anyhow::Result<Config>>) {
 /// Returns the next request of a signal or of a D-Bus client.
 async fn next(
     requests: &mut UnboundedReceiver<Request>,
-    wishes: &mut UnboundedReceiver<Wish>,
+    dbus_requests: &mut UnboundedReceiver<dbus::Request>,
 ) -> Option<Request> {
     tokio::select! {
         request = requests.recv() => request,
-        Some(wish) = wishes.recv() => Some(wish.into()),
+        Some(dbus_request) = dbus_requests.recv() => Some(dbus_request.into()),
     }
 }
 
 /// Returns a stream that reports removals of routes and rules of ours.
 fn watch_routing(config: &Config) -> Pin<Box<dyn futures_util::Stream<Item = ()>>> {
-    changes::removals(holdings::protocols(config)).unwrap_or_else(|error| {
+    changes::removals(master_resources::protocols(config)).unwrap_or_else(|error| {
         tracing::error!("{error}: routes and rules that somebody removes are not put back");
         Box::pin(futures_util::stream::pending())
     })
@@ -282,44 +282,49 @@ async fn until(at: Option<Time>) {
 }
 
 fn tell_health(
-    engineer: &Engineer,
-    tracker: &mut Tracker,
+    engine: &EngineHandle,
+    health_table: &mut HealthTable,
     interfaces: &mut Interfaces,
-    executor: &Executor,
+    runner: &EffectRunner,
     page: &SharedPage,
 ) {
     let now = host::now();
-    tracker.set_interfaces(|name| interfaces.tracked_is_running(now, name));
-    for slot in 0..interfaces.site.len() {
-        tracker.set_link(slot, interfaces.usable(now, slot));
+    health_table.set_interfaces(|name| interfaces.tracked_is_running(now, name));
+    for slot in 0..interfaces.host_binding.len() {
+        health_table.set_link(slot, interfaces.usable(now, slot));
     }
-    note_lacks(tracker, interfaces, executor, page);
-    for (slot, health) in tracker.changes() {
-        let _ended = engineer.tell(Command::Health { slot, health });
+    note_lacks(health_table, interfaces, runner, page);
+    for (slot, health) in health_table.changes() {
+        let _ended = engine.tell(Command::Health { slot, health });
     }
 }
 
 /// Stores what instances lack. This comes before the engine is told, because the log line of the transition gives it as the
 /// reason.
-pub(super) fn note_lacks(tracker: &Tracker, interfaces: &Interfaces, executor: &Executor, page: &SharedPage) {
-    let states = interfaces.site.tracked.states().map(|(name, state)| (name.to_owned(), state));
+pub(super) fn note_lacks(
+    health_table: &HealthTable,
+    interfaces: &Interfaces,
+    runner: &EffectRunner,
+    page: &SharedPage,
+) {
+    let states = interfaces.host_binding.tracked.states().map(|(name, state)| (name.to_owned(), state));
     page.borrow_mut().interfaces = states.collect();
-    executor.note_lacks(interfaces.lacks(tracker, &page.borrow()));
+    runner.note_lacks(interfaces.lacks(health_table, &page.borrow()));
 }
 
 pub(super) async fn ask(
-    engineer: &Engineer,
+    engine: &EngineHandle,
     page: &SharedPage,
-    executor: &Executor,
+    runner: &EffectRunner,
     missing: &Missing,
 ) -> Option<control::Snapshot> {
     let (reply, answer) = tokio::sync::oneshot::channel();
-    if !engineer.tell(Command::Status(reply)) {
+    if !engine.tell(Command::Status(reply)) {
         return std::future::pending().await;
     }
     match answer.await {
         Ok(snapshot) => {
-            let mut snapshot = status::with_tracked(snapshot, &page.borrow(), executor.lacks());
+            let mut snapshot = status::with_tracked(snapshot, &page.borrow(), runner.lacks());
             status::note_missing(&mut snapshot, missing);
             Some(snapshot)
         }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use vrrp_ebpf::advert::{Cast, Family};
 
-use crate::config::{Config, InstanceConfig, Missing};
+use crate::config::{Config, InstanceConfig, MissingInterfaces};
 use crate::net::links::{self, Device, Link};
 use crate::net::{NetError, sysctl};
 
@@ -131,7 +131,7 @@ fn present_or_awaited(
     name: &str,
     number: usize,
     found: Result<Link, NetError>,
-    missing: Missing,
+    missing: MissingInterfaces,
 ) -> Result<Link, NetError> {
     match (found, missing) {
         (Err(NetError::NoHolder { address }), _) => {
@@ -141,11 +141,11 @@ fn present_or_awaited(
             );
             Ok(Link::absent(name, number))
         }
-        (Err(NetError::NoInterface { .. }), Missing::Awaited) => {
+        (Err(NetError::NoInterface { .. }), MissingInterfaces::Awaited) => {
             tracing::warn!("interface {name} is not there; its instances are in fault until it is");
             Ok(Link::absent(name, number))
         }
-        (found, Missing::Awaited | Missing::Fatal) => found,
+        (found, MissingInterfaces::Awaited | MissingInterfaces::Fatal) => found,
     }
 }
 

@@ -18,7 +18,7 @@ use aya::programs::{ProgramError, ProgramInfo, SchedClassifier, TcAttachType, Xd
 use super::bpffs::{pin_name, unpin_name};
 use super::ebpf::EbpfError;
 use super::load::brief;
-use super::placement::{ArrayEntry, Hook, Mode, cost, modes, objection};
+use super::placement::{ArrayEntry, AttachPoint, Mode, cost, modes, objection};
 use crate::net::links::{Link, Purpose};
 
 /// The beginning of the pins of attachments for frames that arrive; the interface's name follows, as [`pin_name`] writes it.
@@ -50,31 +50,31 @@ pub(super) fn ifindex_of_link(pin: &Path) -> Option<u32> {
 
 /// The two programs for XDP. They cannot call each other, nor stand in one program array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Buffers {
+pub(super) enum FragSupport {
     /// A frame is one buffer.
-    One,
+    SingleBuffer,
     /// A jumbo frame may be several.
-    Many,
+    MultiBuffer,
 }
 
-impl Buffers {
+impl FragSupport {
     /// Returns the kind that the interfaces need.
     pub(super) fn of(links: &[Link]) -> Self {
         const ORDINARY: u32 = 1500;
-        if links.iter().any(|link| link.mtu > ORDINARY) { Self::Many } else { Self::One }
+        if links.iter().any(|link| link.mtu > ORDINARY) { Self::MultiBuffer } else { Self::SingleBuffer }
     }
 
     fn other(self) -> Self {
         match self {
-            Self::One => Self::Many,
-            Self::Many => Self::One,
+            Self::SingleBuffer => Self::MultiBuffer,
+            Self::MultiBuffer => Self::SingleBuffer,
         }
     }
 
     fn program(self) -> &'static str {
         match self {
-            Self::One => "vrrp",
-            Self::Many => "vrrp_frags",
+            Self::SingleBuffer => "vrrp",
+            Self::MultiBuffer => "vrrp_frags",
         }
     }
 }
@@ -120,8 +120,8 @@ impl Attachment {
     }
 
     /// True if the program is in a place where it would be put today.
-    pub(super) fn is_right(&self, link: &Link, hook: &Hook) -> bool {
-        modes(link, hook).contains(&self.mode) && objection(link, self.mode).is_none()
+    pub(super) fn is_right(&self, link: &Link, attach_point: &AttachPoint) -> bool {
+        modes(link, attach_point).contains(&self.mode) && objection(link, self.mode).is_none()
     }
 
     /// Pins those attachments again whose pins another program has removed.
@@ -145,12 +145,12 @@ pub(super) fn attach(
     ebpf: &mut Ebpf,
     pins: &Path,
     link: &Link,
-    hook: &Hook,
+    attach_point: &AttachPoint,
     avoided: &[Mode],
-    buffers: Buffers,
+    frag_support: FragSupport,
 ) -> Result<Attachment, EbpfError> {
     let mut refusals = Vec::new();
-    for mode in modes(link, hook) {
+    for mode in modes(link, attach_point) {
         if avoided.contains(&mode) {
             refusals.push(format!("{}: the program does not see the frames there", mode.name()));
             continue;
@@ -159,12 +159,12 @@ pub(super) fn attach(
             refusals.push(why);
             continue;
         }
-        let arriving = match (mode, hook) {
-            (Mode::Array, Hook::Array(entry)) => {
+        let arriving = match (mode, attach_point) {
+            (Mode::Array, AttachPoint::Array(entry)) => {
                 unpin(&pin_of(pins, LINK, &link.name))?;
-                enter_array(ebpf, pins, entry, buffers).map(|()| Ok(None))?
+                enter_array(ebpf, pins, entry, frag_support).map(|()| Ok(None))?
             }
-            (Mode::Native | Mode::Generic, _) => attach_xdp(ebpf, pins, link, mode, buffers)?,
+            (Mode::Native | Mode::Generic, _) => attach_xdp(ebpf, pins, link, mode, frag_support)?,
             (Mode::Tcx, _) => attach_tcx(ebpf, pins, link, Direction::Arriving)?,
             (Mode::Clsact, _) => attach_filter(ebpf, pins, link, Direction::Arriving)?,
             (Mode::Array, _) => continue,
@@ -250,7 +250,7 @@ fn attach_leaving(ebpf: &mut Ebpf, pins: &Path, link: &Link) -> Result<Option<Ho
     }
 }
 
-fn attach_xdp(ebpf: &mut Ebpf, pins: &Path, link: &Link, mode: Mode, buffers: Buffers) -> Attached {
+fn attach_xdp(ebpf: &mut Ebpf, pins: &Path, link: &Link, mode: Mode, frag_support: FragSupport) -> Attached {
     let path = pin_of(pins, LINK, &link.name);
     let earlier = PinnedLink::from_pin(&path).map(FdLink::from).ok();
     // If the earlier link is of an interface that is gone, its program's number is another, or none.
@@ -260,7 +260,7 @@ fn attach_xdp(ebpf: &mut Ebpf, pins: &Path, link: &Link, mode: Mode, buffers: Bu
         let there = link.xdp.filter(|there| there.native == (mode == Mode::Native));
         program.zip(there).is_some_and(|(info, there)| info.program_id() == there.program)
     };
-    let program = xdp(ebpf, buffers)?;
+    let program = xdp(ebpf, frag_support)?;
     if let Some(earlier) = earlier.filter(is_ours).and_then(|earlier| XdpLink::try_from(earlier).ok())
         && let Ok(id) = program.attach_to_link(earlier)
     {
@@ -395,7 +395,12 @@ fn pin(link: FdLink, path: &Path) -> Result<Holder, EbpfError> {
 
 /// Puts the program into an operator's array. The array is pinned beside our maps too, so that a program that cleans up knows
 /// of the entry.
-fn enter_array(ebpf: &mut Ebpf, pins: &Path, entry: &ArrayEntry, buffers: Buffers) -> Result<(), EbpfError> {
+fn enter_array(
+    ebpf: &mut Ebpf,
+    pins: &Path,
+    entry: &ArrayEntry,
+    frag_support: FragSupport,
+) -> Result<(), EbpfError> {
     let refused = |error: &dyn std::error::Error| EbpfError::Attach {
         interface: format!("the program array {}", entry.path.display()),
         why: chain(error),
@@ -406,13 +411,13 @@ fn enter_array(ebpf: &mut Ebpf, pins: &Path, entry: &ArrayEntry, buffers: Buffer
     data.pin(&pin).map_err(|error| pin_error(&pin, &error))?;
     let map = Map::from_map_data(data).map_err(|error| refused(&error))?;
     let mut array = ProgramArray::try_from(map).map_err(|error| refused(&error))?;
-    let mut enter = |buffers| -> Result<(), EbpfError> {
-        let program = xdp(ebpf, buffers)?;
+    let mut enter = |frag_support| -> Result<(), EbpfError> {
+        let program = xdp(ebpf, frag_support)?;
         let fd = program.fd().map_err(EbpfError::Program)?;
         array.set(entry.index, fd, 0).map_err(|error| refused(&error))
     };
     // The array takes programs of one kind or of the other.
-    enter(buffers).or_else(|error| enter(buffers.other()).map_err(|_| error))
+    enter(frag_support).or_else(|error| enter(frag_support.other()).map_err(|_| error))
 }
 
 /// Takes our program out of the array that is pinned at `path`, if that is the pin of an array.
@@ -427,20 +432,25 @@ pub(super) fn leave_array(path: &Path) {
 }
 
 /// Loads the programs that the interfaces will need, so that attaching takes no time.
-pub(super) fn load(ebpf: &mut Ebpf, links: &[Link], hook: &Hook, buffers: Buffers) -> Result<(), EbpfError> {
-    let first = |link: &Link| modes(link, hook).first().copied();
+pub(super) fn load(
+    ebpf: &mut Ebpf,
+    links: &[Link],
+    attach_point: &AttachPoint,
+    frag_support: FragSupport,
+) -> Result<(), EbpfError> {
+    let first = |link: &Link| modes(link, attach_point).first().copied();
     if links.iter().filter_map(first).any(Mode::is_tc) {
         classifier(ebpf, Direction::Arriving.program())?;
     }
     if links.iter().filter_map(first).any(|mode| !mode.is_tc()) {
-        xdp(ebpf, buffers)?;
+        xdp(ebpf, frag_support)?;
     }
     classifier(ebpf, Direction::Leaving.program()).map(drop)
 }
 
 /// Returns one of the programs for XDP, loaded.
-fn xdp(ebpf: &mut Ebpf, buffers: Buffers) -> Result<&mut Xdp, EbpfError> {
-    let program = ebpf.program_mut(buffers.program()).ok_or(EbpfError::Missing("program for XDP"))?;
+fn xdp(ebpf: &mut Ebpf, frag_support: FragSupport) -> Result<&mut Xdp, EbpfError> {
+    let program = ebpf.program_mut(frag_support.program()).ok_or(EbpfError::Missing("program for XDP"))?;
     let program: &mut Xdp = program.try_into().map_err(EbpfError::Program)?;
     if program.fd().is_err() {
         program.load().map_err(EbpfError::Program)?;

@@ -175,7 +175,7 @@ fn root() -> io::Result<(&'static Path, bool)> {
 impl PinDirectory {
     /// Returns a directory inside this one, for pins that are to take the place of those here.
     #[must_use]
-    pub fn beside(&self) -> Self {
+    pub fn staged(&self) -> Self {
         Self { path: self.path.join("reload"), lasting: self.lasting, _lock: None }
     }
 
@@ -190,8 +190,8 @@ impl PinDirectory {
             // The pins of other network namespaces are directories in ours.
             if entry.file_type()?.is_dir() {
                 // Left behind by a reload that was cut off.
-                if entry.path() == self.beside().path {
-                    self.beside().remove();
+                if entry.path() == self.staged().path {
+                    self.staged().remove();
                 }
             } else {
                 super::attach::leave_array(&entry.path());

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::{self, Advert, Judge, Reject};
+use vrrp_ebpf::advert::{self, Advert, Reject, VerifiedBy};
 
 use super::Desired;
 use crate::net::receive::Receiver;
@@ -93,11 +93,11 @@ impl Canaries {
                         && advert::vrid(datagram.payload).map(u32::from) == Some(desired.key.vrid)
                 };
                 let Some(desired) = desired.iter().flatten().find(of_it) else { continue };
-                let advert = match (desired.rules.judge, advert::accept(&datagram, &desired.rules)) {
+                let advert = match (desired.rules.verified_by, advert::accept(&datagram, &desired.rules)) {
                     // The program does not drop these adverts.
-                    (Judge::Agent, _) | (Judge::Kernel, Err(Reject::Destination)) => continue,
-                    (Judge::Kernel, Ok(advert)) => Some(advert),
-                    (Judge::Kernel, Err(_rejected)) => None,
+                    (VerifiedBy::Agent, _) | (VerifiedBy::Kernel, Err(Reject::Destination)) => continue,
+                    (VerifiedBy::Kernel, Ok(advert)) => Some(advert),
+                    (VerifiedBy::Kernel, Err(_rejected)) => None,
                 };
                 return Some(Unseen { ifindex, slot: desired.slot, advert });
             }

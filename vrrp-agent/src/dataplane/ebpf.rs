@@ -9,16 +9,16 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::ProgramError;
 use vrrp_ebpf::abi::{
-    ALIVE_TIME_NS, Agent, Counters, Event, EventKind, Instance, InstanceKey, Lease, Plain, Role, Settings,
+    ALIVE_TIME_NS, AbiPod, Agent, Counters, Event, EventKind, Instance, InstanceKey, Lease, Role, Settings,
     Watchdog,
 };
-use vrrp_ebpf::advert::{Advert, Judge, List, Reject};
+use vrrp_ebpf::advert::{Advert, List, Reject, VerifiedBy};
 
 use super::bpffs::PinDirectory;
 use super::canary::{Canaries, Hearing, Unseen};
 use super::kernel::KernelHalf;
 use super::load::brief;
-use super::{Desired, KernelWatch, Signal, Slot, SocketPlane};
+use super::{Desired, KernelWatch, PlaneEvent, Slot, SocketPlane};
 use crate::host;
 use crate::vrrp::{Heard, Time, Watch};
 use crate::wire::advert::ip;
@@ -32,10 +32,10 @@ pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), 
 /// A value of the maps. The crate that defines them knows nothing of aya, hence the wrapper.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
-pub struct Cell<T>(pub T);
+pub struct PodValue<T>(pub T);
 
-// SAFETY: Plain promises what Pod asks for.
-unsafe impl<T: Plain> aya::Pod for Cell<T> {}
+// SAFETY: AbiPod promises what Pod asks for.
+unsafe impl<T: AbiPod> aya::Pod for PodValue<T> {}
 
 /// The reason why the kernel half cannot be used, or not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -77,20 +77,20 @@ pub enum EbpfError {
 
 /// The maps that change while the daemon runs: the state of the instances, and the reports of the kernel.
 pub struct EbpfPlane {
-    instances: HashMap<MapData, Cell<InstanceKey>, Cell<Instance>>,
-    leases: Array<MapData, Cell<Lease>>,
-    watchdogs: Array<MapData, Cell<Watchdog>>,
-    counters: PerCpuArray<MapData, Cell<Counters>>,
+    instances: HashMap<MapData, PodValue<InstanceKey>, PodValue<Instance>>,
+    leases: Array<MapData, PodValue<Lease>>,
+    watchdogs: Array<MapData, PodValue<Watchdog>>,
+    counters: PerCpuArray<MapData, PodValue<Counters>>,
     events: RingBuf<MapData>,
-    settings: Array<MapData, Cell<Settings>>,
-    agent: Array<MapData, Cell<Agent>>,
+    settings: Array<MapData, PodValue<Settings>>,
+    agent: Array<MapData, PodValue<Agent>>,
     /// Hears what the kernel passes because only the agent can judge it, and interfaces that have no program.
     listener: SocketPlane,
     /// Hear adverts that the program should have dropped.
     canaries: Canaries,
     /// For each slot, the time at which a socket last heard an advert that counts and that the kernel's watch does not know of.
     heard_here: Vec<Option<Time>>,
-    waiting: VecDeque<Signal>,
+    waiting: VecDeque<PlaneEvent>,
     attached: String,
     desired: Vec<Option<Desired>>,
 }
@@ -146,7 +146,7 @@ impl EbpfPlane {
         if before.map(|before| before.epoch).or_else(|| self.lease_epoch(desired.slot)) != Some(desired.epoch)
         {
             let until_boot_ns = match desired.role {
-                Role::Master => self.taken_until(desired.slot).map_or(0, boot_ns),
+                Role::Master => self.takeover_until(desired.slot).map_or(0, boot_ns),
                 Role::Idle | Role::Backup => 0,
             };
             self.write_lease(desired.slot, Lease { heartbeat_ns: 0, until_boot_ns, epoch: desired.epoch })?;
@@ -160,7 +160,9 @@ impl EbpfPlane {
             key: desired.key,
             takeover: desired.takeover,
         };
-        self.instances.insert(Cell(desired.key), Cell(instance), 0).map_err(map_error("instances"))?;
+        self.instances
+            .insert(PodValue(desired.key), PodValue(instance), 0)
+            .map_err(map_error("instances"))?;
         if self.is_heard_here(desired) {
             self.listener.apply(desired);
         }
@@ -173,9 +175,9 @@ impl EbpfPlane {
 
     /// True if sockets, not the program, hear the adverts of an instance.
     fn is_heard_here(&self, desired: &Desired) -> bool {
-        match desired.rules.judge {
-            Judge::Agent => true,
-            Judge::Kernel => self.canaries.is_by_sockets(desired.key.ifindex),
+        match desired.rules.verified_by {
+            VerifiedBy::Agent => true,
+            VerifiedBy::Kernel => self.canaries.is_by_sockets(desired.key.ifindex),
         }
     }
 
@@ -199,7 +201,7 @@ impl EbpfPlane {
     pub(super) fn forget(&mut self, slot: Slot, key: &InstanceKey) -> Result<(), EbpfError> {
         self.listener.forget(slot, key);
         self.desired[slot] = None;
-        match self.instances.remove(&Cell(*key)) {
+        match self.instances.remove(&PodValue(*key)) {
             Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
             Err(error) => Err(map_error("instances")(error)),
         }
@@ -222,13 +224,13 @@ impl EbpfPlane {
 
     pub(super) fn report_alive(&mut self, now: Time) -> Result<(), EbpfError> {
         let agent = Agent { alive_until_ns: now.as_nanos() + ALIVE_TIME_NS };
-        self.agent.set(0, Cell(agent), 0).map_err(map_error("agent"))
+        self.agent.set(0, PodValue(agent), 0).map_err(map_error("agent"))
     }
 
     /// Returns the end of the time for which the kernel answers by itself, after it has seen a master lost in the epoch that
     /// ends now.
-    fn taken_until(&self, slot: Slot) -> Option<Duration> {
-        let until = Time::from_nanos(self.watchdog(slot)?.taken_until_ns);
+    fn takeover_until(&self, slot: Slot) -> Option<Duration> {
+        let until = Time::from_nanos(self.watchdog(slot)?.takeover_until_ns);
         // The clock of leases is read first: the time that passes between the two readings makes the lease shorter.
         let uptime = host::uptime();
         let left = until - host::now();
@@ -237,30 +239,30 @@ impl EbpfPlane {
 
     /// Returns the epoch in which an earlier run may have held the addresses.
     fn lease_epoch(&self, slot: Slot) -> Option<u64> {
-        self.leases.get(&slot_u32(slot), 0).ok().map(|Cell(lease)| lease.epoch)
+        self.leases.get(&slot_u32(slot), 0).ok().map(|PodValue(lease)| lease.epoch)
     }
 
     fn write_lease(&mut self, slot: Slot, lease: Lease) -> Result<(), EbpfError> {
-        self.leases.set(slot_u32(slot), Cell(lease), 0).map_err(map_error("leases"))
+        self.leases.set(slot_u32(slot), PodValue(lease), 0).map_err(map_error("leases"))
     }
 
-    pub(super) fn next_signal(&mut self) -> Option<Signal> {
+    pub(super) fn next_event(&mut self) -> Option<PlaneEvent> {
         while let Some(event) = self.events.next().and_then(|entry| read_event(&entry)) {
-            if let Some(signal) = self.signal(&event) {
-                return Some(signal);
+            if let Some(plane_event) = self.plane_event(&event) {
+                return Some(plane_event);
             }
         }
         if let Some(waiting) = self.waiting.pop_front() {
             return Some(waiting);
         }
-        if let Some(signal) = self.unseen() {
-            return Some(signal);
+        if let Some(plane_event) = self.unseen() {
+            return Some(plane_event);
         }
-        let signal = self.listener.next_signal();
-        if let Some(Signal::Advert { slot, advert, .. }) = signal {
+        let plane_event = self.listener.next_event();
+        if let Some(PlaneEvent::Advert { slot, advert, .. }) = plane_event {
             self.note_heard_here(slot, &advert, host::now());
         }
-        signal
+        plane_event
     }
 
     /// Notes that a socket has heard a master, which the state machine watches from here on. An advert that does not count is
@@ -273,20 +275,20 @@ impl EbpfPlane {
     }
 
     /// Returns the next advert that the program should have dropped: the state machine hears of it, and then the daemon.
-    fn unseen(&mut self) -> Option<Signal> {
+    fn unseen(&mut self) -> Option<PlaneEvent> {
         while let Some(Unseen { ifindex, slot, advert }) = self.canaries.next(&self.desired) {
             // With this setting the program itself lets adverts through once it has judged them.
             if self.shows_adverts() {
                 continue;
             }
             let now = host::now();
-            let told = self.canaries.is_to_be_told(now).then_some(Signal::Unseen { ifindex });
+            let told = self.canaries.is_to_be_told(now).then_some(PlaneEvent::Unseen { ifindex });
             let is_idle = self.desired[slot].is_some_and(|desired| desired.role == Role::Idle);
             match advert.filter(|_| !is_idle) {
                 Some(advert) => {
                     self.note_heard_here(slot, &advert, now);
                     self.waiting.extend(told);
-                    return Some(Signal::Advert { slot, advert, watch: Watch::Here });
+                    return Some(PlaneEvent::Advert { slot, advert, watch: Watch::Here });
                 }
                 None if told.is_some() => return told,
                 None => {}
@@ -297,11 +299,11 @@ impl EbpfPlane {
 
     /// True if adverts go on to the stack once the program has judged them.
     fn shows_adverts(&self) -> bool {
-        self.settings.get(&0, 0).is_ok_and(|Cell(settings)| settings.show_adverts != 0)
+        self.settings.get(&0, 0).is_ok_and(|PodValue(settings)| settings.show_adverts != 0)
     }
 
     /// Translates an event into a signal; `None` if the instance has moved on since.
-    fn signal(&self, event: &Event) -> Option<Signal> {
+    fn plane_event(&self, event: &Event) -> Option<PlaneEvent> {
         let time = Time::from_nanos(event.time_ns);
         let slot = event.slot as usize;
         let desired = self.desired.get(slot).copied().flatten()?;
@@ -316,12 +318,12 @@ impl EbpfPlane {
         };
         match event.kind {
             EventKind::MasterSeen | EventKind::Resigned => {
-                Some(Signal::Advert { slot, advert, watch: Watch::Kernel })
+                Some(PlaneEvent::Advert { slot, advert, watch: Watch::Kernel })
             }
             EventKind::Outranked | EventKind::Rival | EventKind::Unwatched => {
-                Some(Signal::Advert { slot, advert, watch: Watch::Here })
+                Some(PlaneEvent::Advert { slot, advert, watch: Watch::Here })
             }
-            EventKind::Superior => Some(Signal::Advert { slot, advert, watch: Watch::Fenced }),
+            EventKind::Superior => Some(PlaneEvent::Advert { slot, advert, watch: Watch::Fenced }),
             // If an advert has arrived since, the deadline has moved past the time of the event, and the watch goes on. The
             // deadline is not compared with *our* clock, whose reading may be older than the event.
             EventKind::MasterLost if self.kernel_watch(slot).is_some_and(|watch| watch.deadline > time) => {
@@ -329,17 +331,17 @@ impl EbpfPlane {
             }
             // A socket has heard the master since; the state machine's own timer watches it.
             EventKind::MasterLost if self.watchdog(slot).is_none() => None,
-            EventKind::MasterLost => Some(Signal::MasterDown {
+            EventKind::MasterLost => Some(PlaneEvent::MasterDown {
                 slot,
                 deadline: Time::from_nanos(event.deadline_ns),
                 noticed: Some(time),
             }),
-            EventKind::Refused => Some(Signal::Refused {
+            EventKind::Refused => Some(PlaneEvent::Refused {
                 slot,
                 source: ip(desired.key.family, &event.address),
                 reject: Reject::from_code(event.refusal)?,
             }),
-            EventKind::Conflict => Some(Signal::Conflict {
+            EventKind::Conflict => Some(PlaneEvent::Conflict {
                 slot,
                 address: ip(desired.key.family, &event.address),
                 mac: event.mac,
@@ -355,7 +357,7 @@ impl EbpfPlane {
     }
 
     fn watchdog(&self, slot: Slot) -> Option<Watchdog> {
-        let Cell(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
+        let PodValue(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
         let desired = self.desired.get(slot).copied().flatten()?;
         let last_advert = Time::from_nanos(watchdog.last_advert_ns);
         let knows = self.heard_here[slot].is_none_or(|heard| last_advert > heard);
@@ -373,28 +375,28 @@ impl EbpfPlane {
     }
 
     pub(super) fn last_heard(&self, slot: Slot) -> Option<Heard> {
-        let Cell(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
+        let PodValue(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
         let desired = self.desired.get(slot).copied().flatten()?;
         let counted = (watchdog.epoch == desired.epoch).then(|| heard_by(&watchdog)).flatten();
         let at = Time::from_nanos(watchdog.last_advert_ns);
         let counted = counted.map(|advert| Heard { advert, at });
-        [counted, outranked_by(&watchdog, desired.epoch)].into_iter().flatten().max_by_key(|heard| heard.at)
+        [counted, lower_router(&watchdog, desired.epoch)].into_iter().flatten().max_by_key(|heard| heard.at)
     }
 
     pub(super) fn fence(&self, slot: Slot) -> Option<Advert> {
         let desired = self.desired[slot].filter(|desired| desired.role == Role::Master)?;
-        let Cell(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
+        let PodValue(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
         heard_by(&watchdog).filter(|_| watchdog.fenced_epoch == desired.epoch)
     }
 
-    pub(super) fn sweep(&self, now: Time) -> Vec<Signal> {
+    pub(super) fn sweep(&self, now: Time) -> Vec<PlaneEvent> {
         let overdue = |slot: Slot| {
             let deadline = Time::from_nanos(self.watchdog(slot)?.deadline_ns);
-            (deadline + SWEEP_GRACE < now).then_some(Signal::MasterDown { slot, deadline, noticed: None })
+            (deadline + SWEEP_GRACE < now).then_some(PlaneEvent::MasterDown { slot, deadline, noticed: None })
         };
         let fenced = |slot: Slot| {
             let advert = self.fence(slot)?;
-            Some(Signal::Advert { slot, advert, watch: Watch::Fenced })
+            Some(PlaneEvent::Advert { slot, advert, watch: Watch::Fenced })
         };
         (0..self.desired.len()).filter_map(|slot| overdue(slot).or_else(|| fenced(slot))).collect()
     }
@@ -402,7 +404,7 @@ impl EbpfPlane {
     pub(super) fn counters(&self) -> Counters {
         let mut total = Counters::default();
         let Ok(values) = self.counters.get(&0, 0) else { return total };
-        for Cell(cpu) in values.iter() {
+        for PodValue(cpu) in values.iter() {
             total.add(cpu);
         }
         // The kernel has already counted the adverts that are of no instance here.
@@ -423,9 +425,9 @@ impl EbpfPlane {
 pub fn show_adverts(pins: &PinDirectory, show: bool) -> Result<(), EbpfError> {
     let set = || -> Result<(), MapError> {
         let map = Map::from_map_data(MapData::from_pin(pins.path.join("settings"))?)?;
-        let mut settings: Array<MapData, Cell<Settings>> = Array::try_from(map)?;
-        let Cell(before) = settings.get(&0, 0)?;
-        settings.set(0, Cell(Settings { show_adverts: show.into(), ..before }), 0)
+        let mut settings: Array<MapData, PodValue<Settings>> = Array::try_from(map)?;
+        let PodValue(before) = settings.get(&0, 0)?;
+        settings.set(0, PodValue(Settings { show_adverts: show.into(), ..before }), 0)
     };
     set().map_err(map_error("settings"))
 }
@@ -440,15 +442,15 @@ pub(super) fn heard_by(watchdog: &Watchdog) -> Option<Advert> {
 }
 
 /// Returns the lower router that a backup heard last in an epoch.
-pub(super) fn outranked_by(watchdog: &Watchdog, epoch: u64) -> Option<Heard> {
+pub(super) fn lower_router(watchdog: &Watchdog, epoch: u64) -> Option<Heard> {
     let advert = Advert {
-        source: watchdog.outranked_by,
-        priority: watchdog.outranked_priority.try_into().ok()?,
-        interval_ns: watchdog.outranked_interval_ns,
+        source: watchdog.lower_router,
+        priority: watchdog.lower_router_priority.try_into().ok()?,
+        interval_ns: watchdog.lower_router_interval_ns,
         list: List::Same,
     };
-    let heard = Heard { advert, at: Time::from_nanos(watchdog.outranked_ns) };
-    (watchdog.outranked_epoch == epoch).then_some(heard)
+    let heard = Heard { advert, at: Time::from_nanos(watchdog.lower_router_ns) };
+    (watchdog.lower_router_epoch == epoch).then_some(heard)
 }
 
 /// A time since the host was started, as leases have it.

@@ -9,17 +9,17 @@ use std::path::Path;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use aya::{Ebpf, EbpfLoader};
-use vrrp_ebpf::abi::{InstanceKey, LAYOUT, Plain, Settings, Vip, VipKey, VipUse, Vmac, VmacKey, Watchdog};
+use vrrp_ebpf::abi::{AbiPod, InstanceKey, LAYOUT, Settings, Vip, VipKey, VipUse, Vmac, VmacKey, Watchdog};
 
-use super::attach::{self, ARRAY, Attachment, Buffers, pin_error};
+use super::attach::{self, ARRAY, Attachment, FragSupport, pin_error};
 use super::bpffs::{PinDirectory, pin_name};
-use super::ebpf::{Cell, EbpfError, OBJECT, map_error, slot_u32};
-use super::load::{Blueprint, Maps, OnRefusal, prepare_timers};
-use super::{Hook, Mode, VipEntry, VmacEntry};
+use super::ebpf::{EbpfError, OBJECT, PodValue, map_error, slot_u32};
+use super::load::{LoadOptions, MapSource, OnRefusal, prepare_timers};
+use super::{AttachPoint, Mode, VipEntry, VmacEntry};
 use crate::net::links::{Link, Purpose};
 use crate::wire::advert::{address, family};
 
-/// The maps of one configuration, which an operator reads and the next agent goes on with. Maps that only hold values that a
+/// The maps of one configuration, which an operator reads and the next agent goes on with. MapSource that only hold values that a
 /// program is about to use are not among them.
 const OF_A_CONFIGURATION: [&str; 6] = ["instances", "vips", "vmacs", "leases", "watchdogs", "events"];
 /// The maps that outlive a reload too.
@@ -38,8 +38,8 @@ struct Refusal {
 /// The loaded programs and where they are attached.
 pub struct KernelHalf {
     pub(super) ebpf: Ebpf,
-    hook: Hook,
-    buffers: Buffers,
+    attach_point: AttachPoint,
+    frag_support: FragSupport,
     on_refusal: OnRefusal,
     attached: Vec<Attachment>,
     /// The interfaces without a program, by name.
@@ -71,49 +71,50 @@ impl KernelHalf {
     ///
     /// # Errors
     /// [`EbpfError`], with what is in the way.
-    pub fn load(blueprint: &Blueprint<'_>, pins: &PinDirectory) -> Result<Self, EbpfError> {
-        let mut result = Self::load_and_attach(blueprint, pins);
+    pub fn load(options: &LoadOptions<'_>, pins: &PinDirectory) -> Result<Self, EbpfError> {
+        let mut result = Self::load_and_attach(options, pins);
         // A program array takes programs of one kind only, and an MTU that has grown needs the other kind.
-        if let (Err(EbpfError::Program(_)), Maps::Adopted | Maps::Beside) = (&result, blueprint.maps)
+        if let (Err(EbpfError::Program(_)), MapSource::Pinned | MapSource::Staged) = (&result, options.maps)
             && fs::remove_file(pins.path.join(NEXT)).is_ok()
         {
             tracing::warn!(
                 "the map `{NEXT}` is made anew, for programs for XDP of another kind; a program of your own has to be put there \
                  again, loaded as `xdp.frags` if an interface has an MTU above 1500"
             );
-            result = Self::load_and_attach(blueprint, pins);
+            result = Self::load_and_attach(options, pins);
         }
-        match (&result, blueprint.maps) {
-            (Err(_), Maps::New) => pins.remove(),
-            (Err(_), Maps::Beside) => pins.beside().remove(),
-            (Err(_), Maps::Adopted) | (Ok(_), _) => {}
+        match (&result, options.maps) {
+            (Err(_), MapSource::Fresh) => pins.remove(),
+            (Err(_), MapSource::Staged) => pins.staged().remove(),
+            (Err(_), MapSource::Pinned) | (Ok(_), _) => {}
         }
         result
     }
 
-    fn load_and_attach(blueprint: &Blueprint<'_>, pins: &PinDirectory) -> Result<Self, EbpfError> {
-        let &Blueprint { links, keys, ref vips, ref vmacs, ref hook, on_refusal, maps } = blueprint;
+    fn load_and_attach(options: &LoadOptions<'_>, pins: &PinDirectory) -> Result<Self, EbpfError> {
+        let &LoadOptions { links, keys, ref vips, ref vmacs, ref attach_point, on_refusal, maps } = options;
         let of_configuration = match maps {
-            Maps::New => {
+            MapSource::Fresh => {
                 pins.clear().map_err(|e| pin_error(&pins.path, &e))?;
                 pins.clone()
             }
-            Maps::Adopted => pins.clone(),
-            Maps::Beside => {
-                let beside = pins.beside();
-                fs::create_dir_all(&beside.path).map_err(|e| pin_error(&beside.path, &e))?;
-                beside.clear().map_err(|e| pin_error(&beside.path, &e))?;
-                beside
+            MapSource::Pinned => pins.clone(),
+            MapSource::Staged => {
+                let staged = pins.staged();
+                fs::create_dir_all(&staged.path).map_err(|e| pin_error(&staged.path, &e))?;
+                staged.clear().map_err(|e| pin_error(&staged.path, &e))?;
+                staged
             }
         };
-        let refusing = u32::from(vips.iter().any(|vip| vip.usage == VipUse::NoAccept));
+        let no_accept_used = u32::from(vips.iter().any(|vip| vip.usage == VipUse::NoAccept));
         // There are as many slots as instances, so that a dump of the map shows the instances and nothing else.
         let entries = u32::try_from(keys.len()).unwrap_or(u32::MAX).max(1);
         let mut loader = EbpfLoader::new();
-        loader
-            .map_max_entries("leases", entries)
-            .map_max_entries("watchdogs", entries)
-            .override_global("REFUSING", &refusing, true);
+        loader.map_max_entries("leases", entries).map_max_entries("watchdogs", entries).override_global(
+            "NO_ACCEPT_USED",
+            &no_accept_used,
+            true,
+        );
         // Each map is opened if its pin is there, and made and pinned if not.
         for name in OF_A_CONFIGURATION {
             loader.map_pin_path(name, of_configuration.path.join(name));
@@ -122,11 +123,11 @@ impl KernelHalf {
             loader.map_pin_path(name, pins.path.join(name));
         }
         let ebpf = loader.load(OBJECT)?;
-        let (hook, buffers) = (hook.clone(), Buffers::of(links));
+        let (attach_point, frag_support) = (attach_point.clone(), FragSupport::of(links));
         let mut half = Self {
             ebpf,
-            hook,
-            buffers,
+            attach_point,
+            frag_support,
             on_refusal,
             attached: Vec::new(),
             refused: BTreeMap::new(),
@@ -135,17 +136,17 @@ impl KernelHalf {
             logger: None,
         };
         match maps {
-            Maps::New => half.begin(keys)?,
-            Maps::Beside => half.begin_watchdogs(keys)?,
-            Maps::Adopted => {}
+            MapSource::Fresh => half.begin(keys)?,
+            MapSource::Staged => half.begin_watchdogs(keys)?,
+            MapSource::Pinned => {}
         }
         prepare_timers(&mut half.ebpf, entries)?;
         half.write_vips(vips)?;
         half.write_vmacs(vmacs)?;
-        attach::load(&mut half.ebpf, links, &half.hook, half.buffers)?;
+        attach::load(&mut half.ebpf, links, &half.attach_point, half.frag_support)?;
         match maps {
-            Maps::New | Maps::Adopted => half.publish(links)?,
-            Maps::Beside => {}
+            MapSource::Fresh | MapSource::Pinned => half.publish(links)?,
+            MapSource::Staged => {}
         }
         Ok(half)
     }
@@ -157,14 +158,14 @@ impl KernelHalf {
     /// [`EbpfError`], with what is in the way.
     pub fn publish(&mut self, links: &[Link]) -> Result<(), EbpfError> {
         let pinned = |path: &Path, error: &io::Error| pin_error(path, error);
-        let beside = self.pins.beside();
+        let staged = self.pins.staged();
         for name in OF_A_CONFIGURATION {
-            let (from, to) = (beside.path.join(name), self.pins.path.join(name));
+            let (from, to) = (staged.path.join(name), self.pins.path.join(name));
             if from.exists() {
                 fs::rename(&from, &to).map_err(|e| pinned(&to, &e))?;
             }
         }
-        let _none = fs::remove_dir(&beside.path);
+        let _none = fs::remove_dir(&staged.path);
         // The first error is returned, but the other interfaces are attached.
         let missing: Vec<&Link> = links
             .iter()
@@ -207,7 +208,7 @@ impl KernelHalf {
         else {
             return false;
         };
-        let right = attachment.is_right(link, &self.hook) && !avoided.contains(&attachment.mode);
+        let right = attachment.is_right(link, &self.attach_point) && !avoided.contains(&attachment.mode);
         if !right || !attachment.is_in_force(link) {
             return false;
         }
@@ -257,16 +258,16 @@ impl KernelHalf {
 
     /// Writes the first values of new maps. This must be done before there are timers: a write to a watchdog frees its timer.
     fn begin(&mut self, keys: &[InstanceKey]) -> Result<(), EbpfError> {
-        let mut settings: Array<&mut MapData, Cell<Settings>> = open(&mut self.ebpf, "settings")?;
+        let mut settings: Array<&mut MapData, PodValue<Settings>> = open(&mut self.ebpf, "settings")?;
         let first = Settings { show_adverts: 0, layout: LAYOUT };
-        settings.set(0, Cell(first), 0).map_err(map_error("settings"))?;
+        settings.set(0, PodValue(first), 0).map_err(map_error("settings"))?;
         self.begin_watchdogs(keys)
     }
 
     fn begin_watchdogs(&mut self, keys: &[InstanceKey]) -> Result<(), EbpfError> {
-        let mut watchdogs: Array<&mut MapData, Cell<Watchdog>> = open(&mut self.ebpf, "watchdogs")?;
+        let mut watchdogs: Array<&mut MapData, PodValue<Watchdog>> = open(&mut self.ebpf, "watchdogs")?;
         for (slot, key) in keys.iter().enumerate() {
-            watchdogs.set(slot_u32(slot), Cell(Watchdog::of(*key)), 0).map_err(map_error("watchdogs"))?;
+            watchdogs.set(slot_u32(slot), PodValue(Watchdog::of(*key)), 0).map_err(map_error("watchdogs"))?;
         }
         Ok(())
     }
@@ -302,12 +303,12 @@ impl KernelHalf {
         for entry in fs::read_dir(&self.pins.path)? {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let elsewhere = match (attach::interface_of(name), &self.hook) {
+            let elsewhere = match (attach::interface_of(name), &self.attach_point) {
                 (Some(interface), _) => links.iter().all(|link| pin_name(&link.name) != interface),
-                (None, Hook::Array(entry)) => {
+                (None, AttachPoint::Array(entry)) => {
                     name.starts_with(ARRAY) && name != format!("{ARRAY}{}", entry.index)
                 }
-                (None, Hook::Auto | Hook::Only(_)) => name.starts_with(ARRAY),
+                (None, AttachPoint::Auto | AttachPoint::Only(_)) => name.starts_with(ARRAY),
             };
             if elsewhere {
                 attach::leave_array(&path);
@@ -324,7 +325,14 @@ impl KernelHalf {
     /// [`EbpfError`], with what is in the way.
     pub fn attach(&mut self, link: &Link) -> Result<(), EbpfError> {
         let avoided = self.avoided_on(link);
-        match attach::attach(&mut self.ebpf, &self.pins.path, link, &self.hook, &avoided, self.buffers) {
+        match attach::attach(
+            &mut self.ebpf,
+            &self.pins.path,
+            link,
+            &self.attach_point,
+            &avoided,
+            self.frag_support,
+        ) {
             Ok(attachment) => {
                 self.attached.retain(|other| other.name != link.name);
                 self.attached.push(attachment);
@@ -346,8 +354,8 @@ impl KernelHalf {
 
     /// Returns the place for the programs.
     #[must_use]
-    pub fn hook(&self) -> &Hook {
-        &self.hook
+    pub fn attach_point(&self) -> &AttachPoint {
+        &self.attach_point
     }
 
     /// Keeps the task that logs the programs' messages, which ends with the programs.
@@ -364,14 +372,14 @@ impl KernelHalf {
     /// Describes for people where it is attached, and how.
     #[must_use]
     pub fn describe(&self) -> String {
-        let frags = match self.buffers {
-            Buffers::One => "",
-            Buffers::Many => " with frags",
+        let frags = match self.frag_support {
+            FragSupport::SingleBuffer => "",
+            FragSupport::MultiBuffer => " with frags",
         };
-        let place = |Attachment { name, mode, purpose, .. }: &Attachment| match (mode, &self.hook) {
+        let place = |Attachment { name, mode, purpose, .. }: &Attachment| match (mode, &self.attach_point) {
             _ if *purpose == Purpose::Guard => format!("{name}: {}, guards", mode.name()),
             (Mode::Native | Mode::Generic, _) => format!("{name}: {}{frags}", mode.name()),
-            (Mode::Array, Hook::Array(entry)) => {
+            (Mode::Array, AttachPoint::Array(entry)) => {
                 format!("{name}: entry {} of {}", entry.index, entry.path.display())
             }
             (Mode::Tcx | Mode::Clsact | Mode::Array, _) => format!("{name}: {}", mode.name()),
@@ -402,21 +410,24 @@ fn open<'e, M: TryFrom<&'e mut Map, Error = MapError>>(
 
 /// Makes a map contain the wanted entries, and nothing else. The wanted entries are written before any others are removed: an
 /// address is never without its fence.
-fn reconcile<K: Plain + PartialEq, V: Plain>(
+fn reconcile<K: AbiPod + PartialEq, V: AbiPod>(
     ebpf: &mut Ebpf,
     name: &'static str,
     wanted: impl Iterator<Item = (K, V)>,
 ) -> Result<(), EbpfError> {
-    let mut map: HashMap<&mut MapData, Cell<K>, Cell<V>> = open(ebpf, name)?;
+    let mut map: HashMap<&mut MapData, PodValue<K>, PodValue<V>> = open(ebpf, name)?;
     let mut keys = Vec::new();
     for (key, value) in wanted {
-        map.insert(Cell(key), Cell(value), 0).map_err(map_error(name))?;
+        map.insert(PodValue(key), PodValue(value), 0).map_err(map_error(name))?;
         keys.push(key);
     }
-    let there: Vec<K> =
-        map.keys().map(|key| key.map(|Cell(key)| key)).collect::<Result<_, _>>().map_err(map_error(name))?;
+    let there: Vec<K> = map
+        .keys()
+        .map(|key| key.map(|PodValue(key)| key))
+        .collect::<Result<_, _>>()
+        .map_err(map_error(name))?;
     for key in there.into_iter().filter(|key| !keys.contains(key)) {
-        map.remove(&Cell(key)).map_err(map_error(name))?;
+        map.remove(&PodValue(key)).map_err(map_error(name))?;
     }
     Ok(())
 }

@@ -5,13 +5,13 @@ use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
 use nix::fcntl::OFlag;
 
 use super::ebpf::EbpfError;
-use super::{Hook, VipEntry, VmacEntry};
+use super::{AttachPoint, VipEntry, VmacEntry};
 use crate::net::links::Link;
 use vrrp_ebpf::abi::InstanceKey;
 
 /// The description of a kernel half.
 #[derive(Clone, Debug)]
-pub struct Blueprint<'b> {
+pub struct LoadOptions<'b> {
     /// The interfaces to attach to.
     pub links: &'b [Link],
     /// The instances, by slot.
@@ -21,11 +21,11 @@ pub struct Blueprint<'b> {
     /// The virtual hardware addresses of those instances that have one.
     pub vmacs: Vec<VmacEntry>,
     /// The place for the program.
-    pub hook: Hook,
+    pub attach_point: AttachPoint,
     /// The policy for an interface on which the program cannot be attached.
     pub on_refusal: OnRefusal,
     /// The maps to use.
-    pub maps: Maps,
+    pub maps: MapSource,
 }
 
 /// The policy for an interface on which the program cannot be attached.
@@ -39,14 +39,14 @@ pub enum OnRefusal {
 
 /// The maps of a kernel half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Maps {
+pub enum MapSource {
     /// New maps; all that is pinned is removed.
-    New,
-    /// The maps of an earlier run, which [`super::Legacy`] has found usable.
-    Adopted,
+    Fresh,
+    /// The maps of an earlier run, which [`super::PinnedState`] has found usable.
+    Pinned,
     /// New maps beside those that are in use, until [`super::KernelHalf::publish`] puts them in their place. The operator's
     /// settings and the counts go on.
-    Beside,
+    Staged,
 }
 
 /// Makes the kernel's timers. The kernel takes the memory for each timer without waiting for it, so it may have to be asked

@@ -5,12 +5,12 @@ mod attach;
 pub mod bpffs;
 mod canary;
 mod ebpf;
-mod judge;
 mod kernel;
-pub mod legacy;
 mod load;
 mod placement;
+pub mod recovery;
 mod socket;
+mod verifier;
 
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
@@ -21,13 +21,13 @@ use vrrp_ebpf::advert::{Advert, Reject, Rules};
 use vrrp_ebpf::election::{Candidate, Takeover};
 
 pub use canary::{HeardBy, Hearing};
-pub use ebpf::{Cell, EbpfError, EbpfPlane, OBJECT, show_adverts};
-pub use judge::{Judge, Seal, Sequence};
+pub use ebpf::{EbpfError, EbpfPlane, OBJECT, PodValue, show_adverts};
 pub use kernel::KernelHalf;
-pub use legacy::Legacy;
-pub use load::{Blueprint, Maps, OnRefusal};
-pub use placement::{ArrayEntry, Hook, Mode};
-pub use socket::{Judges, SocketPlane};
+pub use load::{LoadOptions, MapSource, OnRefusal};
+pub use placement::{ArrayEntry, AttachPoint, Mode};
+pub use recovery::PinnedState;
+pub use socket::{AdvertVerifiers, SocketPlane};
+pub use verifier::{AdvertVerifier, Seal, Sequence};
 
 use crate::vrrp::{Heard, Time, Watch};
 use crate::wire::ethernet::Mac;
@@ -84,7 +84,7 @@ pub struct VmacEntry {
 
 /// A report of a data plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub enum PlaneEvent {
     /// A believed advert that the state machine must hear of.
     Advert {
         /// The instance that it is for.
@@ -224,10 +224,10 @@ impl DataPlane {
     }
 
     /// Returns the next signal, if any.
-    pub fn next_signal(&mut self) -> Option<Signal> {
+    pub fn next_event(&mut self) -> Option<PlaneEvent> {
         match self {
-            Self::Ebpf(plane) => plane.next_signal(),
-            Self::Socket(plane) => plane.next_signal(),
+            Self::Ebpf(plane) => plane.next_event(),
+            Self::Socket(plane) => plane.next_event(),
         }
     }
 
@@ -268,7 +268,7 @@ impl DataPlane {
 
     /// Returns the signals that the kernel should have reported by now but could not, because the ring was full.
     #[must_use]
-    pub fn sweep(&self, now: Time) -> Vec<Signal> {
+    pub fn sweep(&self, now: Time) -> Vec<PlaneEvent> {
         match self {
             Self::Ebpf(plane) => plane.sweep(now),
             Self::Socket(_) => Vec::new(),

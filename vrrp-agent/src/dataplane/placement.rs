@@ -12,7 +12,7 @@ use crate::net::links::{Link, Purpose};
 
 /// Where the operator wants the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hook {
+pub enum AttachPoint {
     /// On each interface where it is right.
     Auto,
     /// In this place and in no other.
@@ -99,18 +99,18 @@ fn wrong_in_driver(link: &Link) -> Option<&'static str> {
 
 /// The places to try on an interface, the best first. Generic XDP is never chosen automatically: it sees no VLAN tags either,
 /// and makes one buffer of every packet that has several, which costs TCP.
-pub(super) fn modes(link: &Link, hook: &Hook) -> Vec<Mode> {
+pub(super) fn modes(link: &Link, attach_point: &AttachPoint) -> Vec<Mode> {
     match link.purpose {
         Purpose::Instances => {}
         // The operator has not named this interface: no place is used that costs its traffic, or resets its card.
         Purpose::Guard => return vec![Mode::Tcx, Mode::Clsact],
     }
-    match hook {
-        Hook::Only(Mode::Tcx) => vec![Mode::Tcx, Mode::Clsact],
-        Hook::Only(mode) => vec![*mode],
-        Hook::Array(_) => vec![Mode::Array],
-        Hook::Auto if wrong_in_driver(link).is_none() => vec![Mode::Native, Mode::Tcx, Mode::Clsact],
-        Hook::Auto => vec![Mode::Tcx, Mode::Clsact],
+    match attach_point {
+        AttachPoint::Only(Mode::Tcx) => vec![Mode::Tcx, Mode::Clsact],
+        AttachPoint::Only(mode) => vec![*mode],
+        AttachPoint::Array(_) => vec![Mode::Array],
+        AttachPoint::Auto if wrong_in_driver(link).is_none() => vec![Mode::Native, Mode::Tcx, Mode::Clsact],
+        AttachPoint::Auto => vec![Mode::Tcx, Mode::Clsact],
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
             (place(Some("bridge"), Tags::MayBeHidden), &tc),
             (place(Some("vlan"), Tags::MayBeHidden), &tc),
         ] {
-            assert_eq!(&modes(&link(place.clone()), &Hook::Auto), expected, "{place:?}");
+            assert_eq!(&modes(&link(place.clone()), &AttachPoint::Auto), expected, "{place:?}");
         }
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use vrrp_ebpf::abi::{Counters, InstanceKey, Role};
 use vrrp_ebpf::advert::{self, Datagram, List, Reject};
 
-use super::judge::Judge;
-use super::{Desired, Signal, Slot};
+use super::verifier::AdvertVerifier;
+use super::{Desired, PlaneEvent, Slot};
 use crate::host;
 use crate::net::NetError;
 use crate::net::links::Link;
@@ -18,7 +18,7 @@ use crate::vrrp::{Time, Watch};
 use crate::wire::advert::ip;
 
 /// The judges of instances, by slot. An instance that has none here is judged by the shared rule alone.
-pub type Judges = HashMap<Slot, Judge>;
+pub type AdvertVerifiers = HashMap<Slot, AdvertVerifier>;
 
 /// A packet socket for each interface.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub struct SocketPlane {
 /// All that it takes to judge an advert.
 #[derive(Debug)]
 struct Court {
-    judges: Judges,
+    verifiers: AdvertVerifiers,
     /// The instances by key, mostly one for each key. Where there are several, the destination of an advert, or else its
     /// sender, decides.
     instances: HashMap<InstanceKey, Vec<Desired>>,
@@ -54,10 +54,13 @@ impl SocketPlane {
     ///
     /// # Errors
     /// Without `CAP_NET_RAW`, or if the kernel refuses.
-    pub fn open<'l>(links: impl IntoIterator<Item = &'l Link>, judges: Judges) -> Result<Self, NetError> {
+    pub fn open<'l>(
+        links: impl IntoIterator<Item = &'l Link>,
+        verifiers: AdvertVerifiers,
+    ) -> Result<Self, NetError> {
         let receivers = links.into_iter().map(Receiver::open).collect::<Result<_, _>>()?;
         let (instances, refusals) = (HashMap::new(), HashMap::new());
-        let court = Court { judges, instances, counters: Counters::default(), refusals };
+        let court = Court { verifiers, instances, counters: Counters::default(), refusals };
         Ok(Self { receivers, turn: 0, court })
     }
 
@@ -86,7 +89,7 @@ impl SocketPlane {
 
     /// Returns the next signal from the sockets; `None` if there is none, or if more was refused than is judged in a row: the
     /// descriptors of sockets that have more frames stay readable.
-    pub(super) fn next_signal(&mut self) -> Option<Signal> {
+    pub(super) fn next_event(&mut self) -> Option<PlaneEvent> {
         let Self { receivers, turn, court } = self;
         for _ in 0..receivers.len() {
             // There may be fewer receivers than before.
@@ -95,9 +98,9 @@ impl SocketPlane {
             let ifindex = receiver.ifindex();
             for _ in 0..FRAMES_IN_A_ROW {
                 let Some(heard) = receiver.next_advert() else { break };
-                let signal = court.judge(ifindex, &heard);
-                if signal.is_some() {
-                    return signal;
+                let plane_event = court.verify(ifindex, &heard);
+                if plane_event.is_some() {
+                    return plane_event;
                 }
             }
             *turn += 1;
@@ -115,10 +118,10 @@ impl SocketPlane {
 }
 
 impl Court {
-    /// Judges an advert on an interface. Returns a signal if it is for an instance and is either believed, or refused for a
+    /// AdvertVerifiers an advert on an interface. Returns a signal if it is for an instance and is either believed, or refused for a
     /// reason to report.
-    fn judge(&mut self, ifindex: u32, heard: &Heard) -> Option<Signal> {
-        let Self { judges, instances, counters, refusals } = self;
+    fn verify(&mut self, ifindex: u32, heard: &Heard) -> Option<PlaneEvent> {
+        let Self { verifiers, instances, counters, refusals } = self;
         let datagram = heard.datagram();
         let key = advert::vrid(datagram.payload).map(|vrid| InstanceKey {
             ifindex,
@@ -126,12 +129,12 @@ impl Court {
             vrid: vrid.into(),
         });
         let sharing = key.and_then(|key| instances.get(&key)).map_or(&[][..], Vec::as_slice);
-        let Some(desired) = addressee(sharing, judges, &datagram) else {
+        let Some(desired) = addressee(sharing, verifiers, &datagram) else {
             counters.advert_not_ours += 1;
             return None;
         };
-        let judge = judges.entry(desired.slot).or_default();
-        match judge.judge(heard, &desired.rules, host::utc()) {
+        let verifier = verifiers.entry(desired.slot).or_default();
+        match verifier.verify(heard, &desired.rules, host::utc()) {
             Err(reject) => {
                 *counters.rejected(reject) += 1;
                 let now = host::now();
@@ -142,7 +145,7 @@ impl Court {
                 }
                 refusals.insert(desired.slot, now);
                 let source = ip(datagram.family, &datagram.source);
-                Some(Signal::Refused { slot: desired.slot, source, reject })
+                Some(PlaneEvent::Refused { slot: desired.slot, source, reject })
             }
             Ok(_) if desired.role == Role::Idle => {
                 counters.advert_idle += 1;
@@ -152,7 +155,7 @@ impl Court {
                 counters.advert_accepted += 1;
                 counters.other_addresses += u64::from(advert.list == List::Other);
                 counters.own_address += u64::from(advert.source == desired.candidate.address);
-                Some(Signal::Advert { slot: desired.slot, advert, watch: Watch::Here })
+                Some(PlaneEvent::Advert { slot: desired.slot, advert, watch: Watch::Here })
             }
         }
     }
@@ -161,7 +164,11 @@ impl Court {
 /// Returns the instance that an advert is for, among those that share its key. Most often there is one, whose own rule then
 /// says what is wrong with the destination. Of several, it is the instance at the destination; of several there, the instance
 /// that has the sender as a peer.
-fn addressee<'d>(sharing: &'d [Desired], judges: &Judges, datagram: &Datagram<'_>) -> Option<&'d Desired> {
+fn addressee<'d>(
+    sharing: &'d [Desired],
+    verifiers: &AdvertVerifiers,
+    datagram: &Datagram<'_>,
+) -> Option<&'d Desired> {
     if let [only] = sharing {
         return Some(only);
     }
@@ -169,8 +176,9 @@ fn addressee<'d>(sharing: &'d [Desired], judges: &Judges, datagram: &Datagram<'_
     match (there.next(), there.next()) {
         (Some(only), None) => Some(only),
         (first, second) => {
-            let of_peer =
-                |desired: &&Desired| judges.get(&desired.slot).is_some_and(|judge| judge.has_peer(datagram));
+            let of_peer = |desired: &&Desired| {
+                verifiers.get(&desired.slot).is_some_and(|verifier| verifier.has_peer(datagram))
+            };
             first.into_iter().chain(second).chain(there).find(of_peer)
         }
     }

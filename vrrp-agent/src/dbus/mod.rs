@@ -14,13 +14,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::{Config, Farewell};
+use crate::config::{Config, OnDelete};
 use crate::notify::Event;
 use objects::{Status, instance_path, root};
 
 /// A request of a client to the daemon.
 #[derive(Debug)]
-pub enum Wish {
+pub enum Request {
     /// Announce the addresses of this instance; the answer is true if they are ours.
     Announce(String, oneshot::Sender<bool>),
     /// Read the configuration again.
@@ -38,17 +38,17 @@ const WAITING_MAX: usize = 1024;
 
 /// An instance, as clients see it.
 #[derive(Clone, Debug)]
-struct Seen {
+struct InstanceView {
     name: String,
     path: String,
     status: Status,
-    farewell: Status,
+    on_delete: Status,
 }
 
 /// All instances as clients see them, in the order of the file.
-type View = Arc<Mutex<Vec<Seen>>>;
+type View = Arc<Mutex<Vec<InstanceView>>>;
 
-fn look(view: &View) -> std::sync::MutexGuard<'_, Vec<Seen>> {
+fn look(view: &View) -> std::sync::MutexGuard<'_, Vec<InstanceView>> {
     // No code panics while it is half way through a change of the view.
     view.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -57,7 +57,7 @@ fn look(view: &View) -> std::sync::MutexGuard<'_, Vec<Seen>> {
 #[derive(Debug)]
 pub struct Service {
     view: View,
-    wishes: UnboundedSender<Wish>,
+    requests: UnboundedSender<Request>,
     running: Option<Running>,
 }
 
@@ -66,7 +66,7 @@ pub struct Service {
 struct Running {
     identity: Identity,
     /// Dropping it tells the thread to end.
-    orders: Sender<Order>,
+    orders: Sender<Command>,
     /// Closed when the thread has ended.
     ended: oneshot::Receiver<()>,
 }
@@ -81,7 +81,7 @@ struct Identity {
 
 /// An order to the thread.
 #[derive(Clone, Debug)]
-enum Order {
+enum Command {
     /// The instance of this path has changed to this status.
     Tell(String, Status),
     /// The configuration has been read again, so the objects have changed.
@@ -91,8 +91,8 @@ enum Order {
 impl Service {
     /// A service that sends the requests of clients to `wishes`.
     #[must_use]
-    pub fn new(config: &Config, wishes: UnboundedSender<Wish>) -> Self {
-        let mut service = Self { view: View::default(), wishes, running: None };
+    pub fn new(config: &Config, requests: UnboundedSender<Request>) -> Self {
+        let mut service = Self { view: View::default(), requests, running: None };
         service.change(config, &[]);
         service
     }
@@ -106,24 +106,24 @@ impl Service {
                 let before = was.get(slot).copied().flatten().and_then(|before| view.get(before));
                 before.map_or(Status::Initialize, |seen| seen.status)
             };
-            let seen = config.instances.iter().enumerate().map(|(slot, instance)| Seen {
+            let seen = config.instances.iter().enumerate().map(|(slot, instance)| InstanceView {
                 name: instance.name.clone(),
                 path: instance_path(&root, &instance.interface, instance.vrid, instance.family),
                 status: status(slot),
-                farewell: match instance.notify.farewell {
-                    Farewell::Fault => Status::Fault,
-                    Farewell::Deleted(_) => Status::Deleted,
+                on_delete: match instance.notify.on_delete {
+                    OnDelete::Fault => Status::Fault,
+                    OnDelete::Deleted(_) => Status::Deleted,
                 },
             });
             *view = seen.collect();
         }
         let identity = config.dbus.clone().map(|name| Identity { name, root });
         match (&self.running, identity) {
-            (Some(running), Some(identity)) if running.identity == identity => running.order(Order::Look),
+            (Some(running), Some(identity)) if running.identity == identity => running.order(Command::Look),
             (_, identity) => {
                 let before = self.running.take();
                 self.running = identity.map(|identity| {
-                    Running::start(identity, Arc::clone(&self.view), self.wishes.clone(), before)
+                    Running::start(identity, Arc::clone(&self.view), self.requests.clone(), before)
                 });
             }
         }
@@ -138,12 +138,12 @@ impl Service {
             Event::Backup => Status::Backup,
             Event::Fault => Status::Fault,
             Event::Stop => Status::Stopped,
-            Event::Deleted => seen.farewell,
+            Event::Deleted => seen.on_delete,
             Event::MasterRxLowerPri | Event::MasterPriority | Event::BackupPriority => return,
         };
         seen.status = status;
         if let Some(running) = &self.running {
-            running.order(Order::Tell(seen.path.clone(), status));
+            running.order(Command::Tell(seen.path.clone(), status));
         }
     }
 
@@ -161,7 +161,12 @@ impl Service {
 }
 
 impl Running {
-    fn start(identity: Identity, view: View, wishes: UnboundedSender<Wish>, before: Option<Self>) -> Self {
+    fn start(
+        identity: Identity,
+        view: View,
+        requests: UnboundedSender<Request>,
+        before: Option<Self>,
+    ) -> Self {
         let (orders, queue) = channel(WAITING_MAX);
         let (ends, ended) = oneshot::channel::<()>();
         let of = identity.clone();
@@ -170,7 +175,7 @@ impl Running {
                 drop(orders);
                 let _closed = ended.await;
             }
-            serve::run(&of, &view, &wishes, queue).await;
+            serve::run(&of, &view, &requests, queue).await;
         };
         let body = move || {
             // Dropped at the end of the thread, and also if there is no thread.
@@ -187,7 +192,7 @@ impl Running {
         Self { identity, orders, ended }
     }
 
-    fn order(&self, order: Order) {
+    fn order(&self, order: Command) {
         // The thread only ends after the queue, or was never there.
         let _never = self.orders.send(order);
     }
@@ -217,8 +222,8 @@ mod tests {
     #[test]
     fn what_is_told_is_seen_and_a_reload_keeps_it() {
         let path = |vrid: u8| format!("/org/keepalived/Vrrp1/Instance/eth0_1/{vrid}/IPv4");
-        let (wishes, _asked) = unbounded_channel();
-        let mut service = Service::new(&config(&[("A", 1), ("B", 2)]), wishes);
+        let (requests, _asked) = unbounded_channel();
+        let mut service = Service::new(&config(&[("A", 1), ("B", 2)]), requests);
         service.tell(1, Event::Master);
         service.tell(1, Event::MasterPriority);
         service.tell(7, Event::Master);

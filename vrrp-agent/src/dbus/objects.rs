@@ -9,7 +9,7 @@ use vrrp_ebpf::advert::Family;
 use zbus::object_server::SignalEmitter;
 use zbus::{fdo, interface};
 
-use super::{View, Wish, look};
+use super::{Request, View, look};
 use crate::config::Place;
 
 /// The time that the daemon may be busy, with a reload, say.
@@ -70,33 +70,33 @@ fn element(name: &str) -> String {
 
 /// The daemon.
 pub(super) struct Daemon {
-    pub(super) wishes: UnboundedSender<Wish>,
+    pub(super) requests: UnboundedSender<Request>,
 }
 
 impl Daemon {
-    fn wish(&self, wish: Wish) {
-        tracing::info!("D-Bus: asked for {wish:?}");
+    fn request(&self, request: Request) {
+        tracing::info!("D-Bus: asked for {request:?}");
         // The receiver only goes away when the daemon ends.
-        let _ending = self.wishes.send(wish);
+        let _ending = self.requests.send(request);
     }
 }
 
 #[interface(name = "org.keepalived.Vrrp1.Vrrp")]
 impl Daemon {
     fn print_data(&self) {
-        self.wish(Wish::PrintData);
+        self.request(Request::PrintData);
     }
 
     fn print_stats(&self) {
-        self.wish(Wish::PrintStatistics);
+        self.request(Request::PrintStatistics);
     }
 
     fn print_stats_clear(&self) {
-        self.wish(Wish::ClearStatistics);
+        self.request(Request::ClearStatistics);
     }
 
     fn reload_config(&self) {
-        self.wish(Wish::Reload);
+        self.request(Request::Reload);
     }
 
     #[zbus(signal)]
@@ -113,7 +113,7 @@ impl Daemon {
 pub(super) struct Instance {
     pub(super) path: String,
     pub(super) view: View,
-    pub(super) wishes: UnboundedSender<Wish>,
+    pub(super) requests: UnboundedSender<Request>,
 }
 
 impl Instance {
@@ -132,7 +132,7 @@ impl Instance {
         let (name, _) = self.seen()?;
         tracing::info!("D-Bus: asked to announce the addresses of {name}");
         let (done, is_done) = oneshot::channel();
-        if self.wishes.send(Wish::Announce(name.clone(), done)).is_err() {
+        if self.requests.send(Request::Announce(name.clone(), done)).is_err() {
             return Err(fdo::Error::Failed("the daemon ends".to_owned()));
         }
         match timeout(ANSWER, is_done).await {

@@ -14,13 +14,13 @@ use zbus::object_server::{Interface as _, SignalEmitter};
 use zbus::zvariant::Variant;
 
 use super::objects::{self, Daemon, Instance, Status};
-use super::{Identity, Order, View, Wish, look};
+use super::{Command, Identity, Request, View, look};
 
 /// The pause from one try to reach the bus to the next: at first, and at most.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// The time that a bus may take for anything before the connection is given up.
-const PATIENCE: Duration = Duration::from_secs(5);
+const BUS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The reason why the service is not on the bus, or not any more.
 #[derive(Debug, thiserror::Error)]
@@ -37,13 +37,13 @@ enum Lost {
 pub(super) async fn run(
     identity: &Identity,
     view: &View,
-    wishes: &UnboundedSender<Wish>,
-    mut orders: Receiver<Order>,
+    requests: &UnboundedSender<Request>,
+    mut orders: Receiver<Command>,
 ) {
     let mut pause = PAUSE_MIN;
     let mut said = None;
     loop {
-        let lost = match Bus::reach(identity, view, wishes, &mut orders).await {
+        let lost = match Bus::reach(identity, view, requests, &mut orders).await {
             Ok(mut bus) => {
                 (pause, said) = (PAUSE_MIN, None);
                 let served = bus.serve(&mut orders).await;
@@ -69,7 +69,7 @@ pub(super) async fn run(
 }
 
 /// Waits until the orders end. Changes that happen while there is no bus are seen when there is one.
-async fn over(orders: &mut Receiver<Order>) {
+async fn over(orders: &mut Receiver<Command>) {
     loop {
         match orders.recv().await {
             Ok(_) | Err(RecvError::Lagged(_)) => {}
@@ -79,7 +79,7 @@ async fn over(orders: &mut Receiver<Order>) {
 }
 
 async fn in_time<T>(doing: impl Future<Output = zbus::Result<T>>) -> Result<T, Lost> {
-    Ok(timeout(PATIENCE, doing).await.map_err(|_elapsed| Lost::Slow)??)
+    Ok(timeout(BUS_TIMEOUT, doing).await.map_err(|_elapsed| Lost::Slow)??)
 }
 
 /// A connection, and the objects on it.
@@ -89,7 +89,7 @@ struct Bus<'b> {
     /// The name and the status that were last told of each object.
     told: BTreeMap<String, (String, Status)>,
     view: &'b View,
-    wishes: &'b UnboundedSender<Wish>,
+    requests: &'b UnboundedSender<Request>,
 }
 
 impl<'b> Bus<'b> {
@@ -97,15 +97,16 @@ impl<'b> Bus<'b> {
     async fn reach(
         identity: &Identity,
         view: &'b View,
-        wishes: &'b UnboundedSender<Wish>,
-        orders: &mut Receiver<Order>,
+        requests: &'b UnboundedSender<Request>,
+        orders: &mut Receiver<Command>,
     ) -> Result<Self, Lost> {
         let path = objects::daemon_path(&identity.root);
-        let daemon = Daemon { wishes: wishes.clone() };
-        let connecting = Builder::system().method_timeout(PATIENCE).serve_at(path.as_str(), daemon).build();
+        let daemon = Daemon { requests: requests.clone() };
+        let connecting =
+            Builder::system().method_timeout(BUS_TIMEOUT).serve_at(path.as_str(), daemon).build();
         let connection = in_time(connecting).await?;
         let daemon = SignalEmitter::new(&connection, path)?.into_owned();
-        let mut bus = Self { connection, daemon, told: BTreeMap::new(), view, wishes };
+        let mut bus = Self { connection, daemon, told: BTreeMap::new(), view, requests };
         match bus.show_all(identity, orders).await {
             Ok(()) => Ok(bus),
             Err(lost) => {
@@ -115,7 +116,7 @@ impl<'b> Bus<'b> {
         }
     }
 
-    async fn show_all(&mut self, identity: &Identity, orders: &mut Receiver<Order>) -> Result<(), Lost> {
+    async fn show_all(&mut self, identity: &Identity, orders: &mut Receiver<Command>) -> Result<(), Lost> {
         // The orders from before are part of what is seen now.
         *orders = orders.resubscribe();
         let unsaid = self.show().await?;
@@ -125,15 +126,15 @@ impl<'b> Bus<'b> {
         self.tell_all(unsaid).await
     }
 
-    async fn serve(&mut self, orders: &mut Receiver<Order>) -> Result<(), Lost> {
+    async fn serve(&mut self, orders: &mut Receiver<Command>) -> Result<(), Lost> {
         let connection = self.connection.clone();
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
                     // The status may have been told already, when the objects were last looked at.
-                    Ok(Order::Tell(path, status)) if self.told.get(&path).is_some_and(|(_, told)| *told == status) => {}
-                    Ok(Order::Tell(path, status)) => self.tell(&path, status).await?,
-                    Ok(Order::Look) => {
+                    Ok(Command::Tell(path, status)) if self.told.get(&path).is_some_and(|(_, told)| *told == status) => {}
+                    Ok(Command::Tell(path, status)) => self.tell(&path, status).await?,
+                    Ok(Command::Look) => {
                         let unsaid = self.show().await?;
                         self.tell_all(unsaid).await?;
                         in_time(Daemon::vrrp_reloaded(&self.daemon)).await?;
@@ -166,8 +167,8 @@ impl<'b> Bus<'b> {
         for (path, (name, status)) in &seen {
             match self.told.get(path) {
                 None => {
-                    let (view, wishes) = (View::clone(self.view), self.wishes.clone());
-                    let instance = Instance { path: path.clone(), view, wishes };
+                    let (view, requests) = (View::clone(self.view), self.requests.clone());
+                    let instance = Instance { path: path.clone(), view, requests };
                     in_time(server.at(path.as_str(), instance)).await?;
                     unsaid.push((path.clone(), *status));
                 }

@@ -21,10 +21,10 @@ pub enum Tags {
 pub(super) async fn tags(interface: &str, promiscuous: bool) -> Tags {
     let Some(active) = active(interface).await else { return Tags::MayBeHidden };
     let is_active = |name: &str| active.iter().any(|feature| feature == name);
-    judge(is_active("rx-vlan-hw-parse"), is_active("rx-vlan-filter"), promiscuous, host_has_vlans())
+    tags_of(is_active("rx-vlan-hw-parse"), is_active("rx-vlan-filter"), promiscuous, host_has_vlans())
 }
 
-fn judge(offloads: bool, filters: bool, promiscuous: bool, host_has_vlans: bool) -> Tags {
+fn tags_of(offloads: bool, filters: bool, promiscuous: bool, host_has_vlans: bool) -> Tags {
     match (offloads, filters && !promiscuous && !host_has_vlans) {
         (false, _) => Tags::InFrame,
         (true, true) => Tags::Absent,
@@ -59,7 +59,7 @@ async fn active(interface: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Tags, judge};
+    use super::{Tags, tags_of};
 
     #[test]
     fn a2_tags_are_in_the_frame_or_absent_only_where_that_is_certain() {
@@ -70,7 +70,7 @@ mod tests {
             (true, true, false, true, Tags::MayBeHidden), // eth0.100, perhaps in a container
             (true, false, false, false, Tags::MayBeHidden), // no filter
         ] {
-            let tags = judge(offloads, filters, promiscuous, host_has_vlans);
+            let tags = tags_of(offloads, filters, promiscuous, host_has_vlans);
             assert_eq!(tags, expected, "{offloads} {filters} {promiscuous} {host_has_vlans}");
         }
     }

@@ -37,7 +37,7 @@ const PORT: u16 = 7;
 const TTL: u16 = 8;
 
 /// The time to wait for the kernel, which answers at once when its module is there.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One of the two daemons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Ipvs {
         let refused = |error: io::Error| NetError::system("ask the kernel for IPVS", error);
         let mut socket = Socket::new(NETLINK_GENERIC).map_err(refused)?;
         socket.bind_auto().map_err(refused)?;
-        let patience = TimeVal::new(PATIENCE.as_secs().try_into().unwrap_or_default(), 0);
+        let patience = TimeVal::new(REPLY_TIMEOUT.as_secs().try_into().unwrap_or_default(), 0);
         setsockopt(&socket, sockopt::ReceiveTimeout, &patience).map_err(|error| refused(error.into()))?;
         let ask =
             GenlCtrl { cmd: GenlCtrlCmd::GetFamily, nlas: vec![GenlCtrlAttrs::FamilyName(NAME.to_owned())] };

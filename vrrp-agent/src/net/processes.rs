@@ -27,7 +27,7 @@ const EVENT_HEADER: usize = 16;
 const BUFFER: usize = 1 << 20;
 
 /// The time to wait for the kernel's first answer: it comes at once, or never.
-const PATIENCE: Duration = Duration::from_millis(500);
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// An event of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,10 @@ impl Events {
         let mut events = Self { socket: watch(socket, Interest::READABLE).map_err(refused)? };
         // Where the kernel gives no events it does not say so: the answer is missing.
         let silent = |_elapsed| refused(io::ErrorKind::TimedOut.into());
-        tokio::time::timeout(PATIENCE, events.receive()).await.map_err(silent)?.map_err(refused)?;
+        tokio::time::timeout(FIRST_ANSWER_TIMEOUT, events.receive())
+            .await
+            .map_err(silent)?
+            .map_err(refused)?;
         Ok(events)
     }
 

@@ -47,14 +47,14 @@ impl Setting {
 
 /// A setting that was raised; when this is dropped, the earlier value is put back.
 #[derive(Debug)]
-pub struct Raised {
+pub struct SysctlGuard {
     path: PathBuf,
     before: String,
     /// The file that keeps the earlier value while the setting is raised, in case this process does not live to put it back.
     note: PathBuf,
 }
 
-impl Raised {
+impl SysctlGuard {
     /// Raises a setting. Returns `None` if it was high enough, and not because an earlier run has raised it.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ impl Raised {
     }
 }
 
-impl Drop for Raised {
+impl Drop for SysctlGuard {
     fn drop(&mut self) {
         let _gone = fs::remove_file(&self.note);
         match fs::write(&self.path, &self.before) {
@@ -117,7 +117,7 @@ mod tests {
         fs::create_dir_all(&directory).expect("a directory");
         let (path, note) = (directory.join("setting"), directory.join("note"));
         let value = || fs::read_to_string(&path).expect("a setting").trim().to_owned();
-        let raise = || Raised::raise(path.clone(), note.clone(), 1).expect("raised");
+        let raise = || SysctlGuard::raise(path.clone(), note.clone(), 1).expect("raised");
         fs::write(&path, "0\n").expect("a setting");
         drop(raise());
         assert_eq!((value().as_str(), note.exists()), ("0", false));

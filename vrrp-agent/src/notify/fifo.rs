@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::next;
 use crate::config::{self, Program, ScriptSecurity};
-use crate::process::{self, ProgramError, Tie};
+use crate::process::{self, Lifetime, ProgramError};
 
 /// The number of lines that wait while the FIFO, which has room for some two thousand, is full.
 const WAITING_MAX: usize = 1024;
@@ -29,7 +29,7 @@ const FULL: Duration = Duration::from_secs(10);
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// The time for a reader that has seen the end of its FIFO and may still have something to do.
-const PATIENCE: Duration = Duration::from_secs(2);
+const READER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The reason why a FIFO cannot be written to.
 #[derive(Debug, thiserror::Error)]
@@ -208,14 +208,14 @@ async fn supervise(
     let mut pause = PAUSE_MIN;
     loop {
         let started = Instant::now();
-        match process::start(program, &[path.to_owned()], security, Tie::Loose).await {
+        match process::start(program, &[path.to_owned()], security, Lifetime::Loose).await {
             Ok(mut running) => tokio::select! {
                 end = running.wait() => match end {
                     Ok(status) => tracing::warn!("the reader of FIFO {path} ({script}) has ended: {status}"),
                     Err(error) => tracing::error!("the reader of FIFO {path} ({script}): {error}"),
                 },
                 _ = &mut stopped => {
-                    if timeout(PATIENCE, running.wait()).await.is_err() {
+                    if timeout(READER_TIMEOUT, running.wait()).await.is_err() {
                         running.terminate().await;
                     }
                     return;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::time::Instant;
 
-use crate::config::{Config, Farewell, NotifyScripts, Program, ScriptSecurity};
+use crate::config::{Config, NotifyScripts, OnDelete, Program, ScriptSecurity};
 use crate::process;
 use fifo::Fifo;
 pub use groups::Groups;
@@ -156,7 +156,7 @@ impl Notifier {
         }
         for fifo in before {
             // A reader has a while to end; the reload does not wait for it.
-            tokio::spawn(fifo.finish(Instant::now() + PATIENCE));
+            tokio::spawn(fifo.finish(Instant::now() + END_TIMEOUT));
         }
         let router_id = config.router_id.as_deref();
         if self.mailer.as_ref().is_none_or(|mailer| !mailer.is(config.mail.as_ref(), router_id)) {
@@ -169,9 +169,9 @@ impl Notifier {
     pub fn tell(&mut self, notification: Notification) {
         let key = (notification.subject, notification.name.clone());
         let Some(scripts) = self.plan.get(&key) else { return };
-        let event = match (notification.event, &scripts.farewell) {
-            (Event::Deleted, Farewell::Fault) => Event::Fault,
-            (event, Farewell::Fault | Farewell::Deleted(_)) => event,
+        let event = match (notification.event, &scripts.on_delete) {
+            (Event::Deleted, OnDelete::Fault) => Event::Fault,
+            (event, OnDelete::Fault | OnDelete::Deleted(_)) => event,
         };
         if matches!(event, Event::MasterPriority | Event::BackupPriority) && !scripts.priority_changes {
             return;
@@ -209,7 +209,7 @@ impl Notifier {
 }
 
 /// The time for tasks that have to end while the daemon goes on.
-const PATIENCE: Duration = Duration::from_secs(5);
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl NotifyScripts {
     /// Returns the program for this event alone.
@@ -220,9 +220,9 @@ impl NotifyScripts {
             Event::Fault => self.fault.as_ref(),
             Event::Stop => self.stop.as_ref(),
             Event::MasterRxLowerPri => self.lower_heard.as_ref(),
-            Event::Deleted => match &self.farewell {
-                Farewell::Deleted(program) => program.as_ref(),
-                Farewell::Fault => None,
+            Event::Deleted => match &self.on_delete {
+                OnDelete::Deleted(program) => program.as_ref(),
+                OnDelete::Fault => None,
             },
             Event::MasterPriority | Event::BackupPriority => None,
         }

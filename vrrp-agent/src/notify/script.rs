@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Subject, next};
 use crate::config::{Program, ScriptSecurity};
-use crate::process::{self, End, Tie};
+use crate::process::{self, End, Lifetime};
 
 /// The number of scripts that wait behind the one that runs. An instance that flaps faster than its scripts run needs to tell
 /// where it ended, not each of its turns.
@@ -78,7 +78,7 @@ async fn work(name: String, mut calls: Receiver<Call>, limit: Duration) {
     let what = format!("notify scripts of {name}");
     while let Some(Call { program, arguments, security }) = next(&mut calls, &what).await {
         let script = &program.command[0];
-        let end = match process::start(&program, &arguments, security, Tie::Loose).await {
+        let end = match process::start(&program, &arguments, security, Lifetime::Loose).await {
             Ok(mut running) => running.within(limit).await,
             Err(error) => {
                 tracing::error!("notify script of {name} ({script}) cannot run: {error}");

@@ -48,7 +48,8 @@ fn named(user: &str) -> ScriptUser {
 
 async fn run(program: &Program, limit: Duration) -> (End, String) {
     identity::look_up([]).await;
-    let mut running = start(program, &["more".to_owned()], ScriptSecurity::Off, Tie::Close).await.unwrap();
+    let mut running =
+        start(program, &["more".to_owned()], ScriptSecurity::Off, Lifetime::Close).await.unwrap();
     let end = running.within(limit).await.unwrap();
     (end, running.last_lines())
 }
@@ -118,7 +119,7 @@ async fn a_hanging_group_is_killed_whole() {
 #[tokio::test]
 async fn nobody_waits_so_it_is_killed_unless_its_tie_is_loose() {
     let directory = Directory::new("tie");
-    for (tie, goes_on) in [(Tie::Close, false), (Tie::Loose, true)] {
+    for (tie, goes_on) in [(Lifetime::Close, false), (Lifetime::Loose, true)] {
         let flag = directory.0.join(format!("{tie:?}"));
         let script = directory.script("s", &format!("sleep 1; touch {}", flag.display()));
         identity::look_up([]).await;

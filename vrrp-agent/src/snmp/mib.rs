@@ -10,7 +10,7 @@ use std::ops::Bound;
 
 use super::agentx::{First, Range};
 use super::oid::{Oid, Value, VarBind};
-use crate::config::{Config, Hint, InstanceConfig, Mib};
+use crate::config::{Config, InitialState, InstanceConfig, Mib};
 use crate::control::{InstanceStatus, Snapshot, WonBy};
 
 /// The facts that objects are made of.
@@ -54,7 +54,7 @@ pub struct Table {
 struct InstanceKey {
     number: u32,
     vrid: u8,
-    hint: Hint,
+    hint: InitialState,
     /// The number of its interface, if that is there.
     interface: Option<u32>,
     source: IpAddr,

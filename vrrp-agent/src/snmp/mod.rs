@@ -38,13 +38,13 @@ pub struct Subagent {
 struct Running {
     settings: Snmp,
     /// Dropping it tells the task to end.
-    orders: Sender<Order>,
+    orders: Sender<Command>,
     task: JoinHandle<()>,
 }
 
 /// An order to the task.
 #[derive(Clone, Debug)]
-enum Order {
+enum Command {
     /// This has happened, at this time: managers are to be told.
     Tell(Notification, Instant),
     /// The objects have changed, and are to be looked at again.
@@ -66,7 +66,7 @@ impl Subagent {
         if let Some(running) = &self.running
             && running.settings == *settings
         {
-            running.order(Order::Look);
+            running.order(Command::Look);
             return;
         }
         let before = self.running.take();
@@ -83,7 +83,7 @@ impl Subagent {
         if let Some(running) = &self.running
             && running.settings.traps == Traps::Sent
         {
-            running.order(Order::Tell(notification.clone(), Instant::now()));
+            running.order(Command::Tell(notification.clone(), Instant::now()));
         }
     }
 
@@ -116,7 +116,7 @@ impl Running {
         Self { settings: settings.clone(), orders, task }
     }
 
-    fn order(&self, order: Order) {
+    fn order(&self, order: Command) {
         // The task only ends after the queue.
         let _never = self.orders.send(order);
     }

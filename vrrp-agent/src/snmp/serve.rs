@@ -15,8 +15,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use super::agentx::{Answer, Arrived, Message, Said};
 use super::mib::Table;
 use super::oid::{Oid, VarBind};
-use super::session::{Lost, PATIENCE, Session};
-use super::{Order, Question};
+use super::session::{Lost, REPLY_TIMEOUT, Session};
+use super::{Command, Question};
 use crate::config::{MasterAgent, Snmp};
 use crate::notify::Notification;
 
@@ -38,7 +38,11 @@ const NOT_WRITABLE: u16 = 17;
 const UNSUPPORTED_CONTEXT: u16 = 262;
 
 /// Speaks to a master agent until the orders end.
-pub(super) async fn run(settings: &Snmp, questions: UnboundedSender<Question>, mut orders: Receiver<Order>) {
+pub(super) async fn run(
+    settings: &Snmp,
+    questions: UnboundedSender<Question>,
+    mut orders: Receiver<Command>,
+) {
     let mut view = View { questions, seen: None };
     let mut pause = PAUSE_MIN;
     let mut said = String::new();
@@ -73,12 +77,12 @@ pub(super) async fn run(settings: &Snmp, questions: UnboundedSender<Question>, m
 }
 
 async fn connect<S>(connecting: impl Future<Output = io::Result<S>>) -> Result<S, Lost> {
-    Ok(timeout(PATIENCE, connecting).await.map_err(|_elapsed| Lost::Slow)??)
+    Ok(timeout(REPLY_TIMEOUT, connecting).await.map_err(|_elapsed| Lost::Slow)??)
 }
 
 /// Waits until the orders end. A trap describes the present: events that happen while no master agent takes them are not told
 /// later.
-async fn over(orders: &mut Receiver<Order>) {
+async fn over(orders: &mut Receiver<Command>) {
     loop {
         match orders.recv().await {
             Ok(_) | Err(RecvError::Lagged(_)) => {}
@@ -92,7 +96,7 @@ async fn hold<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     settings: &Snmp,
     view: &mut View,
-    orders: &mut Receiver<Order>,
+    orders: &mut Receiver<Command>,
 ) -> Result<(), Lost> {
     let mut session = Session::open(stream).await?;
     let mut registering = HashMap::new();
@@ -111,8 +115,8 @@ async fn hold<S: AsyncRead + AsyncWrite + Unpin>(
                 answer(&mut session, view, &mut registering, arrived?).await?;
             }
             order = orders.recv() => match order {
-                Ok(Order::Tell(notification, at)) => tell(&mut session, view, &notification, at).await?,
-                Ok(Order::Look) => view.look().await,
+                Ok(Command::Tell(notification, at)) => tell(&mut session, view, &notification, at).await?,
+                Ok(Command::Look) => view.look().await,
                 Err(RecvError::Lagged(lost)) => {
                     tracing::warn!("SNMP: the oldest {lost} traps are lost: they come faster than they are taken");
                 }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::agentx::{self, Answer, Arrived, Ids, Malformed, Message, Said};
 
 /// The time that a master agent may take for anything before the session is given up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of bytes that are read at once: most questions are shorter.
 const READ: usize = 4096;
 /// The seconds that the master agent gives us for an answer.
@@ -51,7 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let mut session = Self { stream, arrived: Vec::new(), id: 0, packet: 0 };
         session.say(&Message::Open { timeout: TIMEOUT, description: "vrrp-agent" }).await?;
         let Arrived { ids, said } =
-            timeout(PATIENCE, session.hear()).await.map_err(|_elapsed| Lost::Slow)??;
+            timeout(REPLY_TIMEOUT, session.hear()).await.map_err(|_elapsed| Lost::Slow)??;
         match said {
             Said::Response(0) => session.id = ids.session,
             Said::Response(error) => return Err(Lost::Refused(error)),
@@ -75,7 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), Lost> {
-        Ok(timeout(PATIENCE, self.stream.write_all(bytes)).await.map_err(|_elapsed| Lost::Slow)??)
+        Ok(timeout(REPLY_TIMEOUT, self.stream.write_all(bytes)).await.map_err(|_elapsed| Lost::Slow)??)
     }
 
     /// Receives the next message. The future may be dropped and a new one begun: no bytes are lost.

@@ -9,9 +9,11 @@ pub mod script;
 
 use std::collections::BTreeMap;
 
-use crate::config::{Config, FileIndex, InstanceConfig, ProcessIndex, ScriptIndex, Standing, Thing, Tracked};
+use crate::config::{
+    Config, FileIndex, InstanceConfig, ProcessIndex, ScriptIndex, TrackTarget, Tracked, Usability,
+};
 use crate::dataplane::Slot;
-use crate::vrrp::{Bearing, Condition, Fault, Sense};
+use crate::vrrp::{Condition, Fault, Sense, WeightEffect};
 
 /// The result of tracking for an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +32,13 @@ pub enum Lack {
     /// The kernel refused its addresses.
     Addresses,
     /// Something static that the instance needs is not there.
-    Fixtures,
+    StaticResources,
     /// It has no peers (`unicast_fault_no_peer`).
     Peers,
     /// Something that it tracks has failed, or is not known yet.
     Tracked {
         /// The tracked thing.
-        thing: Thing,
+        target: TrackTarget,
         /// The sense in which it counts.
         sense: Sense,
         /// The state in which it was last seen.
@@ -55,7 +57,7 @@ pub enum Seen {
 
 /// A change of something tracked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum TrackEvent {
     /// A script is up or down.
     Script(ScriptIndex, Condition),
     /// A file has this number now.
@@ -66,7 +68,7 @@ pub enum News {
 
 /// The known state of everything tracked.
 #[derive(Clone, Debug)]
-pub struct Tracker {
+pub struct HealthTable {
     instances: Vec<Instance>,
     scripts: Vec<Condition>,
     /// The tracked interfaces by name. An interface that is not there is down.
@@ -80,15 +82,15 @@ pub struct Tracker {
 struct Instance {
     link_running: bool,
     addresses_fit: bool,
-    fixtures_fit: bool,
-    standing: Standing,
+    statics_fit: bool,
+    usability: Usability,
     tracked: Vec<Tracked>,
     told: Option<Health>,
 }
 
 /// The tracked things that go on over a reload: pairs of the index before it and the index after it.
 #[derive(Clone, Debug, Default)]
-pub struct GoingOn {
+pub struct Carried {
     /// Scripts.
     pub scripts: Vec<(ScriptIndex, ScriptIndex)>,
     /// Files.
@@ -97,7 +99,7 @@ pub struct GoingOn {
     pub processes: Vec<(ProcessIndex, ProcessIndex)>,
 }
 
-impl Tracker {
+impl HealthTable {
     /// A tracker that knows of the instances' own interfaces (`link_running`, by slot) and of nothing else.
     #[must_use]
     pub fn new(config: &Config, link_running: &[bool]) -> Self {
@@ -107,8 +109,8 @@ impl Tracker {
         let instance = |(instance, &link_running): (&InstanceConfig, &bool)| Instance {
             link_running,
             addresses_fit: true,
-            fixtures_fit: true,
-            standing: instance.standing,
+            statics_fit: true,
+            usability: instance.usability,
             tracked: instance.tracked.clone(),
             told: None,
         };
@@ -124,29 +126,29 @@ impl Tracker {
 
     /// Takes over from an earlier configuration's tracker the state of what is in this configuration too. `slots` are pairs of
     /// the slot there and the slot here.
-    pub fn inherit(&mut self, earlier: &Self, going_on: &GoingOn, slots: impl Iterator<Item = (Slot, Slot)>) {
-        for &(there, here) in &going_on.scripts {
+    pub fn inherit(&mut self, earlier: &Self, carried: &Carried, slots: impl Iterator<Item = (Slot, Slot)>) {
+        for &(there, here) in &carried.scripts {
             self.scripts[here] = earlier.scripts[there];
         }
-        for &(there, here) in &going_on.files {
+        for &(there, here) in &carried.files {
             self.files[here] = earlier.files[there];
         }
-        for &(there, here) in &going_on.processes {
+        for &(there, here) in &carried.processes {
             self.processes[here] = earlier.processes[there];
         }
         for (there, here) in slots {
             let earlier = &earlier.instances[there];
             self.instances[here].addresses_fit = earlier.addresses_fit;
-            self.instances[here].fixtures_fit = earlier.fixtures_fit;
+            self.instances[here].statics_fit = earlier.statics_fit;
         }
     }
 
     /// Takes note of a change.
-    pub fn hear(&mut self, news: News) {
+    pub fn hear(&mut self, news: TrackEvent) {
         match news {
-            News::Script(script, condition) => self.scripts[script] = condition,
-            News::File(file, number) => self.files[file] = number,
-            News::Process(process, condition) => self.processes[process] = condition,
+            TrackEvent::Script(script, condition) => self.scripts[script] = condition,
+            TrackEvent::File(file, number) => self.files[file] = number,
+            TrackEvent::Process(process, condition) => self.processes[process] = condition,
         }
     }
 
@@ -168,8 +170,8 @@ impl Tracker {
     }
 
     /// Takes note that all static things that an instance needs are there, or not.
-    pub fn set_fixtures(&mut self, slot: Slot, there: bool) {
-        self.instances[slot].fixtures_fit = there;
+    pub fn set_statics(&mut self, slot: Slot, there: bool) {
+        self.instances[slot].statics_fit = there;
     }
 
     /// Returns the instances whose health has changed since the last call.
@@ -186,16 +188,16 @@ impl Tracker {
 
     fn health(&self, slot: Slot) -> Health {
         let instance = &self.instances[slot];
-        let able = match instance.standing {
-            Standing::Able => instance.link_running && instance.addresses_fit && instance.fixtures_fit,
-            Standing::WithoutPeers => false,
+        let able = match instance.usability {
+            Usability::Usable => instance.link_running && instance.addresses_fit && instance.statics_fit,
+            Usability::NoPeers => false,
         };
         let mut health = Health { contributions: 0, fault: if able { Fault::None } else { Fault::Present } };
         for tracked in &instance.tracked {
             match self.bearing(tracked) {
-                Bearing::Adds(added) => health.contributions += added,
-                Bearing::Undecided => health.fault = health.fault.max(Fault::Undecided),
-                Bearing::Faults => health.fault = Fault::Present,
+                WeightEffect::Adds(added) => health.contributions += added,
+                WeightEffect::Undecided => health.fault = health.fault.max(Fault::Undecided),
+                WeightEffect::Faults => health.fault = Fault::Present,
             }
         }
         health
@@ -206,14 +208,14 @@ impl Tracker {
     pub fn lacks(&self, slot: Slot) -> Vec<Lack> {
         let instance = &self.instances[slot];
         let mut lacks = Vec::new();
-        match instance.standing {
-            Standing::Able => {}
-            Standing::WithoutPeers => lacks.push(Lack::Peers),
+        match instance.usability {
+            Usability::Usable => {}
+            Usability::NoPeers => lacks.push(Lack::Peers),
         }
         for (there, lack) in [
             (instance.link_running, Lack::Link),
             (instance.addresses_fit, Lack::Addresses),
-            (instance.fixtures_fit, Lack::Fixtures),
+            (instance.statics_fit, Lack::StaticResources),
         ] {
             if !there {
                 lacks.push(lack);
@@ -221,28 +223,28 @@ impl Tracker {
         }
         for tracked in &instance.tracked {
             match self.bearing(tracked) {
-                Bearing::Adds(_) => {}
-                Bearing::Undecided | Bearing::Faults => lacks.push(Lack::Tracked {
-                    thing: tracked.thing.clone(),
+                WeightEffect::Adds(_) => {}
+                WeightEffect::Undecided | WeightEffect::Faults => lacks.push(Lack::Tracked {
+                    target: tracked.target.clone(),
                     sense: tracked.weight.sense,
-                    seen: self.seen(&tracked.thing),
+                    seen: self.seen(&tracked.target),
                 }),
             }
         }
         lacks
     }
 
-    fn seen(&self, thing: &Thing) -> Seen {
-        match thing {
-            Thing::Script(script) => Seen::Condition(self.scripts[*script]),
-            Thing::Interface(name) => Seen::Condition(self.interfaces[name]),
-            Thing::File(file) => Seen::Number(self.files[*file]),
-            Thing::Process(process) => Seen::Condition(self.processes[*process]),
+    fn seen(&self, target: &TrackTarget) -> Seen {
+        match target {
+            TrackTarget::Script(script) => Seen::Condition(self.scripts[*script]),
+            TrackTarget::Interface(name) => Seen::Condition(self.interfaces[name]),
+            TrackTarget::File(file) => Seen::Number(self.files[*file]),
+            TrackTarget::Process(process) => Seen::Condition(self.processes[*process]),
         }
     }
 
-    fn bearing(&self, tracked: &Tracked) -> Bearing {
-        match self.seen(&tracked.thing) {
+    fn bearing(&self, tracked: &Tracked) -> WeightEffect {
+        match self.seen(&tracked.target) {
             Seen::Condition(condition) => tracked.weight.of(condition),
             Seen::Number(number) => tracked.weight.of_number(number),
         }

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Script, ScriptSecurity};
-use crate::process::{self, End, Running, Tie};
+use crate::process::{self, End, Lifetime, Running};
 use crate::vrrp::Condition;
 
 /// keepalived's counter: a result from 0 to rise + fall - 1; the script is up from `rise` on. The first result counts alone.
@@ -138,7 +138,7 @@ pub async fn run(
             Outcome::Stuck(script.timeout)
         } else {
             stuck = None;
-            match process::start(&script.program, &[], security, Tie::Close).await {
+            match process::start(&script.program, &[], security, Lifetime::Close).await {
                 Ok(mut running) => {
                     told_unrunnable = false;
                     let outcome = finish(&script, &mut running).await;

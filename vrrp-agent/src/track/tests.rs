@@ -10,18 +10,18 @@ fn parse(above: &str, track: &str) -> Config {
     config::parse(&text).config.expect("a valid file")
 }
 
-fn tracker(above: &str, track: &str) -> Tracker {
-    Tracker::new(&parse(above, track), &[true])
+fn tracker(above: &str, track: &str) -> HealthTable {
+    HealthTable::new(&parse(above, track), &[true])
 }
 
-fn scripted(script: &str, line: &str) -> Tracker {
+fn scripted(script: &str, line: &str) -> HealthTable {
     tracker(
         &format!("vrrp_script s {{\nscript /bin/true\n{script}\n}}"),
         &format!("track_script {{\n{line}\n}}"),
     )
 }
 
-fn filed(weight: &str, line: &str) -> Tracker {
+fn filed(weight: &str, line: &str) -> HealthTable {
     tracker(&format!("track_file f {{\nfile /run/f\n{weight}\n}}"), &format!("track_file {{\n{line}\n}}"))
 }
 
@@ -33,10 +33,10 @@ fn health(contributions: i32, fault: Fault) -> Vec<(Slot, Health)> {
 fn a_weighted_script_moves_the_priority_only() {
     let mut tracker = scripted("weight -20", "s");
     assert_eq!(tracker.changes(), health(0, Fault::None));
-    tracker.hear(News::Script(0, Condition::Down));
+    tracker.hear(TrackEvent::Script(0, Condition::Down));
     assert_eq!(tracker.changes(), health(-20, Fault::None));
     assert_eq!(tracker.changes(), []);
-    tracker.hear(News::Script(0, Condition::Up));
+    tracker.hear(TrackEvent::Script(0, Condition::Up));
     assert_eq!(tracker.changes(), health(0, Fault::None));
 }
 
@@ -52,9 +52,9 @@ fn the_instance_may_weigh_a_script_otherwise() {
         ("weight -5", "s weight -6 reverse", 6, 0),
     ] {
         let mut tracker = scripted(script, line);
-        tracker.hear(News::Script(0, Condition::Down));
+        tracker.hear(TrackEvent::Script(0, Condition::Down));
         assert_eq!(tracker.changes(), health(down, Fault::None), "{script}: {line}");
-        tracker.hear(News::Script(0, Condition::Up));
+        tracker.hear(TrackEvent::Script(0, Condition::Up));
         assert_eq!(tracker.changes(), health(up, Fault::None), "{script}: {line}");
     }
 }
@@ -63,9 +63,9 @@ fn the_instance_may_weigh_a_script_otherwise() {
 fn without_a_weight_it_is_a_fault_unless_it_is_up() {
     let mut tracker = scripted("", "s");
     assert_eq!(tracker.changes(), health(0, Fault::Undecided));
-    tracker.hear(News::Script(0, Condition::Up));
+    tracker.hear(TrackEvent::Script(0, Condition::Up));
     assert_eq!(tracker.changes(), health(0, Fault::None));
-    tracker.hear(News::Script(0, Condition::Down));
+    tracker.hear(TrackEvent::Script(0, Condition::Down));
     assert_eq!(tracker.changes(), health(0, Fault::Present));
 }
 
@@ -73,9 +73,9 @@ fn without_a_weight_it_is_a_fault_unless_it_is_up() {
 fn reversed_without_a_weight_it_is_a_fault_unless_it_is_down() {
     let mut tracker = scripted("weight 0 reverse", "s");
     assert_eq!(tracker.changes(), health(0, Fault::Undecided));
-    tracker.hear(News::Script(0, Condition::Down));
+    tracker.hear(TrackEvent::Script(0, Condition::Down));
     assert_eq!(tracker.changes(), health(0, Fault::None));
-    tracker.hear(News::Script(0, Condition::Up));
+    tracker.hear(TrackEvent::Script(0, Condition::Up));
     assert_eq!(tracker.changes(), health(0, Fault::Present));
 }
 
@@ -119,7 +119,7 @@ fn the_number_of_a_file_is_multiplied() {
         ("weight 0", "f", 1, (0, Fault::Present)),
     ] {
         let mut tracker = filed(weight, line);
-        tracker.hear(News::File(0, number));
+        tracker.hear(TrackEvent::File(0, number));
         let (contributions, fault) = expected;
         assert_eq!(tracker.changes(), health(contributions, fault), "{weight}: {line}: {number}");
     }
@@ -137,8 +137,8 @@ fn the_sum_has_no_bounds_but_each_file_has() {
         let above =
             format!("vrrp_script s {{\nscript /bin/true\n{script}\n}}\ntrack_file f {{\nfile /run/f\n}}");
         let mut tracker = tracker(&above, "track_script {\ns\n}\ntrack_file {\nf\n}");
-        tracker.hear(News::Script(0, condition));
-        tracker.hear(News::File(0, number));
+        tracker.hear(TrackEvent::Script(0, condition));
+        tracker.hear(TrackEvent::File(0, number));
         assert_eq!(tracker.changes(), health(sum, Fault::None), "{script} {number}");
     }
 }
@@ -148,9 +148,9 @@ fn processes_count_as_scripts_do() {
     let above = "vrrp_track_process p {\nprocess nginx\nweight 10\n}";
     let mut tracker = tracker(above, "track_process {\np\n}");
     assert_eq!(tracker.changes(), health(0, Fault::None));
-    tracker.hear(News::Process(0, Condition::Up));
+    tracker.hear(TrackEvent::Process(0, Condition::Up));
     assert_eq!(tracker.changes(), health(10, Fault::None));
-    tracker.hear(News::Process(0, Condition::Down));
+    tracker.hear(TrackEvent::Process(0, Condition::Down));
     assert_eq!(tracker.changes(), health(0, Fault::None));
 }
 
@@ -160,10 +160,10 @@ fn what_is_the_same_goes_on_over_a_reload() {
         names.iter().map(|name| format!("track_file {name} {{\nfile /run/{name}\n}}\n")).collect()
     };
     let mut before = tracker(&files(&["a", "b"]), "track_file {\na\nb\n}");
-    before.hear(News::File(1, 7));
+    before.hear(TrackEvent::File(1, 7));
     before.set_addresses(0, false);
     let mut after = tracker(&files(&["b", "c"]), "track_file {\nb\nc\n}");
-    let going_on = GoingOn { files: vec![(1, 0)], ..GoingOn::default() };
-    after.inherit(&before, &going_on, [(0, 0)].into_iter());
+    let carried = Carried { files: vec![(1, 0)], ..Carried::default() };
+    after.inherit(&before, &carried, [(0, 0)].into_iter());
     assert_eq!(after.changes(), health(7, Fault::Present));
 }

@@ -25,9 +25,9 @@ pub fn settle<'m>(now: Time, members: impl Iterator<Item = &'m mut Instance>) {
         }
     }
     // keepalived's rule: if one member has heard a lower router, all members announce their addresses.
-    let poisoned: Vec<bool> = members.iter_mut().map(|member| member.take_poisoned()).collect();
-    if poisoned.contains(&true) {
-        for (member, _) in members.iter_mut().zip(&poisoned).filter(|(_, own)| !**own) {
+    let group_garp_pending: Vec<bool> = members.iter_mut().map(|member| member.take_group_garp()).collect();
+    if group_garp_pending.contains(&true) {
+        for (member, _) in members.iter_mut().zip(&group_garp_pending).filter(|(_, own)| !**own) {
             member.announce_after_lower(now);
         }
     }
@@ -46,10 +46,10 @@ mod tests {
 
     use super::*;
     use crate::vrrp::tests::params;
-    use crate::vrrp::{Cause, Company, Output, Params, Watch};
+    use crate::vrrp::{Cause, Output, Params, SyncMembership, Watch};
 
     fn member(priority: u8) -> Instance {
-        let params = Params { company: Company::Group, ..params(priority) };
+        let params = Params { sync_membership: SyncMembership::Group, ..params(priority) };
         let mut instance = Instance::new(params, at(0));
         instance.start(at(0));
         instance

@@ -21,10 +21,10 @@
 
 mod addresses;
 mod change;
-mod company;
 mod listen;
 mod resume;
 mod surrender;
+mod sync_membership;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -33,16 +33,17 @@ use vrrp_ebpf::advert::{Advert, PRIORITY_OWNER};
 use vrrp_ebpf::election::{AtMaster, Candidate, DOWN_ADVERTS, Preempt, Takeover};
 
 use super::terms::{
-    Cause, Company, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, State, Statistics, Watch,
+    Cause, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, State, Statistics, SyncMembership,
+    Watch,
 };
 use super::timers::{Timer, Timers};
 use super::{Time, effective_priority};
-use company::Joining;
 use surrender::Sending;
+use sync_membership::Joining;
 
 /// The progress of a preemption that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
+enum PreemptDelay {
     /// No lower advert was heard yet, or the delay runs.
     Waiting,
     /// The delay is over, or there is none.
@@ -68,7 +69,7 @@ pub struct Instance {
     heard: Option<Heard>,
     /// As backup: the last advert of any router, whether it counted or not, unless its sender has resigned since.
     last: Option<Heard>,
-    patience: Patience,
+    patience: PreemptDelay,
     /// True if the addresses of this mastership are on the interface.
     installed: bool,
     /// As backup: the time of the last advert of lower priority.
@@ -88,7 +89,7 @@ pub struct Instance {
     /// The time when a lower advert was last answered with an announcement.
     answered: Option<Time>,
     /// True if the sync group has not learned of that advert yet.
-    poisoned: bool,
+    group_garp_pending: bool,
     outputs: VecDeque<Output>,
     statistics: Statistics,
 }
@@ -110,7 +111,7 @@ impl Instance {
             timers: Timers::default(),
             heard: None,
             last: None,
-            patience: Patience::Waiting,
+            patience: PreemptDelay::Waiting,
             installed: false,
             outranked: None,
             advertised: None,
@@ -120,7 +121,7 @@ impl Instance {
             paused: false,
             joining: Joining::No,
             answered: None,
-            poisoned: false,
+            group_garp_pending: false,
             outputs: VecDeque::new(),
             statistics: Statistics::default(),
         }
@@ -183,16 +184,15 @@ impl Instance {
     /// part in the decision.
     #[must_use]
     pub fn takeover(&self) -> Takeover {
-        match (self.params.company, self.params.takeover) {
-            (Company::Alone, Takeover::Kernel) => Takeover::Kernel,
-            (Company::Group, Takeover::Kernel | Takeover::Agent) | (Company::Alone, Takeover::Agent) => {
-                Takeover::Agent
-            }
+        match (self.params.sync_membership, self.params.takeover) {
+            (SyncMembership::Alone, Takeover::Kernel) => Takeover::Kernel,
+            (SyncMembership::Group, Takeover::Kernel | Takeover::Agent)
+            | (SyncMembership::Alone, Takeover::Agent) => Takeover::Agent,
         }
     }
 
     fn waits_to_preempt(&self) -> bool {
-        !self.params.preempt_delay.is_zero() && self.patience == Patience::Waiting
+        !self.params.preempt_delay.is_zero() && self.patience == PreemptDelay::Waiting
     }
 
     /// Returns the lease: the time after an advert for which the addresses are still ours. It is shorter, by the skew, than the
@@ -274,12 +274,12 @@ impl Instance {
             AtMaster::Echo => {}
             // "ADVERTISEMENT MUST be sent", and the timer restarts.
             AtMaster::Resigned => self.advertise(now),
-            AtMaster::Superior { down_ns } => {
+            AtMaster::Superior { master_down_ns } => {
                 match self.params.on_higher {
                     OnHigher::Yield => {}
                     OnHigher::AdvertiseAndYield => self.advertise(now),
                 }
-                self.step_down(now, advert, Duration::from_nanos(down_ns), Cause::HigherPriority);
+                self.step_down(now, advert, Duration::from_nanos(master_down_ns), Cause::HigherPriority);
             }
             AtMaster::Inferior => match self.stalled_for(now) {
                 // Because of our silence the other router is master by the rules. It keeps the addresses until an orderly
@@ -289,7 +289,7 @@ impl Instance {
                     self.surrender(now, Cause::CannotSend { silent: stalled });
                 }
                 Some(stalled) => {
-                    let down = Duration::from_nanos(self.candidate().down_ns(advert.interval_ns));
+                    let down = Duration::from_nanos(self.candidate().master_down_ns(advert.interval_ns));
                     self.step_down(now, advert, down, Cause::Overtaken { stalled });
                 }
                 // Discard the advert and advertise at once. It may have poisoned caches of neighbours, so announce again.
@@ -301,7 +301,7 @@ impl Instance {
                     // Once per interval at most, not for each advert of a flood.
                     if self.answered.is_none_or(|at| now - at >= self.params.interval) {
                         self.answered = Some(now);
-                        self.poisoned = true;
+                        self.group_garp_pending = true;
                         self.announce_after_lower(now);
                         self.outputs.push_back(Output::LowerHeard);
                     }
@@ -381,7 +381,7 @@ impl Instance {
                 }
                 Timer::SecondBurst => self.announce(self.params.garp.repeat),
                 Timer::SecondAfterLower => self.announce(self.params.garp.lower_repeat),
-                Timer::PreemptDelay => self.patience = Patience::Over,
+                Timer::PreemptDelay => self.patience = PreemptDelay::Over,
                 Timer::Install => self.handle_install_late(now, due),
                 Timer::Pause => self.end_pause(now),
                 Timer::Refresh => {
@@ -404,13 +404,13 @@ impl Instance {
         };
         if let Some(lacking) = lacking {
             self.transition(now, State::Fault, lacking);
-        } else if self.priority() == PRIORITY_OWNER && self.params.company == Company::Alone {
+        } else if self.priority() == PRIORITY_OWNER && self.params.sync_membership == SyncMembership::Alone {
             self.become_master(now, cause);
         } else {
             self.heard = None;
             self.master_interval = self.params.interval;
             self.transition(now, State::Backup, cause);
-            self.timers.set(Timer::MasterDown, now + self.own_down());
+            self.timers.set(Timer::MasterDown, now + self.master_down_interval());
             if self.priority() == PRIORITY_OWNER {
                 self.claim(now, cause);
             }
@@ -418,8 +418,8 @@ impl Instance {
     }
 
     /// Returns the master-down interval while no master was heard.
-    fn own_down(&self) -> Duration {
-        Duration::from_nanos(self.candidate().down_ns(nanos(self.params.interval)))
+    fn master_down_interval(&self) -> Duration {
+        Duration::from_nanos(self.candidate().master_down_ns(nanos(self.params.interval)))
     }
 
     fn become_master(&mut self, now: Time, cause: Cause) {
@@ -468,7 +468,7 @@ impl Instance {
         let from = std::mem::replace(&mut self.state, to);
         self.epoch += 1;
         self.since = now;
-        self.patience = Patience::Waiting;
+        self.patience = PreemptDelay::Waiting;
         self.installed = false;
         self.install_asked = None;
         self.last = None;

@@ -13,8 +13,8 @@ mod tests;
 
 pub use instance::Instance;
 pub use terms::{
-    Cause, Company, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, Past, Spell, State,
-    Statistics, Watch,
+    Cause, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, Resume, SavedState, State,
+    Statistics, SyncMembership, Watch,
 };
 pub use time::Time;
-pub use weight::{Bearing, Condition, Sense, Weight, effective_priority};
+pub use weight::{Condition, Sense, Weight, WeightEffect, effective_priority};

@@ -32,7 +32,7 @@ pub struct Params {
     /// The schedule by which the addresses are announced.
     pub garp: GarpSchedule,
     /// Says if the instance is a member of a sync group.
-    pub company: Company,
+    pub sync_membership: SyncMembership,
     /// The half that may answer first for the addresses of a master that is lost, as far as the trackers are concerned.
     pub takeover: Takeover,
     /// The least time that the host gets to put a new master's addresses on the interface; if the master-down interval is
@@ -42,7 +42,7 @@ pub struct Params {
 
 /// Says if an instance changes its state alone or with a sync group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Company {
+pub enum SyncMembership {
     /// It changes its state alone.
     Alone,
     /// It is a member of a sync group: see [`super::group::settle`].
@@ -147,20 +147,20 @@ pub enum Cause {
 
 /// The state of an instance that an earlier run of the agent, which was killed, has left in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Past {
+pub struct SavedState {
     /// The last epoch that the kernel knows of.
     pub epoch: u64,
     /// The state of the kernel half in that epoch.
-    pub spell: Spell,
+    pub resume: Resume,
 }
 
 /// The state of the kernel half in an epoch whose agent is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spell {
+pub enum Resume {
     /// There is nothing to continue.
-    Over,
+    Nothing,
     /// The kernel watches a master.
-    Watch {
+    Watching {
         /// The last advert of the master.
         heard: Heard,
         /// When the master counts as lost.
@@ -169,7 +169,7 @@ pub enum Spell {
         outranked: Option<Heard>,
     },
     /// The addresses are held.
-    Lease {
+    Holding {
         /// The end of the lease.
         until: Time,
     },

@@ -36,7 +36,7 @@ pub(super) fn params(priority: u8) -> Params {
             lower_repeat: 5,
             lower_delay: None,
         },
-        company: Company::Alone,
+        sync_membership: SyncMembership::Alone,
         takeover: Takeover::Kernel,
         install_time: Duration::from_secs(3),
     }
@@ -63,14 +63,14 @@ fn started(params: Params) -> Instance {
 
 #[test]
 fn the_kernel_answers_first_unless_somebody_must_be_asked() {
-    for (company, trackers, expected) in [
-        (Company::Alone, Takeover::Kernel, Takeover::Kernel),
-        (Company::Alone, Takeover::Agent, Takeover::Agent),
-        (Company::Group, Takeover::Kernel, Takeover::Agent),
-        (Company::Group, Takeover::Agent, Takeover::Agent),
+    for (sync_membership, trackers, expected) in [
+        (SyncMembership::Alone, Takeover::Kernel, Takeover::Kernel),
+        (SyncMembership::Alone, Takeover::Agent, Takeover::Agent),
+        (SyncMembership::Group, Takeover::Kernel, Takeover::Agent),
+        (SyncMembership::Group, Takeover::Agent, Takeover::Agent),
     ] {
-        let instance = Instance::new(Params { company, takeover: trackers, ..params(100) }, at(0.0));
-        assert_eq!(instance.takeover(), expected, "{company:?} {trackers:?}");
+        let instance = Instance::new(Params { sync_membership, takeover: trackers, ..params(100) }, at(0.0));
+        assert_eq!(instance.takeover(), expected, "{sync_membership:?} {trackers:?}");
     }
 }
 
@@ -93,9 +93,9 @@ fn what_the_kernel_has_taken_over_is_confirmed_by_a_mastership_and_revoked_by_an
 }
 
 /// An instance that starts at second 100 with what a killed agent has left in epoch 7.
-fn resumed(spell: Spell) -> (Instance, Vec<Output>) {
+fn resumed(resume: Resume) -> (Instance, Vec<Output>) {
     let mut instance = Instance::new(params(100), at(100.0));
-    instance.resume(at(100.0), Past { epoch: 7, spell });
+    instance.resume(at(100.0), SavedState { epoch: 7, resume });
     instance.start(at(100.0));
     let outputs = outputs(&mut instance);
     (instance, outputs)
@@ -103,7 +103,7 @@ fn resumed(spell: Spell) -> (Instance, Vec<Output>) {
 
 #[test]
 fn a_master_whose_lease_lasts_goes_on() {
-    let (mut instance, outputs) = resumed(Spell::Lease { until: at(100.1) });
+    let (mut instance, outputs) = resumed(Resume::Holding { until: at(100.1) });
     let resumed = Output::Transition { from: State::Initialize, to: State::Master, cause: Cause::Resumed };
     assert_eq!(outputs, [resumed, Output::Advertise { priority: 100 }, Output::Install]);
     assert_eq!((instance.epoch(), instance.next_deadline()), (7, Some(at(101.0))));
@@ -115,7 +115,7 @@ fn a_master_whose_lease_lasts_goes_on() {
 
 #[test]
 fn a_master_whose_lease_is_over_starts_anew_and_without_its_addresses() {
-    let (instance, outputs) = resumed(Spell::Lease { until: at(100.0) });
+    let (instance, outputs) = resumed(Resume::Holding { until: at(100.0) });
     assert_eq!(outputs[0], Output::Withdraw);
     assert_eq!(instance.state(), State::Backup);
     assert!(instance.epoch() > 7, "no epoch is used twice");
@@ -125,7 +125,7 @@ fn a_master_whose_lease_is_over_starts_anew_and_without_its_addresses() {
 #[test]
 fn a_backup_whose_master_is_watched_goes_on_waiting() {
     let heard = Heard { advert: advert(200, 9), at: at(99.0) };
-    let (mut instance, outputs) = resumed(Spell::Watch { heard, deadline: at(102.6), outranked: None });
+    let (mut instance, outputs) = resumed(Resume::Watching { heard, deadline: at(102.6), outranked: None });
     assert_eq!(
         outputs,
         [Output::Transition { from: State::Initialize, to: State::Backup, cause: Cause::Resumed }]
@@ -138,7 +138,7 @@ fn a_backup_whose_master_is_watched_goes_on_waiting() {
 #[test]
 fn a_watch_that_has_ended_is_none() {
     let heard = Heard { advert: advert(200, 9), at: at(90.0) };
-    let (instance, _) = resumed(Spell::Watch { heard, deadline: at(93.6), outranked: None });
+    let (instance, _) = resumed(Resume::Watching { heard, deadline: at(93.6), outranked: None });
     assert_eq!((instance.state(), instance.heard()), (State::Backup, None));
     assert!(instance.epoch() > 7);
     assert!(instance.next_deadline().is_some());
@@ -148,7 +148,7 @@ fn a_watch_that_has_ended_is_none() {
 fn who_lacks_something_does_not_go_on() {
     let mut instance = Instance::new(params(100), at(100.0));
     instance.set_fault(at(100.0), Fault::Present);
-    instance.resume(at(100.0), Past { epoch: 7, spell: Spell::Lease { until: at(102.0) } });
+    instance.resume(at(100.0), SavedState { epoch: 7, resume: Resume::Holding { until: at(102.0) } });
     instance.start(at(100.0));
     assert_eq!((instance.state(), outputs(&mut instance)[0]), (State::Fault, Output::Withdraw));
 }
@@ -159,7 +159,7 @@ fn an_owner_waits_for_nobody_s_watch() {
     let heard = Heard { advert: advert(200, 9), at: at(99.0) };
     owner.resume(
         at(100.0),
-        Past { epoch: 7, spell: Spell::Watch { heard, deadline: at(102.6), outranked: None } },
+        SavedState { epoch: 7, resume: Resume::Watching { heard, deadline: at(102.6), outranked: None } },
     );
     owner.start(at(100.0));
     assert_eq!(owner.state(), State::Master);
@@ -585,6 +585,6 @@ fn what_is_not_known_yet_starts_nobody_and_stops_nobody() {
 fn a_master_that_tracks_what_is_not_known_yet_goes_on_after_a_crash() {
     let mut instance = Instance::new(params(100), at(0.0));
     instance.set_fault(at(5.0), Fault::Undecided);
-    instance.resume(at(5.0), Past { epoch: 7, spell: Spell::Lease { until: at(6.0) } });
+    instance.resume(at(5.0), SavedState { epoch: 7, resume: Resume::Holding { until: at(6.0) } });
     assert_eq!((instance.state(), instance.epoch()), (State::Master, 7));
 }

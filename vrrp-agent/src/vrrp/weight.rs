@@ -37,7 +37,7 @@ pub enum Condition {
 
 /// The effect of a tracked thing on an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bearing {
+pub enum WeightEffect {
     /// This number is added to the priority.
     Adds(i32),
     /// It is not known yet if the instance can be master.
@@ -65,16 +65,16 @@ impl Weight {
     /// Returns the effect of a thing that is up or down. A positive weight rewards up, a negative one punishes down. Without a
     /// weight, a thing without a result leaves the instance undecided.
     #[must_use]
-    pub fn of(self, condition: Condition) -> Bearing {
+    pub fn of(self, condition: Condition) -> WeightEffect {
         let added = match (self.value.signum(), self.sense, condition) {
-            (0, _, Condition::Unknown) => return Bearing::Undecided,
+            (0, _, Condition::Unknown) => return WeightEffect::Undecided,
             (0, Sense::Straight, Condition::Down) | (0, Sense::Reverse, Condition::Up) => {
-                return Bearing::Faults;
+                return WeightEffect::Faults;
             }
             (1, _, Condition::Up) | (-1, _, Condition::Down) => i32::from(self.value),
             (_, _, Condition::Unknown | Condition::Up | Condition::Down) => 0,
         };
-        Bearing::Adds(match self.sense {
+        WeightEffect::Adds(match self.sense {
             Sense::Straight => added,
             Sense::Reverse => -added,
         })
@@ -83,23 +83,23 @@ impl Weight {
     /// Returns the effect of the number in a file: it is multiplied by the weight. Without a weight, any number except zero is
     /// a fault.
     #[must_use]
-    pub fn of_number(self, number: i32) -> Bearing {
+    pub fn of_number(self, number: i32) -> WeightEffect {
         let product = i64::from(number) * i64::from(self.value);
         match (self.value, self.sense, number) {
-            (0, Sense::Straight, 0) => Bearing::Adds(0),
-            (0, Sense::Straight, _) | (0, Sense::Reverse, 0) => Bearing::Faults,
-            (0, Sense::Reverse, _) => Bearing::Adds(0),
+            (0, Sense::Straight, 0) => WeightEffect::Adds(0),
+            (0, Sense::Straight, _) | (0, Sense::Reverse, 0) => WeightEffect::Faults,
+            (0, Sense::Reverse, _) => WeightEffect::Adds(0),
             (_, Sense::Straight, _) => bounded(product),
             (_, Sense::Reverse, _) => bounded(-product),
         }
     }
 }
 
-fn bounded(added: i64) -> Bearing {
+fn bounded(added: i64) -> WeightEffect {
     if added <= NUMBER_FAULT {
-        return Bearing::Faults;
+        return WeightEffect::Faults;
     }
-    Bearing::Adds(i32::try_from(added.min(NUMBER_MAX)).expect("from -253 to 253"))
+    WeightEffect::Adds(i32::try_from(added.min(NUMBER_MAX)).expect("from -253 to 253"))
 }
 
 /// Returns the priority after all contributions: clamped to 1..=254, and the owner's 255 never changes. The sum itself is not
@@ -115,7 +115,7 @@ pub fn effective_priority(base: u8, contributions: i32) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::Bearing::{Adds, Faults, Undecided};
+    use super::WeightEffect::{Adds, Faults, Undecided};
     use super::*;
 
     /// Written by hand from KEEPALIVED.md; keepalived 2.2.7 advertises the same for scripts and interfaces.

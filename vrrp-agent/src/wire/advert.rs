@@ -192,7 +192,7 @@ pub fn ip(family: Family, address: &Address) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use vrrp_ebpf::advert::{Cast, Judge, List, Reject, Rules, Version, accept, list_sum};
+    use vrrp_ebpf::advert::{Cast, List, Reject, Rules, VerifiedBy, Version, accept, list_sum};
 
     use super::*;
 
@@ -237,7 +237,7 @@ mod tests {
             destination: Address::v4(GROUP),
             cast: Cast::Multicast,
             ttl_min: 255,
-            judge: Judge::Kernel,
+            verified_by: VerifiedBy::Kernel,
             list_sum: list_sum(repr.addresses.iter().copied().map(address)),
         }
     }

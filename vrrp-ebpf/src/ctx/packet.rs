@@ -36,7 +36,7 @@ pub(crate) trait Context: EbpfContext {
     /// Shortens or lengthens the frame; returns false if there is no room.
     fn resize(&self, length: usize) -> bool;
     /// Removes `bytes` bytes from the start of the frame; returns false if that is not possible.
-    fn behead(&self, bytes: usize) -> bool;
+    fn adjust_head(&self, bytes: usize) -> bool;
     /// Marks the frame as one for this host, whatever destination hardware address it had.
     fn claim(&self);
 }
@@ -82,7 +82,7 @@ impl Context for XdpContext {
     }
 
     #[inline(always)]
-    fn behead(&self, bytes: usize) -> bool {
+    fn adjust_head(&self, bytes: usize) -> bool {
         // SAFETY: as above.
         unsafe { bpf_xdp_adjust_head(self.ctx, bytes as i32) == 0 }
     }
@@ -138,7 +138,7 @@ impl Context for TcContext {
     /// Always false: in tc a tag of VLAN 0 is no longer in the frame's memory, and a frame with a second tag inside is left to
     /// the stack.
     #[inline(always)]
-    fn behead(&self, _bytes: usize) -> bool {
+    fn adjust_head(&self, _bytes: usize) -> bool {
         false
     }
 
@@ -186,7 +186,7 @@ pub(crate) fn send_back(ctx: &TcContext) -> i32 {
 
 /// Continues with the operator's own program, if there is one; in that case this function does not return.
 #[inline(always)]
-pub(crate) fn go_on(ctx: &XdpContext) {
+pub(crate) fn tail_call_next(ctx: &XdpContext) {
     // SAFETY: no value here needs to be dropped.
     unsafe { maps::NEXT.tail_call(ctx, 0) };
 }
@@ -243,7 +243,7 @@ impl<C: Context> Packet<'_, C> {
     #[inline(always)]
     pub(crate) fn untag(&self) -> bool {
         let Some(macs) = self.load::<[u8; MACS]>(0) else { return false };
-        self.store(TAG, &macs) && self.0.behead(TAG)
+        self.store(TAG, &macs) && self.0.adjust_head(TAG)
     }
 
     /// Copies `length` bytes from an offset into the scratch buffer, where the verifier can follow an index. Returns `None` if

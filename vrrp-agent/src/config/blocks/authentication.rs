@@ -11,7 +11,7 @@ use super::super::keywords::Block;
 use super::super::model::{Authentication, HmacKey, HmacKeys, HmacMode, Replay};
 use super::super::syntax::{Statement, Word};
 use super::super::value;
-use super::{block, unread};
+use super::{block, unrecognised};
 
 /// Allowed length of a key of `auth_hmac`, in bytes.
 const SECRET: std::ops::RangeInclusive<usize> = 32..=64;
@@ -24,7 +24,7 @@ pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> 
         match statement.keyword().text.as_str() {
             "auth_type" => kind = value::argument(statement, diagnostics),
             "auth_pass" => password = value::argument(statement, diagnostics),
-            _ => unread(Block::Authentication, statement, diagnostics),
+            _ => unrecognised(Block::Authentication, statement, diagnostics),
         }
     }
     match (kind?.text.as_str(), password) {
@@ -102,7 +102,7 @@ pub(super) fn read_hmac(statement: &Statement, files: &dyn Files, diagnostics: &
                 _ => diagnostics
                     .push(refused(statement, "`mode` is `enforce`, `permissive` or `receive-only`")),
             },
-            _ => unread(Block::AuthHmac, statement, diagnostics),
+            _ => unrecognised(Block::AuthHmac, statement, diagnostics),
         }
     }
     if hmac.keys.is_empty() {
@@ -165,7 +165,7 @@ fn secret(text: &str, files: &dyn Files) -> Result<Vec<u8>, String> {
 
 impl Hmac {
     /// Returns the keys of an instance with this advertisement interval.
-    pub(super) fn complete(self, interval: Duration) -> HmacKeys {
+    pub(super) fn finish(self, interval: Duration) -> HmacKeys {
         let window = self.window.unwrap_or_else(|| (3 * interval).max(Duration::from_secs(5)));
         HmacKeys {
             active: self.active.or(self.keys.first().map(|key| key.id)).unwrap_or_default(),

@@ -56,7 +56,7 @@ impl ExtraRefresh {
     /// Adds a refresh to the schedule if switches would otherwise forget the hardware address. No refresh is needed if the
     /// adverts leave from the virtual hardware address, or if the addresses use the interface's own hardware address, which all
     /// packets of the host have.
-    pub(super) fn complete(self, garp: &mut GarpSchedule, vmac: Option<Vmac>) {
+    pub(super) fn fill(self, garp: &mut GarpSchedule, vmac: Option<Vmac>) {
         match (self.scope, vmac) {
             (Scope::All, _) | (Scope::Virtual, Some(Vmac::AddressesOnly)) => {
                 garp.refresh.get_or_insert(self.every);

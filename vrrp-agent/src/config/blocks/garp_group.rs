@@ -6,7 +6,7 @@ use super::super::keywords::Block;
 use super::super::model::{PacedTogether, Spacing};
 use super::super::syntax::Statement;
 use super::super::value;
-use super::{block, unread};
+use super::{block, unrecognised};
 
 /// Reads a group. As with keepalived, an interval that the group does not set is 0, not the interval of `global_defs`.
 pub(super) fn read(
@@ -25,7 +25,7 @@ pub(super) fn read(
             "interfaces" => {
                 interfaces.extend(block(statement, diagnostics).iter().flat_map(|line| &line.words));
             }
-            _ => unread(Block::GarpGroup, statement, diagnostics),
+            _ => unrecognised(Block::GarpGroup, statement, diagnostics),
         }
     }
     interfaces.retain(|word| {

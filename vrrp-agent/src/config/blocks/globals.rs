@@ -9,13 +9,13 @@ use vrrp_ebpf::election::DOWN_ADVERTS;
 use super::super::diagnostic::Diagnostic;
 use super::super::host_settings::HostSettings;
 use super::super::keywords::Block;
-use super::super::model::{Missing, ScriptSecurity, ScriptUser, Spacing, StartDelay};
+use super::super::model::{MissingInterfaces, ScriptSecurity, ScriptUser, Spacing, StartDelay};
 use super::super::routing::{Directories, Preferences};
 use super::super::syntax::Statement;
 use super::super::value;
 use super::extra_refresh::ExtraRefresh;
 use super::outlets::Outlets;
-use super::{dbus, extra_refresh, host_settings, outlets, script, snmp, sync_daemon, unread};
+use super::{dbus, extra_refresh, host_settings, outlets, script, snmp, sync_daemon, unrecognised};
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
 use crate::wire::advert::{V3Checksum, family as wire_family};
 
@@ -58,7 +58,7 @@ pub(super) struct Globals {
     /// The directories with the names of routing tables.
     pub(super) directories: Directories,
     /// `dynamic_interfaces`.
-    pub(super) missing: Missing,
+    pub(super) missing: MissingInterfaces,
     pub(super) start_delay: StartDelay,
     /// `default_interface`: the interface of static addresses without `dev`.
     pub(super) default_interface: String,
@@ -98,7 +98,7 @@ impl Default for Globals {
             extra: None,
             owner_ignores: false,
             directories: Directories::default(),
-            missing: Missing::default(),
+            missing: MissingInterfaces::default(),
             start_delay: StartDelay::default(),
             default_interface: "eth0".to_owned(),
             preferences: Preferences::default(),
@@ -114,7 +114,7 @@ pub(super) struct AfterLower {
 }
 
 impl AfterLower {
-    pub(super) fn complete(self, garp: &mut GarpSchedule) {
+    pub(super) fn fill(self, garp: &mut GarpSchedule) {
         garp.lower_repeat = self.repeat.unwrap_or(garp.repeat);
         garp.lower_delay = match self.delay {
             Some(delay) => (!delay.is_zero()).then_some(delay),
@@ -203,14 +203,14 @@ pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics:
             _ if outlets::read(statement, globals, diagnostics) => {}
             _ if after_lower(Block::Globals, statement, &mut globals.lower, diagnostics) => {}
             _ if garp(Block::Globals, statement, &mut globals.garp, diagnostics) => {}
-            _ => unread(Block::Globals, statement, diagnostics),
+            _ => unrecognised(Block::Globals, statement, diagnostics),
         }
     }
 }
 
 /// Reads `dynamic_interfaces [allow_if_changes]`. The option has no effect: interfaces whose type or index changes are always
 /// followed.
-fn dynamic_interfaces(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Missing {
+fn dynamic_interfaces(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> MissingInterfaces {
     match statement.arguments() {
         [] => {}
         [word] if word.text == "allow_if_changes" => {}
@@ -219,7 +219,7 @@ fn dynamic_interfaces(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) 
             diagnostics.push(Diagnostic::warning(word.span, message).label("ignored"));
         }
     }
-    Missing::Awaited
+    MissingInterfaces::Awaited
 }
 
 /// Reads the address of a multicast group, which must be of this family.

@@ -2,10 +2,10 @@
 
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
-use super::super::model::{Config, Group, Thing, Tracked};
+use super::super::model::{Config, Group, TrackTarget, Tracked};
 use super::super::syntax::{Statement, Word};
 use super::globals::Globals;
-use super::{block, name, notify, track, unread};
+use super::{block, name, notify, track, unrecognised};
 
 /// Reads every group of a file.
 pub(super) fn read_all(
@@ -49,7 +49,7 @@ fn read(
             _ if notify::read(Block::SyncGroup, statement, &mut notify, globals, diagnostics) => {}
             // `tracked` has already read this block.
             _ if is_track(statement) => {}
-            _ => unread(Block::SyncGroup, statement, diagnostics),
+            _ => unrecognised(Block::SyncGroup, statement, diagnostics),
         }
     }
     if !weights {
@@ -98,9 +98,9 @@ fn is_track(statement: &Statement) -> bool {
 fn track_together(members: &[usize], tracked: &[Tracked], config: &mut Config) {
     for &member in members {
         let instance = &mut config.instances[member];
-        instance.tracked.retain(|own| tracked.iter().all(|tracked| tracked.thing != own.thing));
-        let own = Thing::Interface(instance.interface.clone());
-        instance.tracked.extend(tracked.iter().filter(|tracked| tracked.thing != own).cloned());
+        instance.tracked.retain(|own| tracked.iter().all(|tracked| tracked.target != own.target));
+        let own = TrackTarget::Interface(instance.interface.clone());
+        instance.tracked.extend(tracked.iter().filter(|tracked| tracked.target != own).cloned());
     }
 }
 
@@ -135,19 +135,19 @@ fn drop_weights(
     for &member in members {
         let instance = &mut config.instances[member];
         let mut changed = false;
-        instance.tracked.retain_mut(|tracked| match tracked.thing {
+        instance.tracked.retain_mut(|tracked| match tracked.target {
             _ if tracked.weight.value == 0 => true,
-            Thing::Script(_) => {
+            TrackTarget::Script(_) => {
                 changed = true;
                 false
             }
-            Thing::Interface(_) | Thing::File(_) => {
+            TrackTarget::Interface(_) | TrackTarget::File(_) => {
                 changed = true;
                 tracked.weight.value = 0;
                 true
             }
             // keepalived keeps these weights.
-            Thing::Process(_) => true,
+            TrackTarget::Process(_) => true,
         });
         if changed {
             let message = format!("`{}` tracks with weights", instance.name);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::diagnostic::Diagnostic;
-use super::super::host_settings::{HostSettings, MemoryUse, Once, UnknownVrids};
+use super::super::host_settings::{HostSettings, LifecycleScript, MemoryUse, UnknownVrids};
 use super::super::keywords::Block;
 use super::super::model::Program;
 use super::super::syntax::Statement;
@@ -73,7 +73,7 @@ pub(super) fn read(statement: &Statement, globals: &mut Globals, diagnostics: &m
     true
 }
 
-fn limit(once: &mut Once, timeout: Option<Duration>) {
+fn limit(once: &mut LifecycleScript, timeout: Option<Duration>) {
     once.timeout = timeout.unwrap_or(once.timeout);
 }
 

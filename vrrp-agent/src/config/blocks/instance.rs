@@ -9,18 +9,18 @@ use super::super::diagnostic::Diagnostic;
 use super::super::files::Files;
 use super::super::keywords::Block;
 use super::super::model::{
-    Authentication, Config, Hint, InstanceConfig, NotifyScripts, Peer, Primary, Secondaries, SourceNeed,
-    Tracked, Vip,
+    Authentication, Config, InitialState, InstanceConfig, NotifyScripts, Peer, Primary, Secondaries,
+    SourceNeed, Tracked, Vip,
 };
 use super::super::routing::{Route, Rule, Tables};
 use super::super::sources::Span;
 use super::super::syntax::Statement;
 use super::super::value;
 use super::authentication::{self, Hmac};
-use super::complete::complete;
 use super::extra_refresh::ExtraRefresh;
 use super::globals::{self, AfterLower, Globals};
-use super::{block, extra_refresh, name, notify, routing, sync_daemon, track, unread};
+use super::validate::validate;
+use super::{block, extra_refresh, name, notify, routing, sync_daemon, track, unrecognised};
 use crate::vrrp::{OnHigher, OnLower};
 use crate::wire::advert::V3Checksum;
 
@@ -34,7 +34,7 @@ pub(super) struct Draft {
     pub(super) priority: Option<u8>,
     pub(super) interval: Option<(Duration, Span)>,
     pub(super) version: Version,
-    pub(super) hint: Hint,
+    pub(super) hint: InitialState,
     /// True if the block contains `state`.
     pub(super) state_said: bool,
     pub(super) nopreempt: Option<Span>,
@@ -102,7 +102,7 @@ pub(super) fn read(
         priority: None,
         interval: None,
         version: globals.version,
-        hint: Hint::Backup,
+        hint: InitialState::Backup,
         state_said: false,
         nopreempt: None,
         preempt_delay: Duration::ZERO,
@@ -150,7 +150,7 @@ pub(super) fn read(
         }
         read_keyword(line, &mut draft, globals, config, files, diagnostics);
     }
-    complete(name, statement, draft, config, diagnostics)
+    validate(name, statement, draft, config, diagnostics)
 }
 
 fn read_keyword(
@@ -277,7 +277,7 @@ fn read_keyword(
         _ if notify::read(Block::Instance, statement, &mut draft.notify, globals, diagnostics) => {}
         _ if globals::after_lower(Block::Instance, statement, &mut draft.lower, diagnostics) => {}
         _ if globals::garp(Block::Instance, statement, &mut draft.garp, diagnostics) => {}
-        _ => unread(Block::Instance, statement, diagnostics),
+        _ => unrecognised(Block::Instance, statement, diagnostics),
     }
 }
 
@@ -299,17 +299,17 @@ fn old_checksum(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-fn hint(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Hint {
-    let Some(word) = value::argument(statement, diagnostics) else { return Hint::Backup };
+fn hint(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> InitialState {
+    let Some(word) = value::argument(statement, diagnostics) else { return InitialState::Backup };
     match word.text.as_str() {
-        "MASTER" => Hint::Master,
-        "BACKUP" => Hint::Backup,
+        "MASTER" => InitialState::Master,
+        "BACKUP" => InitialState::Backup,
         _ => {
             let message = format!("unknown state `{}`", word.text);
             diagnostics.push(
                 Diagnostic::warning(word.span, message).label("expected MASTER or BACKUP; BACKUP is used"),
             );
-            Hint::Backup
+            InitialState::Backup
         }
     }
 }

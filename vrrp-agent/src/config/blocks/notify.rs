@@ -3,7 +3,7 @@
 
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
-use super::super::model::{Farewell, NotifyScripts, Program, ScriptUser};
+use super::super::model::{NotifyScripts, OnDelete, Program, ScriptUser};
 use super::super::syntax::{Statement, Word};
 use super::super::value;
 use super::globals::Globals;
@@ -29,7 +29,7 @@ pub(super) fn read(
                 [] => None,
                 [..] => program(statement, globals, diagnostics),
             };
-            notify.farewell = Farewell::Deleted(program);
+            notify.on_delete = OnDelete::Deleted(program);
             return true;
         }
         "notify_priority_changes" => {
@@ -99,7 +99,7 @@ pub(super) fn owner(
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::model::{Config, Farewell, ScriptUser};
+    use super::super::super::model::{Config, OnDelete, ScriptUser};
     use super::super::super::{Reading, parse};
 
     fn read(global: &str, instance: &str) -> Reading {
@@ -133,14 +133,14 @@ mod tests {
         assert_eq!(notify.backup.as_ref().unwrap().user, user("ops", None));
         assert_eq!(notify.any.as_ref().unwrap().user, user("haproxy", None));
         assert_eq!((&notify.fault, &notify.stop, &notify.lower_heard), (&None, &None, &None));
-        assert_eq!(notify.farewell, Farewell::Fault);
+        assert_eq!(notify.on_delete, OnDelete::Fault);
     }
 
     #[test]
     fn deletion_may_have_a_command() {
-        let farewell = |text: &str| config("", text).instances[0].notify.farewell.clone();
-        assert_eq!(farewell("notify_deleted"), Farewell::Deleted(None));
-        assert!(matches!(farewell("notify_deleted /bin/gone"), Farewell::Deleted(Some(_))));
+        let on_delete = |text: &str| config("", text).instances[0].notify.on_delete.clone();
+        assert_eq!(on_delete("notify_deleted"), OnDelete::Deleted(None));
+        assert!(matches!(on_delete("notify_deleted /bin/gone"), OnDelete::Deleted(Some(_))));
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(super) fn fixed_addresses(
         let Some(mut address) = value::vip(statement, diagnostics) else { continue };
         address.dev.get_or_insert_with(|| globals.default_interface.clone());
         track_group::check(statement, &mut address.track_group, &config.track_groups, diagnostics);
-        config.fixtures.addresses.push(address);
+        config.statics.addresses.push(address);
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::syntax::Statement;
 use super::super::value;
 use super::globals::Globals;
 use super::track::{WEIGHT_MAX, weight};
-use super::{block, name, unread};
+use super::{block, name, unrecognised};
 use crate::vrrp::Weight;
 
 pub(super) fn read(
@@ -50,7 +50,7 @@ pub(super) fn read(
             }
             "init_fail" => script.init_fail = true,
             "user" => script.program.user = user(statement, diagnostics),
-            _ => unread(Block::Script, statement, diagnostics),
+            _ => unrecognised(Block::Script, statement, diagnostics),
         }
     }
     if script.timeout.is_zero() {

@@ -7,7 +7,7 @@ use super::super::syntax::Statement;
 /// Reports all such places in this block and in the blocks within it.
 pub(super) fn check(block: Block, statements: &[Statement], diagnostics: &mut Vec<Diagnostic>) {
     for statement in statements {
-        // `unread` reports unknown keywords.
+        // `unrecognised` reports unknown keywords.
         let Some(keyword) = keywords::lookup(block, &statement.keyword().text) else { continue };
         let within = statement.block.as_deref();
         match keyword.value {

@@ -3,9 +3,9 @@
 
 use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
-use super::super::model::{Config, Thing, Tracked};
+use super::super::model::{Config, TrackTarget, Tracked};
 use super::super::syntax::{Statement, Word};
-use super::{block, unread};
+use super::{block, unrecognised};
 use crate::vrrp::{Sense, Weight};
 
 /// The largest weight of a script or an interface.
@@ -27,11 +27,11 @@ pub(super) fn read(
         "track_interface" => interface,
         "track_file" => file,
         "track_process" => process,
-        _ => return unread(within, statement, diagnostics),
+        _ => return unrecognised(within, statement, diagnostics),
     };
     for line in block(statement, diagnostics) {
         let Some(found) = lookup(line.keyword(), config, diagnostics) else { continue };
-        if tracked.iter().any(|other| other.thing == found.thing) {
+        if tracked.iter().any(|other| other.target == found.target) {
             let message = format!("`{}` is tracked already", line.keyword().text);
             diagnostics
                 .push(Diagnostic::warning(line.span(), message).label("ignored; the first line counts"));
@@ -47,23 +47,23 @@ type Lookup = fn(&Word, &Config, &mut Vec<Diagnostic>) -> Option<Tracked>;
 fn script(word: &Word, config: &Config, diagnostics: &mut Vec<Diagnostic>) -> Option<Tracked> {
     let names = config.scripts.iter().map(|script| script.name.as_str());
     let index = position("vrrp_script", names, word, diagnostics)?;
-    Some(Tracked { thing: Thing::Script(index), weight: config.scripts[index].weight })
+    Some(Tracked { target: TrackTarget::Script(index), weight: config.scripts[index].weight })
 }
 
 fn file(word: &Word, config: &Config, diagnostics: &mut Vec<Diagnostic>) -> Option<Tracked> {
     let names = config.files.iter().map(|file| file.name.as_str());
     let index = position("track_file", names, word, diagnostics)?;
-    Some(Tracked { thing: Thing::File(index), weight: config.files[index].weight })
+    Some(Tracked { target: TrackTarget::File(index), weight: config.files[index].weight })
 }
 
 fn process(word: &Word, config: &Config, diagnostics: &mut Vec<Diagnostic>) -> Option<Tracked> {
     let names = config.processes.iter().map(|process| process.name.as_str());
     let index = position("vrrp_track_process", names, word, diagnostics)?;
-    Some(Tracked { thing: Thing::Process(index), weight: config.processes[index].weight })
+    Some(Tracked { target: TrackTarget::Process(index), weight: config.processes[index].weight })
 }
 
 fn interface(word: &Word, _config: &Config, _diagnostics: &mut Vec<Diagnostic>) -> Option<Tracked> {
-    Some(Tracked { thing: Thing::Interface(word.text.clone()), weight: Weight::NONE })
+    Some(Tracked { target: TrackTarget::Interface(word.text.clone()), weight: Weight::NONE })
 }
 
 fn position<'n>(
@@ -85,10 +85,10 @@ fn position<'n>(
 }
 
 /// Returns the largest weight of this kind of thing.
-fn most(thing: &Thing) -> i16 {
-    match thing {
-        Thing::Script(_) | Thing::Interface(_) => WEIGHT_MAX,
-        Thing::File(_) | Thing::Process(_) => WEIGHT_MAX_NUMBER,
+fn most(target: &TrackTarget) -> i16 {
+    match target {
+        TrackTarget::Script(_) | TrackTarget::Interface(_) => WEIGHT_MAX,
+        TrackTarget::File(_) | TrackTarget::Process(_) => WEIGHT_MAX_NUMBER,
     }
 }
 
@@ -107,7 +107,7 @@ fn weighed(line: &Statement, found: Tracked, diagnostics: &mut Vec<Diagnostic>) 
             return None;
         }
     };
-    let value = number(value, most(&found.thing), diagnostics).unwrap_or(found.weight.value);
+    let value = number(value, most(&found.target), diagnostics).unwrap_or(found.weight.value);
     let sense = match rest {
         [] => found.weight.sense,
         [word, ..] if word.text == "reverse" => Sense::Reverse,

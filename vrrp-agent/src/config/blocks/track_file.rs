@@ -6,7 +6,7 @@ use super::super::model::{Existing, InitFile, TrackFile};
 use super::super::syntax::Statement;
 use super::super::value;
 use super::track::{WEIGHT_MAX_NUMBER, weight};
-use super::{block, name, unread};
+use super::{block, name, unrecognised};
 use crate::vrrp::Weight;
 
 /// The numbers in a file that can be useful: a larger change is more than any priority.
@@ -25,7 +25,7 @@ pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> 
             "file" => path = value::argument(statement, diagnostics).map(|word| word.text.clone().into()),
             "weight" => weighed = weight(statement, WEIGHT_MAX_NUMBER, weighed, diagnostics),
             "init_file" => init = Some(init_file(statement, diagnostics)),
-            _ => unread(Block::TrackFile, statement, diagnostics),
+            _ => unrecognised(Block::TrackFile, statement, diagnostics),
         }
     }
     if path.is_none() {

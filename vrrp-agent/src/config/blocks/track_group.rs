@@ -6,7 +6,7 @@ use super::super::diagnostic::Diagnostic;
 use super::super::keywords::Block;
 use super::super::model::{Config, TrackGroup};
 use super::super::syntax::{Statement, Word};
-use super::{block, name, unread};
+use super::{block, name, unrecognised};
 
 /// Adds the group by its name, without members, so that the lines below can refer to it.
 pub(super) fn declare(
@@ -40,7 +40,7 @@ pub(super) fn resolve_all(statements: &[Statement], config: &mut Config, diagnos
                     let words = block(statement, diagnostics).iter().flat_map(|line| &line.words);
                     members.extend(words.filter_map(|word| member(word, config, diagnostics)));
                 }
-                _ => unread(Block::TrackGroup, statement, diagnostics),
+                _ => unrecognised(Block::TrackGroup, statement, diagnostics),
             }
         }
         members.sort_unstable();
@@ -102,9 +102,9 @@ mod tests {
         assert!(reading.diagnostics.is_empty(), "{:?}", reading.diagnostics);
         let config = reading.config.expect("a valid file");
         assert_eq!(config.track_groups, [TrackGroup { name: "G".to_owned(), members: vec![0] }]);
-        assert_eq!(config.fixtures.addresses[0].track_group.as_deref(), Some("G"));
-        assert_eq!(config.fixtures.routes[0].track_group.as_deref(), Some("G"));
-        assert_eq!(config.fixtures.rules[0].track_group.as_deref(), Some("G"));
+        assert_eq!(config.statics.addresses[0].track_group.as_deref(), Some("G"));
+        assert_eq!(config.statics.routes[0].track_group.as_deref(), Some("G"));
+        assert_eq!(config.statics.rules[0].track_group.as_deref(), Some("G"));
     }
 
     /// Observed with keepalived 2.2.7. An unknown instance is only a note here, and is not counted.
@@ -122,7 +122,7 @@ mod tests {
             let reading = read(&above);
             assert_eq!(reading.count(Severity::Warning), warnings, "{above}: {:?}", reading.diagnostics);
             let config = reading.config.expect("usable");
-            assert_eq!(config.fixtures.addresses[0].track_group.is_some(), tracked, "{above}");
+            assert_eq!(config.statics.addresses[0].track_group.is_some(), tracked, "{above}");
         }
     }
 }

@@ -8,7 +8,7 @@ use super::super::model::{Arguments, ProcessName, TrackProcess};
 use super::super::syntax::{Statement, Word};
 use super::super::value;
 use super::track::{WEIGHT_MAX_NUMBER, weight};
-use super::{block, name, unread};
+use super::{block, name, unrecognised};
 use crate::vrrp::Weight;
 
 /// The way in which arguments are compared (`param_match`).
@@ -73,7 +73,7 @@ pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> 
             }
             "full_command" => process.known_by = ProcessName::Full,
             "param_match" => compared = compare(statement, diagnostics).or(compared),
-            _ => unread(Block::TrackProcess, statement, diagnostics),
+            _ => unrecognised(Block::TrackProcess, statement, diagnostics),
         }
     }
     let [program, arguments @ ..] = words else {

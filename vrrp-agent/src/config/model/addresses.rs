@@ -104,7 +104,7 @@ impl AddressTrait {
 /// The things that are set on the host in every state, as long as the daemon runs (`static_ipaddress`, `static_routes`,
 /// `static_rules`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fixtures {
+pub struct StaticResources {
     /// The addresses, each with its interface.
     pub addresses: Vec<Vip>,
     /// The routes.

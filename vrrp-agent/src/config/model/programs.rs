@@ -47,7 +47,7 @@ pub struct NotifyScripts {
     /// `notify_master_rx_lower_pri`; for instances only.
     pub lower_heard: Option<Program>,
     /// The state that is reported when a reload removes the instance or group.
-    pub farewell: Farewell,
+    pub on_delete: OnDelete,
     /// True if changes of the priority are written to the FIFOs (`notify_priority_changes`).
     pub priority_changes: bool,
     /// True if changes of the state are mailed (`smtp_alert`).
@@ -56,7 +56,7 @@ pub struct NotifyScripts {
 
 /// The report about an instance or a group that a reload removes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Farewell {
+pub enum OnDelete {
     /// The state is reported as fault.
     #[default]
     Fault,

@@ -37,18 +37,18 @@ pub struct Script {
     pub init_fail: bool,
 }
 
-/// A thing that an instance tracks, with its weight.
+/// A target that an instance tracks, with its weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tracked {
-    /// The tracked thing.
-    pub thing: Thing,
+    /// The tracked target.
+    pub target: TrackTarget,
     /// The effect on the instance.
     pub weight: Weight,
 }
 
-/// The things that can be tracked.
+/// The targets that can be tracked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Thing {
+pub enum TrackTarget {
     /// A `vrrp_script`.
     Script(ScriptIndex),
     /// An interface of any kind, by name.

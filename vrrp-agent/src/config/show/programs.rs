@@ -1,7 +1,7 @@
 //! Writes programs and notification settings.
 
 use super::super::command::quoted;
-use super::super::model::{Config, Farewell, NotifyScripts, Program, ScriptSecurity, ScriptUser};
+use super::super::model::{Config, NotifyScripts, OnDelete, Program, ScriptSecurity, ScriptUser};
 use super::Lines;
 
 pub(super) fn show_program(lines: &mut Lines, keyword: &str, program: &Program) {
@@ -16,7 +16,7 @@ pub(super) fn user(user: &ScriptUser) -> String {
 }
 
 pub(super) fn show_notify(lines: &mut Lines, notify: &NotifyScripts) {
-    let NotifyScripts { master, backup, fault, stop, any, lower_heard, farewell, .. } = notify;
+    let NotifyScripts { master, backup, fault, stop, any, lower_heard, on_delete, .. } = notify;
     for (keyword, program) in [
         ("notify_master", master),
         ("notify_backup", backup),
@@ -29,10 +29,10 @@ pub(super) fn show_notify(lines: &mut Lines, notify: &NotifyScripts) {
             show_program(lines, keyword, program);
         }
     }
-    match farewell {
-        Farewell::Fault => {}
-        Farewell::Deleted(None) => lines.flag("notify_deleted", true),
-        Farewell::Deleted(Some(program)) => show_program(lines, "notify_deleted", program),
+    match on_delete {
+        OnDelete::Fault => {}
+        OnDelete::Deleted(None) => lines.flag("notify_deleted", true),
+        OnDelete::Deleted(Some(program)) => show_program(lines, "notify_deleted", program),
     }
     lines.add(format_args!("notify_priority_changes {}", notify.priority_changes));
     lines.add(format_args!("smtp_alert {}", notify.smtp_alert));

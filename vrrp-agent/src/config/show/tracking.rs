@@ -2,7 +2,7 @@
 
 use super::super::command::quoted;
 use super::super::model::{
-    Arguments, Config, Existing, InitFile, ProcessName, Script, Thing, TrackFile, TrackProcess, Tracked,
+    Arguments, Config, Existing, InitFile, ProcessName, Script, TrackFile, TrackProcess, TrackTarget, Tracked,
 };
 use super::programs::user;
 use super::{Lines, seconds};
@@ -82,11 +82,11 @@ pub(super) fn show_process(lines: &mut Lines, process: &TrackProcess) {
 pub(super) fn show_tracked(lines: &mut Lines, config: &Config, tracked: &[Tracked]) {
     for block in ["track_script", "track_interface", "track_file", "track_process"] {
         let named = |tracked: &Tracked| {
-            let (of, name) = match &tracked.thing {
-                Thing::Script(script) => ("track_script", &config.scripts[*script].name),
-                Thing::Interface(name) => ("track_interface", name),
-                Thing::File(file) => ("track_file", &config.files[*file].name),
-                Thing::Process(process) => ("track_process", &config.processes[*process].name),
+            let (of, name) = match &tracked.target {
+                TrackTarget::Script(script) => ("track_script", &config.scripts[*script].name),
+                TrackTarget::Interface(name) => ("track_interface", name),
+                TrackTarget::File(file) => ("track_file", &config.files[*file].name),
+                TrackTarget::Process(process) => ("track_process", &config.processes[*process].name),
             };
             (of == block).then(|| (name.clone(), tracked.weight))
         };

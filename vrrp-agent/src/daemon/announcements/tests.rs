@@ -1,7 +1,13 @@
 use super::*;
 
-fn announcement(lane: Lane, kind: Kind, millis: u64, byte: u8) -> Announcement {
-    Announcement { ifindex: 1, lane, kind, spacing: Duration::from_millis(millis), bytes: vec![byte].into() }
+fn announcement(pacing_key: PacingKey, kind: Kind, millis: u64, byte: u8) -> Announcement {
+    Announcement {
+        ifindex: 1,
+        pacing_key,
+        kind,
+        spacing: Duration::from_millis(millis),
+        bytes: vec![byte].into(),
+    }
 }
 
 fn at(millis: u64) -> Time {
@@ -12,12 +18,12 @@ fn bytes(leaving: &[Leaving]) -> Vec<u8> {
     leaving.iter().map(|leaving| leaving.announcement.bytes[0]).collect()
 }
 
-const ONE: Lane = Lane::Interface(1);
-const TWO: Lane = Lane::Interface(2);
+const ONE: PacingKey = PacingKey::Interface(1);
+const TWO: PacingKey = PacingKey::Interface(2);
 
 /// `count` addresses on one lane.
-fn addresses(lane: Lane, millis: u64, count: u8) -> Vec<Announcement> {
-    (0..count).map(|byte| announcement(lane, Kind::Arp, millis, byte)).collect()
+fn addresses(pacing_key: PacingKey, millis: u64, count: u8) -> Vec<Announcement> {
+    (0..count).map(|byte| announcement(pacing_key, Kind::Arp, millis, byte)).collect()
 }
 
 #[test]
@@ -33,15 +39,15 @@ fn without_spacing_a_round_is_bounded_and_the_order_kept() {
 #[test]
 fn with_spacing_each_lane_waits_for_itself() {
     let mut waiting = Announcements::default();
-    for (lane, kind, millis, byte) in [
+    for (pacing_key, kind, millis, byte) in [
         (ONE, Kind::Arp, 10, 0),
         (ONE, Kind::Arp, 10, 1),
         (TWO, Kind::Arp, 10, 2),
         (ONE, Kind::Neighbour, 0, 3),
-        (Lane::Group(1), Kind::Arp, 50, 4),
-        (Lane::Group(1), Kind::Arp, 50, 5),
+        (PacingKey::Group(1), Kind::Arp, 50, 4),
+        (PacingKey::Group(1), Kind::Arp, 50, 5),
     ] {
-        waiting.add(usize::from(byte), &[announcement(lane, kind, millis, byte)], 1);
+        waiting.add(usize::from(byte), &[announcement(pacing_key, kind, millis, byte)], 1);
     }
     assert_eq!(bytes(&waiting.take(at(5), 256)), [0, 2, 3, 4]);
     assert_eq!(waiting.next(), Some(at(15)));
@@ -85,7 +91,7 @@ fn c2_bursts_that_are_asked_for_faster_than_they_leave_do_not_pile_up() {
             left[usize::from(leaving.announcement.bytes[0])] += 1;
         }
         assert!(waiting.pending.len() <= 200);
-        assert!(waiting.lanes.values().map(|lane| lane.turns.len()).sum::<usize>() <= 200);
+        assert!(waiting.lanes.values().map(|pacing_key| pacing_key.turns.len()).sum::<usize>() <= 200);
         assert!(waiting.pending.values().all(|pending| pending.left <= 5));
         assert_eq!(waiting.turns.len(), 1);
     }

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 use tokio::sync::oneshot;
 
-use super::{Effect, Engine, Notice, Parts, Queued, Router};
+use super::{Effect, Engine, InstanceBinding, Notice, Queued, Router};
 use crate::config::Config;
-use crate::daemon::holdings::Holding;
+use crate::daemon::master_resources::MasterResources;
 use crate::daemon::status::StatusPage;
 use crate::dataplane::{DataPlane, EbpfError, KernelHalf, Slot};
 use crate::host;
@@ -28,7 +28,7 @@ pub(in crate::daemon) struct Reload {
     pub(in crate::daemon) attach: Option<Attach>,
     pub(in crate::daemon) status: StatusPage,
     /// The meaning of the new slots, for the network thread and the effects task.
-    pub(in crate::daemon) roster: Roster,
+    pub(in crate::daemon) active: ActiveConfig,
     pub(in crate::daemon) done: oneshot::Sender<Reloaded>,
 }
 
@@ -39,7 +39,7 @@ pub(in crate::daemon) type Attach = Box<dyn FnOnce() -> (KernelHalf, Result<(), 
 pub(in crate::daemon) struct Member {
     /// The slot of the instance in the present configuration, if it is there.
     pub(in crate::daemon) was: Option<Slot>,
-    pub(in crate::daemon) parts: Parts,
+    pub(in crate::daemon) binding: InstanceBinding,
     pub(in crate::daemon) group: Option<usize>,
     pub(in crate::daemon) health: Health,
     /// True if the instance holds something else than before.
@@ -48,11 +48,11 @@ pub(in crate::daemon) struct Member {
 
 /// Per-slot configuration for the network thread and the effects task; replaced on reload.
 #[derive(Debug)]
-pub(in crate::daemon) struct Roster {
+pub(in crate::daemon) struct ActiveConfig {
     /// Grows with each configuration.
     pub(in crate::daemon) generation: u64,
     pub(in crate::daemon) config: Config,
-    pub(in crate::daemon) holdings: Vec<Holding>,
+    pub(in crate::daemon) master_resources: Vec<MasterResources>,
     /// The sentences that say what each instance lacks.
     pub(in crate::daemon) lacks: Vec<Vec<String>>,
     /// The slot of each instance in the previous configuration.
@@ -71,7 +71,7 @@ pub(in crate::daemon) struct Reloaded {
 
 impl Engine {
     pub(super) fn reload(&mut self, reload: Reload, now: Time) {
-        let Reload { members, plane, attach, status, roster, done } = reload;
+        let Reload { members, plane, attach, status, active, done } = reload;
         self.finish_with_the_present(&members, now);
         // The state machine watches each master that the kernel watches, until the new program has heard the master: not less
         // patiently than the kernel.
@@ -90,10 +90,10 @@ impl Engine {
             std::mem::take(&mut self.routers).into_iter().map(Some).collect();
         self.announcements.renumber(|slot| members.iter().position(|member| member.was == Some(slot)));
         let mut holds_other = Vec::new();
-        for Member { was, parts, group, health, holds_other: other } in members {
+        for Member { was, binding, group, health, holds_other: other } in members {
             let mut router = match was.and_then(|was| present[was].take()) {
-                Some(router) => router.go_on(parts, group, now),
-                None => Router::new(Instance::new(parts.params.clone(), now), parts, group),
+                Some(router) => router.carry_on(binding, group, now),
+                None => Router::new(Instance::new(binding.params.clone(), now), binding, group),
             };
             router.machine.set_contributions(now, health.contributions);
             router.machine.set_fault(now, health.fault);
@@ -103,7 +103,7 @@ impl Engine {
         self.announcements.keep(|slot| self.routers[slot].frames.announcements());
         self.close_unused_sockets();
         self.status = status;
-        self.generation = roster.generation;
+        self.generation = active.generation;
         self.join_groups();
         self.hand_over();
         let (kernel, attached) = attach.map_or((None, Ok(())), |attach| {
@@ -111,7 +111,7 @@ impl Engine {
             (Some(kernel), attached)
         });
         // Sent before any effect that has a new slot.
-        self.tell(Effect::Reloaded(Box::new(roster)));
+        self.tell(Effect::Reloaded(Box::new(active)));
         for (slot, holds_other) in holds_other.into_iter().enumerate() {
             let machine = &mut self.routers[slot].machine;
             if self.start_at.is_none() {
@@ -129,8 +129,8 @@ impl Engine {
     /// Hands the signals that have arrived to the present instances, makes removed instances resign, and sends what is queued.
     fn finish_with_the_present(&mut self, members: &[Member], now: Time) {
         for _ in 0..EVENTS_MAX {
-            let Some(signal) = self.plane.next_signal() else { break };
-            self.take_signal(signal, now);
+            let Some(signal) = self.plane.next_event() else { break };
+            self.take_event(signal, now);
         }
         for slot in 0..self.routers.len() {
             if members.iter().all(|member| member.was != Some(slot)) {
@@ -190,8 +190,8 @@ impl Engine {
 
 impl Router {
     /// Continues the same virtual router with other parts.
-    fn go_on(self, parts: Parts, group: Option<usize>, now: Time) -> Self {
-        let Parts { params, key, rules, frames, .. } = parts;
+    fn carry_on(self, binding: InstanceBinding, group: Option<usize>, now: Time) -> Self {
+        let InstanceBinding { params, key, rules, frames, .. } = binding;
         let mut router = Self { key, rules, frames, group, noticed: Vec::new(), ..self };
         router.machine.reconfigure(now, params);
         router

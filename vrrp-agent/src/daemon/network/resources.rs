@@ -7,12 +7,12 @@ use std::net::IpAddr;
 use rtnetlink::Handle;
 
 use super::Missing;
-use super::fixtures::{self, Lacking};
+use super::statics::{self, Lacking};
 use super::table::{Earlier, Spare, Table};
 use crate::config::routing::{Route, Rule};
-use crate::config::{Fixtures, InstanceConfig};
-use crate::daemon::engine::reload::Roster;
-use crate::daemon::holdings::{Holding, Placed};
+use crate::config::{InstanceConfig, StaticResources};
+use crate::daemon::engine::reload::ActiveConfig;
+use crate::daemon::master_resources::{InterfaceAddress, MasterResources};
 use crate::dataplane::Slot;
 use crate::net::{NetError, routes, rules};
 
@@ -21,27 +21,27 @@ use crate::net::{NetError, routes, rules};
 pub(super) struct Plan {
     pub(super) generation: u64,
     names: Vec<String>,
-    pub(super) holdings: Vec<Holding>,
-    fixtures: Fixtures,
+    pub(super) master_resources: Vec<MasterResources>,
+    statics: StaticResources,
     /// All virtual addresses, also those whose interface is not there.
     virtual_addresses: BTreeSet<IpAddr>,
 }
 
 impl Plan {
-    pub(super) fn of(roster: &Roster) -> Self {
-        let Roster { generation, config, holdings, .. } = roster;
+    pub(super) fn of(active: &ActiveConfig) -> Self {
+        let ActiveConfig { generation, config, master_resources, .. } = active;
         let addresses = config.instances.iter().flat_map(InstanceConfig::addresses);
         Self {
             generation: *generation,
             names: config.instances.iter().map(|instance| instance.name.clone()).collect(),
-            holdings: holdings.clone(),
-            fixtures: config.fixtures.clone(),
+            master_resources: master_resources.clone(),
+            statics: config.statics.clone(),
             virtual_addresses: addresses.map(|vip| vip.address).collect(),
         }
     }
 
     fn has_static(&self, address: IpAddr) -> bool {
-        self.fixtures.addresses.iter().any(|vip| vip.address == address)
+        self.statics.addresses.iter().any(|vip| vip.address == address)
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Resources {
     /// The instances whose holdings are on the host, each with the number of its mastership.
     masters: BTreeMap<Slot, u64>,
     /// The addresses of these instances that the kernel refuses.
-    missing: BTreeMap<Slot, Vec<Placed>>,
+    missing: BTreeMap<Slot, Vec<InterfaceAddress>>,
     /// The same addresses, for the status.
     page: Missing,
     /// The complaints that were last logged of each instance, and of what is static (`None`).
@@ -71,7 +71,7 @@ pub(super) struct Resources {
 
 impl Resources {
     pub(super) fn new(handle: Handle, plan: Plan, pinned: Vec<(u32, IpAddr)>, page: Missing) -> Self {
-        let placed = plan.holdings.iter().flat_map(|holding| &holding.addresses);
+        let placed = plan.master_resources.iter().flat_map(|held| &held.addresses);
         let configured = placed.map(|placed| (placed.ifindex, placed.identity())).collect();
         let table = Table::new(handle.clone(), Earlier { pinned, configured });
         let (masters, missing, said) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -92,8 +92,8 @@ impl Resources {
         self.plan.names.get(slot).map_or("", String::as_str)
     }
 
-    fn holding(&self, slot: Slot) -> Holding {
-        self.plan.holdings.get(slot).cloned().unwrap_or_default()
+    fn held(&self, slot: Slot) -> MasterResources {
+        self.plan.master_resources.get(slot).cloned().unwrap_or_default()
     }
 
     pub(super) fn masters(&self) -> BTreeSet<Slot> {
@@ -106,9 +106,9 @@ impl Resources {
     }
 
     /// Returns what masters hold, and what is static: what one of them gives up, others may keep.
-    fn kept(&self) -> Vec<Holding> {
-        let held = self.masters.keys().filter_map(|&slot| self.plan.holdings.get(slot).cloned());
-        held.chain([Holding::of_fixtures(&self.plan.fixtures)]).collect()
+    fn kept(&self) -> Vec<MasterResources> {
+        let held = self.masters.keys().filter_map(|&slot| self.plan.master_resources.get(slot).cloned());
+        held.chain([MasterResources::of_statics(&self.plan.statics)]).collect()
     }
 
     /// Logs each complaint that is new. A complaint that is not true any more may be logged again later.
@@ -127,7 +127,7 @@ impl Resources {
     /// others without a router, unless it is the first.
     pub(super) async fn install(&mut self, slot: Slot, mastership: u64) -> Outcome {
         self.masters.insert(slot, mastership);
-        let Holding { addresses, .. } = self.holding(slot);
+        let MasterResources { addresses, .. } = self.held(slot);
         let missing = self.set_addresses(slot, &addresses).await;
         let first = addresses.first();
         let refused = first.is_some_and(|first| missing.contains(first));
@@ -136,7 +136,7 @@ impl Resources {
     }
 
     /// Sets addresses. Returns those that the kernel refuses.
-    async fn set_addresses(&mut self, slot: Slot, addresses: &[Placed]) -> Vec<Placed> {
+    async fn set_addresses(&mut self, slot: Slot, addresses: &[InterfaceAddress]) -> Vec<InterfaceAddress> {
         let mut complaints = BTreeSet::new();
         // Ask first what is there, so that setting an address that is there already is no error.
         complaints.extend(self.table.refresh().await.err().map(|error| error.to_string()));
@@ -151,7 +151,7 @@ impl Resources {
         missing
     }
 
-    fn note_missing(&mut self, slot: Slot, missing: Vec<Placed>) {
+    fn note_missing(&mut self, slot: Slot, missing: Vec<InterfaceAddress>) {
         let name = self.name(slot).to_owned();
         let addresses: Vec<IpAddr> = missing.iter().map(|placed| placed.vip.address).collect();
         let mut page = self.page.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -192,7 +192,7 @@ impl Resources {
         route: impl Fn(&Route) -> bool,
         rule: impl Fn(&Rule) -> bool,
     ) {
-        let Holding { routes, rules, .. } = self.holding(slot);
+        let MasterResources { routes, rules, .. } = self.held(slot);
         for route in routes.iter().filter(|of| route(of)) {
             if let Err(error) = routes::add(&self.handle, route).await {
                 tracing::error!("{}: {error}", self.name(slot));
@@ -208,17 +208,17 @@ impl Resources {
     /// Sets again what another program has removed, or the kernel with an interface that went down and is up again: the routes
     /// and rules of masters, unless they are `no_track`, and what is static. Returns the track groups that lack something
     /// static, because it cannot be set.
-    pub(super) async fn mend(&mut self) -> BTreeSet<String> {
+    pub(super) async fn restore(&mut self) -> BTreeSet<String> {
         for slot in self.masters() {
             self.set_routing(slot, Route::tracked, |rule| !rule.no_track).await;
         }
-        self.set_fixtures().await
+        self.set_statics().await
     }
 
     /// Sets what is static. Returns the track groups that lack something, because it cannot be set.
-    pub(super) async fn set_fixtures(&mut self) -> BTreeSet<String> {
+    pub(super) async fn set_statics(&mut self) -> BTreeSet<String> {
         let Lacking { complaints, groups } =
-            fixtures::set(&self.handle, &mut self.table, &self.plan.fixtures).await;
+            statics::set(&self.handle, &mut self.table, &self.plan.statics).await;
         // Each complaint is logged once, however often this is tried.
         self.say_once(None, complaints);
         groups
@@ -228,11 +228,17 @@ impl Resources {
     pub(super) async fn withdraw(&mut self, slot: Slot) -> bool {
         let was_master = self.masters.remove(&slot).is_some();
         self.note_missing(slot, Vec::new());
-        self.take_away(&self.holding(slot), &self.kept(), Spare::Same, was_master).await
+        self.take_away(&self.held(slot), &self.kept(), Spare::Same, was_master).await
     }
 
     /// Takes a holding away, except for what is kept. Returns true if all is gone.
-    async fn take_away(&mut self, of: &Holding, kept: &[Holding], spare: Spare, was_held: bool) -> bool {
+    async fn take_away(
+        &mut self,
+        of: &MasterResources,
+        kept: &[MasterResources],
+        spare: Spare,
+        was_held: bool,
+    ) -> bool {
         let mut errors = self.take_routing_away(of, kept).await;
         if !of.addresses.is_empty() {
             match self.table.refresh().await {
@@ -250,7 +256,7 @@ impl Resources {
         errors.is_empty()
     }
 
-    async fn take_routing_away(&self, of: &Holding, kept: &[Holding]) -> Vec<NetError> {
+    async fn take_routing_away(&self, of: &MasterResources, kept: &[MasterResources]) -> Vec<NetError> {
         let mut errors = Vec::new();
         for rule in of.rules.iter().rev().filter(|rule| !kept.iter().any(|has| has.has_rule(rule))) {
             errors.extend(rules::remove(&self.handle, rule).await.err());
@@ -264,17 +270,17 @@ impl Resources {
     /// Changes to another configuration: what masters held, and what was static, is taken away, unless masters or what is
     /// static have it now. An instance that has it now without being master does not keep it. Returns the track groups that
     /// lack something static, because it cannot be set.
-    pub(super) async fn change(&mut self, roster: &Roster) -> BTreeSet<String> {
+    pub(super) async fn change(&mut self, active: &ActiveConfig) -> BTreeSet<String> {
         let was_masters = std::mem::take(&mut self.masters);
         for slot in std::mem::take(&mut self.missing).into_keys() {
             self.note_missing(slot, Vec::new());
         }
         self.said.clear();
-        let still = roster.was.iter().enumerate().filter_map(|(slot, was)| {
+        let still = active.was.iter().enumerate().filter_map(|(slot, was)| {
             was.and_then(|was| was_masters.get(&was)).map(|&mastership| (slot, mastership))
         });
         self.masters = still.collect();
-        let before = std::mem::replace(&mut self.plan, Plan::of(roster));
+        let before = std::mem::replace(&mut self.plan, Plan::of(active));
         if let Err(error) = self.table.refresh().await {
             tracing::error!("{error}");
         }
@@ -286,21 +292,21 @@ impl Resources {
         };
         table.note_host_s_own(|there| is_new(&there.address));
         let kept = self.kept();
-        let held = was_masters.keys().filter_map(|&slot| before.holdings.get(slot).cloned());
-        for holding in held.chain([Holding::of_fixtures(&before.fixtures)]) {
-            let _told = self.take_away(&holding, &kept, Spare::Place, true).await;
+        let held = was_masters.keys().filter_map(|&slot| before.master_resources.get(slot).cloned());
+        for held in held.chain([MasterResources::of_statics(&before.statics)]) {
+            let _told = self.take_away(&held, &kept, Spare::Place, true).await;
         }
-        self.set_fixtures().await
+        self.set_statics().await
     }
 
     /// Changes the holdings because an interface has been replaced. Returns the masters that hold something on a new interface.
-    pub(super) async fn place(&mut self, holdings: Vec<Holding>) -> Vec<Slot> {
-        let indexes = |of: &[Holding]| -> BTreeSet<u32> {
-            of.iter().flat_map(|holding| &holding.addresses).map(|placed| placed.ifindex).collect()
+    pub(super) async fn place(&mut self, master_resources: Vec<MasterResources>) -> Vec<Slot> {
+        let indexes = |of: &[MasterResources]| -> BTreeSet<u32> {
+            of.iter().flat_map(|held| &held.addresses).map(|placed| placed.ifindex).collect()
         };
         let new: BTreeSet<u32> =
-            indexes(&holdings).difference(&indexes(&self.plan.holdings)).copied().collect();
-        self.plan.holdings = holdings;
+            indexes(&master_resources).difference(&indexes(&self.plan.master_resources)).copied().collect();
+        self.plan.master_resources = master_resources;
         if new.is_empty() {
             return Vec::new();
         }
@@ -313,13 +319,13 @@ impl Resources {
         });
         self.masters()
             .into_iter()
-            .filter(|&slot| self.holding(slot).addresses.iter().any(|placed| new.contains(&placed.ifindex)))
+            .filter(|&slot| self.held(slot).addresses.iter().any(|placed| new.contains(&placed.ifindex)))
             .collect()
     }
 
     /// Returns the masters that hold an address that is reported as gone, and that really is gone.
     pub(super) async fn who_lost(&mut self, ifindex: u32, address: IpAddr) -> Vec<Slot> {
-        let lost = |placed: &Placed| placed.is_at(ifindex, address);
+        let lost = |placed: &InterfaceAddress| placed.is_at(ifindex, address);
         let holders: Vec<Slot> = self.masters().into_iter().filter(|&slot| self.tracks(slot, lost)).collect();
         if holders.is_empty() || self.table.refresh().await.is_err() {
             return Vec::new();
@@ -337,10 +343,10 @@ impl Resources {
 
     /// Returns true if an instance has an address for which `such` is true and whose loss costs the mastership. An address that
     /// the kernel has refused cannot be lost.
-    fn tracks(&self, slot: Slot, such: impl Fn(&Placed) -> bool) -> bool {
+    fn tracks(&self, slot: Slot, such: impl Fn(&InterfaceAddress) -> bool) -> bool {
         let missing = self.missing.get(&slot);
-        let is_missing = |placed: &Placed| missing.is_some_and(|missing| missing.contains(placed));
-        let addresses = self.plan.holdings.get(slot).map(|holding| &holding.addresses);
+        let is_missing = |placed: &InterfaceAddress| missing.is_some_and(|missing| missing.contains(placed));
+        let addresses = self.plan.master_resources.get(slot).map(|held| &held.addresses);
         addresses.into_iter().flatten().any(|of| of.is_tracked() && !is_missing(of) && such(of))
     }
 
@@ -348,12 +354,12 @@ impl Resources {
     /// put there, even if the configuration has changed since; but nothing of the instances that are to go on (`kept`). The
     /// fence of the earlier run is still up, so the host answers for no address meanwhile.
     pub(super) async fn remove_leftovers(&mut self, kept: &[Slot]) -> Result<(), NetError> {
-        let holdings = self.plan.holdings.clone();
+        let master_resources = self.plan.master_resources.clone();
         // The instances that go on do so in the first mastership of this run.
         self.masters.extend(kept.iter().map(|&slot| (slot, 1)));
         let stays = self.kept();
-        for (_, holding) in holdings.iter().enumerate().filter(|(slot, _)| !kept.contains(slot)) {
-            let errors = self.take_routing_away(holding, &stays).await;
+        for (_, held) in master_resources.iter().enumerate().filter(|(slot, _)| !kept.contains(slot)) {
+            let errors = self.take_routing_away(held, &stays).await;
             errors.iter().for_each(|error| tracing::error!("{error}"));
         }
         self.table.remove_leftovers(&stays).await
@@ -362,11 +368,11 @@ impl Resources {
     /// At the end: takes away what is left of all instances, then what is static. Returns the virtual addresses that are still
     /// on this host, except those that the host has by itself.
     pub(super) async fn remove_all(&mut self) -> Result<Vec<String>, NetError> {
-        for slot in 0..self.plan.holdings.len() {
+        for slot in 0..self.plan.master_resources.len() {
             let _told = self.withdraw(slot).await;
         }
-        let fixtures = Holding::of_fixtures(&self.plan.fixtures);
-        let _told = self.take_away(&fixtures, &[], Spare::Same, true).await;
+        let statics = MasterResources::of_statics(&self.plan.statics);
+        let _told = self.take_away(&statics, &[], Spare::Same, true).await;
         self.table.refresh().await?;
         Ok(self.table.left(&self.plan.virtual_addresses))
     }

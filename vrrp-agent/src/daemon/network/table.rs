@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use rtnetlink::Handle;
 
-use crate::daemon::holdings::{Holding, Placed};
+use crate::daemon::master_resources::{InterfaceAddress, MasterResources};
 use crate::host;
 use crate::net::NetError;
 use crate::net::addresses::{self, Difference, Identity, Installed};
@@ -112,8 +112,8 @@ impl Table {
 
     /// Puts an address on its interface, as it should be there. The same address that we had put there with another prefix or
     /// another peer is taken away afterwards.
-    pub(super) async fn set(&mut self, placed: &Placed) -> Result<(), NetError> {
-        let Placed { vip, ifindex } = placed;
+    pub(super) async fn set(&mut self, placed: &InterfaceAddress) -> Result<(), NetError> {
+        let InterfaceAddress { vip, ifindex } = placed;
         let identity = placed.identity();
         let at_place = self.there.iter().filter(|there| placed.is_at(there.index, there.address));
         let (same, others): (Vec<_>, Vec<_>) =
@@ -146,15 +146,15 @@ impl Table {
     /// holding was not a master's, only those that are ours.
     pub(super) fn going(
         &self,
-        of: &Holding,
-        kept: &[Holding],
+        of: &MasterResources,
+        kept: &[MasterResources],
         spare: Spare,
         was_held: bool,
     ) -> Vec<Installed> {
         let is_kept = |there: &Installed| {
-            kept.iter().any(|holding| match spare {
-                Spare::Same => holding.has_address(there.index, &there.identity()),
-                Spare::Place => holding.has_place(there.index, there.address),
+            kept.iter().any(|held| match spare {
+                Spare::Same => held.has_address(there.index, &there.identity()),
+                Spare::Place => held.has_place(there.index, there.address),
             })
         };
         let goes = |there: &&Installed| {
@@ -198,11 +198,15 @@ impl Table {
     }
 
     /// Takes a holding away without knowing what is there, because the kernel does not say.
-    pub(super) async fn remove_unseen(&mut self, of: &Holding, kept: &[Holding]) -> Vec<NetError> {
+    pub(super) async fn remove_unseen(
+        &mut self,
+        of: &MasterResources,
+        kept: &[MasterResources],
+    ) -> Vec<NetError> {
         let mut errors = Vec::new();
         for placed in &of.addresses {
             let place = (placed.ifindex, placed.identity());
-            let is_kept = kept.iter().any(|holding| holding.has_address(place.0, &place.1));
+            let is_kept = kept.iter().any(|held| held.has_address(place.0, &place.1));
             if !is_kept && !self.own.contains(&place) {
                 match addresses::remove_unseen(&self.handle, placed.ifindex, &placed.vip).await {
                     Ok(()) => drop(self.put.remove(&place)),
@@ -214,10 +218,10 @@ impl Table {
     }
 
     /// Takes away what an earlier run put on interfaces, except for what is still held.
-    pub(super) async fn remove_leftovers(&mut self, held: &[Holding]) -> Result<(), NetError> {
+    pub(super) async fn remove_leftovers(&mut self, held: &[MasterResources]) -> Result<(), NetError> {
         self.refresh().await?;
         let ours: Vec<Installed> = self.there.iter().filter(|of| self.is_ours(of)).cloned().collect();
-        let is_held = |of: &Installed| held.iter().any(|holding| holding.has_place(of.index, of.address));
+        let is_held = |of: &Installed| held.iter().any(|held| held.has_place(of.index, of.address));
         let (held, left): (Vec<_>, Vec<_>) = ours.into_iter().partition(is_held);
         self.put.extend(held.iter().map(key));
         for installed in &left {
@@ -229,7 +233,7 @@ impl Table {
     }
 
     /// Returns true if an address is on its interface, with whatever prefix.
-    pub(super) fn has(&self, placed: &Placed) -> bool {
+    pub(super) fn has(&self, placed: &InterfaceAddress) -> bool {
         self.there.iter().any(|there| placed.is_at(there.index, there.address))
     }
 

@@ -148,5 +148,5 @@ async fn its_reader_is_started_again_and_ended() {
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "one\ntwo\n");
     let start = Instant::now();
     fifo.finish(soon()).await;
-    assert!(start.elapsed() < 2 * PATIENCE);
+    assert!(start.elapsed() < 2 * READER_TIMEOUT);
 }

@@ -12,8 +12,8 @@ use vrrp_ebpf::election::Preempt;
 use super::super::oid::{Oid, Value};
 use super::{Facts, Table, address_type, gauge, yes};
 use crate::config::{
-    Authentication, Farewell, Group, Hint, InstanceConfig, Mail, Missing, NotifyScripts, Primary, Program,
-    Secondaries, Traps, Vip,
+    Authentication, Group, InitialState, InstanceConfig, Mail, MissingInterfaces, NotifyScripts, OnDelete,
+    Primary, Program, Secondaries, Traps, Vip,
 };
 use crate::control::InstanceStatus;
 
@@ -50,14 +50,14 @@ pub(super) fn fill(table: &mut Table, facts: &Facts<'_>) {
     global(8, Value::text(config.host.place.net_namespace.as_deref().unwrap_or_default()));
     // Always no, although there may be a D-Bus service.
     global(9, yes(false));
-    global(10, yes(config.missing == Missing::Awaited));
+    global(10, yes(config.missing == MissingInterfaces::Awaited));
     if let Some(settings) = &config.mail {
         mail(table, settings);
     }
     for (number, of) in (1..).zip(&config.groups) {
         group(table, facts, number, of);
     }
-    for vip in (1..).zip(&config.fixtures.addresses) {
+    for vip in (1..).zip(&config.statics.addresses) {
         // Static addresses belong to instance 0, and are always set.
         address(table, facts, 0, vip, "", &[Standing::Set]);
     }
@@ -155,7 +155,7 @@ fn instance(
         // Changes of a link are reported by netlink.
         (29, yes(false)),
         (30, Value::Integer(config.version as i32)),
-        (33, yes(matches!(notify.farewell, Farewell::Deleted(_)))),
+        (33, yes(matches!(notify.on_delete, OnDelete::Deleted(_)))),
         (34, address_type(config.group)),
         (35, Value::address(config.group)),
     ];
@@ -164,9 +164,9 @@ fn instance(
     let group = facts.config.groups.iter().find(|group| group.members.contains(&place));
     table.row(&entry, &[number], group.map(|group| (18, Value::text(&group.name))));
     table.row(&entry, &[number], scripts(notify, [22, 23, 24, 26, 25]));
-    let deleted = match &notify.farewell {
-        Farewell::Deleted(program) => program.as_ref(),
-        Farewell::Fault => None,
+    let deleted = match &notify.on_delete {
+        OnDelete::Deleted(program) => program.as_ref(),
+        OnDelete::Fault => None,
     };
     let rare = [(31, notify.lower_heard.as_ref()), (32, deleted)];
     table.row(&entry, &[number], rare.into_iter().filter_map(command));
@@ -249,10 +249,10 @@ fn state(status: &InstanceStatus) -> i32 {
     }
 }
 
-pub(super) fn hint(hint: Hint) -> Value {
+pub(super) fn hint(hint: InitialState) -> Value {
     Value::Integer(match hint {
-        Hint::Master => MASTER,
-        Hint::Backup => BACKUP,
+        InitialState::Master => MASTER,
+        InitialState::Backup => BACKUP,
     })
 }
 

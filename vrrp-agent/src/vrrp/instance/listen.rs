@@ -7,16 +7,16 @@ use vrrp_ebpf::election::{AtBackup, Candidate};
 
 use super::super::terms::{Heard, State, Watch};
 use super::super::timers::Timer;
-use super::{Instance, Patience, Time};
+use super::{Instance, PreemptDelay, Time};
 
 impl Instance {
     pub(super) fn handle_advert_as_backup(&mut self, now: Time, advert: &Advert, watch: Watch) {
         let heard = Heard { advert: *advert, at: now };
         let watched = self.heard.map(|heard| heard.advert.source);
         let after = match self.candidate().at_backup(advert, watched.as_ref()) {
-            AtBackup::Alive { down_ns } => {
+            AtBackup::Alive { master_down_ns } => {
                 self.end_joining();
-                Duration::from_nanos(down_ns)
+                Duration::from_nanos(master_down_ns)
             }
             AtBackup::Resigned { skew_ns } => Duration::from_nanos(skew_ns),
             AtBackup::Unrelated => return self.forget(advert),
@@ -81,14 +81,14 @@ impl Instance {
     pub(super) fn follow_preempt_delay(&mut self, now: Time) {
         let Some(last) = self.last else { return };
         if last.advert.priority >= self.priority() {
-            self.patience = Patience::Waiting;
+            self.patience = PreemptDelay::Waiting;
             self.timers.stop(Timer::PreemptDelay);
         } else if self.waits_to_preempt() && self.timers.get(Timer::PreemptDelay).is_none() {
             self.timers.set(Timer::PreemptDelay, now + self.params.preempt_delay);
         }
     }
 
-    /// Judges the last advert again, because our rank has changed since `before`. If the advert did not count then and counts
+    /// AdvertVerifiers the last advert again, because our rank has changed since `before`. If the advert did not count then and counts
     /// now, the wait for its sender begins with this advert, not with an older one. Otherwise we would take over from a master
     /// that was heard just now.
     pub(super) fn heed_last_advert(&mut self, now: Time, before: &Candidate) {
@@ -96,7 +96,9 @@ impl Instance {
         let (before, after) =
             (before.at_backup(&last.advert, None), self.candidate().at_backup(&last.advert, None));
         let deadline = match (before, after) {
-            (AtBackup::Outranked, AtBackup::Alive { down_ns }) => last.at + Duration::from_nanos(down_ns),
+            (AtBackup::Outranked, AtBackup::Alive { master_down_ns }) => {
+                last.at + Duration::from_nanos(master_down_ns)
+            }
             (
                 AtBackup::Alive { .. }
                 | AtBackup::Resigned { .. }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use vrrp_ebpf::advert::PRIORITY_OWNER;
 use vrrp_ebpf::election::AtBackup;
 
-use super::super::terms::{Cause, Fault, Heard, Output, Past, Spell, State};
+use super::super::terms::{Cause, Fault, Heard, Output, Resume, SavedState, State};
 use super::super::timers::Timer;
 use super::{Instance, Time};
 
@@ -15,13 +15,13 @@ impl Instance {
     /// no peer has had reason to take over. A backup whose master is watched continues to wait. Both keep the epoch that the
     /// kernel half knows, so that the lease, the fence, the watch and the events in the ring stay valid. Any other instance has
     /// yet to start, in a new epoch: no epoch is used twice, whenever the instance starts.
-    pub fn resume(&mut self, now: Time, past: Past) {
+    pub fn resume(&mut self, now: Time, saved: SavedState) {
         match self.state {
-            State::Initialize => self.epoch = past.epoch,
+            State::Initialize => self.epoch = saved.epoch,
             State::Backup | State::Master | State::Fault => return,
         }
-        match (self.lacking(), past.spell) {
-            (Fault::None | Fault::Undecided, Spell::Lease { until }) if now < until => {
+        match (self.lacking(), saved.resume) {
+            (Fault::None | Fault::Undecided, Resume::Holding { until }) if now < until => {
                 self.statistics.became_master += 1;
                 self.go_on_as(State::Master, now);
                 self.advertise(now);
@@ -29,7 +29,7 @@ impl Instance {
                 // neighbours have learned otherwise.
                 self.ask_to_install(now);
             }
-            (Fault::None | Fault::Undecided, Spell::Watch { heard, deadline, outranked })
+            (Fault::None | Fault::Undecided, Resume::Watching { heard, deadline, outranked })
                 if now < deadline && self.priority() != PRIORITY_OWNER =>
             {
                 self.go_on_as(State::Backup, now);
@@ -37,27 +37,28 @@ impl Instance {
                 self.go_on_below(deadline, outranked);
                 self.follow_preempt_delay(now);
             }
-            (Fault::None | Fault::Undecided | Fault::Present, Spell::Lease { .. }) => {
+            (Fault::None | Fault::Undecided | Fault::Present, Resume::Holding { .. }) => {
                 self.epoch += 1;
                 self.outputs.push_back(Output::Withdraw);
             }
-            (Fault::None | Fault::Undecided | Fault::Present, Spell::Over | Spell::Watch { .. }) => {
+            (Fault::None | Fault::Undecided | Fault::Present, Resume::Nothing | Resume::Watching { .. }) => {
                 self.epoch += 1;
             }
         }
     }
 
-    /// Judges the last advert of a router that the kernel half has heard and that ranked lower before the agent was killed. It
+    /// AdvertVerifiers the last advert of a router that the kernel half has heard and that ranked lower before the agent was killed. It
     /// may not rank lower any more, as the trackers have yet to report what they reported then. In that case the wait for it
     /// begins with its last advert.
     fn go_on_below(&mut self, deadline: Time, outranked: Option<Heard>) {
         let Some(lower) = outranked else { return };
         match self.candidate().at_backup(&lower.advert, None) {
-            AtBackup::Alive { down_ns } => {
+            AtBackup::Alive { master_down_ns } => {
                 // The kernel half's deadline is too early; the new epoch ends its watch.
                 self.epoch += 1;
                 self.follow(lower);
-                self.timers.set(Timer::MasterDown, deadline.max(lower.at + Duration::from_nanos(down_ns)));
+                self.timers
+                    .set(Timer::MasterDown, deadline.max(lower.at + Duration::from_nanos(master_down_ns)));
             }
             AtBackup::Outranked => {
                 self.outranked = Some(lower.at);

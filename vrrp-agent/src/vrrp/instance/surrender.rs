@@ -66,7 +66,7 @@ impl Instance {
     }
 
     fn install_time(&self) -> Duration {
-        self.own_down().max(self.params.install_time)
+        self.master_down_interval().max(self.params.install_time)
     }
 
     pub(super) fn handle_install_late(&mut self, now: Time, due: Time) {

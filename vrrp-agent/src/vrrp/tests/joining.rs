@@ -3,7 +3,7 @@
 use super::*;
 
 fn grouped(priority: u8) -> Params {
-    Params { company: Company::Group, ..params(priority) }
+    Params { sync_membership: SyncMembership::Group, ..params(priority) }
 }
 
 /// A group with one member, master since second 4, and the new member, which has not started yet.

@@ -73,14 +73,14 @@ fn c3_a_reload_that_forbids_preemption_counts_from_the_last_advert() {
 fn c3_an_agent_that_comes_back_without_its_weight_counts_from_the_last_advert() {
     let heard = Heard { advert: advert(110, 9), at: at(97.0) };
     let outranked = Some(Heard { advert: advert(110, 9), at: at(99.5) });
-    let (mut instance, _) = resumed(Spell::Watch { heard, deadline: at(100.6), outranked });
+    let (mut instance, _) = resumed(Resume::Watching { heard, deadline: at(100.6), outranked });
     assert!(instance.epoch() > 7);
     assert_eq!(instance.next_deadline(), Some(at(99.5 + 3.609_375)));
     instance.handle_timeout(at(101.0));
     assert_eq!(instance.state(), State::Backup);
     // A router that we still outrank does not prevent our takeover.
     let outranked = Some(Heard { advert: advert(90, 8), at: at(99.5) });
-    let (mut instance, _) = resumed(Spell::Watch { heard, deadline: at(100.6), outranked });
+    let (mut instance, _) = resumed(Resume::Watching { heard, deadline: at(100.6), outranked });
     assert_eq!((instance.epoch(), instance.next_deadline()), (7, None));
     instance.handle_master_down(at(100.6));
     assert_eq!(outputs(&mut instance)[0], transition(State::Backup, State::Master, Cause::Preempts));

@@ -122,7 +122,7 @@ fn a4_a_master_whose_addresses_do_not_come_gives_up() {
 
 #[test]
 fn a4_a_master_that_went_on_after_a_crash_gives_up_too() {
-    let (mut instance, _) = resumed(Spell::Lease { until: at(100.1) });
+    let (mut instance, _) = resumed(Resume::Holding { until: at(100.1) });
     let mut now = at(100.0);
     while instance.state() == State::Master && now < at(110.0) {
         now = now + Duration::from_millis(100);

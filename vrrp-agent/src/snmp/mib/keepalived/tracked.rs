@@ -3,18 +3,18 @@
 use super::super::super::oid::Value;
 use super::super::{Facts, Table, gauge, yes};
 use super::vrrp;
-use crate::config::{Arguments, InstanceConfig, ProcessName, Script, Thing, TrackFile, TrackProcess};
+use crate::config::{Arguments, InstanceConfig, ProcessName, Script, TrackFile, TrackProcess, TrackTarget};
 use crate::vrrp::{Sense, Weight};
 
 /// Adds the rows for all that an instance tracks, in the order of the file.
 pub(super) fn by_instance(table: &mut Table, facts: &Facts<'_>, number: u32, config: &InstanceConfig) {
     let (mut scripts, mut files, mut processes) = (1.., 1.., 1..);
     for tracked in &config.tracked {
-        let (kind, place, name) = match &tracked.thing {
-            Thing::Script(index) => (5, scripts.next(), &facts.config.scripts[*index].name),
-            Thing::File(index) => (12, files.next(), &facts.config.files[*index].name),
-            Thing::Process(index) => (20, processes.next(), &facts.config.processes[*index].name),
-            Thing::Interface(name) => {
+        let (kind, place, name) = match &tracked.target {
+            TrackTarget::Script(index) => (5, scripts.next(), &facts.config.scripts[*index].name),
+            TrackTarget::File(index) => (12, files.next(), &facts.config.files[*index].name),
+            TrackTarget::Process(index) => (20, processes.next(), &facts.config.processes[*index].name),
+            TrackTarget::Interface(name) => {
                 // In this table the columns begin one earlier, since the row is the interface's number.
                 let Some(interface) = (facts.interface)(name) else { continue };
                 let [value, sense] = weight(tracked.weight);

@@ -3,18 +3,18 @@
 use std::net::IpAddr;
 
 use crate::config::routing::{Route, Rule};
-use crate::config::{AddressTrait, Config, Fixtures, InstanceConfig, Vip};
+use crate::config::{AddressTrait, Config, InstanceConfig, StaticResources, Vip};
 use crate::net::addresses::Identity;
 use crate::net::links::Link;
 
 /// An address of an instance, with the interface that it belongs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Placed {
+pub(super) struct InterfaceAddress {
     pub(super) vip: Vip,
     pub(super) ifindex: u32,
 }
 
-impl Placed {
+impl InterfaceAddress {
     /// Returns the identity by which the kernel knows the address.
     pub(super) fn identity(&self) -> Identity {
         Identity::of(&self.vip)
@@ -33,14 +33,14 @@ impl Placed {
 
 /// The addresses, routes and rules that an instance holds as master.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Holding {
-    pub(super) addresses: Vec<Placed>,
+pub(super) struct MasterResources {
+    pub(super) addresses: Vec<InterfaceAddress>,
     pub(super) routes: Vec<Route>,
     pub(super) rules: Vec<Rule>,
 }
 
-impl Holding {
-    pub(super) fn new(config: &InstanceConfig, addresses: Vec<Placed>) -> Self {
+impl MasterResources {
+    pub(super) fn new(config: &InstanceConfig, addresses: Vec<InterfaceAddress>) -> Self {
         Self { addresses, routes: config.routes.clone(), rules: config.rules.clone() }
     }
 
@@ -55,15 +55,15 @@ impl Holding {
     }
 
     /// Returns the static addresses, routes and rules. Addresses whose interface is not there are left out.
-    pub(super) fn of_fixtures(fixtures: &Fixtures) -> Self {
+    pub(super) fn of_statics(statics: &StaticResources) -> Self {
         let placed = |vip: &Vip| {
             let ifindex = nix::net::if_::if_nametoindex(vip.dev.as_deref()?).ok()?;
-            Some(Placed { vip: vip.clone(), ifindex })
+            Some(InterfaceAddress { vip: vip.clone(), ifindex })
         };
         Self {
-            addresses: fixtures.addresses.iter().filter_map(placed).collect(),
-            routes: fixtures.routes.clone(),
-            rules: fixtures.rules.clone(),
+            addresses: statics.addresses.iter().filter_map(placed).collect(),
+            routes: statics.routes.clone(),
+            rules: statics.rules.clone(),
         }
     }
 
@@ -91,25 +91,28 @@ impl Holding {
 }
 
 /// Finds each address's interface.
-pub(super) fn place(config: &InstanceConfig, link: &Link, links: &[Link]) -> Vec<Placed> {
+pub(super) fn place(config: &InstanceConfig, link: &Link, links: &[Link]) -> Vec<InterfaceAddress> {
     let index_of = |vip: &Vip| match &vip.dev {
         None => Some(link.index),
         Some(dev) => links.iter().find(|link| link.name == *dev).map(|link| link.index),
     };
-    config.addresses().filter_map(|vip| Some(Placed { vip: vip.clone(), ifindex: index_of(vip)? })).collect()
+    config
+        .addresses()
+        .filter_map(|vip| Some(InterfaceAddress { vip: vip.clone(), ifindex: index_of(vip)? }))
+        .collect()
 }
 
 /// Returns the protocol numbers of the routes and rules that are set again when another program removes them.
 pub(super) fn protocols(config: &Config) -> Vec<u8> {
-    let Config { instances, fixtures, .. } = config;
+    let Config { instances, statics, .. } = config;
     let tracked = |instance: &InstanceConfig| {
         let routes = instance.routes.iter().filter(|route| route.tracked()).map(|route| route.protocol);
         let rules = instance.rules.iter().filter(|rule| !rule.no_track).map(|rule| rule.protocol);
         routes.chain(rules).collect::<Vec<u8>>()
     };
     let mut protocols: Vec<u8> = instances.iter().flat_map(tracked).collect();
-    protocols.extend(fixtures.routes.iter().map(|route| route.protocol));
-    protocols.extend(fixtures.rules.iter().map(|rule| rule.protocol));
+    protocols.extend(statics.routes.iter().map(|route| route.protocol));
+    protocols.extend(statics.rules.iter().map(|rule| rule.protocol));
     protocols.sort_unstable();
     protocols.dedup();
     protocols

@@ -20,14 +20,14 @@ type Wanted = Option<(SyncDaemon, Option<Part>)>;
 
 /// Has the sync daemon follow its instance.
 #[derive(Debug)]
-pub(super) struct Synchroniser {
+pub(super) struct IpvsSync {
     daemon: Option<SyncDaemon>,
     part: Option<Part>,
     wanted: Sender<Wanted>,
     task: Option<JoinHandle<()>>,
 }
 
-impl Synchroniser {
+impl IpvsSync {
     pub(super) fn new(config: &Config) -> Self {
         let (wanted, wishes) = channel(None);
         let task = tokio::spawn(follow(wishes));

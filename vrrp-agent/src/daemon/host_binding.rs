@@ -5,25 +5,27 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use vrrp_ebpf::abi::{InstanceKey, VipUse};
-use vrrp_ebpf::advert::{AUTH_DATA, Cast, Family, GROUP_V4, GROUP_V6, HEADER, Judge as JudgedBy, Version};
+use vrrp_ebpf::advert::{AUTH_DATA, Cast, Family, GROUP_V4, GROUP_V6, HEADER, VerifiedBy, Version};
 use vrrp_ebpf::nd::IPV6_HEADER;
 
 use super::derive::{judged_here, params, rules};
-use super::engine::{Parts, Router};
+use super::engine::{InstanceBinding, Router};
 use super::frames::{Frames, Macs, Origin, Sealer};
 use super::guards;
-use super::holdings::{Holding, Placed, place};
+use super::master_resources::{InterfaceAddress, MasterResources, place};
 use super::namesakes::{self, Named};
 use super::wire::{self, Found, position};
 use crate::config::{AddressTrait, Config, InstanceConfig, Primary, Sealing, Secondaries, Vmac};
-use crate::dataplane::{HeardBy, Hearing, Judge, Judges, Seal, Sequence, VipEntry, VmacEntry};
+use crate::dataplane::{
+    AdvertVerifier, AdvertVerifiers, HeardBy, Hearing, Seal, Sequence, VipEntry, VmacEntry,
+};
 use crate::host;
 use crate::net::NetError;
 use crate::net::links::{self, Link, Purpose};
 use crate::net::receive::{Membership, Receiver};
-use crate::net::sysctl::{Raised, Setting};
+use crate::net::sysctl::{Setting, SysctlGuard};
 use crate::track::interface::Interfaces;
-use crate::vrrp::{Company, Instance};
+use crate::vrrp::{Instance, SyncMembership};
 use crate::wire::ethernet::IPV4_HEADER;
 use crate::wire::{ah, trailer};
 
@@ -33,7 +35,7 @@ const INSTALL_TIME_MIN: Duration = Duration::from_secs(3);
 const INSTALL_TIME_EACH: Duration = Duration::from_millis(10);
 
 /// The configuration as it applies to this host.
-pub(super) struct Site {
+pub(super) struct HostBinding {
     /// Every interface that an instance or an address uses, once.
     pub(super) links: Vec<Link>,
     /// The tracked interfaces.
@@ -56,19 +58,19 @@ pub(super) struct Site {
 
 /// The memberships and settings of an interface, which last as long as this is held.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct PreparedInterface {
     memberships: Vec<Membership>,
-    _raised: Vec<Raised>,
+    _raised: Vec<SysctlGuard>,
 }
 
-impl Held {
+impl PreparedInterface {
     /// Holds one more membership.
     pub(super) fn add(&mut self, membership: Membership) {
         self.memberships.push(membership);
     }
 }
 
-impl Site {
+impl HostBinding {
     /// Looks at the host. Addresses that do not fit in an advert here become excluded ones, as with keepalived. `others` are
     /// further virtual addresses, which may be on an interface and are no source of adverts either.
     pub(super) async fn look(
@@ -115,12 +117,13 @@ impl Site {
             }
         }
         let namesakes = BTreeSet::new();
-        let mut site =
+        let mut host_binding =
             Self { links, tracked, link_of, wire_of, uses, requires, sources, sequences, namesakes };
-        site.check_keys(config)?;
-        let guards = guards::find(netlink, &site.links, &site.holdings(config)).await?;
-        site.links.extend(guards);
-        Ok(site)
+        host_binding.check_keys(config)?;
+        let guards =
+            guards::find(netlink, &host_binding.links, &host_binding.master_resources(config)).await?;
+        host_binding.links.extend(guards);
+        Ok(host_binding)
     }
 
     /// Continues the AH sequences of the instances that an earlier site had too. `slots` are pairs of the slot there and the
@@ -246,7 +249,7 @@ impl Site {
             let on_it = config.instances.iter().enumerate().filter(|(slot, instance)| {
                 self.wire(*slot).index == ifindex
                     && instance.family == family
-                    && self.judged_by(*slot, instance) == JudgedBy::Kernel
+                    && self.verified_by(*slot, instance) == VerifiedBy::Kernel
             });
             let vrids: BTreeSet<u8> = on_it.map(|(_, instance)| instance.vrid).collect();
             if !vrids.is_empty() {
@@ -269,10 +272,10 @@ impl Site {
     }
 
     /// Returns what each instance holds as master.
-    pub(super) fn holdings(&self, config: &Config) -> Vec<Holding> {
-        let holding =
-            |(slot, instance)| Holding::new(instance, place(instance, self.link(slot), &self.links));
-        config.instances.iter().enumerate().map(holding).collect()
+    pub(super) fn master_resources(&self, config: &Config) -> Vec<MasterResources> {
+        let held =
+            |(slot, instance)| MasterResources::new(instance, place(instance, self.link(slot), &self.links));
+        config.instances.iter().enumerate().map(held).collect()
     }
 
     pub(super) fn uses(&self, slot: usize) -> impl Iterator<Item = usize> {
@@ -324,7 +327,12 @@ impl Site {
 
     /// Has the network card and the stack treat an interface as VRRP needs it, for as long as the returned value lives. `vmacs`
     /// is true if the data plane can receive for virtual hardware addresses.
-    pub(super) fn hold(&self, number: usize, config: &Config, vmacs: bool) -> Result<Held, NetError> {
+    pub(super) fn hold(
+        &self,
+        number: usize,
+        config: &Config,
+        vmacs: bool,
+    ) -> Result<PreparedInterface, NetError> {
         let link = &self.links[number];
         let mut memberships = vec![Membership::join(link, &self.groups_on(number, config))?];
         if vmacs {
@@ -335,18 +343,18 @@ impl Site {
         }
         let mut raised = Vec::new();
         for setting in self.settings(number, config, vmacs) {
-            match Raised::make(&link.name, setting) {
+            match SysctlGuard::make(&link.name, setting) {
                 Ok(setting) => raised.extend(setting),
                 Err(error) => tracing::warn!("{error}; {}", setting.otherwise()),
             }
         }
-        Ok(Held { memberships, _raised: raised })
+        Ok(PreparedInterface { memberships, _raised: raised })
     }
 
     pub(super) fn vips(&self, config: &Config) -> Vec<VipEntry> {
         let mut entries = Vec::new();
-        for (slot, holding) in self.holdings(config).into_iter().enumerate() {
-            for Placed { vip, ifindex } in holding.addresses {
+        for (slot, held) in self.master_resources(config).into_iter().enumerate() {
+            for InterfaceAddress { vip, ifindex } in held.addresses {
                 let instance = &config.instances[slot];
                 let own =
                     self.links.iter().find(|link| link.index == ifindex).map_or([0; 6], |link| link.mac);
@@ -398,19 +406,19 @@ impl Site {
     /// `program_hears` is true of an instance if the program is on its interface.
     pub(super) fn routers(&self, config: &Config, program_hears: impl Fn(usize) -> bool) -> Vec<Router> {
         let router = |slot| {
-            let parts = self.parts(slot, config, program_hears(slot));
+            let binding = self.binding(slot, config, program_hears(slot));
             let group = config.groups.iter().position(|group| group.members.contains(&slot));
-            Router::new(Instance::new(parts.params.clone(), host::now()), parts, group)
+            Router::new(Instance::new(binding.params.clone(), host::now()), binding, group)
         };
         (0..self.len()).map(router).collect()
     }
 
     /// Returns the parts of an instance that depend on this host. `vmacs` is true if the data plane can receive for virtual
     /// hardware addresses.
-    pub(super) fn parts(&self, slot: usize, config: &Config, vmacs: bool) -> Parts {
+    pub(super) fn binding(&self, slot: usize, config: &Config, vmacs: bool) -> InstanceBinding {
         let (instance, link, source) = (&config.instances[slot], self.link(slot), self.sources[slot]);
         let in_group = config.groups.iter().any(|group| group.members.contains(&slot));
-        let company = if in_group { Company::Group } else { Company::Alone };
+        let sync_membership = if in_group { SyncMembership::Group } else { SyncMembership::Alone };
         let (adverts, addresses) = match self.vmac(slot, instance).filter(|_| vmacs) {
             None => (link.mac, link.mac),
             Some(Vmac::All) => (instance.virtual_mac(), instance.virtual_mac()),
@@ -418,10 +426,10 @@ impl Site {
         };
         let macs = Macs { adverts, addresses };
         let sealer = self.sealer(slot, instance);
-        Parts {
-            params: params(instance, source, company, install_time(config)),
+        InstanceBinding {
+            params: params(instance, source, sync_membership, install_time(config)),
             key: self.key(slot, instance),
-            rules: rules(instance, source, self.judged_by(slot, instance)),
+            rules: rules(instance, source, self.verified_by(slot, instance)),
             frames: Frames::new(
                 instance,
                 link,
@@ -446,30 +454,30 @@ impl Site {
     }
 
     /// The side that verifies an instance's adverts: the kernel half, or the agent.
-    fn judged_by(&self, slot: usize, instance: &InstanceConfig) -> JudgedBy {
+    fn verified_by(&self, slot: usize, instance: &InstanceConfig) -> VerifiedBy {
         if judged_here(instance) || self.namesakes.contains(&slot) || !self.wire(slot).can_have_program() {
-            JudgedBy::Agent
+            VerifiedBy::Agent
         } else {
-            JudgedBy::Kernel
+            VerifiedBy::Kernel
         }
     }
 
     /// The judges of those instances whose adverts the kernel cannot judge.
-    pub(super) fn judges(&self, config: &Config) -> Judges {
+    pub(super) fn verifiers(&self, config: &Config) -> AdvertVerifiers {
         let judged = config
             .instances
             .iter()
             .enumerate()
-            .filter(|(slot, i)| self.judged_by(*slot, i) == JudgedBy::Agent);
-        let judge = |(slot, instance): (usize, &InstanceConfig)| {
+            .filter(|(slot, i)| self.verified_by(*slot, i) == VerifiedBy::Agent);
+        let verifier = |(slot, instance): (usize, &InstanceConfig)| {
             let seal = instance.sealing().map(|sealing| match sealing {
                 Sealing::Ah(key) => Seal::Ah { key, sequence: self.sequences[slot].clone() },
                 Sealing::Hmac(keys) => Seal::Hmac(keys.clone()),
             });
-            let judge = Judge::new(seal, instance.peers.clone(), instance.only_peers);
-            (slot, judge)
+            let verifier = AdvertVerifier::new(seal, instance.peers.clone(), instance.only_peers);
+            (slot, verifier)
         };
-        judged.map(judge).collect()
+        judged.map(verifier).collect()
     }
 
     /// Returns the interfaces of the instances whose adverts the agent judges.
@@ -477,7 +485,7 @@ impl Site {
         let used = |index: &usize| {
             let mut instances = config.instances.iter().enumerate();
             let judged = |(slot, instance)| {
-                self.wire_of[slot] == *index && self.judged_by(slot, instance) == JudgedBy::Agent
+                self.wire_of[slot] == *index && self.verified_by(slot, instance) == VerifiedBy::Agent
             };
             self.links[*index].is_there() && instances.any(judged)
         };

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use vrrp_ebpf::advert::{Family, Version};
 
-use super::given::{VRID, advert, instance};
+use super::fixtures::{VRID, advert, instance};
 use super::program::{Action, Entry, Program};
 
 /// A program that drops a frame that does not begin with the number of a slot, as the frames below.

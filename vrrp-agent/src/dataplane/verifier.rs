@@ -69,7 +69,7 @@ impl std::fmt::Debug for Seal {
 
 /// The judge of an instance, which decides which adverts to believe.
 #[derive(Clone, Debug, Default)]
-pub struct Judge {
+pub struct AdvertVerifier {
     seal: Option<Seal>,
     peers: Vec<Peer>,
     /// `check_unicast_src`.
@@ -78,7 +78,7 @@ pub struct Judge {
     senders: Vec<(Address, u64)>,
 }
 
-impl Judge {
+impl AdvertVerifier {
     /// A judge for an instance.
     #[must_use]
     pub fn new(seal: Option<Seal>, peers: Vec<Peer>, only_peers: bool) -> Self {
@@ -89,7 +89,7 @@ impl Judge {
     ///
     /// # Errors
     /// The reason why the advert is not believed.
-    pub fn judge(&mut self, heard: &Heard<'_>, rules: &Rules, utc: Duration) -> Result<Advert, Reject> {
+    pub fn verify(&mut self, heard: &Heard<'_>, rules: &Rules, utc: Duration) -> Result<Advert, Reject> {
         let (datagram, sequence) = self.unseal(heard, utc)?;
         self.check_peer(&datagram)?;
         let advert = accept(&datagram, rules)?;
@@ -189,7 +189,7 @@ fn check_trailer(sealed: &trailer::Sealed<'_>, keys: &HmacKeys, utc: Duration) -
 mod tests {
     use std::net::IpAddr;
 
-    use vrrp_ebpf::advert::{Auth, Cast, GROUP_V4, Judge as Who, Version};
+    use vrrp_ebpf::advert::{Auth, Cast, GROUP_V4, VerifiedBy, Version};
 
     use super::*;
     use crate::config::HmacKey;
@@ -207,7 +207,7 @@ mod tests {
             destination: Address::v4(GROUP_V4),
             cast: Cast::Multicast,
             ttl_min: 255,
-            judge: Who::Agent,
+            verified_by: VerifiedBy::Agent,
             list_sum: 0,
         }
     }
@@ -222,41 +222,46 @@ mod tests {
         crate::wire::ah::seal([10, 0, 0, 1].into(), GROUP_V4.into(), 255, &message, key, sequence)
     }
 
-    fn hear_ah(judge: &mut Judge, packet: &[u8]) -> Result<(), Reject> {
+    fn hear_ah(verifier: &mut AdvertVerifier, packet: &[u8]) -> Result<(), Reject> {
         let sealed = crate::wire::ah::Sealed::parse(packet).expect("well formed");
-        judge.judge(&Heard::Sealed(sealed), &rules(Version::V2, Auth::Ah), NOW).map(drop)
+        verifier.verify(&Heard::Sealed(sealed), &rules(Version::V2, Auth::Ah), NOW).map(drop)
     }
 
     #[test]
     fn ah_believes_what_is_sealed_and_new() {
         // A keepalived that has just started counts from one, whatever number we would begin with.
         let seal = Seal::Ah { key: KEY, sequence: Sequence::new(1_000_000) };
-        let mut judge = Judge::new(Some(seal), Vec::new(), false);
-        assert_eq!(hear_ah(&mut judge, &ah(5, &KEY, V2Auth::Ah)), Ok(()));
-        assert_eq!(hear_ah(&mut judge, &ah(5, &KEY, V2Auth::Ah)), Err(Reject::Replay));
-        assert_eq!(hear_ah(&mut judge, &ah(4, &KEY, V2Auth::Ah)), Err(Reject::Replay));
-        assert_eq!(hear_ah(&mut judge, &ah(6, b"2222\0\0\0\0", V2Auth::Ah)), Err(Reject::Seal));
+        let mut verifier = AdvertVerifier::new(Some(seal), Vec::new(), false);
+        assert_eq!(hear_ah(&mut verifier, &ah(5, &KEY, V2Auth::Ah)), Ok(()));
+        assert_eq!(hear_ah(&mut verifier, &ah(5, &KEY, V2Auth::Ah)), Err(Reject::Replay));
+        assert_eq!(hear_ah(&mut verifier, &ah(4, &KEY, V2Auth::Ah)), Err(Reject::Replay));
+        assert_eq!(hear_ah(&mut verifier, &ah(6, b"2222\0\0\0\0", V2Auth::Ah)), Err(Reject::Seal));
         // An advert that is not believed does not use up its number, however high it is.
-        assert_eq!(hear_ah(&mut judge, &ah(u32::MAX, &KEY, V2Auth::None)), Err(Reject::AuthType));
-        assert_eq!(hear_ah(&mut judge, &ah(6, &KEY, V2Auth::Ah)), Ok(()));
+        assert_eq!(hear_ah(&mut verifier, &ah(u32::MAX, &KEY, V2Auth::None)), Err(Reject::AuthType));
+        assert_eq!(hear_ah(&mut verifier, &ah(6, &KEY, V2Auth::Ah)), Ok(()));
         // An advert of the type AH without its seal: any host can send that.
         let message = repr(Body::V2 { seconds: 1, auth: V2Auth::Ah });
-        assert_eq!(hear(&mut judge, &message, &rules(Version::V2, Auth::Ah), NOW), Err(Reject::Unsealed));
+        assert_eq!(hear(&mut verifier, &message, &rules(Version::V2, Auth::Ah), NOW), Err(Reject::Unsealed));
     }
 
     #[test]
     fn what_is_sent_goes_on_from_what_was_heard() {
         let sequence = Sequence::new(7);
         let seal = Seal::Ah { key: KEY, sequence: sequence.clone() };
-        let mut judge = Judge::new(Some(seal), Vec::new(), false);
-        assert_eq!(hear_ah(&mut judge, &ah(40, &KEY, V2Auth::Ah)), Ok(()));
+        let mut verifier = AdvertVerifier::new(Some(seal), Vec::new(), false);
+        assert_eq!(hear_ah(&mut verifier, &ah(40, &KEY, V2Auth::Ah)), Ok(()));
         assert_eq!(sequence.next(), 41);
         assert_eq!(Sequence::new(7).next(), 8);
-        assert_eq!(hear_ah(&mut judge, &ah(41, &KEY, V2Auth::Ah)), Err(Reject::Replay));
+        assert_eq!(hear_ah(&mut verifier, &ah(41, &KEY, V2Auth::Ah)), Err(Reject::Replay));
     }
 
-    fn hear(judge: &mut Judge, payload: &[u8], rules: &Rules, utc: Duration) -> Result<(), Reject> {
-        judge.judge(&Heard::Plain(datagram(payload, 255)), rules, utc).map(drop)
+    fn hear(
+        verifier: &mut AdvertVerifier,
+        payload: &[u8],
+        rules: &Rules,
+        utc: Duration,
+    ) -> Result<(), Reject> {
+        verifier.verify(&Heard::Plain(datagram(payload, 255)), rules, utc).map(drop)
     }
 
     fn datagram(payload: &[u8], ttl: u8) -> Datagram<'_> {
@@ -270,10 +275,10 @@ mod tests {
         }
     }
 
-    fn keys(mode: HmacMode, replay: Replay) -> Judge {
+    fn keys(mode: HmacMode, replay: Replay) -> AdvertVerifier {
         let key = |id, byte| HmacKey { id, secret: vec![byte; 32] };
         let keys = HmacKeys { keys: vec![key(1, 0x11), key(2, 0x22)], active: 1, replay, mode };
-        Judge::new(Some(Seal::Hmac(keys)), Vec::new(), false)
+        AdvertVerifier::new(Some(Seal::Hmac(keys)), Vec::new(), false)
     }
 
     fn trailed(key_id: u8, byte: u8, sequence: u64) -> Vec<u8> {
@@ -288,7 +293,7 @@ mod tests {
     #[test]
     fn a_trailer_is_believed_if_it_is_right_new_and_of_now() {
         let rules = rules(Version::V3, Auth::None);
-        let mut judge = keys(HmacMode::Enforce, Replay::Window(Duration::from_secs(5)));
+        let mut verifier = keys(HmacMode::Enforce, Replay::Window(Duration::from_secs(5)));
         let now = NOW.as_secs();
         for (payload, expected) in [
             (trailed(1, 0x11, at(now)), Ok(())),
@@ -302,7 +307,7 @@ mod tests {
             (repr(Body::V3 { centiseconds: 100, checksum: V3Checksum::PseudoHeader }), Err(Reject::Unsealed)),
             (trailed(1, 0x11, at(now + 5)), Ok(())),
         ] {
-            assert_eq!(hear(&mut judge, &payload, &rules, NOW), expected, "{payload:02x?}");
+            assert_eq!(hear(&mut verifier, &payload, &rules, NOW), expected, "{payload:02x?}");
         }
     }
 
@@ -310,12 +315,12 @@ mod tests {
     fn while_it_is_rolled_out_a_missing_trailer_is_believed_and_a_wrong_one_is_not() {
         let rules = rules(Version::V3, Auth::None);
         for mode in [HmacMode::Permissive, HmacMode::ReceiveOnly] {
-            let mut judge = keys(mode, Replay::Monotonic);
+            let mut verifier = keys(mode, Replay::Monotonic);
             let plain = repr(Body::V3 { centiseconds: 100, checksum: V3Checksum::PseudoHeader });
-            assert_eq!(hear(&mut judge, &plain, &rules, NOW), Ok(()));
-            assert_eq!(hear(&mut judge, &trailed(1, 0x22, 9), &rules, NOW), Err(Reject::Seal));
-            assert_eq!(hear(&mut judge, &trailed(1, 0x11, 9), &rules, NOW), Ok(()));
-            assert_eq!(hear(&mut judge, &trailed(1, 0x11, 8), &rules, NOW), Err(Reject::Replay));
+            assert_eq!(hear(&mut verifier, &plain, &rules, NOW), Ok(()));
+            assert_eq!(hear(&mut verifier, &trailed(1, 0x22, 9), &rules, NOW), Err(Reject::Seal));
+            assert_eq!(hear(&mut verifier, &trailed(1, 0x11, 9), &rules, NOW), Ok(()));
+            assert_eq!(hear(&mut verifier, &trailed(1, 0x11, 8), &rules, NOW), Err(Reject::Replay));
         }
     }
 
@@ -324,14 +329,14 @@ mod tests {
         let peer = Peer { address: [10, 0, 0, 1].into(), ttl: 64..=100 };
         let rules = Rules { ttl_min: 0, ..rules(Version::V3, Auth::None) };
         let payload = repr(Body::V3 { centiseconds: 100, checksum: V3Checksum::PseudoHeader });
-        let mut judge = Judge::new(None, vec![peer.clone()], true);
+        let mut verifier = AdvertVerifier::new(None, vec![peer.clone()], true);
         for (ttl, expected) in [(63, Err(Reject::Ttl)), (64, Ok(())), (100, Ok(())), (101, Err(Reject::Ttl))]
         {
             let heard = Heard::Plain(datagram(&payload, ttl));
-            assert_eq!(judge.judge(&heard, &rules, NOW).map(drop), expected, "{ttl}");
+            assert_eq!(verifier.verify(&heard, &rules, NOW).map(drop), expected, "{ttl}");
         }
         let stranger = Peer { address: [10, 0, 0, 9].into(), ..peer };
-        let mut judge = Judge::new(None, vec![stranger], true);
-        assert_eq!(hear(&mut judge, &payload, &rules, NOW), Err(Reject::Source));
+        let mut verifier = AdvertVerifier::new(None, vec![stranger], true);
+        assert_eq!(hear(&mut verifier, &payload, &rules, NOW), Err(Reject::Source));
     }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use rtnetlink::Handle;
 
 use super::table::Table;
-use crate::config::{Fixtures, Vip};
-use crate::daemon::holdings::Placed;
+use crate::config::{StaticResources, Vip};
+use crate::daemon::master_resources::InterfaceAddress;
 use crate::net::{NetError, routes, rules};
 
 /// The static things that are not there, though they should be.
@@ -20,7 +20,7 @@ pub(super) struct Lacking {
 }
 
 /// Sets what is not there.
-pub(super) async fn set(handle: &Handle, table: &mut Table, fixtures: &Fixtures) -> Lacking {
+pub(super) async fn set(handle: &Handle, table: &mut Table, statics: &StaticResources) -> Lacking {
     let mut lacking = Lacking::default();
     let mut note = |result: Result<(), NetError>, group: Option<&String>| {
         if let Err(error) = result {
@@ -28,20 +28,20 @@ pub(super) async fn set(handle: &Handle, table: &mut Table, fixtures: &Fixtures)
             lacking.groups.extend(group.cloned());
         }
     };
-    if !fixtures.addresses.is_empty() {
+    if !statics.addresses.is_empty() {
         note(table.refresh().await, None);
     }
-    for address in &fixtures.addresses {
+    for address in &statics.addresses {
         let result = match index_of(address) {
-            Ok(ifindex) => table.set(&Placed { vip: address.clone(), ifindex }).await,
+            Ok(ifindex) => table.set(&InterfaceAddress { vip: address.clone(), ifindex }).await,
             Err(error) => Err(error),
         };
         note(result, address.track_group.as_ref());
     }
-    for route in &fixtures.routes {
+    for route in &statics.routes {
         note(routes::add(handle, route).await, route.track_group.as_ref());
     }
-    for rule in &fixtures.rules {
+    for rule in &statics.rules {
         note(rules::add(handle, rule).await, rule.track_group.as_ref());
     }
     lacking

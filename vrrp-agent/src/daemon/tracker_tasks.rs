@@ -10,10 +10,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use crate::config::{
-    Config, FileIndex, ProcessIndex, Script, ScriptIndex, ScriptSecurity, Thing, TrackFile, TrackProcess,
+    Config, FileIndex, ProcessIndex, Script, ScriptIndex, ScriptSecurity, TrackFile, TrackProcess,
+    TrackTarget,
 };
 use crate::track::script::Report;
-use crate::track::{GoingOn, News, file, process, script};
+use crate::track::{Carried, TrackEvent, file, process, script};
 use crate::vrrp::Condition;
 
 /// The number of a task.
@@ -21,7 +22,7 @@ type TaskId = u64;
 
 /// The report of a task.
 #[derive(Clone, Debug)]
-enum Word {
+enum TaskReport {
     Script(Report),
     File(i32),
     /// A process, by its index in the task's list.
@@ -43,7 +44,7 @@ pub(super) struct TrackPage {
 pub(super) type SharedPage = Rc<RefCell<TrackPage>>;
 
 /// The trackers of a configuration.
-pub(super) struct Trackers {
+pub(super) struct TrackerTasks {
     scripts: Vec<Running<ScriptIndex, Script>>,
     /// The script security with which the scripts run.
     security: ScriptSecurity,
@@ -51,15 +52,15 @@ pub(super) struct Trackers {
     files: Vec<Running<FileIndex, TrackFile>>,
     processes: Option<Processes>,
     next: TaskId,
-    reports: UnboundedSender<(TaskId, Word)>,
-    queue: UnboundedReceiver<(TaskId, Word)>,
+    reports: UnboundedSender<(TaskId, TaskReport)>,
+    queue: UnboundedReceiver<(TaskId, TaskReport)>,
 }
 
 /// A task that watches one thing.
 struct Running<I, T> {
     id: TaskId,
     index: I,
-    thing: T,
+    target: T,
     _task: Task,
 }
 
@@ -83,12 +84,12 @@ impl Drop for Task {
 /// The first results for a configuration.
 pub(super) struct Started {
     /// The trackers that go on.
-    pub(super) going_on: GoingOn,
+    pub(super) carried: Carried,
     /// The results of new trackers, as far as they are known at once.
-    pub(super) news: Vec<News>,
+    pub(super) news: Vec<TrackEvent>,
 }
 
-impl Trackers {
+impl TrackerTasks {
     /// Returns an empty set of trackers.
     pub(super) fn new() -> Self {
         let (reports, queue) = unbounded_channel();
@@ -115,7 +116,7 @@ impl Trackers {
         let scripts = self.run_scripts(config);
         let files = self.run_files(config, &mut news).await;
         let processes = self.run_processes(config);
-        Started { going_on: GoingOn { scripts, files, processes }, news }
+        Started { carried: Carried { scripts, files, processes }, news }
     }
 
     fn run_scripts(&mut self, config: &Config) -> Vec<(ScriptIndex, ScriptIndex)> {
@@ -127,80 +128,84 @@ impl Trackers {
         }
         let is_there = |name: &str| config.scripts.iter().any(|script| script.name == name);
         self.page.borrow_mut().scripts.retain(|name, _| is_there(name));
-        let mut going_on = Vec::new();
-        for (index, thing) in config.scripts.iter().enumerate() {
-            if !config.tracks(&Thing::Script(index)) {
+        let mut carried = Vec::new();
+        for (index, target) in config.scripts.iter().enumerate() {
+            if !config.tracks(&TrackTarget::Script(index)) {
                 continue;
             }
-            if let Some(running) = go_on(&mut before, index, thing, &mut going_on) {
+            if let Some(running) = carry_on(&mut before, index, target, &mut carried) {
                 self.scripts.push(running);
                 continue;
             }
             // A script that replaces another of the same name has the condition of the old one until it has run.
-            let there = before.iter().find(|running| running.thing.name == thing.name);
-            going_on.extend(there.map(|there| (there.index, index)));
+            let there = before.iter().find(|running| running.target.name == target.name);
+            carried.extend(there.map(|there| (there.index, index)));
             let known = there
-                .and_then(|_| self.page.borrow().scripts.get(&thing.name).map(|report| report.condition));
+                .and_then(|_| self.page.borrow().scripts.get(&target.name).map(|report| report.condition));
             let (id, report) = self.reporter();
-            let name = thing.name.clone();
+            let name = target.name.clone();
             let last = Cell::new(known);
-            let task = tokio::spawn(script::run(thing.clone(), known, security, move |latest| {
+            let task = tokio::spawn(script::run(target.clone(), known, security, move |latest| {
                 if last.replace(Some(latest.condition)) != Some(latest.condition) {
                     let how = latest.outcome.as_ref().map(|outcome| format!(" ({outcome})"));
                     tracing::info!("script {name} is now {:?}{}", latest.condition, how.unwrap_or_default());
                 }
-                report(Word::Script(latest.clone()));
+                report(TaskReport::Script(latest.clone()));
             }));
-            self.scripts.push(Running { id, index, thing: thing.clone(), _task: Task(task) });
+            self.scripts.push(Running { id, index, target: target.clone(), _task: Task(task) });
         }
-        going_on
+        carried
     }
 
-    async fn run_files(&mut self, config: &Config, news: &mut Vec<News>) -> Vec<(FileIndex, FileIndex)> {
+    async fn run_files(
+        &mut self,
+        config: &Config,
+        news: &mut Vec<TrackEvent>,
+    ) -> Vec<(FileIndex, FileIndex)> {
         let mut before = std::mem::take(&mut self.files);
-        let mut going_on = Vec::new();
+        let mut carried = Vec::new();
         let mut known = std::mem::take(&mut self.page.borrow_mut().files);
         let mut new = Vec::new();
-        for (index, thing) in config.files.iter().enumerate() {
-            if !config.tracks(&Thing::File(index)) {
+        for (index, target) in config.files.iter().enumerate() {
+            if !config.tracks(&TrackTarget::File(index)) {
                 continue;
             }
-            if let Some(running) = go_on(&mut before, index, thing, &mut going_on) {
+            if let Some(running) = carry_on(&mut before, index, target, &mut carried) {
                 self.files.push(running);
-                let known = known.remove(&thing.name).unwrap_or_else(|| (thing.path.clone(), 0));
-                self.page.borrow_mut().files.insert(thing.name.clone(), known);
+                let known = known.remove(&target.name).unwrap_or_else(|| (target.path.clone(), 0));
+                self.page.borrow_mut().files.insert(target.name.clone(), known);
                 continue;
             }
-            new.push((index, thing));
+            new.push((index, target));
         }
         // All at once, because each read may hang.
-        let numbers = join_all(new.iter().map(|(_, thing)| file::begin(thing))).await;
-        for ((index, thing), number) in new.into_iter().zip(numbers) {
-            news.push(News::File(index, number));
-            self.page.borrow_mut().files.insert(thing.name.clone(), (thing.path.clone(), number));
+        let numbers = join_all(new.iter().map(|(_, target)| file::begin(target))).await;
+        for ((index, target), number) in new.into_iter().zip(numbers) {
+            news.push(TrackEvent::File(index, number));
+            self.page.borrow_mut().files.insert(target.name.clone(), (target.path.clone(), number));
             let (id, report) = self.reporter();
-            let name = thing.name.clone();
-            let task = tokio::spawn(file::run(thing.clone(), number, move |number| {
+            let name = target.name.clone();
+            let task = tokio::spawn(file::run(target.clone(), number, move |number| {
                 tracing::info!("track_file {name} now says {number}");
-                report(Word::File(number));
+                report(TaskReport::File(number));
             }));
-            self.files.push(Running { id, index, thing: thing.clone(), _task: Task(task) });
+            self.files.push(Running { id, index, target: target.clone(), _task: Task(task) });
         }
-        going_on
+        carried
     }
 
     /// Continues the task if the list is the same; otherwise the list is watched anew, from the known conditions.
     fn run_processes(&mut self, config: &Config) -> Vec<(ProcessIndex, ProcessIndex)> {
         let before = self.processes.take();
         let known = before.as_ref().map_or(&[][..], |before| &before.watched);
-        let mut going_on = Vec::new();
+        let mut carried = Vec::new();
         let mut watched = Vec::new();
         for (index, process) in config.processes.iter().enumerate() {
-            if !config.tracks(&Thing::Process(index)) {
+            if !config.tracks(&TrackTarget::Process(index)) {
                 continue;
             }
             let known = known.iter().find(|(_, other, _)| other.name == process.name);
-            going_on.extend(known.map(|(there, ..)| (*there, index)));
+            carried.extend(known.map(|(there, ..)| (*there, index)));
             let condition = known.map_or(Condition::Unknown, |(.., condition)| *condition);
             watched.push((index, process.clone(), condition));
         }
@@ -217,16 +222,16 @@ impl Trackers {
                 let names: Vec<String> = watched.iter().map(|(_, process, _)| process.name.clone()).collect();
                 let task = tokio::spawn(process::run(list.collect(), move |place, condition| {
                     tracing::info!("vrrp_track_process {} is now {condition:?}", names[place]);
-                    report(Word::Process(place, condition));
+                    report(TaskReport::Process(place, condition));
                 }));
                 Some(Processes { id, watched, _task: Task(task) })
             }
         };
-        going_on
+        carried
     }
 
     /// Returns the number of a new task, and a function with which the task reports.
-    fn reporter(&mut self) -> (TaskId, impl Fn(Word) + Send + Sync + 'static + use<>) {
+    fn reporter(&mut self) -> (TaskId, impl Fn(TaskReport) + Send + Sync + 'static + use<>) {
         let (id, reports) = (self.next, self.reports.clone());
         self.next += 1;
         (id, move |word| {
@@ -235,7 +240,7 @@ impl Trackers {
     }
 
     /// Waits for the next news of something tracked.
-    pub(super) async fn changed(&mut self) -> News {
+    pub(super) async fn changed(&mut self) -> TrackEvent {
         loop {
             // This holds a sender, so the queue never ends.
             let Some((id, word)) = self.queue.recv().await else { std::future::pending().await };
@@ -246,40 +251,40 @@ impl Trackers {
         }
     }
 
-    fn news(&mut self, id: TaskId, word: Word) -> Option<News> {
+    fn news(&mut self, id: TaskId, word: TaskReport) -> Option<TrackEvent> {
         match word {
-            Word::Script(report) => {
+            TaskReport::Script(report) => {
                 let running = self.scripts.iter().find(|running| running.id == id)?;
                 let condition = report.condition;
-                self.page.borrow_mut().scripts.insert(running.thing.name.clone(), report);
-                Some(News::Script(running.index, condition))
+                self.page.borrow_mut().scripts.insert(running.target.name.clone(), report);
+                Some(TrackEvent::Script(running.index, condition))
             }
-            Word::File(number) => {
+            TaskReport::File(number) => {
                 let running = self.files.iter().find(|running| running.id == id)?;
-                let (name, path) = (running.thing.name.clone(), running.thing.path.clone());
+                let (name, path) = (running.target.name.clone(), running.target.path.clone());
                 self.page.borrow_mut().files.insert(name, (path, number));
-                Some(News::File(running.index, number))
+                Some(TrackEvent::File(running.index, number))
             }
-            Word::Process(place, condition) => {
+            TaskReport::Process(place, condition) => {
                 let processes = self.processes.as_mut().filter(|processes| processes.id == id)?;
                 let (index, process, known) = &mut processes.watched[place];
                 *known = condition;
                 self.page.borrow_mut().processes.insert(process.name.clone(), condition);
-                Some(News::Process(*index, condition))
+                Some(TrackEvent::Process(*index, condition))
             }
         }
     }
 }
 
 /// Returns the task that watches the same thing already, with the index that the thing has now.
-fn go_on<T: PartialEq>(
+fn carry_on<T: PartialEq>(
     before: &mut Vec<Running<usize, T>>,
     index: usize,
-    thing: &T,
-    going_on: &mut Vec<(usize, usize)>,
+    target: &T,
+    carried: &mut Vec<(usize, usize)>,
 ) -> Option<Running<usize, T>> {
-    let at = before.iter().position(|running| running.thing == *thing)?;
+    let at = before.iter().position(|running| running.target == *target)?;
     let running = before.swap_remove(at);
-    going_on.push((running.index, index));
+    carried.push((running.index, index));
     Some(Running { index, ..running })
 }

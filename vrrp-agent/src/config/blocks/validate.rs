@@ -8,7 +8,7 @@ use vrrp_ebpf::election::Preempt;
 
 use super::super::diagnostic::{Diagnostic, Severity};
 use super::super::model::{
-    Authentication, Config, Hint, InstanceConfig, Standing, Thing, Tracked, Vip, Vmac,
+    Authentication, Config, InitialState, InstanceConfig, TrackTarget, Tracked, Usability, Vip, Vmac,
 };
 use super::super::syntax::Statement;
 use super::instance::{Draft, PRIORITY_DEFAULT};
@@ -19,7 +19,7 @@ const VIPS_MAX: usize = 255;
 const CENTISECOND: Duration = Duration::from_millis(10);
 
 /// Fills in the defaults and makes the checks that need the whole block.
-pub(super) fn complete(
+pub(super) fn validate(
     name: &str,
     statement: &Statement,
     mut draft: Draft,
@@ -66,11 +66,11 @@ pub(super) fn complete(
     if draft.strict {
         strict(name, statement, &mut draft, diagnostics);
     }
-    let standing = match (draft.fault_without_peers, draft.peers.is_empty()) {
-        (true, true) => Standing::WithoutPeers,
-        (true, false) | (false, _) => Standing::Able,
+    let usability = match (draft.fault_without_peers, draft.peers.is_empty()) {
+        (true, true) => Usability::NoPeers,
+        (true, false) | (false, _) => Usability::Usable,
     };
-    if let (Some(span), true, Standing::Able) = (draft.unicast, draft.peers.is_empty(), standing) {
+    if let (Some(span), true, Usability::Usable) = (draft.unicast, draft.peers.is_empty(), usability) {
         diagnostics.push(
             Diagnostic::warning(span, "a unicast keyword without peers")
                 .label("adverts go to the multicast group")
@@ -104,9 +104,9 @@ pub(super) fn complete(
     }
     let vmac = draft.use_vmac.then_some(if draft.xmit_base { Vmac::AddressesOnly } else { Vmac::All });
     if let Some(extra) = draft.extra {
-        extra.complete(&mut draft.garp, vmac);
+        extra.fill(&mut draft.garp, vmac);
     }
-    draft.lower.complete(&mut draft.garp);
+    draft.lower.fill(&mut draft.garp);
     let interval = interval(&draft, diagnostics);
     let preempt = preempt(&draft, diagnostics);
     let authentication = draft.authentication.filter(|_| draft.version == Version::V2);
@@ -124,8 +124,8 @@ pub(super) fn complete(
         draft.hmac = None;
     }
     let priority = draft.priority.unwrap_or(match draft.hint {
-        Hint::Master => PRIORITY_OWNER,
-        Hint::Backup => PRIORITY_DEFAULT,
+        InitialState::Master => PRIORITY_OWNER,
+        InitialState::Backup => PRIORITY_DEFAULT,
     });
     own_interface(name, &interface, statement, &mut draft.tracked, diagnostics);
     if priority == PRIORITY_OWNER {
@@ -143,8 +143,8 @@ pub(super) fn complete(
         preempt,
         // As with keepalived, `state MASTER` clears `preempt_delay`, and with `nopreempt` the delay has no meaning.
         preempt_delay: match (draft.hint, preempt) {
-            (Hint::Backup, Preempt::Yes) => draft.preempt_delay,
-            (Hint::Master, _) | (Hint::Backup, Preempt::No) => Duration::ZERO,
+            (InitialState::Backup, Preempt::Yes) => draft.preempt_delay,
+            (InitialState::Master, _) | (InitialState::Backup, Preempt::No) => Duration::ZERO,
         },
         // An owner that ignores adverts neither answers an advert with a lower priority nor announces its addresses again.
         on_lower: if draft.owner_ignores && priority == PRIORITY_OWNER {
@@ -159,7 +159,7 @@ pub(super) fn complete(
             Family::V4 => draft.groups.0,
             Family::V6 => draft.groups.1,
         }),
-        hmac: draft.hmac.map(|hmac| hmac.complete(interval)),
+        hmac: draft.hmac.map(|hmac| hmac.finish(interval)),
         peers: draft.peers,
         only_peers: draft.only_peers,
         vmac,
@@ -171,7 +171,7 @@ pub(super) fn complete(
         routes: draft.routes,
         rules: draft.rules,
         source_need: draft.source_need,
-        standing,
+        usability,
         secondaries: draft.secondaries,
         notify: draft.notify,
         primary: draft.primary,
@@ -216,7 +216,7 @@ fn own_interface(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let before = tracked.len();
-    tracked.retain(|tracked| tracked.thing != Thing::Interface(interface.to_owned()));
+    tracked.retain(|tracked| tracked.target != TrackTarget::Interface(interface.to_owned()));
     if tracked.len() < before {
         let message = format!("vrrp_instance `{name}` tracks its own interface `{interface}`");
         diagnostics.push(
@@ -231,19 +231,19 @@ fn own_interface(
 /// with a weight are not tracked, and a tracked file counts as with weight 0, so that any number but 0 in it is a fault.
 fn owner(name: &str, statement: &Statement, tracked: &mut Vec<Tracked>, diagnostics: &mut Vec<Diagnostic>) {
     let mut dropped = false;
-    tracked.retain_mut(|tracked| match tracked.thing {
+    tracked.retain_mut(|tracked| match tracked.target {
         _ if tracked.weight.value == 0 => true,
-        Thing::Script(_) | Thing::Interface(_) => {
+        TrackTarget::Script(_) | TrackTarget::Interface(_) => {
             dropped = true;
             false
         }
-        Thing::File(_) => {
+        TrackTarget::File(_) => {
             dropped = true;
             tracked.weight.value = 0;
             true
         }
         // keepalived does not report these weights; the priority does not change in any case.
-        Thing::Process(_) => true,
+        TrackTarget::Process(_) => true,
     });
     if dropped {
         let message = format!("vrrp_instance `{name}` has weights, but priority 255 does not move");
@@ -286,17 +286,17 @@ fn strict(name: &str, statement: &Statement, draft: &mut Draft, diagnostics: &mu
     };
     let owner = draft.priority == Some(PRIORITY_OWNER);
     match (draft.hint, owner) {
-        (Hint::Master, false) if draft.priority.is_some() => {
+        (InitialState::Master, false) if draft.priority.is_some() => {
             reset("`state` is BACKUP, since the priority is not 255");
-            draft.hint = Hint::Backup;
+            draft.hint = InitialState::Backup;
         }
-        (Hint::Backup, true) => {
+        (InitialState::Backup, true) => {
             if draft.state_said {
                 reset("`state` is MASTER, since the priority is 255");
             }
-            draft.hint = Hint::Master;
+            draft.hint = InitialState::Master;
         }
-        (Hint::Master | Hint::Backup, _) => {}
+        (InitialState::Master | InitialState::Backup, _) => {}
     }
     if draft.authentication.take().is_some() {
         reset("no authentication");
@@ -395,8 +395,8 @@ fn interval(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Duration {
 fn preempt(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Preempt {
     match (&draft.nopreempt, draft.hint) {
         (None, _) => Preempt::Yes,
-        (Some(_), Hint::Backup) => Preempt::No,
-        (Some(span), Hint::Master) => {
+        (Some(_), InitialState::Backup) => Preempt::No,
+        (Some(span), InitialState::Master) => {
             diagnostics.push(
                 Diagnostic::warning(*span, "`nopreempt` has no effect with `state MASTER`")
                     .label("this router takes the addresses back when it returns")

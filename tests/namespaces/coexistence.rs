@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use vrrp_tests::bpf;
 use vrrp_tests::lab::{Host, eventually, ip, run};
 
-use crate::common::{Config, HIGH, PATIENCE, Pair, VIP, reaches};
+use crate::common::{Config, HIGH, Pair, TIMEOUT, VIP, reaches};
 use crate::restart::WENT_ON;
 use crate::sender::{Sender, forged_advert};
 
@@ -21,7 +21,7 @@ fn place(host: &Host) -> Result<String> {
 /// True if the kernel half soon hears the master and watches it.
 fn kernel_watches(host: &Host) -> bool {
     let watches = || host.status().is_ok_and(|status| status["instances"][0]["watch"] == "kernel");
-    eventually(PATIENCE, watches)
+    eventually(TIMEOUT, watches)
 }
 
 /// An advert for the test's own virtual router from a router that ranks higher, with a tag.
@@ -49,17 +49,17 @@ fn in_tc_it_holds_and_fences_and_tells_vlans_apart() -> Result<()> {
     Sender::of(&pair.client)?.send(&tagged_advert(0))?;
     assert!(reaches(&pair.h1, 0, "backup"), "{}", pair.master.log());
     assert!(reaches(&pair.h1, 0, "master"), "{}", pair.master.log());
-    pair.h2.wait_for_address(VIP, false, PATIENCE)?;
+    pair.h2.wait_for_address(VIP, false, TIMEOUT)?;
 
     // The next agent goes on where this agent was killed; a stalled agent is fenced.
     pair.master.signal(Signal::SIGKILL)?;
-    pair.master.wait(PATIENCE)?;
+    pair.master.wait(TIMEOUT)?;
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?], "the kernel half answers without an agent");
     let again = pair.h1.agent_with(&Config::priority(HIGH).text(), &["--xdp-mode", "tcx"])?;
-    assert!(again.says(WENT_ON, PATIENCE), "{}", again.log());
+    assert!(again.says(WENT_ON, TIMEOUT), "{}", again.log());
     again.signal(Signal::SIGSTOP)?;
-    pair.h2.wait_for_address(VIP, true, PATIENCE)?;
-    assert!(eventually(PATIENCE, || pair
+    pair.h2.wait_for_address(VIP, true, TIMEOUT)?;
+    assert!(eventually(TIMEOUT, || pair
         .client
         .arping(VIP)
         .is_ok_and(|macs| macs == [pair.h2.mac().unwrap()])));
@@ -103,7 +103,7 @@ fn in_tc_it_lives_behind_somebody_else_s_program() -> Result<()> {
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
     pair.master.stop()?;
     let again = pair.h1.agent_with(&Config::priority(HIGH).text(), &["--xdp-mode", "tcx"])?;
-    pair.h1.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h1.wait_for_address(VIP, true, TIMEOUT)?;
     assert_eq!(place(&pair.h1)?, "ebpf (eth0: tcx)", "{}", again.log());
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
     Ok(())
@@ -127,15 +127,15 @@ fn in_an_operator_s_program_array_it_is_called_by_theirs() -> Result<()> {
     let entry = format!("{path}:1");
     let options = ["--xdp-array", &entry];
     let mut first = pair.h1.agent_with(&Config::priority(HIGH).text(), &options)?;
-    pair.h1.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h1.wait_for_address(VIP, true, TIMEOUT)?;
     assert_eq!(place(&pair.h1)?, format!("ebpf (eth0: entry 1 of {path})"));
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
     assert!(pair.h1.status()?["counters"]["arp_answered"].as_u64() > Some(0), "by the program");
     first.signal(Signal::SIGKILL)?;
-    first.wait(PATIENCE)?;
+    first.wait(TIMEOUT)?;
     assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?], "the kernel half answers without an agent");
     let again = pair.h1.agent_with(&Config::priority(HIGH).text(), &options)?;
-    assert!(again.says(WENT_ON, PATIENCE), "{}", again.log());
+    assert!(again.says(WENT_ON, TIMEOUT), "{}", again.log());
     // As backup the agent hears adverts in the same way.
     pair.backup.stop()?;
     pair.backup = pair.h2.agent(&Config::priority(200).text())?;
@@ -160,10 +160,10 @@ fn on_jumbo_frames_the_driver_takes_the_program_too() -> Result<()> {
     pair.master = pair.h1.agent_with(&Config::priority(HIGH).text(), &["--xdp-mode", "native"])?;
     assert_eq!(place(&pair.h1)?, "ebpf (eth0: native with frags)", "{}", pair.master.log());
     assert!(reaches(&pair.h1, 0, "master"), "{}", pair.master.log());
-    pair.h1.wait_for_address(VIP, true, PATIENCE)?;
+    pair.h1.wait_for_address(VIP, true, TIMEOUT)?;
     // A packet that takes more than one buffer of the driver goes through the program and back.
     let ping = || pair.client.run("ping", &["-c", "1", "-W", "1", "-s", "8000", &pair.h1.address()]);
-    assert!(eventually(PATIENCE, || ping().is_ok()), "{:?}", ping());
+    assert!(eventually(TIMEOUT, || ping().is_ok()), "{:?}", ping());
     pair.backup.stop()?;
     pair.backup = pair.h2.agent(&Config::priority(200).text())?;
     assert!(reaches(&pair.h1, 0, "backup"), "{}", pair.master.log());

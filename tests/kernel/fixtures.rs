@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use vrrp_agent::wire::advert::{Body, Repr, V3Checksum};
 use vrrp_agent::wire::ethernet::advert_ipv4;
 use vrrp_ebpf::abi::{Instance, InstanceKey, Role};
-use vrrp_ebpf::advert::{Address, Auth, Cast, Family, GROUP_V4, Judge, Rules, Version, list_sum};
+use vrrp_ebpf::advert::{Address, Auth, Cast, Family, GROUP_V4, Rules, VerifiedBy, Version, list_sum};
 use vrrp_ebpf::election::{Candidate, DOWN_ADVERTS, Preempt, Takeover};
 
 use super::program::IFINDEX;
@@ -35,7 +35,7 @@ pub(crate) fn instance(vrid: u8, family: Family, version: Version, password: Opt
             destination: if vrid == 4 { address } else { family.group() },
             cast: if vrid == 4 { Cast::Unicast } else { Cast::Multicast },
             ttl_min: if vrid == 4 { 64 } else { 255 },
-            judge: if vrid == 7 { Judge::Agent } else { Judge::Kernel },
+            verified_by: if vrid == 7 { VerifiedBy::Agent } else { VerifiedBy::Kernel },
             // The list in the generated adverts with one address.
             list_sum: list_sum([Address::v4([10, 0, 1, 0])].into_iter()),
         },

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use vrrp_ebpf::abi::InstanceKey;
 use vrrp_ebpf::advert;
 
-use super::site::Site;
+use super::host_binding::HostBinding;
 use crate::config::{Config, UnknownVrids};
 use crate::net::links::Link;
 use crate::net::receive::Receiver;
@@ -53,13 +53,13 @@ impl Strangers {
 }
 
 /// Listens on all interfaces, if the configuration asks for it, until the returned set is dropped.
-pub(super) fn listen_for(config: &Config, site: &Site) -> JoinSet<()> {
+pub(super) fn listen_for(config: &Config, host_binding: &HostBinding) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     match config.host.unknown_vrids {
         UnknownVrids::Unheard => {}
         UnknownVrids::Logged => {
-            for link in site.present() {
-                tasks.spawn(listen(link, site.keys(config)));
+            for link in host_binding.present() {
+                tasks.spawn(listen(link, host_binding.keys(config)));
             }
         }
     }
@@ -76,7 +76,7 @@ async fn listen(link: Link, known: Vec<InstanceKey>) {
         Ok(socket) => socket,
         Err(error) => return tracing::warn!("log_unknown_vrids: {error}"),
     };
-    let mut strangers = Strangers::default();
+    let mut unknown_vrids = Strangers::default();
     loop {
         let Ok(mut ready) = socket.readable_mut().await else { return };
         for _ in 0..ROUND_MAX {
@@ -90,15 +90,15 @@ async fn listen(link: Link, known: Vec<InstanceKey>) {
             if known.contains(&key) {
                 continue;
             }
-            say(&link.name, vrid, ip(datagram.family, &datagram.source), &mut strangers);
+            say(&link.name, vrid, ip(datagram.family, &datagram.source), &mut unknown_vrids);
         }
         // Let other tasks have their turn, however much there is to hear.
         tokio::task::yield_now().await;
     }
 }
 
-fn say(interface: &str, vrid: u8, source: IpAddr, strangers: &mut Strangers) {
-    match strangers.note((vrid, source)) {
+fn say(interface: &str, vrid: u8, source: IpAddr, unknown_vrids: &mut Strangers) {
+    match unknown_vrids.note((vrid, source)) {
         Say::Nothing => {}
         Say::ThisOne => {
             tracing::info!("{source} advertises virtual router {vrid} on {interface}, which is none of ours");
@@ -117,16 +117,16 @@ mod tests {
 
     #[test]
     fn each_is_told_of_once_and_not_too_many() {
-        let mut strangers = Strangers::default();
+        let mut unknown_vrids = Strangers::default();
         let from = |last: u32| IpAddr::from(last.to_be_bytes());
-        assert_eq!(strangers.note((7, from(1))), Say::ThisOne);
-        assert_eq!(strangers.note((7, from(1))), Say::Nothing);
+        assert_eq!(unknown_vrids.note((7, from(1))), Say::ThisOne);
+        assert_eq!(unknown_vrids.note((7, from(1))), Say::Nothing);
         for other in [(8, from(1)), (7, from(2))] {
-            assert_eq!(strangers.note(other), Say::ThisOne);
+            assert_eq!(unknown_vrids.note(other), Say::ThisOne);
         }
-        let said: Vec<Say> = (10..2000).map(|last| strangers.note((9, from(last)))).collect();
+        let said: Vec<Say> = (10..2000).map(|last| unknown_vrids.note((9, from(last)))).collect();
         let count = |say: Say| said.iter().filter(|said| **said == say).count();
         assert_eq!((count(Say::ThisOne), count(Say::NoMoreFromHere)), (STRANGERS_MAX - 3, 1));
-        assert_eq!(strangers.told.len(), STRANGERS_MAX + 1);
+        assert_eq!(unknown_vrids.told.len(), STRANGERS_MAX + 1);
     }
 }

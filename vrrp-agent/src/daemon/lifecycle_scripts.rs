@@ -1,13 +1,13 @@
 //! `startup_script` and `shutdown_script`: each runs once, and is waited for.
 
-use crate::config::{Once, ScriptSecurity};
-use crate::process::{self, End, Tie};
+use crate::config::{LifecycleScript, ScriptSecurity};
+use crate::process::{self, End, Lifetime};
 
 /// Runs the program to its end. However it ends, the daemon goes on, as keepalived does.
-pub(super) async fn run(keyword: &str, once: &Once, security: ScriptSecurity) {
+pub(super) async fn run(keyword: &str, once: &LifecycleScript, security: ScriptSecurity) {
     let Some(program) = &once.program else { return };
     // Programs that it starts may stay, and must not lose their output when the daemon ends.
-    let mut running = match process::start(program, &[], security, Tie::Loose).await {
+    let mut running = match process::start(program, &[], security, Lifetime::Loose).await {
         Ok(running) => running,
         Err(error) => return tracing::error!("{keyword}: {error}"),
     };

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use vrrp_tests::lab::{Host, Lab, agent};
 
-use crate::common::{Config, HIGH, PATIENCE, reaches};
+use crate::common::{Config, HIGH, TIMEOUT, reaches};
 
 /// A socket that receives datagrams.
 struct Listener {
@@ -19,7 +19,7 @@ struct Listener {
 impl Listener {
     fn new(path: PathBuf) -> Result<Self> {
         let socket = UnixDatagram::bind(&path)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_read_timeout(Some(TIMEOUT))?;
         Ok(Self { socket, path })
     }
 

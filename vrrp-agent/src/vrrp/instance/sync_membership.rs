@@ -1,6 +1,6 @@
 //! An instance's side of its sync group, which [`super::super::group::settle`] brings together.
 
-use super::super::terms::{Cause, Company, Fault, GarpSchedule, State};
+use super::super::terms::{Cause, Fault, GarpSchedule, State, SyncMembership};
 use super::super::timers::Timer;
 use super::{Instance, Time};
 
@@ -54,14 +54,14 @@ impl Instance {
 
     /// Claims the mastership: becomes master at once, or, in a sync group, when all members claim it.
     pub(in crate::vrrp) fn claim(&mut self, now: Time, cause: Cause) {
-        match self.params.company {
-            Company::Alone => self.become_master(now, cause),
-            Company::Group => {
+        match self.params.sync_membership {
+            SyncMembership::Alone => self.become_master(now, cause),
+            SyncMembership::Group => {
                 self.claim = Some(cause);
                 // The new epoch makes the kernel half report the next advert of any router. If that report is missed, the timer
                 // repeats the claim.
                 self.epoch += 1;
-                self.timers.set(Timer::MasterDown, now + self.own_down());
+                self.timers.set(Timer::MasterDown, now + self.master_down_interval());
             }
         }
     }
@@ -83,8 +83,8 @@ impl Instance {
     }
 
     /// Returns true if neighbours may have believed a lower router since the last call.
-    pub(in crate::vrrp) fn take_poisoned(&mut self) -> bool {
-        std::mem::take(&mut self.poisoned)
+    pub(in crate::vrrp) fn take_group_garp(&mut self) -> bool {
+        std::mem::take(&mut self.group_garp_pending)
     }
 
     /// Announces a master's addresses, because a lower router has advertised here or to another member of the sync group, and
