@@ -3,39 +3,19 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use nix::sys::eventfd::EventFd;
 use rtnetlink::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::engine::reload::ActiveConfig;
-use super::engine::{Command, Effect, Late, Notice};
+use super::explain::{explain, explain_notice, explain_refusal, state_name};
 use super::ipvs_sync::IpvsSync;
-use super::network::Told;
-use super::refusals::explain_refusal;
-use super::status::{explain, state_name};
+use super::messages::{ActiveConfig, Effect, Late, Told};
 use crate::dataplane::Slot;
 use crate::dbus::{Request, Service};
 use crate::notify::{Event, Groups, Notification, Notifier, Subject};
 use crate::snmp::{self, Subagent};
 use crate::vrrp::{Cause, State};
-
-/// A way to reach the engine from anywhere.
-#[derive(Clone, Debug)]
-pub(super) struct EngineHandle {
-    pub(super) commands: Sender<Command>,
-    pub(super) wake: Arc<EventFd>,
-}
-
-impl EngineHandle {
-    /// Sends a command. False if the engine has ended.
-    pub(super) fn tell(&self, command: Command) -> bool {
-        self.commands.send(command).is_ok() && self.wake.write(1).is_ok()
-    }
-}
 
 /// The effects task.
 pub(super) struct EffectRunner {
@@ -193,27 +173,11 @@ impl EffectRunner {
             }
             Effect::Notice { slot, notice, address } => {
                 let name = self.name(slot);
-                let what = match notice {
-                    Notice::OtherAddresses => {
-                        "advertises other addresses than we do: compare virtual_ipaddress, or, if it is of another cluster, give that one another virtual_router_id"
-                    }
-                    Notice::TwoOwners => {
-                        "has priority 255 like us: only one router owns the addresses; if it is of another cluster, give that one another virtual_router_id"
-                    }
-                    Notice::OwnAddress => {
-                        "is our own address, and an advert came in from it: another router uses it as its source (compare \
-                         the interfaces' addresses and mcast_src_ip or unicast_src_ip of all routers), or the network \
-                         sends our own frames back (look for a loop)"
-                    }
-                    Notice::JoinedAsBackup => {
-                        "is the master of this instance, which has joined a sync group that is master here: the group \
-                         resigns, since it can only be master together"
-                    }
-                };
-                tracing::warn!("{name}: {address} {what}");
+                tracing::warn!("{name}: {address} {}", explain_notice(notice));
             }
             Effect::Failed { slot, doing, error } => {
-                tracing::error!("{}: cannot {doing}: {error}", self.name(slot));
+                let name = slot.map(|slot| format!("{}: ", self.name(slot))).unwrap_or_default();
+                tracing::error!("{name}cannot {doing}: {error}");
             }
             // The network thread has handled these already.
             Effect::Install { .. } | Effect::Withdraw { .. } | Effect::Reloaded(_) | Effect::Network(_) => {}

@@ -1,38 +1,28 @@
 //! The configuration as it applies to this host, and the routers that are made of both.
 
+mod derive;
+mod hold;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
 
-use vrrp_ebpf::abi::{InstanceKey, VipUse};
-use vrrp_ebpf::advert::{AUTH_DATA, Cast, Family, GROUP_V4, GROUP_V6, HEADER, VerifiedBy, Version};
+use vrrp_ebpf::advert::{AUTH_DATA, Family, HEADER, VerifiedBy, Version};
 use vrrp_ebpf::nd::IPV6_HEADER;
 
-use super::derive::{judged_here, params, rules};
-use super::engine::{InstanceBinding, Router};
-use super::frames::{Frames, Macs, Origin, Sealer};
 use super::guards;
-use super::master_resources::{InterfaceAddress, MasterResources, place};
-use super::namesakes::{self, Named};
+use super::master_resources::{MasterResources, place};
+use super::namesakes;
 use super::wire::{self, Found, position};
-use crate::config::{AddressTrait, Config, InstanceConfig, Primary, Sealing, Secondaries, Vmac};
-use crate::dataplane::{
-    AdvertVerifier, AdvertVerifiers, HeardBy, Hearing, Seal, Sequence, VipEntry, VmacEntry,
-};
+use crate::config::{AddressTrait, Config, InstanceConfig, Primary, Sealing};
+use crate::dataplane::{HeardBy, Hearing, Sequence};
 use crate::host;
 use crate::net::NetError;
 use crate::net::links::{self, Link, Purpose};
-use crate::net::receive::{Membership, Receiver};
-use crate::net::sysctl::{Setting, SysctlGuard};
+use crate::net::receive::Receiver;
 use crate::track::interface::Interfaces;
-use crate::vrrp::{Instance, SyncMembership};
 use crate::wire::ethernet::IPV4_HEADER;
 use crate::wire::{ah, trailer};
-
-/// The shortest time that an installation may take, however little is held.
-const INSTALL_TIME_MIN: Duration = Duration::from_secs(3);
-/// The additional time for each address, route and rule of the configuration.
-const INSTALL_TIME_EACH: Duration = Duration::from_millis(10);
+pub(super) use hold::PreparedInterface;
 
 /// The configuration as it applies to this host.
 pub(super) struct HostBinding {
@@ -54,20 +44,6 @@ pub(super) struct HostBinding {
     sequences: Vec<Sequence>,
     /// The instances whose adverts can be told from another instance's only by their destination.
     namesakes: BTreeSet<usize>,
-}
-
-/// The memberships and settings of an interface, which last as long as this is held.
-#[derive(Debug)]
-pub(super) struct PreparedInterface {
-    memberships: Vec<Membership>,
-    _raised: Vec<SysctlGuard>,
-}
-
-impl PreparedInterface {
-    /// Holds one more membership.
-    pub(super) fn add(&mut self, membership: Membership) {
-        self.memberships.push(membership);
-    }
 }
 
 impl HostBinding {
@@ -292,205 +268,6 @@ impl HostBinding {
         let excused = (config.instances[slot].primary == Primary::Untracked).then_some(self.link_of[slot]);
         self.requires(slot).filter(move |number| Some(*number) != excused)
     }
-
-    /// The groups that adverts come to on an interface.
-    pub(super) fn groups_on(&self, number: usize, config: &Config) -> Vec<IpAddr> {
-        let link = &self.links[number];
-        let mut groups = match link.purpose {
-            Purpose::Instances if link.needs_arp() => vec![GROUP_V4.into(), GROUP_V6.into()],
-            Purpose::Instances | Purpose::Guard => Vec::new(),
-        };
-        let mut join = |instance: &InstanceConfig| {
-            if instance.cast() == Cast::Multicast && !groups.contains(&instance.group) {
-                groups.push(instance.group);
-            }
-        };
-        let here = config.instances.iter().zip(&self.link_of).filter(|(_, link)| **link == number);
-        here.for_each(|(instance, _)| join(instance));
-        groups
-    }
-
-    /// Returns the kernel settings of an interface that may need another value for VRRP.
-    pub(super) fn settings(&self, number: usize, config: &Config, vmacs: bool) -> Vec<Setting> {
-        let mut settings = Vec::new();
-        if vmacs && !self.vmacs_on(&self.links[number], config).is_empty() {
-            settings.push(Setting::ArpAnnounce);
-        }
-        let promotes = |(instance, link): (&InstanceConfig, &usize)| {
-            *link == number && instance.secondaries == Secondaries::Promoted
-        };
-        if config.instances.iter().zip(&self.link_of).any(promotes) {
-            settings.push(Setting::PromoteSecondaries);
-        }
-        settings
-    }
-
-    /// Has the network card and the stack treat an interface as VRRP needs it, for as long as the returned value lives. `vmacs`
-    /// is true if the data plane can receive for virtual hardware addresses.
-    pub(super) fn hold(
-        &self,
-        number: usize,
-        config: &Config,
-        vmacs: bool,
-    ) -> Result<PreparedInterface, NetError> {
-        let link = &self.links[number];
-        let mut memberships = vec![Membership::join(link, &self.groups_on(number, config))?];
-        if vmacs {
-            // Network cards learn the address while the virtual router is still backup: that may take them a second.
-            for vmac in self.vmacs_on(link, config) {
-                memberships.push(Membership::receive_for(link, vmac.mac)?);
-            }
-        }
-        let mut raised = Vec::new();
-        for setting in self.settings(number, config, vmacs) {
-            match SysctlGuard::make(&link.name, setting) {
-                Ok(setting) => raised.extend(setting),
-                Err(error) => tracing::warn!("{error}; {}", setting.otherwise()),
-            }
-        }
-        Ok(PreparedInterface { memberships, _raised: raised })
-    }
-
-    pub(super) fn vips(&self, config: &Config) -> Vec<VipEntry> {
-        let mut entries = Vec::new();
-        for (slot, held) in self.master_resources(config).into_iter().enumerate() {
-            for InterfaceAddress { vip, ifindex } in held.addresses {
-                let instance = &config.instances[slot];
-                let own =
-                    self.links.iter().find(|link| link.index == ifindex).map_or([0; 6], |link| link.mac);
-                // On another interface, an address is held with that interface's own hardware address.
-                let is_virtual = self.vmac(slot, instance).is_some() && ifindex == self.link(slot).index;
-                let mac = if is_virtual { instance.virtual_mac() } else { own };
-                let usage = if instance.accept { VipUse::Accept } else { VipUse::NoAccept };
-                entries.push(VipEntry { slot, ifindex, address: vip.address, mac, usage });
-            }
-        }
-        guards::add_entries(&mut entries, &self.links);
-        entries
-    }
-
-    pub(super) fn vmacs(&self, config: &Config) -> Vec<VmacEntry> {
-        let with = config.instances.iter().enumerate().filter(|(slot, i)| self.vmac(*slot, i).is_some());
-        let entry = |(slot, instance): (usize, &InstanceConfig)| {
-            let link = self.link(slot);
-            VmacEntry { slot, ifindex: link.index, mac: instance.virtual_mac(), own: link.mac }
-        };
-        with.map(entry).collect()
-    }
-
-    /// How an instance uses the virtual router's hardware address, if its interface can receive for it.
-    fn vmac(&self, slot: usize, instance: &InstanceConfig) -> Option<Vmac> {
-        let link = self.link(slot);
-        instance.vmac.filter(|_| link.needs_arp() && link.takes_other_macs)
-    }
-
-    /// The virtual routers' hardware addresses on one interface.
-    pub(super) fn vmacs_on(&self, link: &Link, config: &Config) -> Vec<VmacEntry> {
-        self.vmacs(config).into_iter().filter(|vmac| vmac.ifindex == link.index).collect()
-    }
-
-    /// Returns the keys and sources by which adverts name each instance, for comparing with another configuration.
-    pub(super) fn wire_names<'c>(&'c self, config: &'c Config) -> Named<'c> {
-        Named { config, keys: self.keys(config), sources: &self.sources }
-    }
-
-    /// Returns the key by which adverts name each instance.
-    pub(super) fn keys(&self, config: &Config) -> Vec<InstanceKey> {
-        config.instances.iter().enumerate().map(|(slot, instance)| self.key(slot, instance)).collect()
-    }
-
-    fn key(&self, slot: usize, instance: &InstanceConfig) -> InstanceKey {
-        InstanceKey { ifindex: self.wire(slot).index, family: instance.family, vrid: instance.vrid.into() }
-    }
-
-    /// `program_hears` is true of an instance if the program is on its interface.
-    pub(super) fn routers(&self, config: &Config, program_hears: impl Fn(usize) -> bool) -> Vec<Router> {
-        let router = |slot| {
-            let binding = self.binding(slot, config, program_hears(slot));
-            let group = config.groups.iter().position(|group| group.members.contains(&slot));
-            Router::new(Instance::new(binding.params.clone(), host::now()), binding, group)
-        };
-        (0..self.len()).map(router).collect()
-    }
-
-    /// Returns the parts of an instance that depend on this host. `vmacs` is true if the data plane can receive for virtual
-    /// hardware addresses.
-    pub(super) fn binding(&self, slot: usize, config: &Config, vmacs: bool) -> InstanceBinding {
-        let (instance, link, source) = (&config.instances[slot], self.link(slot), self.sources[slot]);
-        let in_group = config.groups.iter().any(|group| group.members.contains(&slot));
-        let sync_membership = if in_group { SyncMembership::Group } else { SyncMembership::Alone };
-        let (adverts, addresses) = match self.vmac(slot, instance).filter(|_| vmacs) {
-            None => (link.mac, link.mac),
-            Some(Vmac::All) => (instance.virtual_mac(), instance.virtual_mac()),
-            Some(Vmac::AddressesOnly) => (link.mac, instance.virtual_mac()),
-        };
-        let macs = Macs { adverts, addresses };
-        let sealer = self.sealer(slot, instance);
-        InstanceBinding {
-            params: params(instance, source, sync_membership, install_time(config)),
-            key: self.key(slot, instance),
-            rules: rules(instance, source, self.verified_by(slot, instance)),
-            frames: Frames::new(
-                instance,
-                link,
-                macs,
-                Origin { wire: self.wire(slot), source },
-                sealer,
-                |name| self.named(name),
-                |name| config.pace_of(name),
-            ),
-            source,
-        }
-    }
-
-    fn sealer(&self, slot: usize, instance: &InstanceConfig) -> Option<Sealer> {
-        match instance.sealing()? {
-            Sealing::Ah(key) => Some(Sealer::Ah { key, sequence: self.sequences[slot].clone() }),
-            Sealing::Hmac(keys) => {
-                let key = keys.sending()?.clone();
-                Some(Sealer::Hmac { key, replay: keys.replay, last: 0 })
-            }
-        }
-    }
-
-    /// The side that verifies an instance's adverts: the kernel half, or the agent.
-    fn verified_by(&self, slot: usize, instance: &InstanceConfig) -> VerifiedBy {
-        if judged_here(instance) || self.namesakes.contains(&slot) || !self.wire(slot).can_have_program() {
-            VerifiedBy::Agent
-        } else {
-            VerifiedBy::Kernel
-        }
-    }
-
-    /// The judges of those instances whose adverts the kernel cannot judge.
-    pub(super) fn verifiers(&self, config: &Config) -> AdvertVerifiers {
-        let judged = config
-            .instances
-            .iter()
-            .enumerate()
-            .filter(|(slot, i)| self.verified_by(*slot, i) == VerifiedBy::Agent);
-        let verifier = |(slot, instance): (usize, &InstanceConfig)| {
-            let seal = instance.sealing().map(|sealing| match sealing {
-                Sealing::Ah(key) => Seal::Ah { key, sequence: self.sequences[slot].clone() },
-                Sealing::Hmac(keys) => Seal::Hmac(keys.clone()),
-            });
-            let verifier = AdvertVerifier::new(seal, instance.peers.clone(), instance.only_peers);
-            (slot, verifier)
-        };
-        judged.map(verifier).collect()
-    }
-
-    /// Returns the interfaces of the instances whose adverts the agent judges.
-    pub(super) fn links_judged_here(&self, config: &Config) -> Vec<&Link> {
-        let used = |index: &usize| {
-            let mut instances = config.instances.iter().enumerate();
-            let judged = |(slot, instance)| {
-                self.wire_of[slot] == *index && self.verified_by(slot, instance) == VerifiedBy::Agent
-            };
-            self.links[*index].is_there() && instances.any(judged)
-        };
-        each_once((0..self.links.len()).filter(used).map(|index| &self.links[index]))
-    }
 }
 
 pub(super) fn virtual_addresses(config: &Config) -> Vec<IpAddr> {
@@ -593,12 +370,4 @@ fn fit(instance: &mut InstanceConfig, link: &Link) {
         let beyond = instance.vips.split_off(room);
         instance.excluded.splice(0..0, beyond);
     }
-}
-
-/// Returns how long the host may take to put a master's addresses on the interface. All instances may become master at once,
-/// and the network thread serves them in turn: each thing takes about a millisecond, and ten are allowed.
-fn install_time(config: &Config) -> Duration {
-    let held = |i: &InstanceConfig| i.vips.len() + i.excluded.len() + i.routes.len() + i.rules.len();
-    let held: usize = config.instances.iter().map(held).sum();
-    INSTALL_TIME_MIN + INSTALL_TIME_EACH * u32::try_from(held).unwrap_or(u32::MAX)
 }

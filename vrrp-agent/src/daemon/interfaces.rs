@@ -3,14 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use anyhow::Result;
 use rtnetlink::Handle;
 
-use super::effects::EngineHandle;
-use super::engine::Command;
 use super::host_binding::{HostBinding, PreparedInterface};
 use super::lacks::{self, Facts, Links};
+use super::messages::{Command, EngineHandle};
 use super::network::Network;
 use super::plane;
 use super::tracker_tasks::TrackPage;
@@ -28,7 +28,7 @@ use crate::vrrp::Time;
 
 /// The interfaces of a site.
 pub(super) struct Interfaces {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) host_binding: HostBinding,
     pub(super) kernel: Option<KernelHalf>,
     /// Decides which changes of links are believed.
@@ -37,6 +37,14 @@ pub(super) struct Interfaces {
     sourceless: BTreeSet<usize>,
     /// In the order of `site.links`.
     states: Vec<InterfaceState>,
+}
+
+/// The parts of a configuration that the interfaces follow.
+pub(super) struct Interfacing {
+    pub(super) config: Arc<Config>,
+    pub(super) host_binding: HostBinding,
+    pub(super) debounce: Debounce,
+    pub(super) sourceless: BTreeSet<usize>,
 }
 
 struct InterfaceState {
@@ -65,7 +73,8 @@ struct Before {
 
 impl Interfaces {
     /// Takes hold of all interfaces. The data plane is attached already.
-    pub(super) fn new(config: Config, host_binding: HostBinding, kernel: Option<KernelHalf>) -> Result<Self> {
+    pub(super) fn new(assembly: Interfacing, kernel: Option<KernelHalf>) -> Result<Self> {
+        let Interfacing { config, host_binding, debounce, sourceless } = assembly;
         let state = |(number, link): (usize, &Link)| {
             let settled = link.is_there();
             let program_hears = kernel.as_ref().is_some_and(|kernel| kernel.is_attached(link));
@@ -82,21 +91,14 @@ impl Interfaces {
             })
         };
         let states = host_binding.links.iter().enumerate().map(state).collect::<Result<_>>()?;
-        let debounce = Debounce::new(&config);
-        Ok(Self { config, host_binding, kernel, debounce, sourceless: BTreeSet::new(), states })
+        Ok(Self { config, host_binding, kernel, debounce, sourceless, states })
     }
 
     /// Changes to another configuration. What is held of an interface stays held, where it is the same. An interface that
     /// cannot be held counts as not there, and is tried again.
-    pub(super) fn change(
-        &mut self,
-        config: Config,
-        host_binding: HostBinding,
-        kernel: Option<KernelHalf>,
-        debounce: Debounce,
-        program_hears: &[bool],
-    ) {
-        self.debounce = debounce;
+    pub(super) fn change(&mut self, next: Interfacing, kernel: Option<KernelHalf>, program_hears: &[bool]) {
+        let Interfacing { config, host_binding, debounce, sourceless } = next;
+        (self.debounce, self.sourceless) = (debounce, sourceless);
         let mut before: Vec<Before> = Vec::new();
         for (number, state) in std::mem::take(&mut self.states).into_iter().enumerate() {
             let link = self.host_binding.links[number].clone();
@@ -226,11 +228,9 @@ impl Interfaces {
         self.debounce.next()
     }
 
-    /// Returns the debounce for another configuration, with what is known now.
-    pub(super) fn debounce_for(&self, config: &Config) -> Debounce {
-        let mut debounce = Debounce::new(config);
-        debounce.inherit(&self.debounce);
-        debounce
+    /// Returns what is known of links whose changes are not believed at once.
+    pub(super) fn debounce(&self) -> &Debounce {
+        &self.debounce
     }
 
     /// Returns true if there is an interface that could not be used when it was last tried.

@@ -20,10 +20,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender,
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::effects::EngineHandle;
-use super::engine::reload::ActiveConfig;
-use super::engine::{Command, Effect};
 use super::master_resources::MasterResources;
+use super::messages::{ActiveConfig, Command, Effect, EngineHandle, NetworkRequest, Told};
 use crate::dataplane::Slot;
 use crate::net::{NetError, links};
 use resources::{Outcome, Plan, Resources};
@@ -39,35 +37,6 @@ const END_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The virtual addresses that masters do not have because the kernel refuses them, by the name of the instance.
 pub(super) type Missing = Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>;
-
-/// A request of the tasks that watch the host.
-#[derive(Debug)]
-pub(super) enum NetworkRequest {
-    /// Put back the routes, rules and static addresses that were removed.
-    Restore,
-    /// The kernel has reported that an address is gone from an interface: look whether a master has lost it.
-    Check { index: u32, address: IpAddr },
-    /// News were missed: look whether any master has lost an address.
-    CheckAll,
-    /// An interface has been replaced: each instance holds this from now on.
-    Place(Vec<MasterResources>),
-    /// Set what is static. The answer is the track groups that lack something, because it cannot be set.
-    SetStatics(oneshot::Sender<BTreeSet<String>>),
-    /// Answer when everything before this is done.
-    Settle(oneshot::Sender<()>),
-    /// Remove what an earlier run left, except for these instances, which go on.
-    RemoveLeftovers(Vec<Slot>, oneshot::Sender<Result<(), NetError>>),
-}
-
-/// A message to the effects task.
-#[derive(Debug)]
-pub(super) enum Told {
-    /// An effect that changes nothing on the network.
-    Effect(Effect),
-    /// A new configuration: slots are those of this roster from here on. The network has followed: `masters` are masters, and
-    /// `missing` are the track groups that lack something.
-    Reloaded { active: Box<ActiveConfig>, masters: BTreeSet<Slot>, missing: BTreeSet<String> },
-}
 
 /// The receivers of what the network thread reports.
 pub(super) struct Listeners {

@@ -3,24 +3,22 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::oneshot;
 use vrrp_ebpf::abi::INSTANCES_MAX;
 
-use super::effects::{EffectRunner, EngineHandle};
-use super::engine::Command;
-use super::engine::reload::{ActiveConfig, Attach, Member, Reload, Reloaded};
+use super::assemble::{Assembly, Before, assemble};
+use super::effects::EffectRunner;
 use super::host_binding::{HostBinding, virtual_addresses};
-use super::interfaces::{self, Interfaces};
-use super::lacks::{self, Facts, Links};
+use super::interfaces::{Interfaces, Interfacing};
+use super::messages::{ActiveConfig, Attach, Command, EngineHandle, Member, Reload, Reloaded};
 use super::namesakes::identities;
 use super::plane;
-use super::status::StatusPage;
 use super::tracker_tasks::TrackerTasks;
 use crate::config::{Config, HostSettings};
 use crate::dataplane::Slot;
-use crate::host;
 use crate::net::links::Link;
 use crate::track::HealthTable;
 
@@ -36,12 +34,8 @@ pub(super) async fn reload(
 ) -> Result<BTreeSet<String>> {
     let started = std::time::Instant::now();
     check_size(&config)?;
+    warn_of_no_instance(&config, &interfaces.config);
     warn_of_what_stays(&config.host, &interfaces.config.host);
-    if config.instances.is_empty() && !interfaces.config.instances.is_empty() {
-        tracing::warn!(
-            "the file has no vrrp_instance any more: all addresses are given up, as by keepalived"
-        );
-    }
     config.host.place = interfaces.config.host.place.clone();
     let others: Vec<IpAddr> = virtual_addresses(&interfaces.config);
     let mut host_binding = HostBinding::look(&runner.handle, &mut config, &others).await?;
@@ -49,8 +43,8 @@ pub(super) async fn reload(
         &interfaces.host_binding.wire_names(&interfaces.config),
         &host_binding.wire_names(&config),
     );
-    let kept = || was.iter().enumerate().filter_map(|(here, there)| Some(((*there)?, here)));
-    host_binding.inherit(&interfaces.host_binding, kept());
+    let kept = was.iter().enumerate().filter_map(|(here, there)| Some(((*there)?, here)));
+    host_binding.inherit(&interfaces.host_binding, kept);
     let (plane, kernel) = plane::open_beside(&config, &host_binding, interfaces.kernel.as_ref())?;
 
     // From here on the reload is not refused any more.
@@ -58,52 +52,23 @@ pub(super) async fn reload(
         let refused = |link: &Link| kernel.as_ref().is_none_or(|kernel| kernel.refusal(link).is_some());
         host_binding.links.iter().map(|link| link.can_have_program() && !refused(link)).collect::<Vec<bool>>()
     };
-    let tracked = tracker_tasks.run(&config).await;
-    let mut debounce = interfaces.debounce_for(&config);
-    let sourceless = interfaces::sourceless(&runner.handle, &config).await;
-    let now = host::now();
-    let usable: Vec<bool> = (0..host_binding.len())
-        .map(|slot| {
-            let mut running = true;
-            for number in host_binding.needs(slot, &config) {
-                let link = &host_binding.links[number];
-                running &= debounce.believe(now, &link.name, link.running);
-            }
-            running
-                && host_binding.has_source(slot)
-                && !sourceless.contains(&slot)
-                && host_binding.requires(slot).all(|number| host_binding.links[number].is_there())
-        })
-        .collect();
-    let mut health = HealthTable::new(&config, &usable);
-    health.inherit(health_table, &tracked.carried, kept());
-    tracked.news.into_iter().for_each(|news| health.hear(news));
-    health.set_interfaces(|name| debounce.believe(now, name, host_binding.tracked.is_running(name)));
-    *health_table = health;
-    let health = health_table.changes();
-    let page = tracker_tasks.page();
-    let lacks = lacks::of_all(
-        health_table,
-        &Facts {
-            config: &config,
-            host_binding: &host_binding,
-            page: &page.borrow(),
-            sourceless: &sourceless,
-            complaint: &|_| None,
-            links: Links::default(),
-        },
-    );
+    let kept: Vec<(Slot, Slot)> =
+        was.iter().enumerate().filter_map(|(here, there)| Some(((*there)?, here))).collect();
+    let before = Before::Running { interfaces, health_table, kept: kept.clone() };
+    let assembly = assemble(config, host_binding, before, tracker_tasks, &runner.handle).await;
+    let Assembly { config, host_binding, debounce, sourceless, health_table: table, health, lacks } =
+        assembly;
+    *health_table = table;
     let master_resources = host_binding.master_resources(&config);
     let before = interfaces.host_binding.master_resources(&interfaces.config);
     let member = |(slot, was): (Slot, &Option<Slot>)| Member {
         was: *was,
         binding: host_binding.binding(slot, &config, program_hears[host_binding.link_number(slot)]),
         group: config.groups.iter().position(|group| group.members.contains(&slot)),
-        health: health[slot].1,
+        health: health[slot],
         holds_other: was.is_some_and(|was| !before[was].agrees(&master_resources[slot])),
     };
     let members: Vec<Member> = was.iter().enumerate().map(member).collect();
-    let pins = kernel.as_ref().map(|kernel| kernel.pins().path.display().to_string());
     let links = host_binding.programmable();
     let attach = kernel.map(|mut kernel| -> Attach {
         Box::new(move || {
@@ -113,16 +78,15 @@ pub(super) async fn reload(
     });
     let (done, is_done) = oneshot::channel();
     let (carried_out, is_carried_out) = oneshot::channel();
-    let count = (kept().count(), members.len(), interfaces.host_binding.len());
+    let count = (kept.len(), members.len(), interfaces.host_binding.len());
     let reload = Reload {
         members,
         plane,
         attach,
-        status: StatusPage { config: config.clone(), sources: host_binding.sources.clone(), pins },
         active: ActiveConfig {
             generation: runner.generation() + 1,
             master_resources,
-            config: config.clone(),
+            config: Arc::clone(&config),
             lacks,
             was,
             carried_out: Some(carried_out),
@@ -136,7 +100,7 @@ pub(super) async fn reload(
     if let Some(kernel) = &kernel {
         let _ended = engine.tell(Command::Attached(kernel.describe()));
     }
-    interfaces.change(config, host_binding, kernel, debounce, &program_hears);
+    interfaces.change(Interfacing { config, host_binding, debounce, sourceless }, kernel, &program_hears);
     // Wait until the network thread and the effects task have followed: until then a slot means one thing here and another
     // there, so nothing else is asked of them.
     let missing = is_carried_out.await.context("the daemon is about to stop")?;
@@ -149,6 +113,15 @@ pub(super) async fn reload(
         before - kept
     );
     Ok(missing)
+}
+
+/// Warns if all addresses are given up, which may be a slip of the operator's.
+fn warn_of_no_instance(now: &Config, before: &Config) {
+    if now.instances.is_empty() && !before.instances.is_empty() {
+        tracing::warn!(
+            "the file has no vrrp_instance any more: all addresses are given up, as by keepalived"
+        );
+    }
 }
 
 /// Warns of settings that have changed in the file and stay as they were at the start.

@@ -118,7 +118,7 @@ impl SocketPlane {
 }
 
 impl Court {
-    /// AdvertVerifiers an advert on an interface. Returns a signal if it is for an instance and is either believed, or refused for a
+    /// Judges an advert on an interface. Returns a signal if it is for an instance and is either believed, or refused for a
     /// reason to report.
     fn verify(&mut self, ifindex: u32, heard: &Heard) -> Option<PlaneEvent> {
         let Self { verifiers, instances, counters, refusals } = self;

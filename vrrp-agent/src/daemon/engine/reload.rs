@@ -1,77 +1,23 @@
 //! Changes the configuration while the engine runs. A virtual router that is in both configurations goes on with its state, its
 //! lease and its statistics; a master misses no advert, a backup no deadline.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use nix::sys::epoll::{EpollEvent, EpollFlags};
-use tokio::sync::oneshot;
 
-use super::{Effect, Engine, InstanceBinding, Notice, Queued, Router};
-use crate::config::Config;
-use crate::daemon::master_resources::MasterResources;
-use crate::daemon::status::StatusPage;
-use crate::dataplane::{DataPlane, EbpfError, KernelHalf, Slot};
+use super::router::Router;
+use super::send::Queued;
+use super::{Effect, Engine};
+use crate::daemon::messages::{InstanceBinding, Member, Notice, Reload, Reloaded};
 use crate::host;
-use crate::track::Health;
 use crate::vrrp::{Instance, State, Time, Watch};
 
 /// More events than a ring has room for, so that everything that arrived before a reload is heard.
 const EVENTS_MAX: usize = 16_384;
 
-/// The parts that replace all parts of the engine.
-pub(in crate::daemon) struct Reload {
-    /// The instances, by their new slots.
-    pub(in crate::daemon) members: Vec<Member>,
-    /// The new data plane, which hears nothing yet.
-    pub(in crate::daemon) plane: DataPlane,
-    /// Makes the data plane hear: done in one go, when all is written that it decides by. None for sockets, which hear at once.
-    pub(in crate::daemon) attach: Option<Attach>,
-    pub(in crate::daemon) status: StatusPage,
-    /// The meaning of the new slots, for the network thread and the effects task.
-    pub(in crate::daemon) active: ActiveConfig,
-    pub(in crate::daemon) done: oneshot::Sender<Reloaded>,
-}
-
-/// Attaches the kernel half to the interfaces, in the place of the previous one.
-pub(in crate::daemon) type Attach = Box<dyn FnOnce() -> (KernelHalf, Result<(), EbpfError>) + Send>;
-
-/// An instance of the new configuration.
-pub(in crate::daemon) struct Member {
-    /// The slot of the instance in the present configuration, if it is there.
-    pub(in crate::daemon) was: Option<Slot>,
-    pub(in crate::daemon) binding: InstanceBinding,
-    pub(in crate::daemon) group: Option<usize>,
-    pub(in crate::daemon) health: Health,
-    /// True if the instance holds something else than before.
-    pub(in crate::daemon) holds_other: bool,
-}
-
-/// Per-slot configuration for the network thread and the effects task; replaced on reload.
-#[derive(Debug)]
-pub(in crate::daemon) struct ActiveConfig {
-    /// Grows with each configuration.
-    pub(in crate::daemon) generation: u64,
-    pub(in crate::daemon) config: Config,
-    pub(in crate::daemon) master_resources: Vec<MasterResources>,
-    /// The sentences that say what each instance lacks.
-    pub(in crate::daemon) lacks: Vec<Vec<String>>,
-    /// The slot of each instance in the previous configuration.
-    pub(in crate::daemon) was: Vec<Option<Slot>>,
-    /// Told of the track groups that lack something, when the network thread and the effects task have followed.
-    pub(in crate::daemon) carried_out: Option<oneshot::Sender<BTreeSet<String>>>,
-}
-
-/// The results of a reload.
-pub(in crate::daemon) struct Reloaded {
-    pub(in crate::daemon) kernel: Option<KernelHalf>,
-    pub(in crate::daemon) attached: Result<(), EbpfError>,
-    /// The previous data plane. The receiver drops it, so that the engine does not have to wait until it is closed.
-    pub(in crate::daemon) _before: DataPlane,
-}
-
 impl Engine {
     pub(super) fn reload(&mut self, reload: Reload, now: Time) {
-        let Reload { members, plane, attach, status, active, done } = reload;
+        let Reload { members, plane, attach, active, done } = reload;
         self.finish_with_the_present(&members, now);
         // The state machine watches each master that the kernel watches, until the new program has heard the master: not less
         // patiently than the kernel.
@@ -102,7 +48,7 @@ impl Engine {
         }
         self.announcements.keep(|slot| self.routers[slot].frames.announcements());
         self.close_unused_sockets();
-        self.status = status;
+        self.config = Arc::clone(&active.config);
         self.generation = active.generation;
         self.join_groups();
         self.hand_over();
@@ -168,7 +114,7 @@ impl Engine {
         for fd in self.plane.descriptors() {
             if let Err(error) = self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0)) {
                 let error = error.to_string();
-                self.tell(Effect::Failed { slot: 0, doing: "watch the data plane", error });
+                self.tell(Effect::Failed { slot: None, doing: "watch the data plane", error });
             }
         }
         for slot in 0..self.routers.len() {
@@ -182,7 +128,7 @@ impl Engine {
             let renewed = lease.map_or(Ok(()), |until| self.plane.renew(slot, now, uptime + (until - now)));
             if let Err(error) = applied.and(renewed) {
                 let error = error.to_string();
-                self.tell(Effect::Failed { slot, doing: "write the kernel's maps", error });
+                self.tell(Effect::Failed { slot: Some(slot), doing: "write the kernel's maps", error });
             }
         }
     }
@@ -191,8 +137,8 @@ impl Engine {
 impl Router {
     /// Continues the same virtual router with other parts.
     fn carry_on(self, binding: InstanceBinding, group: Option<usize>, now: Time) -> Self {
-        let InstanceBinding { params, key, rules, frames, .. } = binding;
-        let mut router = Self { key, rules, frames, group, noticed: Vec::new(), ..self };
+        let InstanceBinding { params, key, rules, frames, source } = binding;
+        let mut router = Self { key, rules, frames, source, group, noticed: Vec::new(), ..self };
         router.machine.reconfigure(now, params);
         router
     }

@@ -11,8 +11,8 @@ use super::statics::{self, Lacking};
 use super::table::{Earlier, Spare, Table};
 use crate::config::routing::{Route, Rule};
 use crate::config::{InstanceConfig, StaticResources};
-use crate::daemon::engine::reload::ActiveConfig;
 use crate::daemon::master_resources::{InterfaceAddress, MasterResources};
+use crate::daemon::messages::ActiveConfig;
 use crate::dataplane::Slot;
 use crate::net::{NetError, routes, rules};
 

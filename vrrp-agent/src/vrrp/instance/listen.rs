@@ -88,7 +88,7 @@ impl Instance {
         }
     }
 
-    /// AdvertVerifiers the last advert again, because our rank has changed since `before`. If the advert did not count then and counts
+    /// Judges the last advert again, because our rank has changed since `before`. If the advert did not count then and counts
     /// now, the wait for its sender begins with this advert, not with an older one. Otherwise we would take over from a master
     /// that was heard just now.
     pub(super) fn heed_last_advert(&mut self, now: Time, before: &Candidate) {

@@ -47,7 +47,7 @@ impl Instance {
         }
     }
 
-    /// AdvertVerifiers the last advert of a router that the kernel half has heard and that ranked lower before the agent was killed. It
+    /// Judges the last advert of a router that the kernel half has heard and that ranked lower before the agent was killed. It
     /// may not rank lower any more, as the trackers have yet to report what they reported then. In that case the wait for it
     /// begins with its last advert.
     fn go_on_below(&mut self, deadline: Time, outranked: Option<Heard>) {
