@@ -1,5 +1,5 @@
-//! keepalived's own rules: KEEPALIVED.md section 2, as far as the daemon has them. Notification, signals, reload and syntax
-//! belong to other issues.
+//! keepalived's own rules, as docs/vrrp.md has them: each row's section is one of its headings, or one of RFC 9568. Notification,
+//! signals, reload and syntax have their own tests.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ fn scripts_and_weights() {
             violated: Some(|| counter(3, 3, &[]) != Condition::Unknown),
         },
         Row {
-            section: "weights",
+            section: "priorities and weights",
             rule: "a positive weight counts while it is up, a negative one while it is down",
             satisfied: || {
                 Weight::straight(5).of(Condition::Up) == WeightEffect::Adds(5)
@@ -89,7 +89,7 @@ fn scripts_and_weights() {
             }),
         },
         Row {
-            section: "weights",
+            section: "priorities and weights",
             rule: "the priority stays within 1 and 254, the sum itself is not bounded, the owner does not move",
             satisfied: || {
                 effective_priority(100, 300) == 254
@@ -99,7 +99,7 @@ fn scripts_and_weights() {
             violated: Some(|| effective_priority(100, -300) != 1),
         },
         Row {
-            section: "weights",
+            section: "priorities and weights",
             rule: "a priority that changes shifts a running master-down timer",
             satisfied: || {
                 // The skew goes from 156/256 s to 56/256 s: 3.219 s.
@@ -122,13 +122,13 @@ fn scripts_and_weights() {
 fn what_the_file_says() {
     check(&[
         Row {
-            section: "states",
+            section: "priorities and weights",
             rule: "`state MASTER` is a hint: only priority 255 is master at once",
             satisfied: || instance("state MASTER").priority == 255,
             violated: Some(|| instance("state MASTER\npriority 100").priority != 100),
         },
         Row {
-            section: "states",
+            section: "priorities and weights",
             rule: "it clears nopreempt and preempt_delay",
             satisfied: || {
                 let instance = instance("state MASTER\npriority 100\nnopreempt\npreempt_delay 5");
@@ -137,7 +137,7 @@ fn what_the_file_says() {
             violated: Some(|| instance("state BACKUP\nnopreempt").preempt != Preempt::No),
         },
         Row {
-            section: "keywords",
+            section: "defaults",
             rule: "the defaults: version 2, priority 100, one second, three adverts, accept",
             satisfied: || {
                 let i = instance("");
@@ -147,7 +147,7 @@ fn what_the_file_says() {
             violated: Some(|| instance("no_accept").accept || !instance("no_accept\npriority 255").accept),
         },
         Row {
-            section: "keywords",
+            section: "timers",
             rule: "an interval is whole seconds in version 2, centiseconds up to 40.95 s in version 3",
             satisfied: || {
                 instance("advert_int 0.3").interval == Duration::from_secs(1)
@@ -156,7 +156,7 @@ fn what_the_file_says() {
             violated: Some(|| instance("version 3\nadvert_int 60").interval != Duration::from_millis(40_950)),
         },
         Row {
-            section: "packet checks",
+            section: "packets",
             rule: "addresses beyond 255 are held and not advertised",
             satisfied: || {
                 let more: String = (0..300).map(|n| format!("10.1.{}.{}\n", n / 256, n % 256)).collect();
@@ -186,7 +186,7 @@ fn what_the_file_says() {
             }),
         },
         Row {
-            section: "garp schedule",
+            section: "announcements",
             rule: "the defaults: five, five more after five seconds, no refresh; the same after a lower router",
             satisfied: || {
                 let five = Duration::from_secs(5);
@@ -231,13 +231,13 @@ fn backup_and_master() {
             }),
         },
         Row {
-            section: "backup rx",
+            section: "preemption and ties",
             rule: "addresses are not compared: an equal priority with a lower address is obeyed",
             satisfied: || !takes_over(started(params(100)), 1000, &heard(100, 1), 4600),
             violated: None,
         },
         Row {
-            section: "backup rx",
+            section: "preemption and ties",
             rule: "preempt_delay: a lower master is let be for so long, from its first advert on",
             satisfied: || {
                 let delay = Duration::from_secs(3);
@@ -259,7 +259,7 @@ fn backup_and_master() {
             }),
         },
         Row {
-            section: "master rx",
+            section: "states, master",
             rule: "a lower advert is answered by an advert, unless lower_prio_no_advert, and by announcements",
             satisfied: || {
                 let outputs = hears(master(), 4500, 50, 9);
@@ -271,7 +271,7 @@ fn backup_and_master() {
             }),
         },
         Row {
-            section: "master rx",
+            section: "states, master",
             rule: "with higher_prio_send_advert a last advert goes before it yields",
             satisfied: || {
                 let params = Params { on_higher: OnHigher::AdvertiseAndYield, ..params(100) };
@@ -282,7 +282,7 @@ fn backup_and_master() {
             }),
         },
         Row {
-            section: "master rx, erratum 8298",
+            section: "preemption and ties, erratum 8298",
             rule: "of two owners the greater address stays",
             satisfied: || {
                 let mut owner = started(params(255));
@@ -296,7 +296,7 @@ fn backup_and_master() {
             }),
         },
         Row {
-            section: "become master",
+            section: "taking over and resigning",
             rule: "advert, then addresses, then announcements",
             satisfied: || {
                 let mut instance = started(params(100));
@@ -314,7 +314,7 @@ fn backup_and_master() {
             }),
         },
         Row {
-            section: "become master",
+            section: "announcements",
             rule: "a second burst after the delay, refreshes from then on",
             satisfied: || {
                 let garp = GarpSchedule {
@@ -339,7 +339,7 @@ fn backup_and_master() {
             violated: None,
         },
         Row {
-            section: "states",
+            section: "states, master",
             rule: "a master that falls into fault resigns twice, a backup not at all",
             satisfied: || {
                 let mut instance = master();
@@ -354,7 +354,7 @@ fn backup_and_master() {
             }),
         },
         Row {
-            section: "states",
+            section: "states, fault",
             rule: "after a fault the whole wait begins anew",
             satisfied: || {
                 let mut instance = started(params(100));
@@ -372,7 +372,7 @@ fn backup_and_master() {
             }),
         },
         Row {
-            section: "states",
+            section: "states, master",
             rule: "an address that somebody else removed: resign, and master again after the skew",
             satisfied: || {
                 let mut instance = master();
@@ -396,7 +396,7 @@ fn backup_and_master() {
             }),
         },
         Row {
-            section: "shutdown",
+            section: "taking over and resigning",
             rule: "one resignation, then the addresses go",
             satisfied: || {
                 let mut instance = master();

@@ -211,7 +211,7 @@ mod tests {
         results.chars().map(step).collect()
     }
 
-    /// Expectations worked by hand from KEEPALIVED.md section 2, "Script counter".
+    /// Expectations worked by hand from docs/vrrp.md, "Script counter".
     #[test]
     fn rise_and_fall() {
         for (rise, fall, results, expected) in [

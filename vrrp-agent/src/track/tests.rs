@@ -1,4 +1,5 @@
-//! Expectations by hand from KEEPALIVED.md; those of files and interfaces are also what keepalived 2.2.7 advertises.
+//! Expectations by hand from docs/vrrp.md, "Priorities and weights"; those of files and interfaces are also what keepalived
+//! 2.2.7 advertises.
 
 use super::*;
 use crate::config;

@@ -1,4 +1,4 @@
-//! Expectations written by hand from RFC 9568 section 6.4 and KEEPALIVED.md's "Semantics to match".
+//! Expectations written by hand from RFC 9568 section 6.4 and docs/vrrp.md, mostly "States" and "Timers".
 
 use std::time::Duration;
 

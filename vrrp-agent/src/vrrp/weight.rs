@@ -1,4 +1,5 @@
-//! The effect of tracked things on the priority (KEEPALIVED.md's "Weights": keepalived's man page, `track_script`).
+//! The effect of tracked things on the priority (docs/vrrp.md, "Priorities and weights";
+//! keepalived's man page, `track_script`).
 
 use vrrp_ebpf::advert::PRIORITY_OWNER;
 
@@ -118,7 +119,7 @@ mod tests {
     use super::WeightEffect::{Adds, Faults, Undecided};
     use super::*;
 
-    /// Written by hand from KEEPALIVED.md; keepalived 2.2.7 advertises the same for scripts and interfaces.
+    /// Written by hand from docs/vrrp.md, "Priorities and weights"; keepalived 2.2.7 advertises the same for scripts and interfaces.
     #[test]
     fn a_positive_weight_rewards_and_a_negative_one_punishes() {
         for (weight, up, down) in [

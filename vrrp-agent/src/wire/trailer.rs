@@ -1,5 +1,5 @@
 //! keepalived's `auth_hmac`: 28 bytes behind the VRRP message with an HMAC-SHA256, cut to 128 bits, and a sequence made of
-//! the time (KEEPALIVED.md section 6: keepalived 2.4.2 and later).
+//! the time (docs/vrrp.md, "HMAC trailer": keepalived 2.4.2 and later).
 //!
 //! The HMAC is taken over a pseudo-header, the message with a checksum of zero, and the trailer with an HMAC of zero. The
 //! message's checksum does not cover the trailer over IPv4; over IPv6 it covers all of the payload.
@@ -129,7 +129,7 @@ mod tests {
     /// 2023-11-14 and half a second.
     const SEQUENCE: u64 = 0x6553_f100 << 32 | 0x8000 << 16;
 
-    /// Computed with another HMAC implementation (Python's) from KEEPALIVED.md's description; no keepalived that a distribution
+    /// Computed with another HMAC implementation (Python's) from docs/vrrp.md, "HMAC trailer"; no keepalived that a distribution
     /// has released supports this trailer.
     const VECTORS: [(&str, &str, u16, [u8; 16]); 2] = [
         (
