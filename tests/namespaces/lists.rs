@@ -22,6 +22,25 @@ fn another_list_is_believed_counted_and_said() -> Result<()> {
     Ok(())
 }
 
+/// In version 3 a backup follows the interval of its master (RFC 9568 section 7.1). Both routers say once that theirs differ.
+#[test]
+fn another_interval_is_said_once() -> Result<()> {
+    let lab = Lab::new()?;
+    let (h1, h2) = (lab.host("h1", 11)?, lab.host("h2", 12)?);
+    let every = |interval, priority| {
+        Config { version: 3, interval, password: None, ..Config::priority(priority) }.text()
+    };
+    let _master = h1.agent(&every("0.1", HIGH))?;
+    h1.wait_for_address(VIP, true, TIMEOUT)?;
+    let backup = h2.agent(&every("0.2", LOW))?;
+    assert!(reaches(&h2, 0, "backup"), "{}", backup.log());
+    let sentence = "192.168.1.11 advertises every 0.1 s, and this router every 0.2 s";
+    assert!(backup.says(sentence, TIMEOUT), "{}", backup.log());
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(backup.log().matches(sentence).count(), 1, "{}", backup.log());
+    Ok(())
+}
+
 /// The master holds all addresses; those for which an advert has no room are not advertised.
 #[test]
 fn more_addresses_than_an_advert_takes() -> Result<()> {

@@ -295,6 +295,27 @@ fn r15_names_are_told_apart_as_by_keepalived() {
     }
 }
 
+/// keepalived 2.2.7 says `nopreempt is incompatible with priority 255. resetting nopreempt`.
+#[test]
+fn the_owner_of_the_addresses_always_preempts() {
+    let reading = parse(&instance("state BACKUP\npriority 255\nnopreempt"));
+    assert_eq!(reading.config.expect("it can be run").instances[0].preempt, Preempt::Yes);
+    assert_eq!(reading.diagnostics.len(), 1, "{:?}", reading.diagnostics);
+}
+
+/// `state MASTER` without `priority` makes the router the owner of the addresses, which accepts what is sent to them (RFC 9568
+/// section 6.4.3).
+#[test]
+fn an_owner_by_its_state_alone_accepts_what_is_sent_to_its_addresses() {
+    for body in ["strict_mode on\nstate MASTER", "no_accept\nstate MASTER"] {
+        let reading = parse(&instance(body));
+        let config = reading.config.expect("it can be run");
+        assert!(config.instances[0].accept, "{body}");
+        let unreachable = reading.diagnostics.iter().filter(|d| d.message.contains("cannot reach")).count();
+        assert_eq!(unreachable, 0, "{body}: {:?}", reading.diagnostics);
+    }
+}
+
 /// keepalived 2.2.7 logs this, but counts it as an error only with `vrrp_strict`.
 #[test]
 fn r15_the_first_ipv6_address() {

@@ -47,8 +47,15 @@ pub(super) fn explain(cause: Cause) -> String {
 }
 
 /// Says what another router does, after its address.
-pub(super) fn explain_notice(notice: Notice) -> &'static str {
-    match notice {
+pub(super) fn explain_notice(notice: Notice) -> String {
+    let text = match notice {
+        Notice::OtherInterval { theirs, ours } => {
+            return format!(
+                "advertises every {} s, and this router every {} s: compare advert_int on both routers",
+                theirs.as_secs_f64(),
+                ours.as_secs_f64()
+            );
+        }
         Notice::OtherAddresses => {
             "advertises other addresses than we do: compare virtual_ipaddress, or, if it is of another cluster, give that one another virtual_router_id"
         }
@@ -64,7 +71,8 @@ pub(super) fn explain_notice(notice: Notice) -> &'static str {
             "is the master of this instance, which has joined a sync group that is master here: the group resigns, since it can \
              only be master together"
         }
-    }
+    };
+    text.to_owned()
 }
 
 /// Returns why an advert is refused and which keyword to compare. Where the VRID may belong to another cluster, the sentence

@@ -111,6 +111,8 @@ pub(super) struct Late {
 pub(super) enum Notice {
     /// The other router advertises other addresses.
     OtherAddresses,
+    /// The other router advertises at another interval; a backup waits for as long as its master's interval says.
+    OtherInterval { theirs: Duration, ours: Duration },
     /// Both routers own the addresses (erratum 8298, RFC 9568 section 8.3.2).
     TwoOwners,
     /// The other router advertises from the address that we advertise from: two routers have the same address, or our own

@@ -123,10 +123,7 @@ pub(super) fn validate(
         );
         draft.hmac = None;
     }
-    let priority = draft.priority.unwrap_or(match draft.hint {
-        InitialState::Master => PRIORITY_OWNER,
-        InitialState::Backup => PRIORITY_DEFAULT,
-    });
+    let priority = priority_of(&draft);
     own_interface(name, &interface, statement, &mut draft.tracked, diagnostics);
     if priority == PRIORITY_OWNER {
         owner(name, statement, &mut draft.tracked, diagnostics);
@@ -146,7 +143,7 @@ pub(super) fn validate(
             (InitialState::Backup, Preempt::Yes) => draft.preempt_delay,
             (InitialState::Master, _) | (InitialState::Backup, Preempt::No) => Duration::ZERO,
         },
-        // An owner that ignores adverts neither answers an advert with a lower priority nor announces its addresses again.
+        // An owner that ignores adverts does not answer an advert with a lower priority.
         on_lower: if draft.owner_ignores && priority == PRIORITY_OWNER {
             OnLower::Ignore
         } else {
@@ -163,7 +160,7 @@ pub(super) fn validate(
         peers: draft.peers,
         only_peers: draft.only_peers,
         vmac,
-        accept: draft.accept || draft.priority == Some(PRIORITY_OWNER),
+        accept: draft.accept || priority == PRIORITY_OWNER,
         unicast_ttl: draft.unicast_ttl,
         v3_checksum: draft.v3_checksum,
         vips: draft.vips,
@@ -284,7 +281,7 @@ fn strict(name: &str, statement: &Statement, draft: &mut Draft, diagnostics: &mu
         let message = format!("vrrp_instance `{name}`: {what}, because of `vrrp_strict`");
         diagnostics.push(Diagnostic::warning(statement.span(), message));
     };
-    let owner = draft.priority == Some(PRIORITY_OWNER);
+    let owner = priority_of(draft) == PRIORITY_OWNER;
     match (draft.hint, owner) {
         (InitialState::Master, false) if draft.priority.is_some() => {
             reset("`state` is BACKUP, since the priority is not 255");
@@ -391,10 +388,26 @@ fn interval(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Duration {
     said
 }
 
-/// Returns the preemption mode. As with keepalived, `state MASTER` clears `nopreempt`.
+/// Returns the priority: without the keyword it follows from `state`.
+fn priority_of(draft: &Draft) -> u8 {
+    draft.priority.unwrap_or(match draft.hint {
+        InitialState::Master => PRIORITY_OWNER,
+        InitialState::Backup => PRIORITY_DEFAULT,
+    })
+}
+
+/// Returns the preemption mode. As with keepalived, `state MASTER` and priority 255 clear `nopreempt`.
 fn preempt(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Preempt {
     match (&draft.nopreempt, draft.hint) {
         (None, _) => Preempt::Yes,
+        (Some(span), InitialState::Backup) if priority_of(draft) == PRIORITY_OWNER => {
+            diagnostics.push(
+                Diagnostic::warning(*span, "`nopreempt` has no effect with `priority 255`")
+                    .label("the owner of the addresses takes them back when it returns")
+                    .help("for no return, give all routers a priority below 255"),
+            );
+            Preempt::Yes
+        }
         (Some(_), InitialState::Backup) => Preempt::No,
         (Some(span), InitialState::Master) => {
             diagnostics.push(

@@ -66,12 +66,20 @@ impl Engine {
     fn notice(&mut self, slot: Slot, advert: &Advert) {
         let router = &self.routers[slot];
         let notice = match (advert.priority, advert.list) {
-            _ if advert.source == router.machine.candidate().address => Notice::OwnAddress,
-            (PRIORITY_OWNER, _) if router.machine.priority() == PRIORITY_OWNER => Notice::TwoOwners,
-            (_, List::Other) => Notice::OtherAddresses,
-            (_, List::Same) => return,
+            _ if advert.source == router.machine.candidate().address => Some(Notice::OwnAddress),
+            (PRIORITY_OWNER, _) if router.machine.priority() == PRIORITY_OWNER => Some(Notice::TwoOwners),
+            (_, List::Other) => Some(Notice::OtherAddresses),
+            (_, List::Same) => None,
         };
-        self.say(slot, notice, advert.source);
+        // RFC 9568 section 7.1. In version 2 an advert with another interval is refused.
+        let ours_ns = router.rules.interval_ns;
+        let interval = (advert.interval_ns != ours_ns).then(|| Notice::OtherInterval {
+            theirs: Duration::from_nanos(advert.interval_ns),
+            ours: Duration::from_nanos(ours_ns),
+        });
+        for notice in [notice, interval].into_iter().flatten() {
+            self.say(slot, notice, advert.source);
+        }
     }
 
     pub(super) fn say(&mut self, slot: Slot, notice: Notice, of: Address) {
