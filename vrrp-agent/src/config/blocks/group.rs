@@ -156,7 +156,7 @@ fn drop_weights(
             diagnostics.push(
                 Diagnostic::warning(statement.span(), message)
                     .label(format!(
-                        "ignored: the priority of a member of the sync group `{name}` must not change by itself"
+                        "the weights are ignored: the priority of a member of `{name}` must not change by itself"
                     ))
                     .help("write `weight 0`, let the group track it, or write `sync_group_tracking_weight`"),
             );
