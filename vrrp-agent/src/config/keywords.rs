@@ -127,8 +127,8 @@ impl Value {
     /// Returns unit and range as text for the user.
     pub(crate) fn describe(self) -> String {
         match self {
-            Self::Nothing => "nothing".to_owned(),
-            Self::Switch => "on, true, yes, off, false or no; nothing is on".to_owned(),
+            Self::Nothing => "no value".to_owned(),
+            Self::Switch => "on, true, yes, off, false or no; no value means on".to_owned(),
             Self::Number { min, max } => format!("whole number {}", range(min, max)),
             Self::Integer { min: i32::MIN, max: i32::MAX } => {
                 "whole number, negative values allowed".to_owned()
