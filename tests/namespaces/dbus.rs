@@ -221,12 +221,12 @@ fn a_bus_is_waited_for_and_a_reload_followed() -> Result<()> {
     Bus::place(&lab, &mut host);
     let (_, one) = config();
     let agent = host.agent(&one)?;
-    ensure!(agent.says("it is tried again", TIMEOUT), "{}", agent.log());
+    ensure!(agent.says("the connection is tried again", TIMEOUT), "{}", agent.log());
     let bus = Bus::start(&lab, &host)?;
     bus.tells(VRRP, "VrrpStarted")?;
     bus.tells(VI_1, " 2")?;
     bus.daemon.stop()?;
-    ensure!(agent.says("it has closed the connection", TIMEOUT), "{}", agent.log());
+    ensure!(agent.says("the bus has closed the connection", TIMEOUT), "{}", agent.log());
     let bus = Bus::start_again(&lab, &host, "second-monitor")?;
     bus.tells(VI_1, " 2")?;
     let reload = |text: &str| -> Result<()> {

@@ -201,7 +201,7 @@ fn managers_are_told_and_may_not_change_anything() -> Result<()> {
 
     let Manager { snmpd, .. } = manager;
     snmpd.stop()?;
-    ensure!(agent.says("it is tried again", TIMEOUT), "{}", agent.log());
+    ensure!(agent.says("the connection is tried again", TIMEOUT), "{}", agent.log());
     let _snmpd = Manager::master_agent(&lab, &host)?;
     becomes(&host, &of_instance(2), "STRING: \"VI_1\"")?;
     Ok(())

@@ -51,7 +51,7 @@ fn status(which: &Which, json: bool) -> anyhow::Result<()> {
     let path = control::path();
     let snapshot = control::query(&path).with_context(|| {
         format!(
-            "no vrrp-agent answers at {} (it runs in another network namespace, or not at all)",
+            "no vrrp-agent answers at {}: it does not run, or runs in another network namespace (see --namespace)",
             path.display()
         )
     })?;
@@ -111,7 +111,7 @@ fn show_config(source: &Source, secrets: bool) -> anyhow::Result<()> {
 fn adverts(which: &Which, visibility: Visibility) -> anyhow::Result<()> {
     which.find()?;
     let pins = bpffs::left_behind()
-        .context("no vrrp-agent has pinned its maps here (it runs on sockets, in another network namespace, or not at all)")?;
+        .context("found no maps of a vrrp-agent: it does not run, runs on sockets, or in another network namespace (see --namespace)")?;
     let show = match visibility {
         Visibility::Show => true,
         Visibility::Hide => false,
@@ -121,12 +121,15 @@ fn adverts(which: &Which, visibility: Visibility) -> anyhow::Result<()> {
 
 fn daemon(arguments: &DaemonArguments) -> anyhow::Result<()> {
     // Lines of the log that still wait are written when this is dropped.
-    let _log = log::start(arguments.log_target(), arguments.log_detail).context("cannot log")?;
+    let _log = log::start(arguments.log_target(), arguments.log_detail).context("cannot open the log")?;
     for note in arguments.ignored.given() {
         tracing::warn!("{note}");
     }
     if !arguments.strays.is_empty() {
-        tracing::warn!("ignored, since it belongs to no option: {}", arguments.strays.join(" "));
+        tracing::warn!(
+            "the command line has words that belong to no option, which are ignored: {}",
+            arguments.strays.join(" ")
+        );
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let source = arguments.source.source();
@@ -179,7 +182,7 @@ fn read(source: &Source, beside: &BesideTheFile) -> anyhow::Result<Config> {
         let vrids: HashSet<u8> = config.instances.iter().map(|instance| instance.vrid).collect();
         ensure!(
             vrids.len() == config.instances.len(),
-            "--interface {interface}: two instances have one virtual_router_id, and would be on one interface"
+            "--interface {interface}: two instances have the same virtual_router_id, and cannot be on one interface"
         );
     }
     if beside.snmp {

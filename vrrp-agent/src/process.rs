@@ -41,14 +41,14 @@ pub enum ProgramError {
     #[error("there is no group {0}")]
     NoGroup(String),
     /// The name service has not answered yet who this user is.
-    #[error("the name service has not said yet who user {0} is")]
+    #[error("the name service has not answered yet for user {0}")]
     Unanswered(String),
     /// The file system of the program's file does not answer.
     #[error("{0}; its file system hangs")]
     Hangs(#[from] Hangs),
     /// With script security a program does not run as root only because no user was named.
     #[error(
-        "enable_script_security wants it to have a user: there is neither a `script_user` nor a user {}",
+        "with enable_script_security it needs a user: there is neither a `script_user` nor a user {}",
         DEFAULT_USER
     )]
     NobodyNamed,
@@ -61,7 +61,7 @@ pub enum ProgramError {
         error: io::Error,
     },
     /// Another user than root could change it, and so have root run any program.
-    #[error("not run as root, since {0} can be changed by others (enable_script_security)")]
+    #[error("it is not run as root, because {0} can be changed by others (enable_script_security)")]
     Changeable(PathBuf),
     /// The system refuses.
     #[error(transparent)]

@@ -9,19 +9,19 @@ use crate::{build, setup};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What to measure
+    /// Benchmark to run
     what: What,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum What {
-    /// What the XDP program costs each kind of frame
+    /// Time that the XDP program takes for each kind of frame
     Xdp,
-    /// How late the loss of a master is noticed, beside keepalived
+    /// Delay until a dead master is replaced, compared with keepalived
     Detection,
-    /// What hundreds of check scripts do to adverts, beside keepalived
+    /// Delay of adverts while hundreds of check scripts run, compared with keepalived
     Scripts,
-    /// What the agent costs TCP, by the way that it hears adverts
+    /// TCP throughput of a host on which the agent runs, for each way to receive adverts
     Throughput,
 }
 

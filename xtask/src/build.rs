@@ -9,7 +9,7 @@ use crate::setup;
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Arguments {
-    /// With all optimisations, as packages are built
+    /// Build with all optimisations, as for a package
     #[arg(long)]
     pub(crate) release: bool,
 }

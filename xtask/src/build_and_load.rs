@@ -10,10 +10,10 @@ use crate::{build, demo};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// keepalived.conf to run; without it, the demonstration
+    /// keepalived.conf to run; without it, the demonstration runs
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Interface for every instance, whatever the file says
+    /// Interface of every instance; overrides `interface` in the file
     #[arg(long, value_name = "IF", requires = "config")]
     interface: Option<String>,
 }
@@ -30,5 +30,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         command.args(["--interface", interface]);
     }
     // The agent takes this process's place, so that signals reach it.
-    Err(command.exec()).context("run the agent")
+    Err(command.exec()).context("cannot run the agent")
 }

@@ -8,13 +8,13 @@ use crate::{build, setup};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// How many rounds, of which each has the next seed
+    /// Number of rounds; each round uses the next seed
     #[arg(long, default_value_t = 10)]
     rounds: u64,
-    /// The seed of the first; without it, the clock's seconds
+    /// Seed of the first round; the default is the current time in seconds
     #[arg(long)]
     seed: Option<u64>,
-    /// Only the first so many steps of each round: to find out which one matters
+    /// Run only this number of steps of each round, to find the step that causes a failure
     #[arg(long)]
     steps: Option<u64>,
 }

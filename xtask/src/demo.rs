@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) fn run(agent: &Path) -> Result<()> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&interrupted);
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("catch Ctrl-C")?;
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot catch Ctrl-C")?;
     let stage = Stage::set(agent, interrupted)?;
     stage.play()
 }
@@ -93,7 +93,7 @@ impl Stage {
         })?;
         self.recovers("h2")?;
 
-        self.act("start it again: the address comes back", || {
+        self.act("start the daemon on h1 again: the address comes back", || {
             first = self.daemon(&self.h1)?;
             Ok(())
         })?;
@@ -105,13 +105,13 @@ impl Stage {
         })?;
         self.recovers("h2")?;
         println!(
-            "         (its host kept the address and nginx, and served those who knew it; to new questions"
+            "         (h1 kept the address and nginx, and served clients that knew its hardware address; its XDP"
         );
         println!(
-            "          its XDP program, which outlives the daemon, did not answer once the lease was over)"
+            "          program, which outlives the daemon, answered no ARP request after the end of the lease)"
         );
 
-        self.act("start it again", || {
+        self.act("start the daemon on h1 again", || {
             first = self.daemon(&self.h1)?;
             Ok(())
         })?;
@@ -119,7 +119,7 @@ impl Stage {
 
         self.act("cut the link of h1", || self.h1.host.set_link(false))?;
         self.recovers("h2")?;
-        self.act("join it again", || self.h1.host.set_link(true))?;
+        self.act("join the link of h1 again", || self.h1.host.set_link(true))?;
         self.recovers("h1")?;
 
         self.pause(Duration::from_secs(1))?;
@@ -132,7 +132,7 @@ impl Stage {
                 bail!("{VIP} is still on {}", router.host.name());
             }
         }
-        println!("\nNo address is left behind. What the log of h1 said of it all:\n");
+        println!("\nNo address is left behind. The changes of state in the log of h1:\n");
         for line in log_lines(&self.lab, "h1").iter().filter(|line| line.contains("->")) {
             println!("  {line}");
         }
@@ -192,7 +192,7 @@ impl Stage {
             self.pause(Duration::from_millis(5))?;
             if start.elapsed() > TIMEOUT {
                 let logs = ["h1", "h2"].map(|name| log_lines(&self.lab, name).join("\n"));
-                bail!("the client does not see {what}; the logs:\n{}", logs.join("\n--\n"));
+                bail!("the client does not see {what} in time; the logs:\n{}", logs.join("\n--\n"));
             }
         }
         Ok(())

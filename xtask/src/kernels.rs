@@ -73,13 +73,13 @@ sleep 10
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Packages of Debian's with a kernel, or that depend on one
+    /// Debian packages that contain a kernel, or depend on one that does
     #[arg(default_values = [OLDEST, NEWER])]
     packages: Vec<String>,
-    /// Namespace tests to run beside those of the kernel half, as `cargo test` filters them
+    /// Namespace tests to run in addition to the tests of the kernel half; a filter as for `cargo test`
     #[arg(long, value_name = "FILTER")]
     tests: Vec<String>,
-    /// Of everything, only the namespace tests whose names contain this: to work on one of them
+    /// Run only the namespace tests whose names contain this, and no others
     #[arg(long, value_name = "FILTER", conflicts_with = "tests")]
     only: Vec<String>,
 }
@@ -102,7 +102,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Runs the tests of the kernel half, the tests that need features that only such a kernel has, and the namespace tests that
 /// are named, on the kernel of a package.
 pub(crate) fn test_on(package: &str, filters: &[&str]) -> Result<()> {
-    ensure!(cfg!(target_arch = "x86_64"), "the kernels are Debian's for amd64");
+    ensure!(
+        cfg!(target_arch = "x86_64"),
+        "the kernels are Debian's for amd64, and this machine is not amd64"
+    );
     setup::ensure_machine()?;
     let kernel = Kernel::fetch(package)?;
     let (of_kernel, of_namespaces) = (executable("kernel")?, executable("namespaces")?);
@@ -120,7 +123,10 @@ pub(crate) fn test_on(package: &str, filters: &[&str]) -> Result<()> {
 
 /// Runs some namespace tests on the kernel of a package.
 fn only_on(package: &str, filters: &[String]) -> Result<()> {
-    ensure!(cfg!(target_arch = "x86_64"), "the kernels are Debian's for amd64");
+    ensure!(
+        cfg!(target_arch = "x86_64"),
+        "the kernels are Debian's for amd64, and this machine is not amd64"
+    );
     setup::ensure_machine()?;
     let tests = executable("namespaces")?;
     let filters = filters.join(" ");
@@ -154,13 +160,17 @@ impl Kernel {
             let unpacked = partial.join("unpacked");
             setup::run_command(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(&unpacked))?;
             let modules = only_entry(&unpacked.join("lib/modules"))?;
-            let release = modules.file_name().context("a release")?;
+            let release = modules.file_name().context("the directory of kernel modules has no name")?;
             setup::run_command(Command::new("depmod").arg("-b").arg(&unpacked).arg(release))?;
             fs::rename(&unpacked, &directory)?;
             fs::remove_dir_all(&partial)?;
         }
         let modules = only_entry(&directory.join("lib/modules"))?;
-        let release = modules.file_name().context("a release")?.to_string_lossy().into_owned();
+        let release = modules
+            .file_name()
+            .context("the directory of kernel modules has no name")?
+            .to_string_lossy()
+            .into_owned();
         Ok(Self { image: directory.join(format!("boot/vmlinuz-{release}")), directory, modules, release })
     }
 
@@ -214,7 +224,7 @@ impl Kernel {
         let mut cpio = cpio.stdin(Stdio::piped()).stdout(File::create(&archive)?).spawn()?;
         let mut names = String::new();
         list(&root, &root, &mut names)?;
-        cpio.stdin.take().context("a pipe")?.write_all(names.as_bytes())?;
+        cpio.stdin.take().context("cpio has no standard input")?.write_all(names.as_bytes())?;
         ensure!(cpio.wait()?.success(), "cpio failed");
         Ok(archive)
     }
@@ -234,9 +244,10 @@ impl Kernel {
             .arg(archive)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        let mut machine = machine.spawn().context("qemu")?;
+        let mut machine = machine.spawn().context("cannot start qemu")?;
         let mut status = None;
-        for line in BufReader::new(machine.stdout.take().context("a pipe")?).split(b'\n') {
+        for line in BufReader::new(machine.stdout.take().context("qemu has no standard output")?).split(b'\n')
+        {
             let line = String::from_utf8_lossy(&line?).trim_end().to_owned();
             println!("{line}");
             if let Some(said) = line.strip_prefix("== status ") {
@@ -247,7 +258,10 @@ impl Kernel {
         match status {
             Some(0) => Ok(()),
             Some(_) => bail!("a test failed on Linux {}", self.release),
-            None => bail!("the machine with Linux {} ended before its tests did ({ended})", self.release),
+            None => bail!(
+                "the virtual machine with Linux {} ended before its tests ended ({ended})",
+                self.release
+            ),
         }
     }
 }
@@ -264,7 +278,7 @@ fn resolve(package: &str) -> Result<String> {
 
 fn only_entry(directory: &Path) -> Result<PathBuf> {
     let mut entries = fs::read_dir(directory).with_context(|| directory.display().to_string())?;
-    let entry = entries.next().with_context(|| format!("{} is empty", directory.display()))?;
+    let entry = entries.next().with_context(|| format!("the directory {} is empty", directory.display()))?;
     Ok(entry?.path())
 }
 
@@ -294,10 +308,10 @@ fn executable(test: &str) -> Result<PathBuf> {
         test,
     ]);
     let output = command.stderr(Stdio::inherit()).output()?;
-    ensure!(output.status.success(), "{test} cannot be built");
+    ensure!(output.status.success(), "the test {test} cannot be built");
     let messages = String::from_utf8(output.stdout)?;
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let mut found = messages.filter(|message| message["target"]["name"] == test);
     let found = found.find_map(|message| message["executable"].as_str().map(PathBuf::from));
-    found.with_context(|| format!("cargo does not say where the test {test} is"))
+    found.with_context(|| format!("the output of cargo does not name the executable of the test {test}"))
 }

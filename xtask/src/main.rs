@@ -24,21 +24,21 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Install what a build or the tests need and this machine lacks
+    /// Install the programs that a build and the tests need and that this machine does not have
     Setup,
-    /// Build both halves
+    /// Build both halves: the agent and the eBPF programs
     Build(build::Arguments),
-    /// Build both halves and run them: on a real interface, or, without arguments, as a demonstration in network namespaces
+    /// Build both halves and run them: with --config on a real interface, otherwise a demonstration in network namespaces (as root)
     BuildAndLoad(build_and_load::Arguments),
-    /// Measure, and print figures side by side (as root)
+    /// Run a benchmark and print its figures (as root)
     Bench(bench::Arguments),
     /// Run the simulator on a range of seeds
     Sim(sim::Arguments),
-    /// Let things happen to routers in network namespaces, by seed, and see that one master remains (as root)
+    /// Inject random faults into routers in network namespaces, and check that exactly one master remains (as root)
     Chaos(chaos::Arguments),
-    /// Run tests on kernels of Debian's, in virtual machines (as root)
+    /// Run tests on Debian's kernels, in virtual machines (as root)
     Kernels(kernels::Arguments),
-    /// Everything that CI runs: format, lints, unit tests, simulation, and the namespace tests (as root)
+    /// Run everything that CI runs: format, lints, unit tests, simulation and namespace tests (as root)
     Test,
 }
 

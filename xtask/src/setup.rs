@@ -56,7 +56,7 @@ const NETWORK_TIMEOUT_SECONDS: &str = "300";
 
 pub(crate) fn run() -> Result<()> {
     ensure()?;
-    println!("setup: everything is there");
+    println!("setup: all needed programs are installed");
     Ok(())
 }
 
@@ -64,12 +64,12 @@ pub(crate) fn run() -> Result<()> {
 pub(crate) fn ensure() -> Result<()> {
     ensure_compiler()?;
     ensure_linker()?;
-    install("real programs for the tests", &missing(&TEST_PROGRAMS))
+    install("programs for the tests", &missing(&TEST_PROGRAMS))
 }
 
 /// Installs what a virtual machine needs.
 pub(crate) fn ensure_machine() -> Result<()> {
-    install("a virtual machine", &missing(&MACHINE_PROGRAMS))
+    install("programs for virtual machines", &missing(&MACHINE_PROGRAMS))
 }
 
 fn missing(programs: &[(&'static str, &str)]) -> Vec<&'static str> {
@@ -80,7 +80,7 @@ fn ensure_compiler() -> Result<()> {
     if toolchain::find().is_some() {
         return Ok(());
     }
-    println!("setup: no compiler with the source of `core`; asking rustup for nightly with rust-src");
+    println!("setup: found no compiler with the source of `core`; asking rustup for nightly with rust-src");
     let nightly = Command::new("timeout")
         .args([NETWORK_TIMEOUT_SECONDS, "rustup", "toolchain", "install", "nightly"])
         .args(["--profile", "minimal", "--component", "rust-src"])
@@ -96,7 +96,7 @@ fn ensure_compiler() -> Result<()> {
         true => "its LLVM is too new for bpf-linker",
         false => said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("rustup failed"),
     };
-    println!("setup: nightly cannot be used ({}); taking Debian's compiler", said.trim());
+    println!("setup: nightly cannot be used ({}); using Debian's compiler", said.trim());
     install("a compiler with the source of `core`", &COMPILER_PACKAGES)?;
     run_command(Command::new("rustup").args(["toolchain", "link", LINKED, "/usr"]))?;
     match toolchain::find() {
@@ -138,7 +138,7 @@ fn install(what: &str, packages: &[&str]) -> Result<()> {
     }
     let list = missing.join(" ");
     if !nix::unistd::geteuid().is_root() {
-        bail!("missing: {what}; as root: apt-get update && apt-get install {list}");
+        bail!("missing: {what}; run as root: apt-get update && apt-get install {list}");
     }
     println!("setup: installing {what}: {list}");
     let _no_services = NoServices::begin()?;
@@ -151,7 +151,9 @@ fn install(what: &str, packages: &[&str]) -> Result<()> {
             .stdout(Stdio::null());
         run_command(&mut command)
     };
-    apt(&["update"]).context("this set-up knows Debian's packages; elsewhere install their like by hand")?;
+    apt(&["update"]).context(
+        "cargo xtask setup knows only Debian's packages; on another system install the same programs by hand",
+    )?;
     apt(&[&["install", "--no-install-recommends"], &missing[..]].concat())
 }
 

@@ -51,7 +51,7 @@ pub(super) fn spelled(command: &Command, arguments: impl IntoIterator<Item = OsS
     spelled
 }
 
-/// A long option with hyphens in its name, and whether its value is the next word.
+/// Spells a long option with hyphens in its name. The second value is true if the next word is the value of the option.
 fn long(command: &Command, word: &OsStr) -> (OsString, bool) {
     let bytes = word.as_bytes();
     let end = bytes.iter().position(|&byte| byte == b'=').unwrap_or(bytes.len());
@@ -68,7 +68,8 @@ fn long(command: &Command, word: &OsStr) -> (OsString, bool) {
     (OsString::from_vec(spelled), takes_value && end == bytes.len())
 }
 
-/// Options of one letter in one word, with a `=` before a value that needs one, and whether the value of the last is the next word.
+/// Spells options of one letter in one word, with a `=` before a value that needs one. The second value is true if the next word
+/// is the value of the last option.
 fn letters(command: &Command, word: &OsStr) -> (OsString, bool) {
     let bytes = word.as_bytes();
     for (at, letter) in bytes.iter().enumerate().skip(1) {
@@ -90,7 +91,7 @@ fn letters(command: &Command, word: &OsStr) -> (OsString, bool) {
     (word.to_owned(), false)
 }
 
-/// Whether an option cannot be without a value. Before clap has parsed, it does not say itself how many there are.
+/// Returns true if an option needs a value. Before it parses, clap does not say how many values an option has.
 fn needs_value(argument: &clap::Arg) -> bool {
     let least = argument.get_num_args().map(|range| range.min_values());
     argument.get_action().takes_values() && least != Some(0)

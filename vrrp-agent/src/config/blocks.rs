@@ -73,7 +73,7 @@ pub(super) fn build(
     for statement in statements {
         let keyword = statement.keyword();
         if diagnostics.len() >= COMPLAINTS_MAX {
-            let message = "too much to complain of: what is below has not been looked at";
+            let message = "too many problems: the rest of the file is not checked";
             diagnostics.push(Diagnostic::error(keyword.span, message));
             break;
         }
@@ -137,14 +137,14 @@ pub(super) fn build(
     {
         diagnostics.push(
             Diagnostic::note(first.keyword().span, "scripts run without `enable_script_security`")
-                .label("whoever can write to one has root run what he likes")
+                .label("a user who can write to such a script can run any program as root")
                 .help("write `enable_script_security` and a `script_user` in global_defs"),
         );
     }
     if config.instances.is_empty() && diagnostics.iter().all(|d| d.severity != super::Severity::Error) {
         diagnostics.push(
             Diagnostic::note(Span::BEGINNING, "no vrrp_instance")
-                .label("no address is held, as with keepalived; the daemon waits for a reload"),
+                .label("the daemon holds no address and waits for a reload, as keepalived does"),
         );
     }
     config
@@ -170,8 +170,7 @@ fn runs_something(statement: &Statement) -> bool {
 fn block<'s>(statement: &'s Statement, diagnostics: &mut Vec<Diagnostic>) -> &'s [Statement] {
     statement.block.as_deref().unwrap_or_else(|| {
         let message = format!("`{}` needs a block", statement.keyword().text);
-        diagnostics
-            .push(Diagnostic::warning(statement.span(), message).label("expected `{` … `}` behind it"));
+        diagnostics.push(Diagnostic::warning(statement.span(), message).label("expected `{` … `}` after it"));
         &[]
     })
 }
@@ -209,7 +208,7 @@ fn unrecognised(block: Block, statement: &Statement, diagnostics: &mut Vec<Diagn
         Support::Works | Support::Accepted(_) => {}
         Support::Mistaken(instead) => diagnostics.push(unknown(block, keyword).help(instead)),
         Support::Warned(instead) => diagnostics.push(
-            Diagnostic::note(statement.span(), format!("`{name}` has no effect: {}", known.what))
+            Diagnostic::note(statement.span(), format!("`{name}` has no effect ({})", known.what))
                 .label("ignored")
                 .help(instead),
         ),
@@ -223,7 +222,7 @@ fn unknown(block: Block, keyword: &Word) -> Diagnostic {
     match (keywords::suggest(block, &keyword.text), keywords::elsewhere(&keyword.text)) {
         (Some(meant), _) => diagnostic.help(format!("did you mean `{meant}`?")),
         (None, Some(other)) => {
-            diagnostic.help(format!("it belongs into {}, and has no effect here", other.name()))
+            diagnostic.help(format!("it belongs in {}, and has no effect here", other.name()))
         }
         (None, None) => diagnostic,
     }

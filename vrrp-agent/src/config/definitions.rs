@@ -169,11 +169,11 @@ impl Definitions {
                 }
                 Found::Lines => {
                     let name = reference.name;
-                    let message = format!("`${name}` has several lines and stands within another");
+                    let message = format!("`${name}` has several lines and is used within a line");
                     diagnostics.push(
                         Diagnostic::warning(span, message)
-                            .label("taken as it stands")
-                            .help("put it on a line of its own"),
+                            .label("not replaced")
+                            .help("use it on a line of its own"),
                     );
                     expanded.push_part(line, at..behind);
                 }
@@ -203,7 +203,7 @@ impl Definitions {
         while let Some((value, at)) = open.pop() {
             self.replaced += 1;
             if self.replaced > REPLACED_MAX {
-                return Err("is one replacement too many");
+                return Err("exceeds the number of replacements that a configuration may have");
             }
             let rest = &value[at..];
             let plain = rest.find('$').unwrap_or(rest.len());
@@ -228,7 +228,7 @@ impl Definitions {
             open.push((Rc::clone(&value), behind));
             if let Found::Value(inner) = found {
                 if open.len() == NESTED_MAX {
-                    return Err("stands for itself, or for a value within too many others");
+                    return Err("refers to itself, or is nested too deeply");
                 }
                 open.push((inner, 0));
             }
@@ -267,7 +267,7 @@ fn random(arguments: &str, context: &mut Context) -> Option<String> {
 
 fn undefined(reference: Reference<'_>, span: Span) -> Diagnostic {
     let message = format!("`${}` is not defined", reference.name);
-    Diagnostic::warning(span, message).label("taken as it stands, here and below")
+    Diagnostic::warning(span, message).label("not replaced, here and below")
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(super) struct Decoded {
 /// Decodes the text of a file. The error says which kind of data the file contains instead.
 pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     if is_utf16(bytes) {
-        return Err("UTF-16 text, of which keepalived reads nothing either: save it as UTF-8".to_owned());
+        return Err("UTF-16 text, which keepalived cannot read either: save it as UTF-8".to_owned());
     }
     let mut oddities = Vec::new();
     let bytes = match bytes.strip_prefix(UTF8_MARK) {

@@ -131,7 +131,7 @@ fn suitable(metadata: &Metadata) -> Result<(), String> {
 }
 
 fn too_large() -> String {
-    "larger than 16 MiB, which no configuration is".to_owned()
+    "larger than 16 MiB, the limit of a configuration file".to_owned()
 }
 
 /// Files in memory, with a record of the paths that were read.

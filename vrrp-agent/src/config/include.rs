@@ -82,7 +82,7 @@ pub(super) fn is_wildcard(pattern: &str) -> bool {
 /// Returns all names of a pattern with `{a,b}` as in csh, in order. The braces may be nested.
 pub(super) fn alternatives(pattern: &str) -> Result<Vec<String>, &'static str> {
     if pattern.len() > PATTERN_MAX {
-        return Err("longer than any path");
+        return Err("its pattern is longer than any path");
     }
     let mut names = Vec::new();
     // The patterns that still have to be expanded, the next one last.
@@ -91,12 +91,12 @@ pub(super) fn alternatives(pattern: &str) -> Result<Vec<String>, &'static str> {
         let Some((start, end)) = group(&pattern) else {
             names.push(pattern);
             if names.len() > FILES_MAX {
-                return Err("more alternatives than files that are read");
+                return Err("its pattern has more alternatives than files that can be read");
             }
             continue;
         };
         if open.len() > FILES_MAX {
-            return Err("more alternatives than files that are read");
+            return Err("its pattern has more alternatives than files that can be read");
         }
         let (before, behind) = (&pattern[..start], &pattern[end + 1..]);
         for choice in choices(&pattern[start + 1..end]).into_iter().rev() {

@@ -74,7 +74,7 @@ impl Block {
             Self::AuthHmac => "`auth_hmac`",
             Self::Peer => "a line of `unicast_peer`",
             Self::Address => "a line of `virtual_ipaddress`",
-            Self::Tracked => "a line of `track_script`, `track_interface` and their like",
+            Self::Tracked => "a line of `track_script`, `track_interface`, `track_file` and `track_process`",
             Self::Script => "`vrrp_script`",
             Self::SyncGroup => "`vrrp_sync_group`",
             Self::TrackFile => "`track_file`",
@@ -127,15 +127,19 @@ impl Value {
     /// Returns unit and range as text for the user.
     pub(crate) fn describe(self) -> String {
         match self {
-            Self::Nothing => "nothing".to_owned(),
-            Self::Switch => "on, true, yes, off, false or no; nothing is on".to_owned(),
+            Self::Nothing => "no value".to_owned(),
+            Self::Switch => "on, true, yes, off, false or no; no value means on".to_owned(),
             Self::Number { min, max } => format!("whole number {}", range(min, max)),
-            Self::Integer { min: i32::MIN, max: i32::MAX } => "whole number, may be negative".to_owned(),
+            Self::Integer { min: i32::MIN, max: i32::MAX } => {
+                "whole number, negative values allowed".to_owned()
+            }
             Self::Integer { min, max } => format!("whole number from {min} to {max}"),
             Self::Quantity { min, max, unit } => format!("whole number of {unit} {}", range(min, max)),
-            Self::Weight { most } => format!("whole number from -{most} to {most}, maybe then `reverse`"),
+            Self::Weight { most } => {
+                format!("whole number from -{most} to {most}, optionally followed by `reverse`")
+            }
             Self::Seconds { min_ns, max_ns } => {
-                format!("seconds from {} to {}, maybe with decimals", seconds(min_ns), seconds(max_ns))
+                format!("seconds from {} to {}, decimals allowed", seconds(min_ns), seconds(max_ns))
             }
             Self::Text => "text".to_owned(),
             Self::Ip => "IP address".to_owned(),
@@ -185,8 +189,8 @@ impl Support {
         match self {
             Self::Works => "yes".to_owned(),
             Self::Accepted(why) => format!("no effect: {why}"),
-            Self::Warned(instead) => format!("no effect, which is said: {instead}"),
-            Self::Mistaken(instead) => format!("no keyword; {instead}"),
+            Self::Warned(instead) => format!("no effect, and a note says so: {instead}"),
+            Self::Mistaken(instead) => format!("not a keyword; {instead}"),
         }
     }
 }
@@ -223,7 +227,7 @@ pub(crate) fn elsewhere(name: &str) -> Option<Block> {
 #[must_use]
 pub fn markdown() -> String {
     let mut text = String::from(
-        "# Keywords of keepalived.conf\n\nWritten from the table that the configuration is read with.\n",
+        "# Keywords of keepalived.conf\n\nWritten by `vrrp-agent keywords`, from the table that the parser uses.\n",
     );
     for keywords in KEYWORDS.chunk_by(|a, b| a.block == b.block) {
         text += &format!("\n## {}\n\n", heading(keywords[0].block));
@@ -323,7 +327,7 @@ mod tests {
     #[test]
     fn values_as_people_read_them() {
         let describe = |block, name| lookup(block, name).unwrap().value.describe();
-        assert_eq!(describe(Block::Instance, "advert_int"), "seconds from 0.01 to 255, maybe with decimals");
+        assert_eq!(describe(Block::Instance, "advert_int"), "seconds from 0.01 to 255, decimals allowed");
         assert_eq!(describe(Block::Instance, "priority"), "whole number from 1 to 255");
         assert_eq!(describe(Block::Authentication, "auth_type"), "`PASS` or `AH`");
         assert_eq!(describe(Block::Root, "vrrp_script"), "`NAME` and block, see `vrrp_script`");

@@ -85,17 +85,20 @@ impl Reading {
                     };
                     let Some((_, script)) = scripts.into_iter().find(tracked) else { continue };
                     let Some(why) = cannot_run(config, script) else { continue };
-                    (format!("script {name} cannot run on this host: {why}"), "it counts as failed")
+                    (format!("script {name} cannot run on this host: {why}"), "the script counts as failed")
                 }
                 _ if is_there(name) => continue,
-                Purpose::Interface if awaited => (message, "what needs it is in fault until it does"),
+                Purpose::Interface if awaited => {
+                    (message, "instances that need it are in fault until it exists")
+                }
                 Purpose::Interface => {
-                    (message, "the daemon does not start without it, unless `dynamic_interfaces` is written")
+                    (message, "the daemon does not start without it, unless `dynamic_interfaces` is set")
                 }
-                Purpose::TrackedInterface => {
-                    (message, "what tracks it is in fault, or without its weight, until it does")
-                }
-                Purpose::RouteInterface => (message, "the route cannot be set until it does"),
+                Purpose::TrackedInterface => (
+                    message,
+                    "until it exists, instances that track it are in fault, or have the priority of a failed interface",
+                ),
+                Purpose::RouteInterface => (message, "the route cannot be set until the interface exists"),
             };
             let complaint = Diagnostic::warning(*span, message).label(label);
             let severity = match (purpose, awaited) {

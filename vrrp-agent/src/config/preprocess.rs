@@ -84,7 +84,7 @@ fn odd(file: FileId, oddity: Oddity, sources: &Sources) -> Diagnostic {
         Oddity::ByteOrderMark => {
             let span = Span { file, start: 0, end: 0 };
             Diagnostic::note(span, "the file begins with a byte order mark")
-                .label("ignored; keepalived takes it for part of the first keyword")
+                .label("ignored; keepalived takes it as a part of the first keyword")
                 .help("save the file as UTF-8 without a byte order mark")
         }
         Oddity::Latin1 { line } => {
@@ -92,9 +92,9 @@ fn odd(file: FileId, oddity: Oddity, sources: &Sources) -> Diagnostic {
             let mut lines = Lines::of(&text).skip(line - 1);
             let (start, length) = lines.next().map_or((0, 0), |(line, start)| (start, line.trim_end().len()));
             Diagnostic::note(Span { file, start, end: start + length }, "not UTF-8 text")
-                .label("such bytes are read as Latin-1")
+                .label("bytes that are not UTF-8 are read as Latin-1")
                 .help(
-                    "save the file as UTF-8; a password with such letters differs from what keepalived sends",
+                    "save the file as UTF-8; a password with such letters differs from the password that keepalived sends",
                 )
         }
     }
@@ -158,11 +158,12 @@ impl Preprocessor<'_> {
         self.lines_spent += 1;
         self.bytes_spent += line.len();
         if self.lines_spent > LINES_MAX || self.bytes_spent > BYTES_MAX {
-            let message =
-                format!("with all sequences and definitions, more than {LINES_MAX} lines or 256 MiB");
+            let message = format!(
+                "the configuration has more than {LINES_MAX} lines or 256 MiB, with all sequences and definitions"
+            );
             self.stop(line.whole(), message);
         } else if self.diagnostics.len() >= COMPLAINTS_MAX {
-            self.stop(line.whole(), "too much to complain of: what is below has not been read");
+            self.stop(line.whole(), "too many problems: the rest of the file is not read");
         }
         !self.stopped
     }
@@ -209,7 +210,7 @@ impl Preprocessor<'_> {
             let message = format!("a line of {length} bytes");
             self.diagnostics.push(
                 Diagnostic::warning(span, message)
-                    .label(format!("keepalived would read what is behind {LINE_MAX} bytes as another line")),
+                    .label(format!("keepalived would read the text after {LINE_MAX} bytes as another line")),
             );
         }
     }
@@ -224,7 +225,7 @@ impl Preprocessor<'_> {
         let span = line.span(head.len()..line.len());
         self.diagnostics.push(
             Diagnostic::warning(span, "a statement ends with its line")
-                .label("ignored: only definitions go on behind a `\\`")
+                .label("ignored: only a definition continues on the next line after a `\\`")
                 .help("write the whole statement on one line"),
         );
         line.part(0..kept)
@@ -251,7 +252,10 @@ impl Preprocessor<'_> {
 
     fn line(&mut self, line: &Text, here: &Here) {
         if here.depth > DEPTH_MAX {
-            self.stop(line.whole(), "definitions and sequences within each other without an end");
+            self.stop(
+                line.whole(),
+                "definitions and sequences are nested too deeply, perhaps without an end",
+            );
             return;
         }
         let mut line = line.clone();
@@ -298,7 +302,7 @@ impl Preprocessor<'_> {
                 }
             }
         }
-        self.stop(line.whole(), "a value at the beginning of a line that stands for itself");
+        self.stop(line.whole(), "the value at the beginning of the line refers to itself");
     }
 
     fn leading(&self, line: &str) -> Leading {

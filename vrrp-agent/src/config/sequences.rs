@@ -84,10 +84,12 @@ pub(super) fn rounds(kind: Kind, arguments: &str) -> Result<Rounds, &'static str
 
 fn numbers(kind: Kind, arguments: &str) -> Result<Rounds, &'static str> {
     let mut words = arguments.split(',').map(str::trim);
-    let name =
-        words.next().filter(|name| is_name(name)).ok_or("the first argument is the name of a variable")?;
+    let name = words
+        .next()
+        .filter(|name| is_name(name))
+        .ok_or("the first argument must be the name of a variable")?;
     let numbers: Option<Vec<i64>> = words.take(4).map(number).collect();
-    let numbers = numbers.ok_or("behind the name, each argument is a whole number")?;
+    let numbers = numbers.ok_or("each argument after the name must be a whole number")?;
     let (start, step, end) = match numbers[..] {
         [end] => (if end < 0 { -1 } else { 1 }, None, end),
         [start, end] => (start, None, end),
@@ -130,7 +132,7 @@ fn rows(arguments: &str) -> Result<Rounds, &'static str> {
     let mut items = items(arguments)?.into_iter();
     let names: Vec<String> = items.next().unwrap_or_default();
     if names.is_empty() || !names.iter().all(|name| is_name(name)) {
-        return Err("the first argument is the name of a variable, or several in braces");
+        return Err("the first argument must be the name of a variable, or several names in braces");
     }
     let mut rows = Vec::new();
     for mut row in items {
@@ -160,7 +162,7 @@ fn items(arguments: &str) -> Result<Vec<Vec<String>>, &'static str> {
             items.push(inner[..close].split(',').map(owned).collect());
             rest = inner[close + 1..].trim_start();
             if !rest.is_empty() && !rest.starts_with(',') {
-                return Err("expected `,` behind `}`");
+                return Err("expected `,` after `}`");
             }
         } else {
             let end = rest.find(',').unwrap_or(rest.len());

@@ -111,7 +111,7 @@ pub(super) fn parse(lines: &[Text], diagnostics: &mut Vec<Diagnostic>) -> Vec<St
                 Token::Word(word) => {
                     words_read += 1;
                     if words_read > WORDS_MAX {
-                        let message = format!("more than {WORDS_MAX} words in all");
+                        let message = format!("the configuration has more than {WORDS_MAX} words");
                         diagnostics.push(Diagnostic::error(word.span, message));
                         return Vec::new();
                     }
@@ -122,7 +122,7 @@ pub(super) fn parse(lines: &[Text], diagnostics: &mut Vec<Diagnostic>) -> Vec<St
                     if words.is_empty() {
                         diagnostics.push(
                             Diagnostic::warning(at, "a block without a name")
-                                .label("the braces are ignored; what is between them counts as if they were not there")
+                                .label("the braces are ignored; the statements between them are read as if there were no braces")
                                 .help("write the keyword before the brace, as in `vrrp_instance VI_1 {`"),
                         );
                     }
@@ -145,7 +145,7 @@ pub(super) fn parse(lines: &[Text], diagnostics: &mut Vec<Diagnostic>) -> Vec<St
                 }
             }
             if diagnostics.len() >= COMPLAINTS_MAX {
-                let message = "too much to complain of: what is below has not been read";
+                let message = "too many problems: the rest of the file is not read";
                 diagnostics.push(Diagnostic::error(line.whole(), message));
                 return Vec::new();
             }

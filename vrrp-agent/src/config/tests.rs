@@ -76,8 +76,12 @@ fn complaints_have_their_place() {
         (&instance("auth_hmac {\n}"), (5, 1), "`auth_hmac` without a valid key"),
         (&instance("auth_hmac {\nkey 1 short\n}"), (6, 7), "a key of 5 bytes"),
         (&instance(&format!("auth_hmac {{\nkey 1 {KEY}\nkey 1 {KEY}\n}}")), (7, 1), "a number of its own"),
-        (&instance(&format!("auth_hmac {{\nkey 1 {KEY}\nactive_key 2\n}}")), (5, 1), "the number of no key"),
-        (&instance(&format!("auth_hmac {{\nkey 1 {KEY}\nmode\n}}")), (7, 1), "`mode` is `enforce`"),
+        (
+            &instance(&format!("auth_hmac {{\nkey 1 {KEY}\nactive_key 2\n}}")),
+            (5, 1),
+            "not the number of a valid key",
+        ),
+        (&instance(&format!("auth_hmac {{\nkey 1 {KEY}\nmode\n}}")), (7, 1), "`mode` must be `enforce`"),
         (&instance("auth_hmac {\nkey 1 hex:123\n}"), (6, 7), "not an even number of hexadecimal digits"),
         (&(instance("") + &instance("").replace(" V ", " W ")), (7, 1), "has the virtual_router_id of `V`"),
     ] {

@@ -66,7 +66,7 @@ pub(super) fn argument<'s>(statement: &'s Statement, diagnostics: &mut Vec<Diagn
             diagnostics.push(if MAY_LACK_VALUE.contains(&keyword.text.as_str()) {
                 Diagnostic::warning(keyword.span, message).label("ignored")
             } else {
-                Diagnostic::error(keyword.span, message).help("write one behind it, or remove the keyword")
+                Diagnostic::error(keyword.span, message).help("write a value after it, or remove the keyword")
             });
             None
         }
@@ -192,8 +192,9 @@ pub(super) fn address(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) 
 /// Returns the text before a `/`. Where an address has no prefix length, keepalived ignores the text behind the `/`.
 pub(super) fn without_prefix<'w>(word: &'w Word, diagnostics: &mut Vec<Diagnostic>) -> &'w str {
     let Some((address, prefix)) = word.text.split_once('/') else { return &word.text };
-    let message = format!("`/{prefix}` behind the address of a router");
-    diagnostics.push(Diagnostic::note(word.span, message).label("ignored: it is an address, not a network"));
+    let message = format!("`/{prefix}` after the address of a router");
+    diagnostics
+        .push(Diagnostic::note(word.span, message).label("ignored: expected an address, not a network"));
     address
 }
 
@@ -223,9 +224,9 @@ pub(super) fn vip(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> O
     };
     let Ok(address) = text.parse::<IpAddr>() else {
         diagnostics.push(
-            Diagnostic::warning(word.span, "not an address")
+            Diagnostic::warning(word.span, "not an IP address")
                 .label("ignored")
-                .help("write one on each line, as `192.0.2.10` or `192.0.2.10/24`"),
+                .help("write one address on each line, as `192.0.2.10` or `192.0.2.10/24`"),
         );
         return None;
     };
@@ -278,14 +279,14 @@ fn prefix_length(
     let used = within.unwrap_or(whole);
     if text.is_empty() {
         diagnostics.push(
-            Diagnostic::note(word.span, "a prefix length is missing behind the `/`")
+            Diagnostic::note(word.span, "a prefix length is missing after the `/`")
                 .label(format!("/{used} is used")),
         );
     } else if within.is_none() || digits < text.len() {
         let message = format!("bad prefix length `{text}`");
         let mut complaint = Diagnostic::warning(word.span, message).label(format!("/{used} is used"));
         if let Some(length) = netmask(text) {
-            complaint = complaint.help(format!("a netmask is no prefix length: write `/{length}`"));
+            complaint = complaint.help(format!("a netmask is not a prefix length: write `/{length}`"));
         }
         diagnostics.push(complaint);
     }

@@ -41,7 +41,7 @@ pub async fn serve(path: &Path, ask: impl AsyncFn() -> Option<Snapshot>) -> Resu
             Ok((client, _)) => client,
             Err(error) => {
                 // For example, no file descriptor is left; a later client may have more luck.
-                tracing::warn!("control socket: {error}");
+                tracing::warn!("control socket: cannot accept a connection: {error}");
                 tokio::time::sleep(CLIENT_TIMEOUT).await;
                 continue;
             }

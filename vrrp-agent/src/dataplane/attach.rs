@@ -241,7 +241,7 @@ fn attach_leaving(ebpf: &mut Ebpf, pins: &Path, link: &Link) -> Result<Option<Ho
         Ok(holder) => Ok(holder),
         Err(error) => {
             tracing::warn!(
-                "{}: what leaves is not fenced, so a stalled agent's host may still claim its addresses by what it sends: {}",
+                "{}: the program for outgoing frames cannot be attached, so if the agent stalls, this host may still claim its virtual addresses by frames that it sends: {}",
                 link.name,
                 brief(&error)
             );
@@ -511,13 +511,13 @@ fn refusal(error: &ProgramError, mode: Mode, link: &Link) -> String {
         ProgramError::SyscallError(error)
             if mode == Mode::Tcx && error.io_error.raw_os_error() == Some(nix::libc::EINVAL) =>
         {
-            "this kernel has none; it came with Linux 6.6".to_owned()
+            "this kernel does not have tcx, which needs Linux 6.6".to_owned()
         }
         ProgramError::SyscallError(error) if error.io_error.kind() == io::ErrorKind::ResourceBusy => {
             let whose = link.xdp.map(|xdp| whose(xdp.program)).unwrap_or_default();
             format!(
-                "another XDP program is there already{whose}; to have both, put it behind ours, in the map `next`, or ours \
-                 behind it, with --xdp-mode tcx or --xdp-array"
+                "another XDP program is there already{whose}; to run both, put it into the map `next`, which runs it after \
+                 ours, or run ours after it with --xdp-mode tcx or --xdp-array"
             )
         }
         ProgramError::SyscallError(error) => error.io_error.to_string(),

@@ -94,7 +94,7 @@ fn lock_patiently(path: &Path) -> io::Result<Flock<File>> {
     }
     lock(path).map_err(|error| match error {
         Errno::EWOULDBLOCK => {
-            io::Error::other(format!("another vrrp-agent that runs uses the pins in {}", path.display()))
+            io::Error::other(format!("another running vrrp-agent uses the pins in {}", path.display()))
         }
         other => other.into(),
     })
@@ -151,7 +151,7 @@ fn sweep_directory(path: &Path) {
     }
     let _not_empty = fs::remove_dir(path);
     tracing::info!(
-        "removed the pins in {}: the network namespace of the agent that they are of is gone",
+        "removed the pins in {}, which belong to an agent whose network namespace is gone",
         path.display()
     );
 }

@@ -44,13 +44,13 @@ pub enum EbpfError {
     #[error("the eBPF object has no {0}")]
     Missing(&'static str),
     /// Loading failed: no BPF, no capability, or the verifier said no.
-    #[error("load the eBPF program: {0}")]
+    #[error("cannot load the eBPF programs: {0}")]
     Load(#[from] aya::EbpfError),
     /// The verifier said no, or the program could not be handled.
-    #[error("load the XDP program: {}", brief(.0))]
+    #[error("cannot load the eBPF program: {}", brief(.0))]
     Program(ProgramError),
     /// The interface did not take the program.
-    #[error("attach to {interface}: {why}")]
+    #[error("cannot attach to {interface}: {why}")]
     Attach {
         /// The name of the interface.
         interface: String,
@@ -58,7 +58,7 @@ pub enum EbpfError {
         why: String,
     },
     /// A map operation failed.
-    #[error("map `{map}`: {source}")]
+    #[error("cannot use the map `{map}`: {source}")]
     Map {
         /// The name of the map.
         map: &'static str,
@@ -66,7 +66,7 @@ pub enum EbpfError {
         source: MapError,
     },
     /// Pinning failed.
-    #[error("pin to {path}: {why}")]
+    #[error("cannot pin to {path}: {why}")]
     Pin {
         /// The path of the pin.
         path: String,

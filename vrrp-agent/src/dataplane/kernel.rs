@@ -78,8 +78,8 @@ impl KernelHalf {
             && fs::remove_file(pins.path.join(NEXT)).is_ok()
         {
             tracing::warn!(
-                "the map `{NEXT}` is made anew, for programs for XDP of another kind; a program of your own has to be put there \
-                 again, loaded as `xdp.frags` if an interface has an MTU above 1500"
+                "the map `{NEXT}` is replaced, because the XDP program is now of the other kind (with or without `xdp.frags`); put \
+                 your own program there again, loaded as `xdp.frags` if an interface has an MTU above 1500"
             );
             result = Self::load_and_attach(options, pins);
         }
@@ -213,7 +213,7 @@ impl KernelHalf {
             return false;
         }
         if let Err(error) = attachment.keep_pinned(&self.pins.path) {
-            tracing::error!("{error}: if the agent is killed, the fence on {} goes with it", link.name);
+            tracing::error!("{error}: if the agent is killed, the fence on {} is lost", link.name);
         }
         true
     }

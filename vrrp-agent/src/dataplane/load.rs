@@ -82,7 +82,7 @@ pub(super) fn prepare_timers(ebpf: &mut Ebpf, slots: u32) -> Result<(), EbpfErro
     }
     if missing > 0 {
         tracing::warn!(
-            "the kernel has no memory for {missing} of {slots} timers; the agent watches those masters itself"
+            "the kernel has no memory for {missing} of {slots} timers; the agent itself watches the masters of these slots"
         );
     }
     Ok(())
@@ -94,7 +94,10 @@ pub(super) fn brief(error: &ProgramError) -> String {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
             let lines: Vec<&str> = log.lines().collect();
-            format!("{io_error}; the verifier said: {}", lines[lines.len().saturating_sub(6)..].join(" / "))
+            format!(
+                "{io_error}; the verifier's log ends with: {}",
+                lines[lines.len().saturating_sub(6)..].join(" / ")
+            )
         }
         other => other.to_string(),
     }

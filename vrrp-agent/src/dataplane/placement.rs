@@ -36,7 +36,7 @@ impl std::str::FromStr for ArrayEntry {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (path, index) = match text.rsplit_once(':') {
-            Some((path, index)) => (path, index.parse().map_err(|_| format!("`{index}` is no index"))?),
+            Some((path, index)) => (path, index.parse().map_err(|_| format!("`{index}` is not an index"))?),
             None => (text, 0),
         };
         Ok(Self { path: path.into(), index })
@@ -85,10 +85,10 @@ impl Mode {
 fn wrong_in_driver(link: &Link) -> Option<&'static str> {
     let place = &link.place;
     if place.has_parts {
-        return Some("frames arrive by the interfaces that are parts of it");
+        return Some("frames arrive on the interfaces that are parts of it");
     }
     if place.software.is_some() {
-        return Some("it is an interface of software, which keeps VLAN tags beside the frame");
+        return Some("it is a software interface, which keeps VLAN tags outside the frame");
     }
     match place.tags {
         Tags::InFrame => None,
@@ -120,12 +120,12 @@ pub(super) fn objection(link: &Link, mode: Mode) -> Option<String> {
     match mode {
         Mode::Native if place.has_parts => Some(
             "other interfaces are parts of it, and XDP in their drivers sees their numbers instead of its own; \
-             --xdp-mode tcx is right here"
+             use --xdp-mode tcx here"
                 .to_owned(),
         ),
         Mode::Native | Mode::Generic | Mode::Array if place.has_vlans => Some(
-            "VLAN interfaces stand on it, and their frames reach XDP without their tag: it could not tell their virtual routers \
-             from its own; --xdp-mode tcx can"
+            "it has VLAN interfaces, whose frames reach XDP without their tag, so the program could not tell their virtual routers \
+             from its own; use --xdp-mode tcx here"
                 .to_owned(),
         ),
         Mode::Native | Mode::Generic | Mode::Array | Mode::Tcx | Mode::Clsact => None,

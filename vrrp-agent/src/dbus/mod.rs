@@ -154,7 +154,7 @@ impl Service {
             let Some(Running { orders, ended, .. }) = running else { return };
             drop(orders);
             if timeout_at(Instant::now() + patience, ended).await.is_err() {
-                tracing::warn!("D-Bus: the bus does not take the last signals");
+                tracing::warn!("D-Bus: the bus did not take the last signals in time");
             }
         }
     }
@@ -183,11 +183,11 @@ impl Running {
             let runtime = Builder::new_current_thread().enable_all().build();
             match runtime {
                 Ok(runtime) => runtime.block_on(serving),
-                Err(error) => tracing::error!("D-Bus: {error}"),
+                Err(error) => tracing::error!("D-Bus: cannot start the runtime of its thread: {error}"),
             }
         };
         if let Err(error) = std::thread::Builder::new().name("dbus".to_owned()).spawn(body) {
-            tracing::error!("D-Bus: no thread: {error}");
+            tracing::error!("D-Bus: cannot start its thread: {error}");
         }
         Self { identity, orders, ended }
     }

@@ -75,7 +75,7 @@ pub(super) struct Daemon {
 
 impl Daemon {
     fn request(&self, request: Request) {
-        tracing::info!("D-Bus: asked for {request:?}");
+        tracing::info!("D-Bus: a client asks for {request:?}");
         // The receiver only goes away when the daemon ends.
         let _ending = self.requests.send(request);
     }
@@ -121,7 +121,9 @@ impl Instance {
         let view = look(&self.view);
         let seen = view.iter().find(|seen| seen.path == self.path);
         let seen = seen.map(|seen| (seen.name.clone(), seen.status));
-        seen.ok_or_else(|| fdo::Error::UnknownObject(format!("{} has left the configuration", self.path)))
+        seen.ok_or_else(|| {
+            fdo::Error::UnknownObject(format!("{} is not in the configuration any more", self.path))
+        })
     }
 }
 
@@ -130,19 +132,19 @@ impl Instance {
     /// Announces the addresses. keepalived reports success even if it has nothing to announce.
     async fn send_garp(&self) -> fdo::Result<()> {
         let (name, _) = self.seen()?;
-        tracing::info!("D-Bus: asked to announce the addresses of {name}");
+        tracing::info!("D-Bus: a client asks to announce the addresses of {name}");
         let (done, is_done) = oneshot::channel();
         if self.requests.send(Request::Announce(name.clone(), done)).is_err() {
-            return Err(fdo::Error::Failed("the daemon ends".to_owned()));
+            return Err(fdo::Error::Failed("the daemon is stopping".to_owned()));
         }
         match timeout(ANSWER, is_done).await {
             Ok(Ok(true)) => Ok(()),
             Ok(Ok(false)) => {
-                Err(fdo::Error::Failed(format!("{name} is not master: the addresses are not ours")))
+                Err(fdo::Error::Failed(format!("{name} is not master, so its addresses are not announced")))
             }
-            Ok(Err(_)) => {
-                Err(fdo::Error::Failed(format!("{name} has left the configuration, or the daemon ends")))
-            }
+            Ok(Err(_)) => Err(fdo::Error::Failed(format!(
+                "{name} is not in the configuration any more, or the daemon is stopping"
+            ))),
             Err(_) => Err(fdo::Error::TimedOut("the daemon is busy".to_owned())),
         }
     }

@@ -27,9 +27,9 @@ const BUS_TIMEOUT: Duration = Duration::from_secs(5);
 enum Lost {
     #[error(transparent)]
     Bus(#[from] zbus::Error),
-    #[error("it has closed the connection")]
+    #[error("the bus has closed the connection")]
     Closed,
-    #[error("it does not answer")]
+    #[error("the bus does not answer")]
     Slow,
 }
 
@@ -57,7 +57,10 @@ pub(super) async fn run(
         // A reason that repeats itself is logged once.
         let now = Some(lost.to_string());
         if now != said {
-            tracing::warn!("D-Bus: {}: {lost}; it is tried again", identity.name);
+            tracing::warn!(
+                "D-Bus: {} is not available: {lost}; the connection is tried again",
+                identity.name
+            );
             said = now;
         }
         tokio::select! {
@@ -121,7 +124,7 @@ impl<'b> Bus<'b> {
         *orders = orders.resubscribe();
         let unsaid = self.show().await?;
         in_time(self.connection.request_name(identity.name.as_str())).await?;
-        tracing::info!("D-Bus: {} answers", identity.name);
+        tracing::info!("D-Bus: {} is available", identity.name);
         in_time(Daemon::vrrp_started(&self.daemon)).await?;
         self.tell_all(unsaid).await
     }
@@ -140,7 +143,7 @@ impl<'b> Bus<'b> {
                         in_time(Daemon::vrrp_reloaded(&self.daemon)).await?;
                     }
                     Err(RecvError::Lagged(lost)) => {
-                        tracing::warn!("D-Bus: {lost} signals came faster than they were taken; the last of each instance follows");
+                        tracing::warn!("D-Bus: signals come faster than the bus takes them, so the oldest are lost ({lost} of them); the last of each instance follows");
                         let unsaid = self.show().await?;
                         self.tell_all(unsaid).await?;
                     }

@@ -73,7 +73,7 @@ pub fn shares_address_mark() -> bool {
 #[derive(Debug, thiserror::Error)]
 pub enum EnterError {
     /// There is no such namespace.
-    #[error("there is no network namespace `{name}`: {path}: {error}; `ip netns add {name}` makes one")]
+    #[error("there is no network namespace `{name}`: {path}: {error}; `ip netns add {name}` creates it")]
     Missing {
         /// The name of the namespace.
         name: String,
@@ -109,9 +109,9 @@ pub fn enter(name: &str) -> Result<(), EnterError> {
     }
     setns(&file, CloneFlags::CLONE_NEWNET).map_err(|error| {
         let hint = if Capability::SysAdmin.held() {
-            "; RestrictNamespaces=yes in a unit forbids it: use its NetworkNamespacePath= instead"
+            "; RestrictNamespaces=yes in a unit forbids this; use NetworkNamespacePath= instead"
         } else {
-            "; it takes CAP_SYS_ADMIN: in a unit, use its NetworkNamespacePath= instead"
+            "; this needs CAP_SYS_ADMIN; in a unit, use NetworkNamespacePath= instead"
         };
         EnterError::Refused { name: name.to_owned(), error, hint }
     })

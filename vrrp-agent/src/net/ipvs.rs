@@ -54,7 +54,7 @@ pub enum Part {
 /// # Errors
 /// If there is no IPVS, or the kernel refuses the settings of the daemon.
 pub fn set(daemon: &SyncDaemon, part: Option<Part>) -> Result<(), NetError> {
-    let refused = |error: io::Error| NetError::system("set the sync daemon of IPVS", error);
+    let refused = |error: io::Error| NetError::system("start or stop the sync daemon of IPVS", error);
     let mut ipvs = Ipvs::open()?;
     for part in [Part::Master, Part::Backup] {
         let stop = Command { command: DEL_DAEMON, daemon: vec![state(part)] };
@@ -138,7 +138,7 @@ struct Ipvs {
 impl Ipvs {
     /// Connects, and loads the module if the kernel can.
     fn open() -> Result<Self, NetError> {
-        let refused = |error: io::Error| NetError::system("ask the kernel for IPVS", error);
+        let refused = |error: io::Error| NetError::system("use IPVS in the kernel", error);
         let mut socket = Socket::new(NETLINK_GENERIC).map_err(refused)?;
         socket.bind_auto().map_err(refused)?;
         let patience = TimeVal::new(REPLY_TIMEOUT.as_secs().try_into().unwrap_or_default(), 0);
@@ -156,7 +156,8 @@ impl Ipvs {
             }
             _ => None,
         };
-        let missing = || io::Error::new(io::ErrorKind::NotFound, "it has none; `modprobe ip_vs` loads it");
+        let missing =
+            || io::Error::new(io::ErrorKind::NotFound, "the kernel has no IPVS; `modprobe ip_vs` loads it");
         Ok(Self { socket, family: family.ok_or_else(missing).map_err(refused)? })
     }
 

@@ -35,7 +35,11 @@ pub(crate) async fn answered<T>(
         Ok(answer) => {
             // The kernel does its work within the request itself, and no timer of this thread can end that.
             if asked.elapsed() > ANSWER_TIMEOUT {
-                tracing::warn!("{}: the kernel took {:.1} s", doing(), asked.elapsed().as_secs_f64());
+                tracing::warn!(
+                    "the kernel was slow to {}: it took {:.1} s",
+                    doing(),
+                    asked.elapsed().as_secs_f64()
+                );
             }
             answer.map_err(|source| NetError::Netlink { doing: doing(), source })
         }
@@ -47,7 +51,7 @@ pub(crate) async fn answered<T>(
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
     /// Netlink refused.
-    #[error("{doing}: {source}")]
+    #[error("cannot {doing}: {source}")]
     Netlink {
         /// The request.
         doing: String,
@@ -55,13 +59,13 @@ pub enum NetError {
         source: rtnetlink::Error,
     },
     /// Netlink did not answer.
-    #[error("{doing}: the kernel has not answered for {} s", ANSWER_TIMEOUT.as_secs())]
+    #[error("cannot {doing}: the kernel has not answered for {} s", ANSWER_TIMEOUT.as_secs())]
     NoAnswer {
         /// The request.
         doing: String,
     },
     /// A system call failed.
-    #[error("{doing}: {source}")]
+    #[error("cannot {doing}: {source}")]
     System {
         /// The request.
         doing: String,
@@ -84,7 +88,7 @@ pub enum NetError {
     },
     /// An advert would not tell which of two instances it is for.
     #[error(
-        "`{one}` and `{other}` are both virtual router {vrid} on `{interface}`, with the same group or peer; give one of them another `virtual_router_id`"
+        "`{one}` and `{other}` are both virtual router {vrid} on `{interface}`, with the same multicast group or peer; give one of them another `virtual_router_id`"
     )]
     SameRouter {
         /// The name of the first instance.

@@ -52,7 +52,7 @@ impl Events {
     /// # Errors
     /// If the kernel does not give events here.
     pub async fn open() -> Result<Self, NetError> {
-        let refused = |error: io::Error| NetError::system("ask for events of processes", error);
+        let refused = |error: io::Error| NetError::system("get events of processes from the kernel", error);
         let mut socket = Socket::new(NETLINK_CONNECTOR).map_err(refused)?;
         socket.bind(&SocketAddr::new(0, CN_IDX_PROC)).map_err(refused)?;
         socket.set_non_blocking(true).map_err(refused)?;
@@ -83,7 +83,7 @@ impl Events {
                 Err(error) if error.raw_os_error() == Some(nix::Error::ENOBUFS as i32) => {
                     return Ok(Event::Missed);
                 }
-                Err(error) => return Err(NetError::system("hear of processes", error)),
+                Err(error) => return Err(NetError::system("receive events of processes", error)),
             }
         }
     }

@@ -50,7 +50,8 @@ impl Membership {
         };
         let has_v6 = link.has_v6();
         let joined = groups.iter().filter(|group| group.is_ipv4() || has_v6).map(member);
-        let refused = |e: io::Error| NetError::system(format!("join the VRRP group on {}", link.name), e);
+        let refused =
+            |e: io::Error| NetError::system(format!("join the VRRP multicast group on {}", link.name), e);
         joined.collect::<io::Result<_>>().map(Self).map_err(refused)
     }
 }
@@ -75,7 +76,8 @@ impl Membership {
             set_option(&socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)?;
             Ok(Self(vec![socket]))
         };
-        let doing = || format!("have {} receive for a virtual router's hardware address", link.name);
+        let doing =
+            || format!("make {} receive frames to the hardware address of a virtual router", link.name);
         receive().map_err(|e: io::Error| NetError::system(doing(), e))
     }
 }

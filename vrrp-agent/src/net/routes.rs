@@ -32,7 +32,7 @@ struct NoInterface {
 /// If an interface that it names is missing, or the kernel refuses.
 pub async fn add(handle: &Handle, route: &Route) -> Result<(), NetError> {
     let message = message(route, index_of).map_err(|NoInterface { name, error }| {
-        NetError::system(format!("add route {route}: find interface `{name}`"), error)
+        NetError::system(format!("add route {route}, because there is no interface `{name}`"), error)
     })?;
     // NLM_F_EXCL is never set: with it, any other route to the same place is "already there". Without it, only this very route
     // is.

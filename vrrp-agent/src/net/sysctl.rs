@@ -40,7 +40,9 @@ impl Setting {
     pub fn otherwise(self) -> &'static str {
         match self {
             Self::ArpAnnounce => "neighbours may learn the interface's own hardware address",
-            Self::PromoteSecondaries => "with an address others of its network may go",
+            Self::PromoteSecondaries => {
+                "if an address is removed, the kernel may remove other addresses of its network too"
+            }
         }
     }
 }

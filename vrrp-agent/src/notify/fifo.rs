@@ -35,7 +35,7 @@ const READER_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FifoError {
     /// Another kind of file has this name.
-    #[error("is not a FIFO, and is left alone")]
+    #[error("the file is not a FIFO, and is not changed")]
     NotAFifo,
     /// The user that it is to belong to is not known.
     #[error(transparent)]
@@ -131,7 +131,7 @@ impl Fifo {
         let Self { path, lines, mut writer, reader, .. } = self;
         drop(lines);
         if timeout_at(until, &mut writer).await.is_err() {
-            tracing::warn!("FIFO {}: nobody has read the last lines", path.display());
+            tracing::warn!("FIFO {}: no program has read the last lines, which are lost", path.display());
             writer.abort();
             let _aborted = writer.await;
         }
@@ -158,12 +158,14 @@ async fn write(what: String, mut pipe: pipe::Sender, mut lines: Receiver<String>
         let written = match timeout(FULL, &mut writing).await {
             Ok(written) => written,
             Err(_elapsed) => {
-                tracing::warn!("{what} is full: nobody reads it; {WAITING_MAX} more lines are kept");
+                tracing::warn!(
+                    "{what} is full, because no program reads it; {WAITING_MAX} more lines are kept"
+                );
                 writing.await
             }
         };
         if let Err(error) = written {
-            tracing::error!("{what}: {error}");
+            tracing::error!("{what}: a line cannot be written: {error}");
         }
     }
 }
@@ -211,7 +213,7 @@ async fn supervise(
         match process::start(program, &[path.to_owned()], security, Lifetime::Loose).await {
             Ok(mut running) => tokio::select! {
                 end = running.wait() => match end {
-                    Ok(status) => tracing::warn!("the reader of FIFO {path} ({script}) has ended: {status}"),
+                    Ok(status) => tracing::warn!("the reader of FIFO {path} ({script}) has ended: {status}; it is started again"),
                     Err(error) => tracing::error!("the reader of FIFO {path} ({script}): {error}"),
                 },
                 _ = &mut stopped => {

@@ -43,7 +43,7 @@ impl Mailer {
         let from = mailbox(&settings.from.clone().unwrap_or_else(identity::own_name), &host)?;
         let to: Vec<Mailbox> = settings.to.iter().filter_map(|text| mailbox(text, &host)).collect();
         if to.is_empty() {
-            tracing::error!("no mail is sent: there is nobody to send it to");
+            tracing::error!("no mail is sent, because `notification_email` has no valid address");
             return None;
         }
         let helo = settings.helo.clone().unwrap_or(host);
@@ -83,7 +83,7 @@ impl Mailer {
                 // The task only ends after the queue.
                 let _never = self.mails.send(mail);
             }
-            Err(error) => tracing::error!("mail: {error}"),
+            Err(error) => tracing::error!("mail cannot be written: {error}"),
         }
     }
 
@@ -92,7 +92,7 @@ impl Mailer {
         let Self { mails, mut task, .. } = self;
         drop(mails);
         if timeout_at(until, &mut task).await.is_err() {
-            tracing::warn!("the last mails are lost: the mail server does not take them");
+            tracing::warn!("the last mails are lost, because the mail server did not take them in time");
             task.abort();
         }
     }
@@ -128,7 +128,7 @@ fn mailbox(text: &str, host: &str) -> Option<Mailbox> {
     match whole.parse() {
         Ok(mailbox) => Some(mailbox),
         Err(error) => {
-            tracing::error!("mail address `{text}`: {error}; not used");
+            tracing::error!("mail address `{text}` is not used: {error}");
             None
         }
     }
@@ -143,18 +143,20 @@ async fn deliver(transport: Transport, limit: Duration, mut mails: Receiver<Mess
             let problem = match timeout(limit, transport.send(mail.clone())).await {
                 Ok(Ok(_taken)) => break,
                 Ok(Err(error)) if error.is_permanent() => {
-                    tracing::error!("mail is refused: {error}");
+                    tracing::error!("the mail server refuses a mail, which is lost: {error}");
                     break;
                 }
                 Ok(Err(error)) if error.is_transient() && begun.elapsed() > PUT_OFF => {
-                    tracing::error!("mail was put off for too long, and is given up: {error}");
+                    tracing::error!(
+                        "the mail server has put off a mail for too long, and the mail is lost: {error}"
+                    );
                     break;
                 }
                 Ok(Err(error)) => error.to_string(),
                 Err(_elapsed) => format!("no answer within {limit:?}"),
             };
             if pause == PAUSE_MIN {
-                tracing::warn!("mail cannot be sent yet: {problem}; it is tried again");
+                tracing::warn!("mail cannot be sent yet: {problem}; the agent tries again");
             }
             sleep(pause).await;
             pause = PAUSE_MAX.min(2 * pause);

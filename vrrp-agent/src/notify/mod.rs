@@ -245,7 +245,7 @@ async fn next<T: Clone>(queue: &mut Receiver<T>, what: &str) -> Option<T> {
             Err(RecvError::Closed) => return None,
             Err(RecvError::Lagged(lost)) => {
                 tracing::warn!(
-                    "{what}: the oldest {lost} notifications are lost: they come faster than they are taken"
+                    "{what}: notifications come faster than they are taken, so the oldest are lost ({lost} of them)"
                 );
             }
         }

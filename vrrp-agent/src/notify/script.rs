@@ -66,7 +66,7 @@ impl Scripts {
         let all = timeout_at(until, async { while tasks.join_next().await.is_some() {} }).await;
         if all.is_err() {
             tracing::warn!(
-                "the notify scripts of {} instances or groups have not ended: not waited for",
+                "notify scripts have not ended, and the agent does not wait for them (number of instances and groups: {})",
                 tasks.len()
             );
         }
@@ -90,7 +90,7 @@ async fn work(name: String, mut calls: Receiver<Call>, limit: Duration) {
             Ok(End::Exited(status)) => tracing::warn!("notify script of {name} ({script}) failed: {status}"),
             Ok(End::Killed | End::Stuck) => {
                 tracing::error!(
-                    "notify script of {name} ({script}) did not end within {limit:?}: killed, the next may run"
+                    "notify script of {name} ({script}) did not end within {limit:?}: it was killed, and the next one may run"
                 );
             }
             Err(error) => tracing::error!("notify script of {name} ({script}): {error}"),

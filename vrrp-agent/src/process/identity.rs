@@ -55,8 +55,8 @@ pub async fn look_up(users: impl IntoIterator<Item = ScriptUser>) {
     for (user, answer) in asking {
         if let Ok(Err(hangs)) = answer.await {
             let before = match answer_for(&user) {
-                Some(_) => "what was known of it before still counts",
-                None => "what runs as it cannot run until it is known",
+                Some(_) => "the earlier answer still counts",
+                None => "programs of this user cannot run until it answers",
             };
             tracing::error!("{hangs}: the name service hangs; {before}");
         }

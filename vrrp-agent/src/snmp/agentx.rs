@@ -40,16 +40,16 @@ const NON_DEFAULT_CONTEXT: u8 = 0x08;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Malformed {
     /// Another protocol, or a later version.
-    #[error("version {0} instead of 1")]
+    #[error("a message has version {0} instead of 1")]
     Version(u8),
     /// The length is more than any question to us has, or not a multiple of four bytes.
-    #[error("a length of {0}")]
+    #[error("a message has a length of {0} bytes")]
     Length(u32),
     /// The message ends too early.
-    #[error("it is cut off")]
+    #[error("a message is cut off")]
     Short,
     /// More numbers than a name may have.
-    #[error("a name of {0} numbers")]
+    #[error("an object identifier has {0} numbers")]
     Name(u8),
 }
 

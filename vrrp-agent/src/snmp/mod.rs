@@ -94,7 +94,7 @@ impl Subagent {
             let Some(Running { orders, mut task, .. }) = running else { return };
             drop(orders);
             if timeout_at(Instant::now() + patience, &mut task).await.is_err() {
-                tracing::warn!("SNMP: the master agent does not take the last traps");
+                tracing::warn!("SNMP: the master agent did not take the last traps in time");
                 task.abort();
             }
         }

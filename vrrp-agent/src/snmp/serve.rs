@@ -62,7 +62,7 @@ pub(super) async fn run(
         // A reason that repeats itself is logged once.
         let now = lost.to_string();
         if now != said {
-            tracing::warn!("SNMP: master agent {}: {now}; it is tried again", settings.master);
+            tracing::warn!("SNMP: master agent {}: {now}; the connection is tried again", settings.master);
             said = now;
         }
         if began.elapsed() > PAUSE_MAX {
@@ -103,7 +103,7 @@ async fn hold<S: AsyncRead + AsyncWrite + Unpin>(
     for subtree in settings.mibs.iter().copied().flat_map(Table::subtrees) {
         registering.insert(session.say(&Message::Register(&subtree)).await?, subtree);
     }
-    tracing::info!("SNMP: answers to master agent {}", settings.master);
+    tracing::info!("SNMP: connected to master agent {}", settings.master);
     view.look().await;
     let mut silence = interval(SILENCE);
     silence.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -118,7 +118,7 @@ async fn hold<S: AsyncRead + AsyncWrite + Unpin>(
                 Ok(Command::Tell(notification, at)) => tell(&mut session, view, &notification, at).await?,
                 Ok(Command::Look) => view.look().await,
                 Err(RecvError::Lagged(lost)) => {
-                    tracing::warn!("SNMP: the oldest {lost} traps are lost: they come faster than they are taken");
+                    tracing::warn!("SNMP: traps come faster than they are taken, so the oldest are lost ({lost} of them)");
                 }
                 Err(RecvError::Closed) => return session.close().await,
             },
@@ -143,7 +143,9 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         Said::Response(error) => {
             let subtree = registering.remove(&ids.packet);
             if let (Some(subtree), 1..) = (subtree, error) {
-                tracing::error!("SNMP: the master agent does not let us answer for {subtree}: error {error}");
+                tracing::error!(
+                    "SNMP: the master agent refuses the registration of {subtree}: error {error}"
+                );
             }
             return Ok(());
         }

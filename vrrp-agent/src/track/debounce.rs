@@ -38,7 +38,7 @@ impl Debounce {
             let used = LinkDelays { down: delays.down.min(bearable), up: delays.up.min(bearable) };
             if used != *delays {
                 tracing::warn!(
-                    "interface_up_down_delays of {name} are cut to {} s: in a longer one a backup would become master without it",
+                    "interface_up_down_delays of {name} are cut to {} s: within a longer delay a backup would count its master as lost",
                     bearable.as_secs_f64()
                 );
             }

@@ -81,7 +81,8 @@ pub fn initialise(file: &TrackFile) -> io::Result<()> {
     let mut opened = match open(&mut options, &file.path, OFlag::O_NOFOLLOW) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
         Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => {
-            let message = "it is a symbolic link, which `init_file` does not follow: name what it leads to";
+            let message =
+                "it is a symbolic link, which `init_file` does not follow: name the file that it leads to";
             return Err(io::Error::new(error.kind(), message));
         }
         opened => opened?,

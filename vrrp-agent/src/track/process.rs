@@ -182,7 +182,7 @@ impl Watch {
                     self.put(*pid, Some(seen));
                 }
             }
-            Ok(Err(error)) => tracing::warn!("processes cannot be looked at: {error}"),
+            Ok(Err(error)) => tracing::warn!("cannot read the processes in /proc: {error}"),
             Err(_panicked) => {}
         }
     }
@@ -219,7 +219,7 @@ pub async fn run(processes: Vec<(TrackProcess, Condition)>, report: impl Fn(usiz
     let mut events = match Events::open().await {
         Ok(events) => Some(events),
         Err(error) => {
-            tracing::info!("{error}; tracked processes are looked for every second");
+            tracing::info!("{error}; the agent looks for tracked processes once a second instead");
             None
         }
     };
@@ -261,7 +261,7 @@ async fn next(events: &mut Option<Events>) -> Option<Event> {
     match open.next().await {
         Ok(event) => Some(event),
         Err(error) => {
-            tracing::warn!("{error}; tracked processes are looked for every second");
+            tracing::warn!("{error}; the agent looks for tracked processes once a second instead");
             *events = None;
             None
         }

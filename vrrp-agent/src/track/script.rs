@@ -175,12 +175,14 @@ async fn finish(script: &Script, running: &mut Running) -> Outcome {
     match running.within(*timeout).await {
         Ok(End::Exited(status)) => Outcome::Ended(status),
         Ok(End::Killed) => {
-            tracing::warn!("script {name} did not end within {timeout:?}: terminated, counts as failed");
+            tracing::warn!(
+                "script {name} did not end within {timeout:?}: it was terminated and counts as failed"
+            );
             Outcome::Slow(*timeout)
         }
         Ok(End::Stuck) => {
             tracing::error!(
-                "script {name} did not end within {timeout:?}, and cannot be killed: failed until it ends"
+                "script {name} did not end within {timeout:?}, and cannot be killed: it counts as failed until it ends"
             );
             Outcome::Stuck(*timeout)
         }

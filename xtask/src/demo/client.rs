@@ -58,7 +58,7 @@ impl Client {
         let thread = std::thread::Builder::new().name("client".to_owned()).spawn(move || {
             // This thread alone is in the client's namespace from here on.
             if let Err(error) = setns(&namespace, CloneFlags::CLONE_NEWNET) {
-                eprintln!("the client cannot enter its namespace: {error}");
+                eprintln!("the client cannot enter its network namespace: {error}");
                 return;
             }
             while !end.load(Ordering::Relaxed) {
@@ -71,7 +71,7 @@ impl Client {
                 std::thread::sleep(BETWEEN.saturating_sub(asked.elapsed()));
             }
         });
-        Ok(Self { memory, ended, thread: Some(thread.context("start the client")?), _host: host })
+        Ok(Self { memory, ended, thread: Some(thread.context("cannot start the client")?), _host: host })
     }
 
     /// The last answer.

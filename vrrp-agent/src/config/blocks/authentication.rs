@@ -15,7 +15,7 @@ use super::{block, unrecognised};
 
 /// Allowed length of a key of `auth_hmac`, in bytes.
 const SECRET: std::ops::RangeInclusive<usize> = 32..=64;
-const NOT_HEARD: &str = "without it the routers would not hear each other, and each would become master";
+const NOT_HEARD: &str = "without a valid `auth_hmac` the routers would not accept each other's adverts, and each would become master";
 
 /// Reads `authentication`.
 pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<Authentication> {
@@ -55,7 +55,7 @@ fn pad(word: &Word, diagnostics: &mut Vec<Diagnostic>) -> [u8; AUTH_DATA] {
     if bytes.len() > AUTH_DATA {
         diagnostics.push(
             Diagnostic::warning(word.span, "a password longer than 8 bytes")
-                .label("only the first 8 bytes are used, here as on the other routers"),
+                .label("only the first 8 bytes are used, as by the other routers"),
         );
     }
     let mut padded = [0; AUTH_DATA];
@@ -90,7 +90,7 @@ pub(super) fn read_hmac(statement: &Statement, files: &dyn Files, diagnostics: &
             "anti_replay" => match value::argument(statement, diagnostics).map(|word| word.text.as_str()) {
                 Some("time") => hmac.monotonic = false,
                 Some("monotonic") => hmac.monotonic = true,
-                _ => diagnostics.push(refused(statement, "`anti_replay` is `time` or `monotonic`")),
+                _ => diagnostics.push(refused(statement, "`anti_replay` must be `time` or `monotonic`")),
             },
             "time_window" => {
                 hmac.window = value::seconds(Block::AuthHmac, statement, diagnostics);
@@ -100,7 +100,7 @@ pub(super) fn read_hmac(statement: &Statement, files: &dyn Files, diagnostics: &
                 Some("permissive") => hmac.mode = HmacMode::Permissive,
                 Some("receive-only") => hmac.mode = HmacMode::ReceiveOnly,
                 _ => diagnostics
-                    .push(refused(statement, "`mode` is `enforce`, `permissive` or `receive-only`")),
+                    .push(refused(statement, "`mode` must be `enforce`, `permissive` or `receive-only`")),
             },
             _ => unrecognised(Block::AuthHmac, statement, diagnostics),
         }
@@ -108,7 +108,7 @@ pub(super) fn read_hmac(statement: &Statement, files: &dyn Files, diagnostics: &
     if hmac.keys.is_empty() {
         diagnostics.push(refused(statement, "`auth_hmac` without a valid key"));
     } else if hmac.active.is_some_and(|active| hmac.keys.iter().all(|key| key.id != active)) {
-        diagnostics.push(refused(statement, "`active_key` is the number of no key"));
+        diagnostics.push(refused(statement, "`active_key` is not the number of a valid key"));
     }
     hmac
 }
@@ -131,7 +131,7 @@ fn key(
     let id = id.text.parse().ok().filter(|id| others.iter().all(|key| key.id != *id));
     let secret = secret(&value.text, files).and_then(|secret| match SECRET.contains(&secret.len()) {
         true => Ok(secret),
-        false => Err(format!("a key of {} bytes", secret.len())),
+        false => Err(format!("a key of {} bytes instead of 32 to 64", secret.len())),
     });
     match (id, secret) {
         (Some(id), Ok(secret)) => Some(HmacKey { id, secret }),
@@ -140,7 +140,7 @@ fn key(
             None
         }
         (Some(_), Err(what)) => {
-            let help = "32 to 64 bytes, as they stand, as `hex:…`, or in a file as `file:/path`";
+            let help = "write 32 to 64 bytes as text, as `hex:…`, or in a file as `file:/path`";
             diagnostics.push(Diagnostic::error(value.span, what).label(NOT_HEARD).help(help));
             None
         }

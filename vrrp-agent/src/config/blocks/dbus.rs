@@ -34,7 +34,7 @@ pub(super) fn read(statement: &Statement, draft: &mut Draft, diagnostics: &mut V
                     let label = format!(
                         "expected: words of letters, digits, `_` and `-` with dots between them; {NAME} is used"
                     );
-                    let message = "no name that D-Bus allows";
+                    let message = "`dbus_service_name` is not a valid name on D-Bus";
                     diagnostics.push(Diagnostic::warning(word.span, message).label(label));
                 }
             }

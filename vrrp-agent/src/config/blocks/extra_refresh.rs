@@ -30,7 +30,7 @@ enum Scope {
 pub(super) fn read(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Option<ExtraRefresh> {
     let keyword = &statement.keyword().text;
     if keyword == "vmac_garp_intvl" {
-        let message = "`vmac_garp_intvl` is an older name";
+        let message = "`vmac_garp_intvl` is the old name of `garp_extra_if`";
         diagnostics
             .push(Diagnostic::warning(statement.keyword().span, message).help("write `garp_extra_if`"));
     }

@@ -58,8 +58,10 @@ fn read(
     track_together(&members, tracked, config);
     if members.len() < 2 {
         let message = format!("vrrp_sync_group `{name}` has fewer than two members");
-        diagnostics
-            .push(Diagnostic::warning(statement.span(), message).label("there is nothing to keep together"));
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), message)
+                .label("a sync group keeps two or more instances together"),
+        );
     }
     // As with keepalived, a group with one member still tracks and notifies.
     if members.is_empty() {
@@ -154,7 +156,7 @@ fn drop_weights(
             diagnostics.push(
                 Diagnostic::warning(statement.span(), message)
                     .label(format!(
-                        "as a member of `{name}` it does not: its priority must not move by itself"
+                        "the weights are ignored: the priority of a member of `{name}` must not change by itself"
                     ))
                     .help("write `weight 0`, let the group track it, or write `sync_group_tracking_weight`"),
             );
@@ -175,7 +177,7 @@ fn one_rank(
         let message = format!("the members of vrrp_sync_group `{name}` have different priorities");
         diagnostics.push(
             Diagnostic::note(statement.span(), message)
-                .label("where two routers each rank higher in one member, neither can be master of all")
+                .label("if each of two routers has the higher priority in one member, neither can be master of all members")
                 .help("give all members on one router the same priority"),
         );
     }

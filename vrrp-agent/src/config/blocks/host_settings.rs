@@ -27,7 +27,8 @@ pub(super) fn read_root(
     // The name becomes a part of file paths.
     if word.text.contains('/') || matches!(word.text.as_str(), "" | "." | "..") {
         let message = format!("bad name for `{}`", statement.keyword().text);
-        diagnostics.push(Diagnostic::warning(word.span, message).label("ignored: no path, but a name"));
+        diagnostics
+            .push(Diagnostic::warning(word.span, message).label("ignored: expected a name, not a path"));
     } else {
         *place = Some(word.text.clone());
     }
@@ -120,8 +121,11 @@ fn processors(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Vec<u
         match word.text.parse() {
             Ok(number) => numbers.push(number),
             Err(_) => {
-                let message = format!("`{}` is no number of a processor", word.text);
-                diagnostics.push(Diagnostic::warning(word.span, message).label("ignored from here on"));
+                let message = format!("`{}` is not the number of a processor", word.text);
+                diagnostics.push(
+                    Diagnostic::warning(word.span, message)
+                        .label("this word and the words after it are ignored"),
+                );
                 break;
             }
         }

@@ -288,13 +288,13 @@ fn old_checksum(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) {
         [word, ..] if word.text == "never" => {}
         [] => diagnostics.push(
             Diagnostic::note(statement.span(), "`old_unicast_checksum` has no effect")
-                .label("ignored: only the checksum of the standard is sent and believed")
-                .help("update peers with keepalived up to 1.3.6"),
+                .label("ignored: the checksum is always that of the standard, and adverts with another one are dropped")
+                .help("update peers that run keepalived 1.3.6 or older"),
         ),
         [word, ..] => {
             let message = format!("unknown mode `{}` of `old_unicast_checksum`", word.text);
             diagnostics
-                .push(Diagnostic::warning(word.span, message).label("ignored; it is `never` or nothing"));
+                .push(Diagnostic::warning(word.span, message).label("ignored; expected `never` or no value"));
         }
     }
 }
@@ -343,8 +343,8 @@ fn fits(draft: &mut Draft, address: IpAddr, span: Span, diagnostics: &mut Vec<Di
             Diagnostic::warning(span, format!("{address} is {this}, but the adverts of this instance are {those}"))
                 .label("ignored")
                 .help(
-                    "an advert carries one family; put addresses of the other into `virtual_ipaddress_excluded`, or into \
-                     an instance of their own",
+                    "an advert carries one family; put addresses of the other family into `virtual_ipaddress_excluded`, or \
+                     into another instance",
                 ),
         );
     }
@@ -370,9 +370,9 @@ fn use_vmac(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diag
         let span = first.span.to(statement.span());
         diagnostics.push(
             Diagnostic::note(span, "`use_vmac` makes no interface here")
-                .label("ignored; the addresses stand on the instance's interface")
+                .label("ignored; the addresses are on the interface of the instance")
                 .help(
-                    "what refers to that interface by its name, a firewall say, must refer to the instance's",
+                    "in firewall rules and other settings, name the interface of the instance instead of this one",
                 ),
         );
     }
@@ -401,10 +401,9 @@ fn peer(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnost
             ("max_ttl", Some(ttl)) => most = ttl,
             _ => {
                 let message = format!("bad `{}` of a peer", keyword.text);
-                diagnostics.push(
-                    Diagnostic::warning(keyword.span, message)
-                        .label("expected `min_ttl N` or `max_ttl N`; ignored from here on"),
-                );
+                diagnostics.push(Diagnostic::warning(keyword.span, message).label(
+                    "expected `min_ttl N` or `max_ttl N`; this word and the words after it are ignored",
+                ));
                 break;
             }
         }
@@ -412,7 +411,7 @@ fn peer(statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnost
     if least > most {
         diagnostics.push(
             Diagnostic::warning(word.span, format!("`min_ttl {least}` is more than `max_ttl {most}`"))
-                .label("no advert of this peer is believed"),
+                .label("no advert of this peer is accepted"),
         );
     }
     draft.peers.push(Peer { address, ttl: least..=most });

@@ -26,7 +26,7 @@ pub(super) fn read(
                 Some(delay) => *place = delay,
                 None => diagnostics.push(
                     Diagnostic::warning(word.span, "not a delay")
-                        .label("expected: seconds from 0 to 255, maybe with decimals; 0 is used"),
+                        .label("expected: seconds from 0 to 255, decimals allowed; 0 is used"),
                 ),
             }
         }

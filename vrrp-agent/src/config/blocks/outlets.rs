@@ -162,7 +162,7 @@ fn addresses(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) -> Vec<St
     let words = lines.iter().flat_map(|line| &line.words).flat_map(|word| word.text.split(','));
     let addresses: Vec<String> = words.filter(|text| !text.is_empty()).map(str::to_owned).collect();
     if addresses.is_empty() && statement.block.is_some() {
-        let message = "`notification_email` names nobody";
+        let message = "`notification_email` has no address";
         diagnostics.push(Diagnostic::warning(statement.span(), message).label("no mail is sent"));
     }
     addresses

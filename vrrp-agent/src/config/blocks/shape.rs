@@ -35,8 +35,8 @@ pub(super) fn check(block: Block, statements: &[Statement], diagnostics: &mut Ve
                     let message = format!("`{}` has no block", keyword.name);
                     diagnostics.push(
                         Diagnostic::warning(statement.span(), message)
-                            .label("its braces, and what is between them, are ignored")
-                            .help("keepalived takes the `}` for the end of the block around it: remove both braces"),
+                            .label("its braces and the text between them are ignored")
+                            .help("remove both braces: keepalived takes the `}` as the end of the block around it"),
                     );
                 }
             }

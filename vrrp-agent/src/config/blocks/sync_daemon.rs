@@ -34,7 +34,7 @@ impl Draft {
         let name = instance?;
         let Some(instance) = instances.iter().position(|instance| instance.name == name.text) else {
             let message = format!("no vrrp_instance `{}`", name.text);
-            diagnostics.push(Diagnostic::note(name.span, message).label("so there is no sync daemon"));
+            diagnostics.push(Diagnostic::note(name.span, message).label("the sync daemon is not started"));
             return None;
         };
         let id = id.unwrap_or(instances[instance].vrid);
@@ -51,16 +51,15 @@ pub(super) fn read(statement: &Statement, draft: &mut Draft, diagnostics: &mut V
     };
     if draft.interface.is_some() {
         let message = "a second sync daemon";
-        return diagnostics.push(
-            Diagnostic::warning(statement.span(), message).label("ignored; there is one, which is above"),
-        );
+        return diagnostics
+            .push(Diagnostic::warning(statement.span(), message).label("ignored; the first one is used"));
     }
     draft.interface = Some(interface.text.clone());
     let _word = words.next_if(|word| word.text == "inst");
     draft.instance = words.next_if(|word| !OPTIONS.contains(&word.text.as_str())).cloned();
     if draft.instance.is_none() {
-        let message = "`lvs_sync_daemon` follows no instance";
-        diagnostics.push(Diagnostic::note(statement.span(), message).label("so there is no sync daemon"));
+        let message = "`lvs_sync_daemon` names no instance";
+        diagnostics.push(Diagnostic::note(statement.span(), message).label("the sync daemon is not started"));
     }
     while let Some(option) = words.next() {
         let name = option.text.as_str();
@@ -73,7 +72,7 @@ pub(super) fn read(statement: &Statement, draft: &mut Draft, diagnostics: &mut V
         let value = words.next();
         if let Err(expected) = value.map_or(Err("a value"), |value| take(name, &value.text, draft)) {
             let message = format!("bad value for `{name}` of `lvs_sync_daemon`");
-            let label = format!("expected: {expected}; it is as if it were not said");
+            let label = format!("expected: {expected}; ignored");
             let span = value.map_or(option.span, |value| value.span);
             diagnostics.push(Diagnostic::warning(span, message).label(label));
         }
@@ -117,7 +116,7 @@ pub(super) fn read_of_instance(
     if draft.interface.is_some() {
         return diagnostics.push(obsolete.label("ignored; there is a sync daemon already"));
     }
-    diagnostics.push(obsolete.label("taken all the same"));
+    diagnostics.push(obsolete.label("it works all the same"));
     let (interface, instance) = (Some(interface.text.clone()), Some(instance.clone()));
     *draft = Draft { interface, instance, id: Some(0), ..Draft::default() };
 }

@@ -78,7 +78,7 @@ fn position<'n>(
         diagnostics.push(
             Diagnostic::warning(word.span, message)
                 .label("not tracked")
-                .help(format!("a {keyword} must stand above what tracks it")),
+                .help(format!("write the {keyword} above the block that tracks it")),
         );
     }
     index

@@ -74,8 +74,8 @@ pub(super) fn check(
         let message = format!("no track_group `{name}`");
         diagnostics.push(
             Diagnostic::warning(statement.span(), message)
-                .label("nobody tracks it")
-                .help("a track_group must stand above what names it"),
+                .label("no instance tracks it")
+                .help("write the track_group above the line that names it"),
         );
         *said = None;
     }

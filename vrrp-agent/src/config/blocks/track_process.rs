@@ -134,6 +134,6 @@ fn contradiction(statement: &Statement, diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.push(
         Diagnostic::warning(statement.span(), "`quorum` is more than `quorum_max`")
             .label("ignored")
-            .help("it is up while there are at least `quorum` and at most `quorum_max` of them"),
+            .help("the result is up while at least `quorum` and at most `quorum_max` of these processes run"),
     );
 }

@@ -50,7 +50,7 @@ pub(super) fn validate(
     if interface == "lo" {
         missing(
             "interface",
-            "adverts cannot leave by the loopback interface `lo`: name the one to the network",
+            "adverts cannot leave by the loopback interface `lo`: name the interface to the network",
             diagnostics,
         );
         return None;
@@ -90,11 +90,11 @@ pub(super) fn validate(
         draft.xmit_base = true;
     }
     if draft.vips.len() > VIPS_MAX {
-        let message = format!("vrrp_instance `{name}` has more addresses than an advert can say");
+        let message = format!("vrrp_instance `{name}` has more addresses than an advert can carry");
         diagnostics.push(
             Diagnostic::warning(statement.span(), message)
                 .label("those beyond 255 are held, but not advertised")
-                .help("this is what `virtual_ipaddress_excluded` is for"),
+                .help("move them into `virtual_ipaddress_excluded`"),
         );
         let beyond = draft.vips.split_off(VIPS_MAX);
         draft.excluded.splice(0..0, beyond);
@@ -119,7 +119,7 @@ pub(super) fn validate(
         diagnostics.push(
             Diagnostic::warning(statement.span(), message)
                 .label("`auth_hmac` is not used")
-                .help("an advert has one seal; remove `authentication` to use the trailer"),
+                .help("an advert carries only one of them; remove `authentication` to use `auth_hmac`"),
         );
         draft.hmac = None;
     }
@@ -191,10 +191,10 @@ fn clash(instance: &InstanceConfig, config: &Config, statement: &Statement) -> O
     };
     let (other, what, help) = config.instances.iter().filter(shares_number).find_map(|other| {
         if other.shares_destination(instance) {
-            let help = "two virtual routers on one interface need two identifiers, or two multicast groups";
+            let help = "two virtual routers on one interface need different `virtual_router_id`s, or different multicast groups";
             Some((other, "virtual_router_id", help))
         } else if other.vmac.is_some() && instance.vmac.is_some() {
-            let help = "`use_vmac` needs an identifier of its own on each interface";
+            let help = "with `use_vmac`, each instance on an interface needs its own `virtual_router_id`";
             Some((other, "virtual hardware address", help))
         } else {
             None
@@ -219,7 +219,7 @@ fn own_interface(
         diagnostics.push(
             Diagnostic::warning(statement.span(), message)
                 .label("ignored")
-                .help("it is tracked without being said, unless `dont_track_primary` is"),
+                .help("an instance tracks its own interface anyway, unless `dont_track_primary` is set"),
         );
     }
 }
@@ -243,11 +243,11 @@ fn owner(name: &str, statement: &Statement, tracked: &mut Vec<Tracked>, diagnost
         TrackTarget::Process(_) => true,
     });
     if dropped {
-        let message = format!("vrrp_instance `{name}` has weights, but priority 255 does not move");
+        let message = format!("vrrp_instance `{name}` has weights, but priority 255 does not change");
         diagnostics.push(
             Diagnostic::warning(statement.span(), message)
-                .label("scripts and interfaces with weights are not tracked; files count as with weight 0")
-                .help("write `weight 0` for what shall be a fault"),
+                .label("scripts and interfaces with weights are not tracked; files are tracked with weight 0")
+                .help("write `weight 0` if a failure is to put the instance in fault"),
         );
     }
 }
@@ -256,9 +256,9 @@ fn owner(name: &str, statement: &Statement, tracked: &mut Vec<Tracked>, diagnost
 fn no_addresses(name: &str, statement: &Statement, draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> bool {
     let message = format!("vrrp_instance `{name}` has no valid virtual_ipaddress");
     let (needed, why) = match draft.version {
-        _ if draft.strict => (true, "`vrrp_strict` wants at least one address"),
+        _ if draft.strict => (true, "`vrrp_strict` needs at least one address"),
         Version::V3 => (!draft.no_address, "version 3 needs at least one address to advertise"),
-        Version::V2 => (false, "it holds nothing: add at least one address"),
+        Version::V2 => (false, "the instance holds no address: add at least one"),
     };
     if needed {
         diagnostics.push(Diagnostic::error(statement.span(), message).help(why));
@@ -331,8 +331,8 @@ fn strict_without_accept(
         None => (Severity::Note, statement.span()),
     };
     let complaint = Diagnostic::warning(span, message)
-        .label("as with `no_accept`, the kernel half of a master whose priority is not 255 drops what is sent to them")
-        .help("remove `vrrp_strict`, which is of use for tests of the protocol only, or write `strict_mode off` here");
+        .label("as with `no_accept`, the kernel half of a master whose priority is not 255 drops packets to these addresses")
+        .help("remove `vrrp_strict`, which is useful only for tests of the protocol, or write `strict_mode off` here");
     diagnostics.push(Diagnostic { severity, ..complaint });
 }
 
@@ -357,7 +357,7 @@ fn link_local_first(
     };
     // keepalived counts this as a configuration error only with `vrrp_strict`.
     let severity = if strict { Severity::Warning } else { Severity::Note };
-    let help = "write one such as `fe80::10` before the others";
+    let help = "write a link-local address such as `fe80::10` before the others";
     let complaint = Diagnostic::warning(statement.span(), message).label(label).help(help);
     diagnostics.push(Diagnostic { severity, ..complaint });
     // The sort is stable: the other addresses keep their order.
@@ -381,7 +381,7 @@ fn interval(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Duration {
             format!("version {} cannot advertise every {} s", draft.version as u32, asked.as_secs_f64());
         diagnostics.push(
             Diagnostic::warning(span, message).label(format!("{} s is used", said.as_secs_f64())).help(
-                "version 3 says 0.01 to 40.95 s, version 2 whole seconds; all routers must use the same",
+                "version 3 allows 0.01 to 40.95 s, version 2 whole seconds; all routers must use the same interval",
             ),
         );
     }
@@ -413,7 +413,7 @@ fn preempt(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Preempt {
             diagnostics.push(
                 Diagnostic::warning(*span, "`nopreempt` has no effect with `state MASTER`")
                     .label("this router takes the addresses back when it returns")
-                    .help("for no return, write `state BACKUP` on all routers"),
+                    .help("to prevent that, write `state BACKUP` on all routers"),
             );
             Preempt::Yes
         }

@@ -37,7 +37,11 @@ impl Preprocessor<'_> {
         let names = match include::alternatives(pattern) {
             Ok(names) => names,
             Err(message) => {
-                self.complain(Severity::Error, span, format!("cannot include this: {message}"));
+                self.complain(
+                    Severity::Error,
+                    span,
+                    format!("cannot include the files of this line: {message}"),
+                );
                 return;
             }
         };
@@ -102,7 +106,7 @@ impl Preprocessor<'_> {
 
     fn included(&mut self, path: &Path, span: Span, checks: &BTreeSet<Check>, here: &Here) -> Outcome {
         if self.sources.len() >= FILES_MAX {
-            self.stop(span, format!("more than {FILES_MAX} files"));
+            self.stop(span, format!("the configuration has more than {FILES_MAX} files"));
             return Outcome::Unreadable;
         }
         let decoded = match text_of(path, self.files) {
@@ -116,7 +120,7 @@ impl Preprocessor<'_> {
             }
         };
         if self.sources.bytes() + decoded.text.len() > BYTES_READ_MAX {
-            self.stop(span, "more than 64 MiB in all files together");
+            self.stop(span, "the files of the configuration have more than 64 MiB together");
             return Outcome::Unreadable;
         }
         let file = self.sources.add(path, decoded.text);

@@ -155,8 +155,8 @@ fn complaints_of_lines() {
     for (text, position, message) in [
         ("~SEQ(A,1,0,3) x\n", (1, 1), "not a sequence"),
         (" ~LST(A,1 x\n", (1, 2), "is not closed"),
-        ("$A=${A}x\n x ${A}\n", (2, 4), "stands for itself"),
-        ("$A=$A\n$A\n", (2, 1), "stands for itself"),
+        ("$A=${A}x\n x ${A}\n", (2, 4), "refers to itself"),
+        ("$A=$A\n$A\n", (2, 1), "refers to itself"),
         ("$A= \\\n x \\\n $A\n$A\n", (2, 2), "without an end"),
         ("~SEQ(A,1,2000) ~SEQ(B,1,2000) @foo x\n", (1, 30), "more than 1000000 lines"),
     ] {

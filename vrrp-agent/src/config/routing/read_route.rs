@@ -200,8 +200,9 @@ fn next_hops(words: &mut Words<'_>, hops: &mut Vec<NextHop>) -> Result<Vec<Gatew
                 })?;
             }
             word => {
-                let message =
-                    format!("`{word}` behind `nexthop`: what is for the whole route stands before it");
+                let message = format!(
+                    "`{word}` after `nexthop`: options of the whole route stand before the first `nexthop`"
+                );
                 return Err(BadWord::new(index, message));
             }
         }
@@ -212,7 +213,7 @@ fn next_hops(words: &mut Words<'_>, hops: &mut Vec<NextHop>) -> Result<Vec<Gatew
 
 fn check_next_hops(index: usize, route: &Route, via: Option<Gateway>) -> Result<(), BadWord> {
     if via.is_some() || route.dev.is_some() || route.onlink {
-        let message = "`nexthop` beside `via`, `dev` or `onlink`: each `nexthop` has its own";
+        let message = "`nexthop` together with `via`, `dev` or `onlink`: write them after each `nexthop`";
         return Err(BadWord::new(index, message));
     }
     Ok(())

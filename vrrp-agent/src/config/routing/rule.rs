@@ -176,7 +176,7 @@ pub(in crate::config) fn rule(words: &[&str], tables: &Tables<'_>) -> Result<Rul
         if let Some(found) = found
             && action.replace((index, found)).is_some()
         {
-            return Err(BadWord::new(index, "a rule does one thing"));
+            return Err(BadWord::new(index, "a rule can have only one action"));
         }
     }
     let Some((index, action)) = action else {
@@ -188,7 +188,7 @@ pub(in crate::config) fn rule(words: &[&str], tables: &Tables<'_>) -> Result<Rul
     {
         return Err(BadWord::new(
             index,
-            "`goto` leads to a later rule: it needs a `preference` below its target",
+            "`goto` leads to a later rule: the rule needs a `preference` that is less than its target",
         ));
     }
     if let (

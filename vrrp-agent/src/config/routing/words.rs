@@ -176,7 +176,7 @@ pub(super) fn range(index: usize, word: &str) -> Result<Range, BadWord> {
 pub(super) fn unknown(index: usize, word: &str, of: &str, unsupported: &[(&str, &str)]) -> BadWord {
     let message = match unsupported.iter().find(|(name, _)| *name == word) {
         Some((_, help)) => format!("`{word}` of a {of} is not supported{help}"),
-        None => format!("`{word}` is no word of a {of}"),
+        None => format!("`{word}` is not a keyword of a {of}"),
     };
     BadWord::new(index, message)
 }
