@@ -228,6 +228,7 @@ impl Round {
         story + &format!("the client is {}\n", self.client.namespace())
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each fault")]
     fn happen(&mut self, number: usize, fault: &Fault) -> Result<()> {
         if let Some(interface) = fault.divides() {
             self.divided[interface].push((Instant::now(), None));

@@ -146,3 +146,25 @@ fn c7_the_pins_of_a_namespace_that_is_gone_are_swept_and_no_others() -> Result<(
     assert!(again.says("going on with the programs and maps", TIMEOUT), "{}", again.log());
     Ok(())
 }
+
+/// A version that counts more finds a map of another size. Everything else of the earlier run is gone on with.
+#[test]
+fn an_upgrade_that_counts_more_costs_no_mastership() -> Result<()> {
+    let mut pair = Pair::start(&[])?;
+    assert!(reaches(&pair.h2, 0, "backup"));
+    pair.master.signal(Signal::SIGKILL)?;
+    pair.master.wait(TIMEOUT)?;
+    let pin = pair.h1.pin("counters")?;
+    std::fs::remove_file(&pin)?;
+    let smaller = ["type", "percpu_array", "key", "4", "value", "8", "entries", "1", "name", "counters"];
+    run(std::process::Command::new("bpftool").args(["map", "create"]).arg(&pin).args(smaller))?;
+    let again = pair.h1.agent(&Config::priority(HIGH).text())?;
+    assert!(again.says(WENT_ON, TIMEOUT), "{}", again.log());
+    assert!(again.says("the counters begin at zero", TIMEOUT), "{}", again.log());
+    assert_eq!(pair.client.arping(VIP)?, [pair.h1.mac()?]);
+    assert!(pair.h1.status()?["counters"]["arp_answered"].as_u64() > Some(0), "{}", pair.h1.status()?);
+    std::thread::sleep(Duration::from_secs(4));
+    let status = pair.h2.status()?;
+    assert_eq!(status["instances"][0]["became_master"], 0, "{status}");
+    Ok(())
+}

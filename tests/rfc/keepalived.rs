@@ -119,6 +119,7 @@ fn scripts_and_weights() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of rules")]
 fn what_the_file_says() {
     check(&[
         Row {
@@ -206,6 +207,7 @@ fn what_the_file_says() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of rules")]
 fn backup_and_master() {
     check(&[
         Row {

@@ -9,6 +9,9 @@ mod announcements;
 mod keepalived;
 mod reception;
 mod states;
+mod table;
+
+use std::cell::RefCell;
 
 /// A rule: its section, what it says, and two cases that must come out as said.
 pub(crate) struct Row {
@@ -20,15 +23,28 @@ pub(crate) struct Row {
     pub(crate) violated: Option<fn() -> bool>,
 }
 
-/// Checks every row and names all that do not hold.
+thread_local! {
+    /// What has happened in the case that is being checked.
+    static TRACE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Notes something that happens in a case: an input with its state, or outputs. A failure shows the notes of its case.
+pub(crate) fn trace(what: String) {
+    TRACE.with_borrow_mut(|trace| trace.push(what));
+}
+
+/// Checks every row, names all that do not hold, and shows what happened in them.
 pub(crate) fn check(rows: &[Row]) {
     let mut wrong = Vec::new();
+    let happened = || TRACE.take().iter().map(|line| format!("\n    {line}")).collect::<String>();
     for Row { section, rule, satisfied, violated } in rows {
+        TRACE.take();
         if !satisfied() {
-            wrong.push(format!("{section}: {rule}: the case that satisfies it is refused"));
+            wrong.push(format!("{section}: {rule}: expected to hold, and does not:{}", happened()));
         }
+        TRACE.take();
         if violated.is_some_and(|violated| violated()) {
-            wrong.push(format!("{section}: {rule}: the case that violates it is accepted"));
+            wrong.push(format!("{section}: {rule}: expected to be violated, and is not:{}", happened()));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

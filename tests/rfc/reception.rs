@@ -9,7 +9,7 @@ use vrrp_ebpf::advert::{
 use vrrp_ebpf::checksum;
 use vrrp_ebpf::frame::{Class, classify};
 
-use super::{Row, check};
+use super::{Row, check, trace};
 
 const SECOND_NS: u64 = 1_000_000_000;
 const SOURCE: [u8; 4] = [10, 0, 0, 1];
@@ -79,11 +79,13 @@ impl Case {
             Family::V6 => Address::v6([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
         };
         let (family, destination, ttl) = (self.family, self.destination, self.ttl);
-        accept(
-            &Datagram { family, source, destination, ttl, payload: &self.payload, trailer: &[] },
-            &self.rules,
-        )
-        .is_ok()
+        let datagram = Datagram { family, source, destination, ttl, payload: &self.payload, trailer: &[] };
+        let judged = accept(&datagram, &self.rules);
+        trace(format!(
+            "{:02x?} to {destination:?}, TTL {ttl}, under {:?}: {judged:?}",
+            self.payload, self.rules
+        ));
+        judged.is_ok()
     }
 
     /// Changes a byte and mends the checksum (without pseudo-header), so that only the byte is wrong.
@@ -114,6 +116,7 @@ fn is_vrrp(spoil: impl FnOnce(&mut Vec<u8>)) -> bool {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of rules")]
 fn what_is_believed() {
     check(&[
         Row {

@@ -8,7 +8,7 @@ use vrrp_agent::vrrp::{
 use vrrp_ebpf::advert::{Address, Advert, List, Version};
 use vrrp_ebpf::election::{DOWN_ADVERTS, Preempt, Takeover};
 
-use super::{Row, check};
+use super::{Row, check, trace};
 
 pub(super) fn params(priority: u8) -> Params {
     Params {
@@ -35,7 +35,7 @@ pub(super) fn params(priority: u8) -> Params {
     }
 }
 
-pub(super) fn at(millis: u64) -> Time {
+pub(super) const fn at(millis: u64) -> Time {
     Time::since_start(Duration::from_millis(millis))
 }
 
@@ -44,6 +44,7 @@ pub(super) fn heard(priority: u8, last: u8) -> Advert {
 }
 
 pub(super) fn started(params: Params) -> Instance {
+    trace(format!("started with priority {}, {:?}", params.priority, params.preempt));
     let mut instance = Instance::new(params, at(0));
     instance.start(at(0));
     drain(&mut instance);
@@ -51,7 +52,9 @@ pub(super) fn started(params: Params) -> Instance {
 }
 
 pub(super) fn drain(instance: &mut Instance) -> Vec<Output> {
-    std::iter::from_fn(|| instance.poll_output()).collect()
+    let outputs = std::iter::from_fn(|| instance.poll_output()).collect();
+    trace(format!("{:?} after {outputs:?}; next deadline {:?}", instance.state(), instance.next_deadline()));
+    outputs
 }
 
 /// A master since second 4, whose outputs at the transition have been taken.
@@ -65,14 +68,18 @@ pub(super) fn master() -> Instance {
 
 /// True if the instance is master at `later` after an advert at `millis` and no other advert.
 pub(super) fn takes_over(mut instance: Instance, millis: u64, advert: &Advert, later: u64) -> bool {
+    trace(format!("{:?} hears {advert:?} at {millis} ms", instance.state()));
     instance.handle_advert(at(millis), advert, Watch::Here);
     instance.handle_timeout(at(later));
+    trace(format!("{:?} at {later} ms", instance.state()));
     instance.state() == State::Master
 }
 
 fn yields_to(advert: &Advert) -> bool {
     let mut instance = master();
+    trace(format!("{:?} hears {advert:?}", instance.state()));
     instance.handle_advert(at(4500), advert, Watch::Here);
+    trace(format!("{:?} afterwards", instance.state()));
     instance.state() == State::Backup
 }
 
@@ -83,6 +90,7 @@ fn advertises_at_once(advert: &Advert) -> bool {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of rules")]
 fn the_states() {
     check(&[
         Row {

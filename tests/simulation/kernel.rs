@@ -203,7 +203,9 @@ impl Kernel {
 
     fn at_master(&mut self, slot: usize, now: Time, desired: &Desired, advert: Advert) {
         match desired.candidate.at_master(&advert) {
-            AtMaster::Echo => self.report_rival(EventKind::Rival, slot, now, desired, advert),
+            AtMaster::Echo | AtMaster::Resigned => {
+                self.report_rival(EventKind::Rival, slot, now, desired, advert);
+            }
             AtMaster::Superior { .. } => {
                 let watchdog = &mut self.watchdogs[slot];
                 let first = watchdog.fenced_epoch != desired.epoch;
@@ -220,7 +222,10 @@ impl Kernel {
                     self.report_rival(EventKind::Superior, slot, now, desired, advert);
                 }
             }
-            AtMaster::Resigned | AtMaster::Inferior => {
+            AtMaster::Inferior => {
+                let watchdog = &mut self.watchdogs[slot];
+                watchdog.lower_router_epoch = desired.epoch;
+                watchdog.outranked = Some(Heard { advert, at: now });
                 self.report_rival(EventKind::Rival, slot, now, desired, advert);
             }
         }
@@ -323,6 +328,9 @@ impl Kernel {
     /// The last advert of any router in this epoch.
     pub(crate) fn last_heard(&self, slot: usize) -> Option<Heard> {
         let (watchdog, desired) = (&self.watchdogs[slot], self.desired[slot]?);
+        if desired.role == Role::Master {
+            return None;
+        }
         let counted = watchdog.last.filter(|_| watchdog.epoch == desired.epoch);
         let counted = counted.map(|advert| Heard { advert, at: watchdog.last_at });
         let outranked = watchdog.outranked.filter(|_| watchdog.lower_router_epoch == desired.epoch);
@@ -358,6 +366,13 @@ impl Kernel {
             return Some(PlaneEvent::MasterDown);
         }
         Some(PlaneEvent::Advert(self.fence(slot)?, Watch::Fenced))
+    }
+
+    /// The last advert of a lower router while the instance is master, in this epoch.
+    pub(crate) fn lower_router(&self, slot: usize) -> Option<Heard> {
+        let (watchdog, desired) = (&self.watchdogs[slot], self.desired[slot]?);
+        let here = desired.role == Role::Master && watchdog.lower_router_epoch == desired.epoch;
+        watchdog.outranked.filter(|_| here)
     }
 
     /// The advert of a better master for which the kernel half has stopped to answer in this epoch.

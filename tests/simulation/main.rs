@@ -87,6 +87,8 @@ fn what_was_found_once_is_not_found_again() {
         // A master that stalled advertised once more, though its kernel half had heard a better master: the event had not
         // fitted in the ring.
         ("a fence that was not told", &[20_088_024, 20_113_075]),
+        // A master that stalled advertised once more, though a lower router had taken over: the event had not fitted in the ring.
+        ("a lower router that was not told", &[60_377_183]),
         // With these seeds the simulator expected too much; a comment at each check says why.
         ("who takes over", &[20_000_379, 20_044_094]),
         ("who goes on", &[1_795_752_260_001_590, 20_012_060, 20_120_425, 20_480_557, 20_292_356]),

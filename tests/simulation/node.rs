@@ -1,6 +1,8 @@
 //! A router: its clock, its state machines, and a data plane: sockets, or a model of the kernel half. The node uses them as
 //! `daemon/engine.rs` does.
 
+mod hearing;
+
 use std::net::IpAddr;
 use std::time::Duration;
 use vrrp_tests::random::Random;
@@ -333,82 +335,6 @@ impl Node {
         self.react(clock)
     }
 
-    /// Receives a whole frame, with a tag of a VLAN in it or beside it.
-    pub(crate) fn receive_tagged(&mut self, now: Time, frame: &[u8], beside: bool) -> Vec<Did> {
-        // Sockets and program are told of a tag that the card has taken off.
-        if beside {
-            return Vec::new();
-        }
-        let (source, message) = match &self.kernel {
-            Some(_) => match classify(frame) {
-                Class::Vrrp(carrier) => (carrier.source, frame[carrier.offset..][..carrier.length].to_vec()),
-                Class::Other | Class::Arp(_) | Class::Nd(_) => return Vec::new(),
-            },
-            None => match advert_in(frame) {
-                Some(receive::Heard::Plain(datagram)) => (datagram.source, datagram.payload.to_vec()),
-                Some(receive::Heard::Sealed(_)) | None => return Vec::new(),
-            },
-        };
-        let [a, b, c, d, ..] = source.octets;
-        self.receive(now, IpAddr::from([a, b, c, d]), &message)
-    }
-
-    pub(crate) fn receive(&mut self, now: Time, source: IpAddr, message: &[u8]) -> Vec<Did> {
-        let clock = self.clock(now);
-        let sees = self.kernel.is_some() && clock >= self.blind;
-        if !sees && !self.runs() {
-            if self.alive {
-                self.waiting.push((source, message.to_vec()));
-            } else if self.kernel.is_some()
-                && let Some(slot) = self.slot_of(message)
-            {
-                self.slots[slot].missed = Some(clock);
-            }
-            return Vec::new();
-        }
-        let Some(slot) = self.slot_of(message) else { return Vec::new() };
-        match &mut self.kernel {
-            Some(kernel) if sees => {
-                kernel.receive(slot, clock, &datagram(source, message));
-                if self.runs() { self.drain_ring(clock) } else { Vec::new() }
-            }
-            Some(_) | None => self.hear(clock, slot, source, message),
-        }
-    }
-
-    fn slot_of(&self, message: &[u8]) -> Option<usize> {
-        let vrid = vrrp_ebpf::advert::vrid(message);
-        self.slots.iter().position(|slot| vrid == Some(slot.shared.vrid))
-    }
-
-    /// Hears an advert by a packet socket: every advert, or one that the kernel half should have kept.
-    fn hear(&mut self, clock: Time, slot: usize, source: IpAddr, message: &[u8]) -> Vec<Did> {
-        let Ok(advert) = accept(&datagram(source, message), &self.slots[slot].rules()) else {
-            return Vec::new();
-        };
-        if let Some(kernel) = &mut self.kernel {
-            kernel.is_passed_by(slot, clock, &advert);
-        }
-        self.slots[slot].machine.handle_advert(clock, &advert, Watch::Here);
-        self.react(clock)
-    }
-
-    /// After a stall, the frames that have arrived are heard before a deadline that has passed: first those in the ring, then
-    /// those of the sockets, and only then the news that the kernel half has lost a master.
-    pub(crate) fn wake_up(&mut self, now: Time) -> Vec<Did> {
-        self.stalled_until = None;
-        self.excuse_silence(now);
-        let (clock, waiting) = (self.clock(now), std::mem::take(&mut self.waiting));
-        let mut did = self.read_ring(clock);
-        for (source, message) in waiting {
-            if let Some(slot) = self.slot_of(&message) {
-                did.extend(self.hear(clock, slot, source, &message));
-            }
-        }
-        did.extend(self.handle_deadlines(now));
-        did
-    }
-
     pub(crate) fn handle_deadlines(&mut self, now: Time) -> Vec<Did> {
         self.report_alive(now);
         let clock = self.clock(now);
@@ -429,7 +355,15 @@ impl Node {
                             let alive = kernel.watch(slot).filter(|(deadline, _)| *deadline > clock);
                             alive.map(|(_, advert)| (advert, Watch::Kernel))
                         }
-                        State::Master => kernel.fence(slot).map(|advert| (advert, Watch::Fenced)),
+                        State::Master => match kernel.fence(slot) {
+                            Some(advert) => Some((advert, Watch::Fenced)),
+                            None => {
+                                let machine = &self.slots[slot].machine;
+                                let lower = kernel.lower_router(slot);
+                                let lower = lower.filter(|heard| machine.is_overtaken_by(clock, heard));
+                                lower.map(|heard| (heard.advert, Watch::Here))
+                            }
+                        },
                         State::Initialize | State::Fault => None,
                     });
                 if let Some((advert, watch)) = unheard {

@@ -17,7 +17,7 @@ use vrrp_ebpf::nd;
 
 use crate::ctx::packet::{Context as _, Packet, pull_for_reading};
 use crate::maps;
-use crate::program::{held, report_due, vip};
+use crate::program::lease::{held, report_due, vip};
 
 /// Protocol number of the authentication header, which may enclose adverts of version 2.
 const AH: u8 = 51;

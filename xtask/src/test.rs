@@ -37,6 +37,9 @@ pub(crate) fn run() -> Result<()> {
     part("simulation", &mut || {
         cargo(&["test", "--locked", "--package", "vrrp-tests", "--test", "simulation"])
     })?;
+    part("walls between the rooms", &mut || {
+        cargo(&["test", "--locked", "--package", "vrrp-tests", "--test", "walls"])
+    })?;
     part("RFC table", &mut || cargo(&["test", "--locked", "--package", "vrrp-tests", "--test", "rfc"]))?;
     part("configuration beside keepalived", &mut || {
         let test = ["test", "--locked", "--package", "vrrp-tests", "--test", "config", "--", "--show-output"];

@@ -3,11 +3,13 @@
 
 mod authentication;
 mod dbus;
+mod draft;
 mod extra_refresh;
 mod garp_group;
 mod globals;
 mod group;
 mod host_settings;
+mod inherited;
 mod instance;
 mod link_delays;
 mod notify;
@@ -39,6 +41,10 @@ use super::value;
 use globals::Globals;
 
 /// Builds the model and adds diagnostics. Use the result only if no diagnostic is an error.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm for each block, and one line for each value of the result"
+)]
 pub(super) fn build(
     statements: &[Statement],
     files: &dyn Files,
@@ -80,7 +86,7 @@ pub(super) fn build(
         match keyword.text.as_str() {
             "global_defs" => globals::read(block(statement, diagnostics), &mut globals, diagnostics),
             "vrrp_script" => {
-                let script = script::read(statement, &globals, diagnostics);
+                let script = script::read(statement, globals.script_user.as_ref(), diagnostics);
                 config.scripts.extend(script);
             }
             "vrrp_instance" => {
@@ -119,7 +125,7 @@ pub(super) fn build(
     shape::check(Block::Root, statements, diagnostics);
     group::read_all(statements, &globals, group_tracked, &mut config, diagnostics);
     track_group::resolve_all(statements, &mut config, diagnostics);
-    outlets::complain(statements, &globals, diagnostics);
+    outlets::complain(statements, &globals.outlets, diagnostics);
     config.host = globals.host;
     config.missing = globals.missing;
     config.start_delay = globals.start_delay;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::model::Program;
+use super::model::programs::Program;
 
 /// Settings of the daemon itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

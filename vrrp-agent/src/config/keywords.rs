@@ -1,6 +1,7 @@
 //! The table of all keywords that a keepalived.conf may contain: the block, the value and the support of each keyword. The
 //! parser's diagnostics and the documentation both come from this table.
 
+mod row;
 mod table;
 
 pub(crate) use table::KEYWORDS;

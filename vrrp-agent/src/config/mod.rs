@@ -143,6 +143,9 @@ pub fn parse(text: &str) -> Reading {
     load(Path::new(path), &mut context, &Memory::new([(path, text)]))
 }
 
+/// The number of an instance: its place in the order of the file. The maps `leases` and `watchdogs` are indexed by it.
+pub type Slot = usize;
+
 /// Parses a value of `umask`, the permissions that new files do not get: a number in C notation, or bits such as `IWGRP|IWOTH`.
 #[must_use]
 pub fn umask(text: &str) -> Option<u32> {

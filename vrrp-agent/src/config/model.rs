@@ -2,7 +2,7 @@
 
 mod addresses;
 mod authentication;
-mod programs;
+pub(super) mod programs;
 mod tracking;
 
 use std::collections::BTreeMap;

@@ -18,11 +18,12 @@ use vrrp_ebpf::advert::Family;
 
 pub(super) use read_route::route;
 pub use route::{Metric, MetricKind, NextHop, Route, RouteKind};
-pub use rule::{Action, Mark, Rule};
+pub use rule::{Action, Rule};
 pub(super) use rule::{Preferences, rule};
-pub(super) use tables::{Directories, Tables};
+pub(super) use tables::{Directories, Tables, number};
 pub use text::{RouteLine, RuleLine};
-pub(super) use words::{BadWord, number, scope};
+pub use words::Mark;
+pub(super) use words::{BadWord, scope};
 
 use crate::wire::advert::family as family_of;
 use words::decimal;

@@ -24,8 +24,7 @@ use vrrp_ebpf::abi::ALIVE_INTERVAL_NS;
 use vrrp_ebpf::election::Takeover;
 
 use super::announcements::Announcements;
-use super::messages::{Command, Effect, Late};
-use super::status::{EngineState, InstanceState};
+use super::messages::{Command, Effect, EngineState, InstanceState, Late};
 use crate::config::{Config, StartDelay};
 use crate::dataplane::{DataPlane, PlaneEvent, Slot};
 use crate::host;

@@ -13,17 +13,16 @@ use std::time::Duration;
 
 use nix::sys::eventfd::EventFd;
 use tokio::sync::oneshot;
-use vrrp_ebpf::abi::InstanceKey;
-use vrrp_ebpf::advert::{Reject, Rules};
+use vrrp_ebpf::abi::{Counters, InstanceKey};
+use vrrp_ebpf::advert::{Advert, Reject, Rules};
 
 use super::frames::Frames;
 use super::master_resources::MasterResources;
-use super::status::EngineState;
 use crate::config::Config;
 use crate::dataplane::{DataPlane, EbpfError, Hearing, KernelHalf, Slot};
 use crate::net::NetError;
 use crate::track::Health;
-use crate::vrrp::{Cause, Params, State};
+use crate::vrrp::{Cause, Params, State, Statistics, Time};
 use crate::wire::ethernet::Mac;
 
 /// A way to reach the engine from anywhere.
@@ -211,4 +210,38 @@ pub(super) struct Reloaded {
     pub(super) attached: Result<(), EbpfError>,
     /// The previous data plane. The receiver drops it, so that the engine does not have to wait until it is closed.
     pub(super) _before: DataPlane,
+}
+
+/// The state of the protocol thread.
+#[derive(Debug)]
+pub(super) struct EngineState {
+    /// The time of everything in here.
+    pub(super) at: Time,
+    pub(super) config: Arc<Config>,
+    /// Describes for people where the program is attached.
+    pub(super) dataplane: String,
+    pub(super) counters: Counters,
+    /// By slot of `config`.
+    pub(super) instances: Vec<InstanceState>,
+}
+
+/// The state of an instance.
+#[derive(Debug)]
+pub(super) struct InstanceState {
+    pub(super) state: State,
+    pub(super) since: Time,
+    pub(super) cause: Cause,
+    pub(super) priority: u8,
+    /// The address that its adverts are sent from.
+    pub(super) source: IpAddr,
+    /// The last advert of its master.
+    pub(super) heard: Option<Advert>,
+    /// True while it waits until its sync group can become master.
+    pub(super) waits_for_group: bool,
+    pub(super) lease_until: Option<Time>,
+    /// The time at which the kernel counts its master as lost, if the kernel watches it.
+    pub(super) kernel_deadline: Option<Time>,
+    /// The next deadline of its state machine.
+    pub(super) next_deadline: Option<Time>,
+    pub(super) statistics: Statistics,
 }

@@ -1,58 +1,20 @@
 //! The status of the daemon: plain data from the protocol thread, and the snapshot that is composed of it for people and programs.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use vrrp_ebpf::abi::Counters;
-use vrrp_ebpf::advert::Advert;
 
 use super::effects::EffectRunner;
 use super::explain::{explain, state_name};
-use super::messages::{Command, EngineHandle};
+use super::messages::{Command, EngineHandle, EngineState, InstanceState};
 use super::network::Missing;
 use super::tracker_tasks::{SharedPage, TrackPage};
-use crate::config::Config;
 use crate::control::{
     FileStatus, InstanceStatus, MasterStatus, ProcessStatus, ScriptStatus, Snapshot, TrackedInterface, WonBy,
 };
-use crate::vrrp::{Cause, Condition, State, Statistics, Time};
+use crate::vrrp::{Cause, Condition, State};
 use crate::wire::advert::{family, ip};
-
-/// The state of the protocol thread.
-#[derive(Debug)]
-pub(super) struct EngineState {
-    /// The time of everything in here.
-    pub(super) at: Time,
-    pub(super) config: Arc<Config>,
-    /// Describes for people where the program is attached.
-    pub(super) dataplane: String,
-    pub(super) counters: Counters,
-    /// By slot of `config`.
-    pub(super) instances: Vec<InstanceState>,
-}
-
-/// The state of an instance.
-#[derive(Debug)]
-pub(super) struct InstanceState {
-    pub(super) state: State,
-    pub(super) since: Time,
-    pub(super) cause: Cause,
-    pub(super) priority: u8,
-    /// The address that its adverts are sent from.
-    pub(super) source: IpAddr,
-    /// The last advert of its master.
-    pub(super) heard: Option<Advert>,
-    /// True while it waits until its sync group can become master.
-    pub(super) waits_for_group: bool,
-    pub(super) lease_until: Option<Time>,
-    /// The time at which the kernel counts its master as lost, if the kernel watches it.
-    pub(super) kernel_deadline: Option<Time>,
-    /// The next deadline of its state machine.
-    pub(super) next_deadline: Option<Time>,
-    pub(super) statistics: Statistics,
-}
 
 /// The parts of the daemon that know something of the status.
 pub(super) struct StatusSources<'a> {

@@ -4,49 +4,22 @@
 //! An attachment is held by its descriptor and by its pin. The pin keeps it when the agent is killed, the descriptor when
 //! another program removes the pin.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aya::Ebpf;
 use aya::maps::{Map, MapData, ProgramArray};
 use aya::programs::links::{FdLink, LinkOrder, LinkType, PinnedLink};
-use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact};
+use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, qdisc_add_clsact};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, ProgramInfo, SchedClassifier, TcAttachType, Xdp};
 
-use super::bpffs::{pin_name, unpin_name};
-use super::ebpf::EbpfError;
-use super::load::brief;
+use super::error::{EbpfError, brief, chain, pin_error};
+use super::pins::{
+    ARRAY, FILTER_HANDLE, FILTER_PRIORITY, FILTERS, LINK, OUT, earlier_filter, pin_of, remove_filters, unpin,
+};
 use super::placement::{ArrayEntry, AttachPoint, Mode, cost, modes, objection};
 use crate::net::links::{Link, Purpose};
-
-/// The beginning of the pins of attachments for frames that arrive; the interface's name follows, as [`pin_name`] writes it.
-const LINK: &str = "link-";
-/// The beginning of the pins of attachments for frames that leave.
-const OUT: &str = "out-";
-/// The beginning of the pins that say on which interfaces our filters of tc are.
-const FILTERS: &str = "filters-";
-/// The beginning of the pin of an operator's program array; the index of our entry follows.
-pub(super) const ARRAY: &str = "array-";
-
-/// True for the name of a pin that holds an attachment.
-pub(super) fn is_link_pin(name: &str) -> bool {
-    name.starts_with(LINK) || name.starts_with(OUT)
-}
-
-/// Returns the number of the interface that a pinned attachment is on, 0 if that interface is gone; `None` if it cannot be
-/// told.
-pub(super) fn ifindex_of_link(pin: &Path) -> Option<u32> {
-    let link = FdLink::from(PinnedLink::from_pin(pin).ok()?);
-    let of_link = format!("link_id:\t{}\n", link.info().ok()?.id());
-    // The kernel describes our descriptors here. Among them is that of `link`, which does not tell its own number, so its id is
-    // searched for.
-    let descriptors = fs::read_dir("/proc/self/fdinfo").ok()?.flatten();
-    let mut texts = descriptors.filter_map(|descriptor| fs::read_to_string(descriptor.path()).ok());
-    let text = texts.find(|text| text.contains(&of_link))?;
-    text.lines().find_map(|line| line.strip_prefix("ifindex:")?.trim().parse().ok())
-}
 
 /// The two programs for XDP. They cannot call each other, nor stand in one program array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -324,11 +297,6 @@ fn attach_tcx(ebpf: &mut Ebpf, pins: &Path, link: &Link, direction: Direction) -
     }
 }
 
-/// The priority of our filters of tc: before all others.
-const FILTER_PRIORITY: u16 = 1;
-/// The handle of our filters, by which a later run finds them.
-const FILTER_HANDLE: TcHandle = TcHandle::new(0x7672, 0x7270);
-
 /// Attaches a filter, on kernels without tcx. A filter cannot be pinned; it stays on the interface until it is removed, and is
 /// replaced in its place.
 fn attach_filter(ebpf: &mut Ebpf, pins: &Path, link: &Link, direction: Direction) -> Attached {
@@ -354,37 +322,6 @@ fn attach_filter(ebpf: &mut Ebpf, pins: &Path, link: &Link, direction: Direction
         }
         Err(error) => Ok(Err(error)),
     }
-}
-
-/// The filter of an earlier run, if there is one.
-fn earlier_filter(interface: &str, direction: TcAttachType) -> io::Result<SchedClassifierLink> {
-    SchedClassifierLink::attached(interface, direction, FILTER_PRIORITY, FILTER_HANDLE, None)
-}
-
-/// Removes our filters of tc from an interface if `path` is the pin that says that they are there.
-pub(super) fn remove_filters(path: &Path) {
-    let name = path.file_name().and_then(|name| name.to_str()?.strip_prefix(FILTERS));
-    let Some(interface) = name.map(unpin_name) else { return };
-    for direction in [TcAttachType::Ingress, TcAttachType::Egress] {
-        if let Ok(filter) = earlier_filter(&interface, direction) {
-            // There may be no filter on one of the sides.
-            let _none = aya::programs::links::Link::detach(filter);
-        }
-    }
-}
-
-/// Takes the programs off an interface.
-pub(super) fn detach(pins: &Path, interface: &str) {
-    for prefix in [LINK, OUT, FILTERS] {
-        let path = pin_of(pins, prefix, interface);
-        remove_filters(&path);
-        let _none = fs::remove_file(path);
-    }
-}
-
-/// The interface that a pin is of, as [`pin_name`] writes it; `None` if it is another pin.
-pub(super) fn interface_of(pin: &str) -> Option<&str> {
-    [LINK, OUT, FILTERS].into_iter().find_map(|prefix| pin.strip_prefix(prefix))
 }
 
 /// Pins a link, and keeps its descriptor.
@@ -418,17 +355,6 @@ fn enter_array(
     };
     // The array takes programs of one kind or of the other.
     enter(frag_support).or_else(|error| enter(frag_support.other()).map_err(|_| error))
-}
-
-/// Takes our program out of the array that is pinned at `path`, if that is the pin of an array.
-pub(super) fn leave_array(path: &Path) {
-    let index = path.file_name().and_then(|name| name.to_str()?.strip_prefix(ARRAY)?.parse::<u32>().ok());
-    let Some(index) = index else { return };
-    let map = MapData::from_pin(path).and_then(Map::from_map_data);
-    if let Ok(mut array) = map.and_then(ProgramArray::try_from) {
-        // The entry may be empty already.
-        let _empty = array.clear_index(&index);
-    }
 }
 
 /// Loads the programs that the interfaces will need, so that attaching takes no time.
@@ -483,19 +409,6 @@ pub(super) fn pin_programs(ebpf: &mut Ebpf, pins: &Path) -> Result<(), EbpfError
     Ok(())
 }
 
-/// Returns the path of the pin of an attachment to an interface.
-fn pin_of(pins: &Path, prefix: &str, interface: &str) -> PathBuf {
-    pins.join(format!("{prefix}{}", pin_name(interface)))
-}
-
-/// Removes a pin, if it is there.
-fn unpin(path: &Path) -> Result<(), EbpfError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(pin_error(path, &error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 /// Describes a program by its name and number, which helps to find out what loaded it.
 fn whose(id: u32) -> String {
     let is_it = |program: &ProgramInfo| program.id() == id;
@@ -523,19 +436,4 @@ fn refusal(error: &ProgramError, mode: Mode, link: &Link) -> String {
         ProgramError::SyscallError(error) => error.io_error.to_string(),
         other => brief(other),
     }
-}
-
-/// Returns an error's text, followed by the texts of its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    text
-}
-
-pub(super) fn pin_error(path: &Path, error: &dyn std::error::Error) -> EbpfError {
-    EbpfError::Pin { path: path.display().to_string(), why: chain(error) }
 }

@@ -12,6 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
+use super::pins::pin_name;
 use crate::host;
 
 const USUAL: &str = "/sys/fs/bpf";
@@ -19,19 +20,6 @@ const USUAL: &str = "/sys/fs/bpf";
 const THROUGH_INIT: &str = "/proc/1/root/sys/fs/bpf";
 /// A bpffs that the host has mounted for the agent, in a place that `ip netns exec` leaves alone.
 const OURS: &str = "/run/vrrp-agent/bpf";
-
-/// Writes a name of the host's as a bpffs takes it. A bpffs refuses dots: each is written `%2e`, and `%` is written `%25`.
-/// Interfaces of VLANs have names like `eth0.100`.
-#[must_use]
-pub fn pin_name(name: &str) -> String {
-    name.replace('%', "%25").replace('.', "%2e")
-}
-
-/// Returns the name that [`pin_name`] has written.
-#[must_use]
-pub fn unpin_name(name: &str) -> String {
-    name.replace("%2e", ".").replace("%25", "%")
-}
 
 /// The directory below the root of a bpffs that belongs to this agent.
 fn own_directory() -> PathBuf {
@@ -138,8 +126,8 @@ fn sweep_directory(path: &Path) {
     let Ok(entries) = fs::read_dir(path) else { return };
     let names: Vec<String> =
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    let links: Vec<&String> = names.iter().filter(|name| super::attach::is_link_pin(name)).collect();
-    let is_gone = |name: &&String| super::attach::ifindex_of_link(&path.join(name)) == Some(GONE);
+    let links: Vec<&String> = names.iter().filter(|name| super::pins::is_link_pin(name)).collect();
+    let is_gone = |name: &&String| super::pins::ifindex_of_link(&path.join(name)) == Some(GONE);
     if links.is_empty() || !links.iter().all(is_gone) {
         return;
     }
@@ -194,8 +182,8 @@ impl PinDirectory {
                     self.staged().remove();
                 }
             } else {
-                super::attach::leave_array(&entry.path());
-                super::attach::remove_filters(&entry.path());
+                super::pins::leave_array(&entry.path());
+                super::pins::remove_filters(&entry.path());
                 fs::remove_file(entry.path())?;
             }
         }
@@ -209,20 +197,5 @@ impl PinDirectory {
         }
         // The directory is not empty if the pins of another namespace's agent are in it.
         let _not_empty = fs::remove_dir(&self.path);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{pin_name, unpin_name};
-
-    #[test]
-    fn r1_a_name_with_a_dot_is_written_so_that_a_bpffs_takes_it() {
-        assert_eq!(pin_name("eth0"), "eth0");
-        assert_eq!(pin_name("eth0.100"), "eth0%2e100");
-        assert_eq!(pin_name("a%2e.b"), "a%252e%2eb");
-        for name in ["eth0.100", "a%2e.b", "a%252e"] {
-            assert_eq!(unpin_name(&pin_name(name)), name);
-        }
     }
 }

@@ -5,19 +5,17 @@ use std::fmt;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::time::Duration;
 
-use aya::Ebpf;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
-use aya::programs::ProgramError;
 use vrrp_ebpf::abi::{
-    ALIVE_TIME_NS, AbiPod, Agent, Counters, Event, EventKind, Instance, InstanceKey, Lease, Role, Settings,
-    Watchdog,
+    ALIVE_TIME_NS, Agent, Counters, Event, EventKind, Instance, InstanceKey, Lease, Role, Settings, Watchdog,
 };
 use vrrp_ebpf::advert::{Advert, List, Reject, VerifiedBy};
 
 use super::bpffs::PinDirectory;
 use super::canary::{Canaries, Hearing, Unseen};
+use super::error::{EbpfError, map_error};
 use super::kernel::KernelHalf;
-use super::load::brief;
+use super::maps::{PodValue, slot_u32, take};
 use super::{Desired, KernelWatch, PlaneEvent, Slot, SocketPlane};
 use crate::host;
 use crate::vrrp::{Heard, Time, Watch};
@@ -25,55 +23,6 @@ use crate::wire::advert::ip;
 
 /// How late the kernel's report of a lost master may be before the sweep reports the master as lost too.
 const SWEEP_GRACE: Duration = Duration::from_millis(20);
-
-/// The compiled eBPF half, for programs that run it without an interface: kernel tests and benchmarks.
-pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/vrrp"));
-
-/// A value of the maps. The crate that defines them knows nothing of aya, hence the wrapper.
-#[derive(Clone, Copy, Debug)]
-#[repr(transparent)]
-pub struct PodValue<T>(pub T);
-
-// SAFETY: AbiPod promises what Pod asks for.
-unsafe impl<T: AbiPod> aya::Pod for PodValue<T> {}
-
-/// The reason why the kernel half cannot be used, or not be changed.
-#[derive(Debug, thiserror::Error)]
-pub enum EbpfError {
-    /// The object lacks a part that this agent was built for.
-    #[error("the eBPF object has no {0}")]
-    Missing(&'static str),
-    /// Loading failed: no BPF, no capability, or the verifier said no.
-    #[error("cannot load the eBPF programs: {0}")]
-    Load(#[from] aya::EbpfError),
-    /// The verifier said no, or the program could not be handled.
-    #[error("cannot load the eBPF program: {}", brief(.0))]
-    Program(ProgramError),
-    /// The interface did not take the program.
-    #[error("cannot attach to {interface}: {why}")]
-    Attach {
-        /// The name of the interface.
-        interface: String,
-        /// The obstacle.
-        why: String,
-    },
-    /// A map operation failed.
-    #[error("cannot use the map `{map}`: {source}")]
-    Map {
-        /// The name of the map.
-        map: &'static str,
-        /// The kernel's error.
-        source: MapError,
-    },
-    /// Pinning failed.
-    #[error("cannot pin to {path}: {why}")]
-    Pin {
-        /// The path of the pin.
-        path: String,
-        /// The kernel's error.
-        why: String,
-    },
-}
 
 /// The maps that change while the daemon runs: the state of the instances, and the reports of the kernel.
 pub struct EbpfPlane {
@@ -377,6 +326,9 @@ impl EbpfPlane {
     pub(super) fn last_heard(&self, slot: Slot) -> Option<Heard> {
         let PodValue(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
         let desired = self.desired.get(slot).copied().flatten()?;
+        if desired.role == Role::Master {
+            return None;
+        }
         let counted = (watchdog.epoch == desired.epoch).then(|| heard_by(&watchdog)).flatten();
         let at = Time::from_nanos(watchdog.last_advert_ns);
         let counted = counted.map(|advert| Heard { advert, at });
@@ -387,6 +339,12 @@ impl EbpfPlane {
         let desired = self.desired[slot].filter(|desired| desired.role == Role::Master)?;
         let PodValue(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
         heard_by(&watchdog).filter(|_| watchdog.fenced_epoch == desired.epoch)
+    }
+
+    pub(super) fn lower_router(&self, slot: Slot) -> Option<Heard> {
+        let desired = self.desired[slot].filter(|desired| desired.role == Role::Master)?;
+        let PodValue(watchdog) = self.watchdogs.get(&slot_u32(slot), 0).ok()?;
+        lower_router(&watchdog, desired.epoch)
     }
 
     pub(super) fn sweep(&self, now: Time) -> Vec<PlaneEvent> {
@@ -441,7 +399,7 @@ pub(super) fn heard_by(watchdog: &Watchdog) -> Option<Advert> {
     })
 }
 
-/// Returns the lower router that a backup heard last in an epoch.
+/// Returns the lower router that was heard last in an epoch.
 pub(super) fn lower_router(watchdog: &Watchdog, epoch: u64) -> Option<Heard> {
     let advert = Advert {
         source: watchdog.lower_router,
@@ -465,16 +423,4 @@ fn read_event(bytes: &[u8]) -> Option<Event> {
     }
     // SAFETY: written by our own program as this type, and long enough; the ring aligns to 8 bytes at most.
     Some(unsafe { bytes.as_ptr().cast::<Event>().read_unaligned() })
-}
-
-pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, EbpfError> {
-    ebpf.take_map(name).ok_or(EbpfError::Missing(name))
-}
-
-pub(super) fn map_error(map: &'static str) -> impl Fn(MapError) -> EbpfError {
-    move |source| EbpfError::Map { map, source }
-}
-
-pub(super) fn slot_u32(slot: Slot) -> u32 {
-    u32::try_from(slot).expect("at most 1024 instances")
 }

@@ -7,14 +7,16 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use aya::maps::{Array, HashMap, Map, MapData, MapError};
+use aya::maps::{Array, MapData};
 use aya::{Ebpf, EbpfLoader};
-use vrrp_ebpf::abi::{AbiPod, InstanceKey, LAYOUT, Settings, Vip, VipKey, VipUse, Vmac, VmacKey, Watchdog};
+use vrrp_ebpf::abi::{Counters, InstanceKey, LAYOUT, Settings, Vip, VipKey, VipUse, Vmac, VmacKey, Watchdog};
 
-use super::attach::{self, ARRAY, Attachment, FragSupport, pin_error};
-use super::bpffs::{PinDirectory, pin_name};
-use super::ebpf::{EbpfError, OBJECT, PodValue, map_error, slot_u32};
-use super::load::{LoadOptions, MapSource, OnRefusal, prepare_timers};
+use super::attach::{self, Attachment, FragSupport};
+use super::bpffs::PinDirectory;
+use super::error::{EbpfError, map_error, pin_error};
+use super::load::{LoadOptions, MapSource, OBJECT, OnRefusal, prepare_timers};
+use super::maps::{PodValue, open, reconcile, slot_u32};
+use super::pins::{self, ARRAY, pin_name};
 use super::{AttachPoint, Mode, VipEntry, VmacEntry};
 use crate::net::links::{Link, Purpose};
 use crate::wire::advert::{address, family};
@@ -106,6 +108,7 @@ impl KernelHalf {
                 staged
             }
         };
+        drop_counters_of_another_build(&pins.path);
         let no_accept_used = u32::from(vips.iter().any(|vip| vip.usage == VipUse::NoAccept));
         // There are as many slots as instances, so that a dump of the map shows the instances and nothing else.
         let entries = u32::try_from(keys.len()).unwrap_or(u32::MAX).max(1);
@@ -221,7 +224,7 @@ impl KernelHalf {
     /// Takes the program off an interface, whose adverts go through sockets from here on.
     pub fn give_up(&mut self, link: &Link, why: String) {
         self.attached.retain(|attachment| attachment.name != link.name);
-        attach::detach(&self.pins.path, &link.name);
+        pins::detach(&self.pins.path, &link.name);
         self.refused.insert(link.name.clone(), Refusal { purpose: link.purpose, why });
     }
 
@@ -303,7 +306,7 @@ impl KernelHalf {
         for entry in fs::read_dir(&self.pins.path)? {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let elsewhere = match (attach::interface_of(name), &self.attach_point) {
+            let elsewhere = match (pins::interface_of(name), &self.attach_point) {
                 (Some(interface), _) => links.iter().all(|link| pin_name(&link.name) != interface),
                 (None, AttachPoint::Array(entry)) => {
                     name.starts_with(ARRAY) && name != format!("{ARRAY}{}", entry.index)
@@ -311,8 +314,8 @@ impl KernelHalf {
                 (None, AttachPoint::Auto | AttachPoint::Only(_)) => name.starts_with(ARRAY),
             };
             if elsewhere {
-                attach::leave_array(&path);
-                attach::remove_filters(&path);
+                pins::leave_array(&path);
+                pins::remove_filters(&path);
                 fs::remove_file(path)?;
             }
         }
@@ -401,33 +404,13 @@ impl KernelHalf {
     }
 }
 
-fn open<'e, M: TryFrom<&'e mut Map, Error = MapError>>(
-    ebpf: &'e mut Ebpf,
-    name: &'static str,
-) -> Result<M, EbpfError> {
-    ebpf.map_mut(name).ok_or(EbpfError::Missing(name))?.try_into().map_err(map_error(name))
-}
-
-/// Makes a map contain the wanted entries, and nothing else. The wanted entries are written before any others are removed: an
-/// address is never without its fence.
-fn reconcile<K: AbiPod + PartialEq, V: AbiPod>(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-    wanted: impl Iterator<Item = (K, V)>,
-) -> Result<(), EbpfError> {
-    let mut map: HashMap<&mut MapData, PodValue<K>, PodValue<V>> = open(ebpf, name)?;
-    let mut keys = Vec::new();
-    for (key, value) in wanted {
-        map.insert(PodValue(key), PodValue(value), 0).map_err(map_error(name))?;
-        keys.push(key);
+/// Removes a pinned map of counters that has another number of counters than this build. An upgrade goes on with all other maps of
+/// the earlier run, and counts from zero: a version that counts more must not cost a mastership.
+fn drop_counters_of_another_build(pins: &Path) {
+    let path = pins.join("counters");
+    let Ok(counters) = MapData::from_pin(&path) else { return };
+    let size = counters.info().map(|info| info.value_size() as usize);
+    if size.is_ok_and(|size| size != size_of::<Counters>()) && fs::remove_file(&path).is_ok() {
+        tracing::info!("the counters begin at zero: the earlier run had another number of them");
     }
-    let there: Vec<K> = map
-        .keys()
-        .map(|key| key.map(|PodValue(key)| key))
-        .collect::<Result<_, _>>()
-        .map_err(map_error(name))?;
-    for key in there.into_iter().filter(|key| !keys.contains(key)) {
-        map.remove(&PodValue(key)).map_err(map_error(name))?;
-    }
-    Ok(())
 }

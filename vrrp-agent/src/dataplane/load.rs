@@ -1,13 +1,16 @@
-//! The description of a kernel half to load, the preparation of its timers, and the errors of the verifier.
+//! The compiled object, the description of a kernel half to load, and the preparation of its timers.
 
 use aya::Ebpf;
-use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
+use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use nix::fcntl::OFlag;
 
-use super::ebpf::EbpfError;
+use super::error::EbpfError;
 use super::{AttachPoint, VipEntry, VmacEntry};
 use crate::net::links::Link;
 use vrrp_ebpf::abi::InstanceKey;
+
+/// The compiled eBPF half, for programs that run it without an interface: kernel tests and benchmarks.
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/vrrp"));
 
 /// The description of a kernel half.
 #[derive(Clone, Debug)]
@@ -86,19 +89,4 @@ pub(super) fn prepare_timers(ebpf: &mut Ebpf, slots: u32) -> Result<(), EbpfErro
         );
     }
     Ok(())
-}
-
-/// Shortens a verifier's error to the end of its log, which says what is wrong; the whole log has thousands of lines.
-pub(super) fn brief(error: &ProgramError) -> String {
-    match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
-            let log = verifier_log.to_string();
-            let lines: Vec<&str> = log.lines().collect();
-            format!(
-                "{io_error}; the verifier's log ends with: {}",
-                lines[lines.len().saturating_sub(6)..].join(" / ")
-            )
-        }
-        other => other.to_string(),
-    }
 }

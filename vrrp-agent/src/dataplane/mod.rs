@@ -5,8 +5,11 @@ mod attach;
 pub mod bpffs;
 mod canary;
 mod ebpf;
+mod error;
 mod kernel;
 mod load;
+mod maps;
+mod pins;
 mod placement;
 pub mod recovery;
 mod socket;
@@ -20,10 +23,13 @@ use vrrp_ebpf::abi::{Counters, InstanceKey, Role, VipUse};
 use vrrp_ebpf::advert::{Advert, Reject, Rules};
 use vrrp_ebpf::election::{Candidate, Takeover};
 
+pub use crate::config::Slot;
 pub use canary::{HeardBy, Hearing};
-pub use ebpf::{EbpfError, EbpfPlane, OBJECT, PodValue, show_adverts};
+pub use ebpf::{EbpfPlane, show_adverts};
+pub use error::EbpfError;
 pub use kernel::KernelHalf;
-pub use load::{LoadOptions, MapSource, OnRefusal};
+pub use load::{LoadOptions, MapSource, OBJECT, OnRefusal};
+pub use maps::PodValue;
 pub use placement::{ArrayEntry, AttachPoint, Mode};
 pub use recovery::PinnedState;
 pub use socket::{AdvertVerifiers, SocketPlane};
@@ -31,9 +37,6 @@ pub use verifier::{AdvertVerifier, Seal, Sequence};
 
 use crate::vrrp::{Heard, Time, Watch};
 use crate::wire::ethernet::Mac;
-
-/// An instance's number, in the order of the file; also its slot in the kernel's arrays.
-pub type Slot = usize;
 
 /// The desired state of an instance in the data plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,6 +256,15 @@ impl DataPlane {
     pub fn fence(&self, slot: Slot) -> Option<Advert> {
         match self {
             Self::Ebpf(plane) => plane.fence(slot),
+            Self::Socket(_) => None,
+        }
+    }
+
+    /// Returns the last advert of a lower router that the kernel has heard while an instance is master, in its present epoch.
+    #[must_use]
+    pub fn lower_router(&self, slot: Slot) -> Option<Heard> {
+        match self {
+            Self::Ebpf(plane) => plane.lower_router(slot),
             Self::Socket(_) => None,
         }
     }

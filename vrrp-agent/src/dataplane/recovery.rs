@@ -9,7 +9,8 @@ use aya::maps::{Array, HashMap, Map, MapData, MapError};
 use vrrp_ebpf::abi::{Instance, InstanceKey, LAYOUT, Lease, Role, Settings, Vip, VipKey, Watchdog};
 
 use super::bpffs::PinDirectory;
-use super::ebpf::{PodValue, heard_by, lower_router, slot_u32};
+use super::ebpf::{heard_by, lower_router};
+use super::maps::{PodValue, slot_u32};
 use crate::host;
 use crate::vrrp::{Heard, Resume, SavedState, Time};
 use crate::wire::advert::ip;

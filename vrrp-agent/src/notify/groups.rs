@@ -2,7 +2,7 @@
 
 use super::Event;
 use crate::config::Config;
-use crate::dataplane::Slot;
+use crate::config::Slot;
 
 /// The states of groups and their members that were last told.
 #[derive(Clone, Debug, Default)]

@@ -143,7 +143,7 @@ mod tests {
     async fn not_wanted() {
         for (answer, expected) in [
             (response(0, 256), "it refuses the session: error 256"),
-            (vec![b'x'; 20], "it does not speak AgentX: version 120 instead of 1"),
+            (vec![b'x'; 20], "it does not speak AgentX: a message has version 120 instead of 1"),
         ] {
             let (ours, mut theirs) = duplex(1024);
             theirs.write_all(&answer).await.unwrap();

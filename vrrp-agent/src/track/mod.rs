@@ -9,10 +9,10 @@ pub mod script;
 
 use std::collections::BTreeMap;
 
+use crate::config::Slot;
 use crate::config::{
     Config, FileIndex, InstanceConfig, ProcessIndex, ScriptIndex, TrackTarget, Tracked, Usability,
 };
-use crate::dataplane::Slot;
 use crate::vrrp::{Condition, Fault, Sense, WeightEffect};
 
 /// The result of tracking for an instance.

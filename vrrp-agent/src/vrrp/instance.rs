@@ -317,6 +317,13 @@ impl Instance {
         (silent > self.lease().max(self.lateness())).then_some(silent)
     }
 
+    /// Returns true if a lower router has advertised after the last advert of this master, which has stalled since: the other
+    /// router has taken over.
+    #[must_use]
+    pub fn is_overtaken_by(&self, now: Time, heard: &Heard) -> bool {
+        self.stalled_for(now).is_some() && self.advertised.is_some_and(|at| heard.at > at)
+    }
+
     /// Returns the time for which a busy host may send no advert.
     fn lateness(&self) -> Duration {
         self.params.interval + self.params.interval / 2

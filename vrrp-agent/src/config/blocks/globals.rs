@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_ebpf::advert::{Family, GROUP_V4, GROUP_V6, Version};
-use vrrp_ebpf::election::DOWN_ADVERTS;
+use vrrp_ebpf::advert::{Family, Version};
 
 use super::super::diagnostic::Diagnostic;
 use super::super::host_settings::HostSettings;
@@ -13,7 +12,7 @@ use super::super::model::{MissingInterfaces, ScriptSecurity, ScriptUser, Spacing
 use super::super::routing::{Directories, Preferences};
 use super::super::syntax::Statement;
 use super::super::value;
-use super::extra_refresh::ExtraRefresh;
+use super::inherited::{AfterLower, Inherited};
 use super::outlets::Outlets;
 use super::{dbus, extra_refresh, host_settings, outlets, script, snmp, sync_daemon, unrecognised};
 use crate::vrrp::{GarpSchedule, OnHigher, OnLower};
@@ -23,20 +22,9 @@ use crate::wire::advert::{V3Checksum, family as wire_family};
 #[derive(Clone, Debug)]
 pub(super) struct Globals {
     pub(super) router_id: Option<String>,
-    pub(super) version: Version,
-    pub(super) garp: GarpSchedule,
-    pub(super) lower: AfterLower,
+    /// What an instance takes from here unless it says otherwise.
+    pub(super) inherited: Inherited,
     pub(super) spacing: Spacing,
-    pub(super) v3_checksum: V3Checksum,
-    pub(super) on_lower: OnLower,
-    pub(super) on_higher: OnHigher,
-    pub(super) down_adverts: u32,
-    /// `vrrp_check_unicast_src`.
-    pub(super) only_peers: bool,
-    /// `vrrp_mcast_group4` and `vrrp_mcast_group6`.
-    pub(super) groups: (IpAddr, IpAddr),
-    /// `vrrp_strict`; like `vrrp_version`, it also holds for the instances above it.
-    pub(super) strict: bool,
     /// `script_user`, for scripts that set no user.
     pub(super) script_user: Option<ScriptUser>,
     /// `enable_script_security`.
@@ -51,10 +39,6 @@ pub(super) struct Globals {
     pub(super) dbus: dbus::Draft,
     /// Settings of the daemon itself.
     pub(super) host: HostSettings,
-    /// `vrrp_garp_extra_if`.
-    pub(super) extra: Option<ExtraRefresh>,
-    /// `vrrp_owner_ignore_adverts`.
-    pub(super) owner_ignores: bool,
     /// The directories with the names of routing tables.
     pub(super) directories: Directories,
     /// `dynamic_interfaces`.
@@ -70,24 +54,8 @@ impl Default for Globals {
     fn default() -> Self {
         Self {
             router_id: None,
-            version: Version::V2,
-            garp: GarpSchedule {
-                repeat: 5,
-                delay: Some(Duration::from_secs(5)),
-                refresh: None,
-                refresh_repeat: 1,
-                lower_repeat: 5,
-                lower_delay: Some(Duration::from_secs(5)),
-            },
-            lower: AfterLower::default(),
+            inherited: Inherited::default(),
             spacing: Spacing::default(),
-            v3_checksum: V3Checksum::PseudoHeader,
-            on_lower: OnLower::Advertise,
-            on_higher: OnHigher::Yield,
-            down_adverts: DOWN_ADVERTS,
-            only_peers: false,
-            groups: (GROUP_V4.into(), GROUP_V6.into()),
-            strict: false,
             script_user: None,
             script_security: ScriptSecurity::Off,
             outlets: Outlets::default(),
@@ -95,8 +63,6 @@ impl Default for Globals {
             dbus: dbus::Draft::default(),
             sync_daemon: sync_daemon::Draft::default(),
             host: HostSettings::default(),
-            extra: None,
-            owner_ignores: false,
             directories: Directories::default(),
             missing: MissingInterfaces::default(),
             start_delay: StartDelay::default(),
@@ -106,23 +72,7 @@ impl Default for Globals {
     }
 }
 
-/// The values of `garp_lower_prio_*`. A value that is not set defaults to the value of `garp_master_*`.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct AfterLower {
-    repeat: Option<u32>,
-    delay: Option<Duration>,
-}
-
-impl AfterLower {
-    pub(super) fn fill(self, garp: &mut GarpSchedule) {
-        garp.lower_repeat = self.repeat.unwrap_or(garp.repeat);
-        garp.lower_delay = match self.delay {
-            Some(delay) => (!delay.is_zero()).then_some(delay),
-            None => garp.delay,
-        };
-    }
-}
-
+#[expect(clippy::too_many_lines, reason = "one arm for each keyword")]
 pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics: &mut Vec<Diagnostic>) {
     for statement in statements {
         match statement.keyword().text.as_str() {
@@ -131,26 +81,30 @@ pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics:
             }
             "vrrp_down_timer_adverts" => {
                 if let Some(adverts) = value::number(Block::Globals, statement, diagnostics) {
-                    globals.down_adverts = adverts;
+                    globals.inherited.down_adverts = adverts;
                 }
             }
             "v3_checksum_as_v2" => {
-                globals.v3_checksum = v3_checksum(statement, diagnostics).unwrap_or(globals.v3_checksum);
+                globals.inherited.v3_checksum =
+                    v3_checksum(statement, diagnostics).unwrap_or(globals.inherited.v3_checksum);
             }
-            "vrrp_lower_prio_no_advert" => globals.on_lower = on_lower(statement, diagnostics),
-            "vrrp_higher_prio_send_advert" => globals.on_higher = on_higher(statement, diagnostics),
+            "vrrp_lower_prio_no_advert" => globals.inherited.on_lower = on_lower(statement, diagnostics),
+            "vrrp_higher_prio_send_advert" => globals.inherited.on_higher = on_higher(statement, diagnostics),
             "vrrp_check_unicast_src" => {
-                globals.only_peers = value::boolean(statement, diagnostics).unwrap_or(globals.only_peers);
+                globals.inherited.only_peers =
+                    value::boolean(statement, diagnostics).unwrap_or(globals.inherited.only_peers);
             }
             "vrrp_mcast_group4" => {
-                globals.groups.0 = group(Family::V4, statement, diagnostics).unwrap_or(globals.groups.0);
+                globals.inherited.groups.0 =
+                    group(Family::V4, statement, diagnostics).unwrap_or(globals.inherited.groups.0);
             }
             "vrrp_mcast_group6" => {
-                globals.groups.1 = group(Family::V6, statement, diagnostics).unwrap_or(globals.groups.1);
+                globals.inherited.groups.1 =
+                    group(Family::V6, statement, diagnostics).unwrap_or(globals.inherited.groups.1);
             }
             "vrrp_min_garp" => {
                 if value::boolean(statement, diagnostics) == Some(true) {
-                    (globals.garp.repeat, globals.garp.delay) = (1, None);
+                    (globals.inherited.garp.repeat, globals.inherited.garp.delay) = (1, None);
                 }
             }
             "default_interface" => {
@@ -175,7 +129,7 @@ pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics:
                     None => globals.script_security,
                 };
             }
-            "vrrp_garp_extra_if" => globals.extra = extra_refresh::read(statement, diagnostics),
+            "vrrp_garp_extra_if" => globals.inherited.extra = extra_refresh::read(statement, diagnostics),
             "iproute_etc_dir" | "iproute_usr_dir" => {
                 if let Some(word) = value::argument(statement, diagnostics) {
                     let Directories { etc, usr } = &mut globals.directories;
@@ -184,10 +138,15 @@ pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics:
                 }
             }
             "vrrp_owner_ignore_adverts" => {
-                globals.owner_ignores =
-                    value::boolean(statement, diagnostics).unwrap_or(globals.owner_ignores);
+                globals.inherited.owner_ignores =
+                    value::boolean(statement, diagnostics).unwrap_or(globals.inherited.owner_ignores);
             }
-            _ if host_settings::read(statement, globals, diagnostics) => {}
+            _ if host_settings::read(
+                statement,
+                &mut globals.host,
+                globals.script_user.as_ref(),
+                diagnostics,
+            ) => {}
             "dynamic_interfaces" => globals.missing = dynamic_interfaces(statement, diagnostics),
             "vrrp_startup_delay" => {
                 let delay = value::seconds(Block::Globals, statement, diagnostics);
@@ -200,9 +159,14 @@ pub(super) fn read(statements: &[Statement], globals: &mut Globals, diagnostics:
             "lvs_sync_daemon" => sync_daemon::read(statement, &mut globals.sync_daemon, diagnostics),
             _ if dbus::read(statement, &mut globals.dbus, diagnostics) => {}
             _ if snmp::read(statement, &mut globals.snmp, diagnostics) => {}
-            _ if outlets::read(statement, globals, diagnostics) => {}
-            _ if after_lower(Block::Globals, statement, &mut globals.lower, diagnostics) => {}
-            _ if garp(Block::Globals, statement, &mut globals.garp, diagnostics) => {}
+            _ if outlets::read(
+                statement,
+                &mut globals.outlets,
+                globals.script_user.as_ref(),
+                diagnostics,
+            ) => {}
+            _ if after_lower(Block::Globals, statement, &mut globals.inherited.lower, diagnostics) => {}
+            _ if garp(Block::Globals, statement, &mut globals.inherited.garp, diagnostics) => {}
             _ => unrecognised(Block::Globals, statement, diagnostics),
         }
     }
@@ -244,10 +208,12 @@ pub(super) fn read_ahead(statements: &[Statement], globals: &mut Globals, diagno
     for statement in blocks.flat_map(|statement| statement.block.as_deref().unwrap_or_default()) {
         outlets::read_ahead(statement, &mut globals.outlets, diagnostics);
         if statement.keyword().text == "vrrp_version" {
-            globals.version = version(Block::Globals, statement, diagnostics).unwrap_or(globals.version);
+            globals.inherited.version =
+                version(Block::Globals, statement, diagnostics).unwrap_or(globals.inherited.version);
         }
         if statement.keyword().text == "vrrp_strict" {
-            globals.strict = value::boolean(statement, diagnostics).unwrap_or(globals.strict);
+            globals.inherited.strict =
+                value::boolean(statement, diagnostics).unwrap_or(globals.inherited.strict);
         }
     }
 }

@@ -46,7 +46,13 @@ fn read(
                 }
             }
             "sync_group_tracking_weight" => weights = true,
-            _ if notify::read(Block::SyncGroup, statement, &mut notify, globals, diagnostics) => {}
+            _ if notify::read(
+                Block::SyncGroup,
+                statement,
+                &mut notify,
+                globals.script_user.as_ref(),
+                diagnostics,
+            ) => {}
             // `tracked` has already read this block.
             _ if is_track(statement) => {}
             _ => unrecognised(Block::SyncGroup, statement, diagnostics),

@@ -5,10 +5,9 @@ use std::time::Duration;
 use super::super::diagnostic::Diagnostic;
 use super::super::host_settings::{HostSettings, LifecycleScript, MemoryUse, UnknownVrids};
 use super::super::keywords::Block;
-use super::super::model::Program;
+use super::super::model::{Program, ScriptUser};
 use super::super::syntax::Statement;
 use super::super::value;
-use super::globals::Globals;
 use super::notify::program;
 use super::umask;
 
@@ -36,38 +35,43 @@ pub(super) fn read_root(
 }
 
 /// Reads a keyword of `global_defs`. Returns false if it is not one of these keywords.
-pub(super) fn read(statement: &Statement, globals: &mut Globals, diagnostics: &mut Vec<Diagnostic>) -> bool {
+pub(super) fn read(
+    statement: &Statement,
+    host: &mut HostSettings,
+    user: Option<&ScriptUser>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> bool {
     let number =
         |diagnostics: &mut Vec<Diagnostic>| value::number::<u32>(Block::Globals, statement, diagnostics);
     let seconds = |number: u32| Duration::from_secs(number.into());
     match statement.keyword().text.as_str() {
         "startup_script" => {
-            let first = globals.host.startup.program.take();
-            globals.host.startup.program = script(statement, first, globals, diagnostics);
+            let first = host.startup.program.take();
+            host.startup.program = script(statement, first, user, diagnostics);
         }
         "shutdown_script" => {
-            let first = globals.host.shutdown.program.take();
-            globals.host.shutdown.program = script(statement, first, globals, diagnostics);
+            let first = host.shutdown.program.take();
+            host.shutdown.program = script(statement, first, user, diagnostics);
         }
-        "startup_script_timeout" => limit(&mut globals.host.startup, number(diagnostics).map(seconds)),
-        "shutdown_script_timeout" => limit(&mut globals.host.shutdown, number(diagnostics).map(seconds)),
-        "umask" => globals.host.umask = umask::read(statement, diagnostics).or(globals.host.umask),
-        "log_unknown_vrids" => globals.host.unknown_vrids = UnknownVrids::Logged,
-        "vrrp_no_swap" => globals.host.scheduling.memory = MemoryUse::Locked,
+        "startup_script_timeout" => limit(&mut host.startup, number(diagnostics).map(seconds)),
+        "shutdown_script_timeout" => limit(&mut host.shutdown, number(diagnostics).map(seconds)),
+        "umask" => host.umask = umask::read(statement, diagnostics).or(host.umask),
+        "log_unknown_vrids" => host.unknown_vrids = UnknownVrids::Logged,
+        "vrrp_no_swap" => host.scheduling.memory = MemoryUse::Locked,
         "vrrp_priority" => {
             let nice = value::integer(Block::Globals, statement, diagnostics);
-            globals.host.scheduling.nice = nice.or(globals.host.scheduling.nice);
+            host.scheduling.nice = nice.or(host.scheduling.nice);
         }
         "vrrp_rt_priority" => {
             let priority = real_time(statement, diagnostics);
-            globals.host.scheduling.real_time = priority.or(globals.host.scheduling.real_time);
+            host.scheduling.real_time = priority.or(host.scheduling.real_time);
         }
         "vrrp_rlimit_rttime" => {
             let most = number(diagnostics).map(|micros| Duration::from_micros(micros.into()));
-            globals.host.scheduling.most_real_time = most.or(globals.host.scheduling.most_real_time);
+            host.scheduling.most_real_time = most.or(host.scheduling.most_real_time);
         }
         "vrrp_cpu_affinity" => {
-            globals.host.scheduling.processors = processors(statement, diagnostics);
+            host.scheduling.processors = processors(statement, diagnostics);
         }
         _ => return false,
     }
@@ -82,11 +86,11 @@ fn limit(once: &mut LifecycleScript, timeout: Option<Duration>) {
 fn script(
     statement: &Statement,
     first: Option<Program>,
-    globals: &Globals,
+    user: Option<&ScriptUser>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Program> {
     if first.is_none() {
-        return program(statement, globals, diagnostics);
+        return program(statement, user, diagnostics);
     }
     let message = format!("a second `{}`", statement.keyword().text);
     diagnostics.push(Diagnostic::warning(statement.span(), message).label("ignored; the first one is run"));

@@ -1,83 +1,24 @@
 //! Reads `vrrp_instance`.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
-use vrrp_ebpf::advert::{Family, Version};
+use vrrp_ebpf::advert::Family;
 
 use super::super::diagnostic::Diagnostic;
 use super::super::files::Files;
 use super::super::keywords::Block;
 use super::super::model::{
-    Authentication, Config, InitialState, InstanceConfig, NotifyScripts, Peer, Primary, Secondaries,
-    SourceNeed, Tracked, Vip,
+    Config, InitialState, InstanceConfig, Peer, Primary, Secondaries, SourceNeed, Vip,
 };
-use super::super::routing::{Route, Rule, Tables};
+use super::super::routing::Tables;
 use super::super::sources::Span;
 use super::super::syntax::Statement;
 use super::super::value;
-use super::authentication::{self, Hmac};
-use super::extra_refresh::ExtraRefresh;
-use super::globals::{self, AfterLower, Globals};
+use super::authentication;
+use super::draft::{Draft, PRIORITY_DEFAULT};
+use super::globals::{self, Globals};
 use super::validate::validate;
 use super::{block, extra_refresh, name, notify, routing, sync_daemon, track, unrecognised};
-use crate::vrrp::{OnHigher, OnLower};
-use crate::wire::advert::V3Checksum;
-
-/// The default priority of a router that does not own the addresses.
-pub(super) const PRIORITY_DEFAULT: u8 = 100;
-
-/// The values of an instance read so far; required values may still be missing.
-pub(super) struct Draft {
-    pub(super) interface: Option<String>,
-    pub(super) vrid: Option<u8>,
-    pub(super) priority: Option<u8>,
-    pub(super) interval: Option<(Duration, Span)>,
-    pub(super) version: Version,
-    pub(super) hint: InitialState,
-    /// True if the block contains `state`.
-    pub(super) state_said: bool,
-    pub(super) nopreempt: Option<Span>,
-    pub(super) preempt_delay: Duration,
-    pub(super) on_lower: OnLower,
-    pub(super) on_higher: OnHigher,
-    pub(super) authentication: Option<Authentication>,
-    /// The address family of the adverts: the family of the first virtual address, source address, peer or multicast group in
-    /// the block.
-    pub(super) family: Option<Family>,
-    pub(super) source: Option<IpAddr>,
-    pub(super) hmac: Option<Hmac>,
-    pub(super) peers: Vec<Peer>,
-    pub(super) only_peers: bool,
-    pub(super) group: Option<IpAddr>,
-    pub(super) groups: (IpAddr, IpAddr),
-    pub(super) strict: bool,
-    /// The place of the first `unicast_src_ip` or similar keyword, which needs peers.
-    pub(super) unicast: Option<Span>,
-    pub(super) no_address: bool,
-    pub(super) use_vmac: bool,
-    pub(super) xmit_base: bool,
-    pub(super) accept: bool,
-    /// The place of `accept`, if the block contains it.
-    pub(super) asks_to_accept: Option<Span>,
-    pub(super) unicast_ttl: u8,
-    pub(super) v3_checksum: V3Checksum,
-    pub(super) vips: Vec<Vip>,
-    pub(super) excluded: Vec<Vip>,
-    pub(super) routes: Vec<Route>,
-    pub(super) rules: Vec<Rule>,
-    pub(super) notify: NotifyScripts,
-    pub(super) source_need: SourceNeed,
-    pub(super) fault_without_peers: bool,
-    pub(super) secondaries: Secondaries,
-    pub(super) owner_ignores: bool,
-    pub(super) extra: Option<ExtraRefresh>,
-    pub(super) primary: Primary,
-    pub(super) tracked: Vec<Tracked>,
-    pub(super) garp: crate::vrrp::GarpSchedule,
-    pub(super) lower: AfterLower,
-    pub(super) down_adverts: u32,
-}
 
 pub(super) fn read(
     statement: &Statement,
@@ -96,51 +37,7 @@ pub(super) fn read(
         );
         return None;
     }
-    let mut draft = Draft {
-        interface: None,
-        vrid: None,
-        priority: None,
-        interval: None,
-        version: globals.version,
-        hint: InitialState::Backup,
-        state_said: false,
-        nopreempt: None,
-        preempt_delay: Duration::ZERO,
-        on_lower: globals.on_lower,
-        on_higher: globals.on_higher,
-        authentication: None,
-        family: None,
-        source: None,
-        hmac: None,
-        peers: Vec::new(),
-        only_peers: globals.only_peers,
-        group: None,
-        groups: globals.groups,
-        strict: globals.strict,
-        unicast: None,
-        no_address: false,
-        use_vmac: false,
-        xmit_base: false,
-        accept: true,
-        asks_to_accept: None,
-        unicast_ttl: 255,
-        v3_checksum: globals.v3_checksum,
-        vips: Vec::new(),
-        excluded: Vec::new(),
-        routes: Vec::new(),
-        rules: Vec::new(),
-        notify: globals.outlets.defaults(),
-        source_need: SourceNeed::Assumed,
-        fault_without_peers: false,
-        secondaries: Secondaries::AsTheyAre,
-        owner_ignores: globals.owner_ignores,
-        extra: globals.extra,
-        primary: Primary::Tracked,
-        tracked: Vec::new(),
-        garp: globals.garp,
-        lower: globals.lower,
-        down_adverts: globals.down_adverts,
-    };
+    let mut draft = Draft::new(globals.inherited, globals.outlets.defaults());
     for line in block(statement, diagnostics) {
         if line.keyword().text == "lvs_sync_daemon_interface" {
             if let Some(name) = statement.arguments().first() {
@@ -153,6 +50,7 @@ pub(super) fn read(
     validate(name, statement, draft, config, diagnostics)
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each keyword")]
 fn read_keyword(
     statement: &Statement,
     draft: &mut Draft,
@@ -188,16 +86,16 @@ fn read_keyword(
             }
         }
         "version" => {
-            draft.version =
-                globals::version(Block::Instance, statement, diagnostics).unwrap_or(draft.version);
+            draft.inherited.version =
+                globals::version(Block::Instance, statement, diagnostics).unwrap_or(draft.inherited.version);
         }
         "nopreempt" => draft.nopreempt = Some(statement.span()),
         "preempt" => draft.nopreempt = None,
         "preempt_delay" => {
             draft.preempt_delay = value::seconds(Block::Instance, statement, diagnostics).unwrap_or_default();
         }
-        "lower_prio_no_advert" => draft.on_lower = globals::on_lower(statement, diagnostics),
-        "higher_prio_send_advert" => draft.on_higher = globals::on_higher(statement, diagnostics),
+        "lower_prio_no_advert" => draft.inherited.on_lower = globals::on_lower(statement, diagnostics),
+        "higher_prio_send_advert" => draft.inherited.on_higher = globals::on_higher(statement, diagnostics),
         "mcast_dst_ip" => {
             if let Some(group) = value::address(statement, diagnostics)
                 && fits(draft, group, statement.span(), diagnostics)
@@ -206,7 +104,9 @@ fn read_keyword(
                 draft.group = globals::group(family, statement, diagnostics);
             }
         }
-        "strict_mode" => draft.strict = value::boolean(statement, diagnostics).unwrap_or(draft.strict),
+        "strict_mode" => {
+            draft.inherited.strict = value::boolean(statement, diagnostics).unwrap_or(draft.inherited.strict);
+        }
         "no_virtual_ipaddress" => draft.no_address = true,
         "mcast_src_ip" | "unicast_src_ip" => {
             if let Some(source) = value::address(statement, diagnostics)
@@ -230,12 +130,14 @@ fn read_keyword(
         "no_accept" => (draft.accept, draft.asks_to_accept) = (false, None),
         "native_ipv6" => native_ipv6(statement, draft, diagnostics),
         "v3_checksum_as_v2" => {
-            draft.v3_checksum = globals::v3_checksum(statement, diagnostics).unwrap_or(draft.v3_checksum);
+            draft.inherited.v3_checksum =
+                globals::v3_checksum(statement, diagnostics).unwrap_or(draft.inherited.v3_checksum);
         }
         "authentication" => draft.authentication = authentication::read(statement, diagnostics),
         "auth_hmac" => draft.hmac = Some(authentication::read_hmac(statement, files, diagnostics)),
         "check_unicast_src" => {
-            draft.only_peers = value::boolean(statement, diagnostics).unwrap_or(draft.only_peers);
+            draft.inherited.only_peers =
+                value::boolean(statement, diagnostics).unwrap_or(draft.inherited.only_peers);
         }
         "virtual_ipaddress" => {
             for (vip, span) in vips(statement, &draft.vips, diagnostics) {
@@ -261,9 +163,12 @@ fn read_keyword(
         "track_src_ip" => draft.source_need = SourceNeed::Tracked,
         "unicast_fault_no_peer" => draft.fault_without_peers = true,
         "owner_ignore_adverts" => {
-            draft.owner_ignores = value::boolean(statement, diagnostics).unwrap_or(draft.owner_ignores);
+            draft.inherited.owner_ignores =
+                value::boolean(statement, diagnostics).unwrap_or(draft.inherited.owner_ignores);
         }
-        "garp_extra_if" | "vmac_garp_intvl" => draft.extra = extra_refresh::read(statement, diagnostics),
+        "garp_extra_if" | "vmac_garp_intvl" => {
+            draft.inherited.extra = extra_refresh::read(statement, diagnostics);
+        }
         "old_unicast_checksum" => old_checksum(statement, diagnostics),
         "dont_track_primary" => draft.primary = Primary::Untracked,
         "track_script" | "track_interface" | "track_file" | "track_process" => {
@@ -271,12 +176,18 @@ fn read_keyword(
         }
         "down_timer_adverts" => {
             if let Some(adverts) = value::number(Block::Instance, statement, diagnostics) {
-                draft.down_adverts = adverts;
+                draft.inherited.down_adverts = adverts;
             }
         }
-        _ if notify::read(Block::Instance, statement, &mut draft.notify, globals, diagnostics) => {}
-        _ if globals::after_lower(Block::Instance, statement, &mut draft.lower, diagnostics) => {}
-        _ if globals::garp(Block::Instance, statement, &mut draft.garp, diagnostics) => {}
+        _ if notify::read(
+            Block::Instance,
+            statement,
+            &mut draft.notify,
+            globals.script_user.as_ref(),
+            diagnostics,
+        ) => {}
+        _ if globals::after_lower(Block::Instance, statement, &mut draft.inherited.lower, diagnostics) => {}
+        _ if globals::garp(Block::Instance, statement, &mut draft.inherited.garp, diagnostics) => {}
         _ => unrecognised(Block::Instance, statement, diagnostics),
     }
 }

@@ -6,14 +6,13 @@ use super::super::keywords::Block;
 use super::super::model::{NotifyScripts, OnDelete, Program, ScriptUser};
 use super::super::syntax::{Statement, Word};
 use super::super::value;
-use super::globals::Globals;
 
-/// Reads one of these keywords. Returns false if the keyword is none of them.
+/// Reads one of these keywords. `user` runs programs for which the line names none. Returns false if the keyword is none of them.
 pub(super) fn read(
     block: Block,
     statement: &Statement,
     notify: &mut NotifyScripts,
-    globals: &Globals,
+    user: Option<&ScriptUser>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> bool {
     let place = match statement.keyword().text.as_str() {
@@ -27,7 +26,7 @@ pub(super) fn read(
             // Without a command, the keyword only changes the reported state to deleted.
             let program = match statement.arguments() {
                 [] => None,
-                [..] => program(statement, globals, diagnostics),
+                [..] => program(statement, user, diagnostics),
             };
             notify.on_delete = OnDelete::Deleted(program);
             return true;
@@ -45,7 +44,7 @@ pub(super) fn read(
         _ => return false,
     };
     match place {
-        None => *place = program(statement, globals, diagnostics),
+        None => *place = program(statement, user, diagnostics),
         Some(_) => {
             let message = format!("a second `{}`", statement.keyword().text);
             diagnostics
@@ -58,7 +57,7 @@ pub(super) fn read(
 /// Reads `COMMAND [USER [GROUP]]`. Unlike in `script`, a command with arguments must stand in quotes.
 pub(super) fn program(
     statement: &Statement,
-    globals: &Globals,
+    user: Option<&ScriptUser>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Program> {
     let [command, who @ ..] = statement.arguments() else {
@@ -74,7 +73,7 @@ pub(super) fn program(
         diagnostics.push(Diagnostic::warning(command.span, "an empty command").label("ignored"));
         return None;
     }
-    let user = owner(statement, who, diagnostics).or_else(|| globals.script_user.clone());
+    let user = owner(statement, who, diagnostics).or_else(|| user.cloned());
     Some(Program { command: words, user })
 }
 

@@ -9,7 +9,6 @@ use super::super::model::{Fifo, Mail, NotifyScripts, Program, ScriptUser};
 use super::super::syntax::Statement;
 use super::super::value;
 use super::block;
-use super::globals::Globals;
 use super::notify::{owner, program};
 
 const SMTP_PORT: u16 = 25;
@@ -99,34 +98,39 @@ pub(super) fn read_ahead(statement: &Statement, outlets: &mut Outlets, diagnosti
 }
 
 /// Reads one of the notification keywords of `global_defs`. Returns false if the keyword is none of them.
-pub(super) fn read(statement: &Statement, globals: &mut Globals, diagnostics: &mut Vec<Diagnostic>) -> bool {
+pub(super) fn read(
+    statement: &Statement,
+    outlets: &mut Outlets,
+    user: Option<&ScriptUser>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> bool {
     let text = |diagnostics: &mut Vec<Diagnostic>| {
         value::argument(statement, diagnostics).map(|word| word.text.clone())
     };
     match statement.keyword().text.as_str() {
         // `read_ahead` has read these keywords.
         "smtp_alert" | "smtp_alert_vrrp" | "vrrp_notify_priority_changes" => {}
-        "notify_fifo" => globals.outlets.all.path = path(statement, diagnostics),
-        "vrrp_notify_fifo" => globals.outlets.vrrp.path = path(statement, diagnostics),
-        "notify_fifo_script" => globals.outlets.all.reader = program(statement, globals, diagnostics),
-        "vrrp_notify_fifo_script" => globals.outlets.vrrp.reader = program(statement, globals, diagnostics),
-        "notification_email" => globals.outlets.to.extend(addresses(statement, diagnostics)),
-        "notification_email_from" => globals.outlets.from = text(diagnostics),
-        "smtp_server" => globals.outlets.server = server(statement, diagnostics),
+        "notify_fifo" => outlets.all.path = path(statement, diagnostics),
+        "vrrp_notify_fifo" => outlets.vrrp.path = path(statement, diagnostics),
+        "notify_fifo_script" => outlets.all.reader = program(statement, user, diagnostics),
+        "vrrp_notify_fifo_script" => outlets.vrrp.reader = program(statement, user, diagnostics),
+        "notification_email" => outlets.to.extend(addresses(statement, diagnostics)),
+        "notification_email_from" => outlets.from = text(diagnostics),
+        "smtp_server" => outlets.server = server(statement, diagnostics),
         "smtp_connect_timeout" => {
             let timeout = value::seconds(Block::Globals, statement, diagnostics);
-            globals.outlets.timeout = timeout.unwrap_or(globals.outlets.timeout);
+            outlets.timeout = timeout.unwrap_or(outlets.timeout);
         }
-        "smtp_helo_name" => globals.outlets.helo = text(diagnostics),
-        "no_email_faults" => globals.outlets.faults = false,
+        "smtp_helo_name" => outlets.helo = text(diagnostics),
+        "no_email_faults" => outlets.faults = false,
         _ => return false,
     }
     true
 }
 
 /// Reports keywords that have no effect. Called when all of `global_defs` has been read.
-pub(super) fn complain(statements: &[Statement], globals: &Globals, diagnostics: &mut Vec<Diagnostic>) {
-    let Outlets { all, vrrp, to, server, .. } = &globals.outlets;
+pub(super) fn complain(statements: &[Statement], outlets: &Outlets, diagnostics: &mut Vec<Diagnostic>) {
+    let Outlets { all, vrrp, to, server, .. } = outlets;
     let path = |draft: &FifoDraft| draft.path.as_ref().map(|(path, _)| path.clone());
     let blocks = statements.iter().filter(|statement| statement.keyword().text == "global_defs");
     for statement in blocks.flat_map(|statement| statement.block.as_deref().unwrap_or_default()) {

@@ -7,20 +7,19 @@ use super::super::keywords::Block;
 use super::super::model::{Program, Script, ScriptUser};
 use super::super::syntax::Statement;
 use super::super::value;
-use super::globals::Globals;
 use super::track::{WEIGHT_MAX, weight};
 use super::{block, name, unrecognised};
 use crate::vrrp::Weight;
 
 pub(super) fn read(
     statement: &Statement,
-    globals: &Globals,
+    default_user: Option<&ScriptUser>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Script> {
     let name = name(statement, diagnostics)?.to_owned();
     let mut script = Script {
         name,
-        program: Program { command: Vec::new(), user: globals.script_user.clone() },
+        program: Program { command: Vec::new(), user: default_user.cloned() },
         interval: Duration::from_secs(1),
         timeout: Duration::ZERO,
         weight: Weight::NONE,

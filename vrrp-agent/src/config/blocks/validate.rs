@@ -11,7 +11,7 @@ use super::super::model::{
     Authentication, Config, InitialState, InstanceConfig, TrackTarget, Tracked, Usability, Vip, Vmac,
 };
 use super::super::syntax::Statement;
-use super::instance::{Draft, PRIORITY_DEFAULT};
+use super::draft::{Draft, PRIORITY_DEFAULT};
 use crate::vrrp::OnLower;
 
 /// Largest number of addresses in one advert.
@@ -19,6 +19,7 @@ const VIPS_MAX: usize = 255;
 const CENTISECOND: Duration = Duration::from_millis(10);
 
 /// Fills in the defaults and makes the checks that need the whole block.
+#[expect(clippy::too_many_lines, reason = "one line for each value of the instance")]
 pub(super) fn validate(
     name: &str,
     statement: &Statement,
@@ -26,44 +27,16 @@ pub(super) fn validate(
     config: &Config,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<InstanceConfig> {
-    let missing = |what: &str, help: &str, diagnostics: &mut Vec<Diagnostic>| {
-        let message = format!("vrrp_instance `{name}` has no valid {what}");
-        diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
-    };
-    // Without `interface`, an instance with peers uses the interface that has the source address of its adverts.
-    let of_source = draft.source.filter(|_| !draft.peers.is_empty()).map(|source| source.to_string());
-    let interface = draft.interface.clone().or(of_source);
-    let (Some(vrid), Some(interface)) = (draft.vrid, interface.clone()) else {
-        if draft.vrid.is_none() {
-            missing(
-                "virtual_router_id",
-                "add `virtual_router_id N`, with the same N from 1 to 255 on all its routers",
-                diagnostics,
-            );
-        }
-        if interface.is_none() {
-            let help = "add `interface NAME`; without it, `unicast_peer` and `unicast_src_ip` are needed";
-            missing("interface", help, diagnostics);
-        }
-        return None;
-    };
-    if interface == "lo" {
-        missing(
-            "interface",
-            "adverts cannot leave by the loopback interface `lo`: name the interface to the network",
-            diagnostics,
-        );
-        return None;
-    }
+    let (vrid, interface) = required(name, statement, &draft, diagnostics)?;
     let family = draft.family.unwrap_or(Family::V4);
     if family == Family::V6 {
         // Version 2 has no IPv6, so version 3 is used.
-        draft.version = Version::V3;
+        draft.inherited.version = Version::V3;
     }
     if draft.vips.is_empty() && !no_addresses(name, statement, &draft, diagnostics) {
         return None;
     }
-    if draft.strict {
+    if draft.inherited.strict {
         strict(name, statement, &mut draft, diagnostics);
     }
     let usability = match (draft.fault_without_peers, draft.peers.is_empty()) {
@@ -77,52 +50,19 @@ pub(super) fn validate(
                 .help("add a block `unicast_peer` with the address of each of the other routers"),
         );
     }
-    if draft.xmit_base && !draft.use_vmac {
-        let message = format!("vrrp_instance `{name}`: `vmac_xmit_base` without `use_vmac`");
-        diagnostics.push(Diagnostic::warning(statement.span(), message).label("it has no effect"));
-    }
-    if draft.use_vmac && !draft.peers.is_empty() && !draft.xmit_base {
-        let message = format!("vrrp_instance `{name}`: `use_vmac` and `unicast_peer` need `vmac_xmit_base`");
-        diagnostics.push(
-            Diagnostic::warning(statement.span(), message)
-                .label("adverts leave from the interface's own hardware address"),
-        );
-        draft.xmit_base = true;
-    }
-    if draft.vips.len() > VIPS_MAX {
-        let message = format!("vrrp_instance `{name}` has more addresses than an advert can carry");
-        diagnostics.push(
-            Diagnostic::warning(statement.span(), message)
-                .label("those beyond 255 are held, but not advertised")
-                .help("move them into `virtual_ipaddress_excluded`"),
-        );
-        let beyond = draft.vips.split_off(VIPS_MAX);
-        draft.excluded.splice(0..0, beyond);
-    }
+    check_vmac(name, statement, &mut draft, diagnostics);
+    exclude_beyond_an_advert(name, statement, &mut draft, diagnostics);
     if family == Family::V6 {
-        link_local_first(name, statement, draft.strict, &mut draft.vips, diagnostics);
+        link_local_first(name, statement, draft.inherited.strict, &mut draft.vips, diagnostics);
     }
     let vmac = draft.use_vmac.then_some(if draft.xmit_base { Vmac::AddressesOnly } else { Vmac::All });
-    if let Some(extra) = draft.extra {
-        extra.fill(&mut draft.garp, vmac);
+    if let Some(extra) = draft.inherited.extra {
+        extra.fill(&mut draft.inherited.garp, vmac);
     }
-    draft.lower.fill(&mut draft.garp);
+    draft.inherited.lower.fill(&mut draft.inherited.garp);
     let interval = interval(&draft, diagnostics);
     let preempt = preempt(&draft, diagnostics);
-    let authentication = draft.authentication.filter(|_| draft.version == Version::V2);
-    if draft.authentication.is_some() && authentication.is_none() {
-        let message = format!("vrrp_instance `{name}`: version 3 has no authentication");
-        diagnostics.push(Diagnostic::warning(statement.span(), message).label("the password is not used"));
-    }
-    if let (Some(Authentication::Ah(_)), Some(_)) = (authentication, &draft.hmac) {
-        let message = format!("vrrp_instance `{name}` has both `auth_type AH` and `auth_hmac`");
-        diagnostics.push(
-            Diagnostic::warning(statement.span(), message)
-                .label("`auth_hmac` is not used")
-                .help("an advert carries only one of them; remove `authentication` to use `auth_hmac`"),
-        );
-        draft.hmac = None;
-    }
+    let authentication = authentication(name, statement, &mut draft, diagnostics);
     let priority = priority_of(&draft);
     own_interface(name, &interface, statement, &mut draft.tracked, diagnostics);
     if priority == PRIORITY_OWNER {
@@ -132,7 +72,7 @@ pub(super) fn validate(
         name: name.to_owned(),
         interface,
         vrid,
-        version: draft.version,
+        version: draft.inherited.version,
         family,
         hint: draft.hint,
         priority,
@@ -144,25 +84,25 @@ pub(super) fn validate(
             (InitialState::Master, _) | (InitialState::Backup, Preempt::No) => Duration::ZERO,
         },
         // An owner that ignores adverts does not answer an advert with a lower priority.
-        on_lower: if draft.owner_ignores && priority == PRIORITY_OWNER {
+        on_lower: if draft.inherited.owner_ignores && priority == PRIORITY_OWNER {
             OnLower::Ignore
         } else {
-            draft.on_lower
+            draft.inherited.on_lower
         },
-        on_higher: draft.on_higher,
+        on_higher: draft.inherited.on_higher,
         authentication,
         source: draft.source,
         group: draft.group.unwrap_or(match family {
-            Family::V4 => draft.groups.0,
-            Family::V6 => draft.groups.1,
+            Family::V4 => draft.inherited.groups.0,
+            Family::V6 => draft.inherited.groups.1,
         }),
         hmac: draft.hmac.map(|hmac| hmac.finish(interval)),
         peers: draft.peers,
-        only_peers: draft.only_peers,
+        only_peers: draft.inherited.only_peers,
         vmac,
         accept: draft.accept || priority == PRIORITY_OWNER,
         unicast_ttl: draft.unicast_ttl,
-        v3_checksum: draft.v3_checksum,
+        v3_checksum: draft.inherited.v3_checksum,
         vips: draft.vips,
         excluded: draft.excluded,
         routes: draft.routes,
@@ -173,8 +113,8 @@ pub(super) fn validate(
         notify: draft.notify,
         primary: draft.primary,
         tracked: draft.tracked,
-        garp: draft.garp,
-        down_adverts: draft.down_adverts,
+        garp: draft.inherited.garp,
+        down_adverts: draft.inherited.down_adverts,
     };
     if let Some(clash) = clash(&instance, config, statement) {
         diagnostics.push(clash);
@@ -255,8 +195,8 @@ fn owner(name: &str, statement: &Statement, tracked: &mut Vec<Tracked>, diagnost
 /// Reports an instance without addresses. Returns false if such an instance is not allowed; version 2 allows it.
 fn no_addresses(name: &str, statement: &Statement, draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> bool {
     let message = format!("vrrp_instance `{name}` has no valid virtual_ipaddress");
-    let (needed, why) = match draft.version {
-        _ if draft.strict => (true, "`vrrp_strict` needs at least one address"),
+    let (needed, why) = match draft.inherited.version {
+        _ if draft.inherited.strict => (true, "`vrrp_strict` needs at least one address"),
         Version::V3 => (!draft.no_address, "version 3 needs at least one address to advertise"),
         Version::V2 => (false, "the instance holds no address: add at least one"),
     };
@@ -304,8 +244,8 @@ fn strict(name: &str, statement: &Statement, draft: &mut Draft, diagnostics: &mu
     if std::mem::take(&mut draft.xmit_base) {
         reset("no `vmac_xmit_base`");
     }
-    (draft.garp.repeat, draft.garp.delay, draft.garp.refresh) = (1, None, None);
-    draft.on_lower = OnLower::Ignore;
+    (draft.inherited.garp.repeat, draft.inherited.garp.delay, draft.inherited.garp.refresh) = (1, None, None);
+    draft.inherited.on_lower = OnLower::Ignore;
     if !owner {
         strict_without_accept(name, statement, draft, diagnostics);
     }
@@ -319,7 +259,7 @@ fn strict_without_accept(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     // With version 3, the keyword `accept` of the file decides.
-    if draft.version == Version::V3 && draft.asks_to_accept.is_some() {
+    if draft.inherited.version == Version::V3 && draft.asks_to_accept.is_some() {
         return;
     }
     draft.accept = false;
@@ -367,7 +307,7 @@ fn link_local_first(
 /// Returns the advertisement interval, rounded and limited to a value that the protocol version can express.
 fn interval(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Duration {
     let Some((asked, span)) = draft.interval else { return Duration::from_secs(1) };
-    let said = match draft.version {
+    let said = match draft.inherited.version {
         Version::V2 => Duration::from_secs(asked.as_secs() + u64::from(asked.subsec_millis() >= 500))
             .max(Duration::from_secs(1)),
         Version::V3 => {
@@ -377,8 +317,11 @@ fn interval(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Duration {
         }
     };
     if said != asked {
-        let message =
-            format!("version {} cannot advertise every {} s", draft.version as u32, asked.as_secs_f64());
+        let message = format!(
+            "version {} cannot advertise every {} s",
+            draft.inherited.version as u32,
+            asked.as_secs_f64()
+        );
         diagnostics.push(
             Diagnostic::warning(span, message).label(format!("{} s is used", said.as_secs_f64())).help(
                 "version 3 allows 0.01 to 40.95 s, version 2 whole seconds; all routers must use the same interval",
@@ -386,6 +329,104 @@ fn interval(draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Duration {
         );
     }
     said
+}
+
+/// Returns the virtual_router_id and the interface, without which there is no instance.
+fn required(
+    name: &str,
+    statement: &Statement,
+    draft: &Draft,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<(u8, String)> {
+    let missing = |what: &str, help: &str, diagnostics: &mut Vec<Diagnostic>| {
+        let message = format!("vrrp_instance `{name}` has no valid {what}");
+        diagnostics.push(Diagnostic::error(statement.span(), message).help(help));
+    };
+    // Without `interface`, an instance with peers uses the interface that has the source address of its adverts.
+    let of_source = draft.source.filter(|_| !draft.peers.is_empty()).map(|source| source.to_string());
+    let interface = draft.interface.clone().or(of_source);
+    let (Some(vrid), Some(interface)) = (draft.vrid, interface.clone()) else {
+        if draft.vrid.is_none() {
+            missing(
+                "virtual_router_id",
+                "add `virtual_router_id N`, with the same N from 1 to 255 on all its routers",
+                diagnostics,
+            );
+        }
+        if interface.is_none() {
+            let help = "add `interface NAME`; without it, `unicast_peer` and `unicast_src_ip` are needed";
+            missing("interface", help, diagnostics);
+        }
+        return None;
+    };
+    if interface == "lo" {
+        missing(
+            "interface",
+            "adverts cannot leave by the loopback interface `lo`: name the interface to the network",
+            diagnostics,
+        );
+        return None;
+    }
+    Some((vrid, interface))
+}
+
+/// Makes `use_vmac` and `vmac_xmit_base` fit each other and the peers.
+fn check_vmac(name: &str, statement: &Statement, draft: &mut Draft, diagnostics: &mut Vec<Diagnostic>) {
+    if draft.xmit_base && !draft.use_vmac {
+        let message = format!("vrrp_instance `{name}`: `vmac_xmit_base` without `use_vmac`");
+        diagnostics.push(Diagnostic::warning(statement.span(), message).label("it has no effect"));
+    }
+    if draft.use_vmac && !draft.peers.is_empty() && !draft.xmit_base {
+        let message = format!("vrrp_instance `{name}`: `use_vmac` and `unicast_peer` need `vmac_xmit_base`");
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), message)
+                .label("adverts leave from the interface's own hardware address"),
+        );
+        draft.xmit_base = true;
+    }
+}
+
+/// Makes addresses for which an advert has no room excluded ones.
+fn exclude_beyond_an_advert(
+    name: &str,
+    statement: &Statement,
+    draft: &mut Draft,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    if draft.vips.len() > VIPS_MAX {
+        let message = format!("vrrp_instance `{name}` has more addresses than an advert can carry");
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), message)
+                .label("those beyond 255 are held, but not advertised")
+                .help("move them into `virtual_ipaddress_excluded`"),
+        );
+        let beyond = draft.vips.split_off(VIPS_MAX);
+        draft.excluded.splice(0..0, beyond);
+    }
+}
+
+/// Returns the authentication that the version has; of two seals one is used.
+fn authentication(
+    name: &str,
+    statement: &Statement,
+    draft: &mut Draft,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Authentication> {
+    let authentication = draft.authentication.filter(|_| draft.inherited.version == Version::V2);
+    if draft.authentication.is_some() && authentication.is_none() {
+        let message = format!("vrrp_instance `{name}`: version 3 has no authentication");
+        diagnostics.push(Diagnostic::warning(statement.span(), message).label("the password is not used"));
+    }
+    if let (Some(Authentication::Ah(_)), Some(_)) = (authentication, &draft.hmac) {
+        let message = format!("vrrp_instance `{name}` has both `auth_type AH` and `auth_hmac`");
+        diagnostics.push(
+            Diagnostic::warning(statement.span(), message)
+                .label("`auth_hmac` is not used")
+                .help("an advert carries only one of them; remove `authentication` to use `auth_hmac`"),
+        );
+        draft.hmac = None;
+    }
+    authentication
 }
 
 /// Returns the priority: without the keyword it follows from `state`.

@@ -1,80 +1,9 @@
 //! The table itself, sorted by block and name.
 
 use super::Block::*;
+use super::Keyword;
 use super::Value::*;
-use super::{Block, Keyword, Support, Value};
-
-const MS: u64 = 1_000_000;
-const S: u64 = 1000 * MS;
-
-// Values that several keywords have.
-const ANY_INTEGER: Value = Integer { min: i32::MIN, max: i32::MAX };
-const ANY_NUMBER: Value = Number { min: 0, max: u32::MAX };
-const BURST: Value = Number { min: 1, max: 1000 };
-const BYTE: Value = Number { min: 1, max: 255 };
-const BYTES: Value = Quantity { min: 0, max: u32::MAX, unit: "bytes" };
-const DAY: Value = Seconds { min_ns: 0, max_ns: 86_400 * S };
-const DELAY: Value = Seconds { min_ns: 1000, max_ns: 3600 * S };
-const DOWN_ADVERTS: Value = Number { min: 1, max: 100 };
-const IN_A_ROW: Value = Number { min: 1, max: 10_000 };
-const LATENESS: Value = Quantity { min: 1, max: 10_000_000, unit: "microseconds" };
-const NICE: Value = Integer { min: -20, max: 19 };
-const QUORUM: Value = Number { min: 1, max: 65_535 };
-const QUORUM_MAX: Value = Number { min: 0, max: 65_535 };
-const REAL_TIME: Value = Number { min: 1, max: 99 };
-const RT_TIME: Value = Quantity { min: 2, max: u32::MAX, unit: "microseconds" };
-const SCRIPT_SECONDS: Value = Seconds { min_ns: MS, max_ns: 86_400 * S };
-const SCRIPT_TIMEOUT: Value = Quantity { min: 1, max: 1000, unit: "seconds" };
-const SPACING: Value = Seconds { min_ns: 1000, max_ns: 60 * S };
-const TRACKED: Value = Lines("`NAME [weight N [reverse]]`");
-const WHOLE_SECONDS: Value = Quantity { min: 1, max: u32::MAX, unit: "seconds" };
-
-// Grammars that several keywords have.
-const ADDRESS: &str = "`IP[/PREFIX] [OPTION …]`, one on each line";
-const CPUS: &str = "numbers of processors";
-const FIFO: &str = "`PATH [USER [GROUP]]`";
-const GLOB: &str = "path, wildcards allowed";
-const MILLISECONDS: &str = "milliseconds, decimals allowed";
-const ROUTE: &str = "route as for `ip route add`, optionally with `no_track`";
-const RULE: &str = "rule as for `ip rule add`, optionally with `no_track`";
-
-// Texts that several keywords have.
-const BFD: &str = "there is no BFD; track a script that checks the path";
-const BUFFERS: &str = "buffers have the system's size; set the sysctl `net.core.rmem_default`";
-const LATE: &str = "not needed: with the kernel half, a master that is late loses its lease";
-const LVS: &str = "belongs to virtual servers (IPVS); run keepalived's checker for them beside this daemon";
-const DBUS_PATHS: &str = "names of objects on D-Bus contain the interface, as in keepalived 2.2";
-const NO_DUMP: &str = "SIGUSR1 and SIGUSR2 write to `data` and `stats.json` in /run/vrrp-agent";
-const NO_FIREWALL: &str = "not needed: no_accept is enforced in XDP, without firewall rules";
-const NO_RELOAD: &str = "a reload with a bad file changes nothing; keep copies of the file by other means";
-const NO_VMAC_INTERFACE: &str = "not needed: use_vmac makes no interface";
-const ONE_PROCESS: &str = "not needed: there is one process, vrrp-agent";
-const POLLING: &str = "not needed: netlink reports each change of a link";
-
-/// A row whose support and purpose are not set yet.
-struct Row(Keyword);
-
-const fn row(block: Block, name: &'static str, value: Value, default: &'static str) -> Row {
-    Row(Keyword { block, name, value, default, support: Support::Works, what: "" })
-}
-
-impl Row {
-    const fn works(self, what: &'static str) -> Keyword {
-        Keyword { what, ..self.0 }
-    }
-
-    const fn accepted(self, what: &'static str, why: &'static str) -> Keyword {
-        Keyword { what, support: Support::Accepted(why), ..self.0 }
-    }
-
-    const fn warned(self, what: &'static str, instead: &'static str) -> Keyword {
-        Keyword { what, support: Support::Warned(instead), ..self.0 }
-    }
-
-    const fn mistaken(self, what: &'static str, instead: &'static str) -> Keyword {
-        Keyword { what, support: Support::Mistaken(instead), ..self.0 }
-    }
-}
+use super::row::*;
 
 /// Every keyword, sorted by block and name.
 pub(crate) static KEYWORDS: &[Keyword] = &[

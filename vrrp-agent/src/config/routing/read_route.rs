@@ -41,6 +41,7 @@ pub(super) const UNSUPPORTED_IN_ROUTES: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// If a word of the line cannot be used.
+#[expect(clippy::too_many_lines, reason = "one arm for each word of a route")]
 pub(in crate::config) fn route(words: &[&str], tables: &Tables<'_>) -> Result<Route, BadWord> {
     let mut route = Route::to(Prefix::all(Family::V4));
     let (mut destination, mut from, mut via) = (None, None, None);

@@ -3,7 +3,7 @@
 use vrrp_ebpf::advert::Family;
 
 use super::tables::Tables;
-use super::words::{BadWord, Families, Range, Words, decimal, mark, range, unknown};
+use super::words::{BadWord, Families, Mark, Range, Words, decimal, mark, range, unknown};
 use super::{PROTOCOL, Prefix};
 
 /// The treatment of a packet that matches the rule.
@@ -21,15 +21,6 @@ pub enum Action {
     Unreachable,
     /// The packet is dropped, and the sender is told that the communication is prohibited.
     Prohibit,
-}
-
-/// The packet marks that the rule matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Mark {
-    /// The mark.
-    pub value: u32,
-    /// The bits of the mark that are compared; `None` means all.
-    pub mask: Option<u32>,
 }
 
 /// A line of `virtual_rules` or `static_rules`.

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::super::files::Files;
-use super::words::number;
 use super::{TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN};
 
 /// The directories of iproute2.
@@ -79,6 +78,17 @@ fn line(line: &str) -> Option<(String, u32)> {
     let mut words = line.split_whitespace();
     let number = number(words.next()?)?;
     Some((words.next()?.to_owned(), number))
+}
+
+/// Parses a number in C notation: `16`, `0x10` or `020`.
+pub(in crate::config) fn number(text: &str) -> Option<u32> {
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
+        None => (text, 10),
+    };
+    let plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    plain.then(|| u32::from_str_radix(digits, radix).ok()).flatten()
 }
 
 #[cfg(test)]

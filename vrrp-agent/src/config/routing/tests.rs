@@ -4,7 +4,7 @@
 use super::super::files::Memory;
 use super::read_route::UNSUPPORTED_IN_ROUTES;
 use super::rule::UNSUPPORTED_IN_RULES;
-use super::words::number;
+use super::tables::number;
 use super::*;
 
 fn read_route(line: &str) -> Result<Route, BadWord> {

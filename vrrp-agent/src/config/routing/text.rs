@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use vrrp_ebpf::advert::Family;
 
 use super::route::{Metric, Route, RouteKind};
-use super::rule::{Action, Mark, Rule};
-use super::words::{PROTOCOLS, SCOPES};
+use super::rule::{Action, Rule};
+use super::words::{Mark, PROTOCOLS, SCOPES};
 use super::{Prefix, TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN};
 
 /// Writes the route as iproute2 would.

@@ -4,12 +4,20 @@ use std::net::IpAddr;
 
 use vrrp_ebpf::advert::Family;
 
-use super::rule::Mark;
-use super::tables::Tables;
+use super::tables::{Tables, number};
 use super::{PROTOCOL, Prefix, family_of};
 
 /// The kernel's `IFNAMSIZ`, without the zero byte at the end.
 pub(super) const INTERFACE_NAME_MAX: usize = 15;
+
+/// The packet marks that the rule matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Mark {
+    /// The mark.
+    pub value: u32,
+    /// The bits of the mark that are compared; `None` means all.
+    pub mask: Option<u32>,
+}
 
 /// A word that cannot be used. Because of it the whole line cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,17 +192,6 @@ pub(super) fn unknown(index: usize, word: &str, of: &str, unsupported: &[(&str, 
 /// Parses a number that consists of decimal digits only.
 pub(super) fn decimal(text: &str) -> Option<u32> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
-}
-
-/// Parses a number in C notation: `16`, `0x10` or `020`.
-pub(in crate::config) fn number(text: &str) -> Option<u32> {
-    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) => (digits, 16),
-        None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
-        None => (text, 10),
-    };
-    let plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    plain.then(|| u32::from_str_radix(digits, radix).ok()).flatten()
 }
 
 pub(super) fn byte(text: &str) -> Option<u8> {

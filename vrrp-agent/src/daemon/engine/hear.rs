@@ -101,7 +101,14 @@ impl Engine {
                 let alive = self.plane.kernel_watch(slot).filter(|watch| watch.deadline > now);
                 alive.map(|watch| (watch.advert, Watch::Kernel))
             }
-            State::Master => self.plane.fence(slot).map(|advert| (advert, Watch::Fenced)),
+            State::Master => match self.plane.fence(slot) {
+                Some(advert) => Some((advert, Watch::Fenced)),
+                None => {
+                    let lower = self.plane.lower_router(slot);
+                    let lower = lower.filter(|heard| machine.is_overtaken_by(now, heard));
+                    lower.map(|heard| (heard.advert, Watch::Here))
+                }
+            },
             State::Initialize | State::Fault => None,
         };
         if let Some((advert, watch)) = unheard {

@@ -1,5 +1,6 @@
 //! The adverts from which the wait for the master is counted.
 
+use super::resume::resumed;
 use super::*;
 
 /// A backup of priority 100 whose kernel half watches a master of priority 110.

@@ -1,5 +1,6 @@
 //! A master that cannot do a master's work gives it up, and does not take it back at once.
 
+use super::resume::resumed;
 use super::*;
 
 fn sent(instance: &mut Instance, seconds: f64) {
