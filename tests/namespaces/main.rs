@@ -10,6 +10,7 @@ mod common;
 mod conflict;
 mod dbus;
 mod devices;
+mod documents;
 mod election;
 mod examples;
 mod families;

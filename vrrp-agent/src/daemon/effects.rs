@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rtnetlink::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
@@ -13,7 +14,7 @@ use super::ipvs_sync::IpvsSync;
 use super::messages::{ActiveConfig, Effect, Late, Told};
 use crate::dataplane::Slot;
 use crate::dbus::{Request, Service};
-use crate::notify::{Event, Groups, Notification, Notifier, Subject};
+use crate::notify::{Channel, Event, Groups, Notification, Notifier, Subject};
 use crate::snmp::{self, Subagent};
 use crate::vrrp::{Cause, State};
 
@@ -23,9 +24,8 @@ pub(super) struct EffectRunner {
     pub(super) handle: Handle,
     /// The meaning of the slots.
     active: RefCell<ActiveConfig>,
-    notifier: RefCell<Notifier>,
-    snmp: RefCell<Subagent>,
-    dbus: RefCell<Service>,
+    /// The channels to programs outside, in the order in which they are told.
+    channels: RefCell<Vec<Box<dyn Channel>>>,
     ipvs_sync: RefCell<IpvsSync>,
     groups: RefCell<Groups>,
     /// Told of each interface on which the program has not seen an advert.
@@ -42,11 +42,14 @@ impl EffectRunner {
         questions: UnboundedSender<snmp::Question>,
         dbus_requests: UnboundedSender<Request>,
     ) -> Self {
+        let channels: Vec<Box<dyn Channel>> = vec![
+            Box::new(Subagent::new(&active.config, questions)),
+            Box::new(Service::new(&active.config, dbus_requests)),
+            Box::new(Notifier::new(&active.config)),
+        ];
         Self {
             handle,
-            notifier: RefCell::new(Notifier::new(&active.config)),
-            snmp: RefCell::new(Subagent::new(&active.config, questions)),
-            dbus: RefCell::new(Service::new(&active.config, dbus_requests)),
+            channels: RefCell::new(channels),
             ipvs_sync: RefCell::new(IpvsSync::new(&active.config)),
             groups: RefCell::new(Groups::new(&active.config)),
             active: RefCell::new(active),
@@ -103,9 +106,9 @@ impl EffectRunner {
     fn change(&self, mut active: ActiveConfig, masters: &BTreeSet<Slot>, missing: BTreeSet<String>) {
         let carried_out = active.carried_out.take();
         // Notifications for deleted instances were already sent with the old configuration.
-        self.notifier.borrow_mut().change(&active.config);
-        self.snmp.borrow_mut().change(&active.config);
-        self.dbus.borrow_mut().change(&active.config, &active.was);
+        for channel in self.channels.borrow_mut().iter_mut() {
+            channel.change(&active.config, &active.was);
+        }
         self.groups.borrow_mut().change(&active.config, &active.was);
         self.ipvs_sync.borrow_mut().change(&active.config, |slot| masters.contains(&slot));
         self.reasons.borrow_mut().clear();
@@ -187,11 +190,8 @@ impl EffectRunner {
     /// Tells the operator's programs, SNMP managers and D-Bus clients of an event.
     fn notify(&self, slot: Slot, event: Event, priority: u8) {
         let name = self.name(slot);
-        let mut notifier = self.notifier.borrow_mut();
-        let notification = Notification { subject: Subject::Instance, name, event, priority };
-        self.snmp.borrow().tell(&notification);
-        self.dbus.borrow().tell(slot, event);
-        notifier.tell(notification);
+        let subject = Subject::Instance;
+        self.tell_channels(&Notification { subject, name, slot: Some(slot), event, priority });
         match event {
             Event::Master | Event::Backup | Event::Fault | Event::Stop => {}
             // As with keepalived, nothing more is told of groups.
@@ -201,20 +201,28 @@ impl EffectRunner {
         }
         let group = self.groups.borrow_mut().note(slot, event).map(str::to_owned);
         if let Some(name) = group {
-            let notification = Notification { subject: Subject::Group, name, event, priority: 0 };
-            self.snmp.borrow().tell(&notification);
-            notifier.tell(notification);
+            let subject = Subject::Group;
+            self.tell_channels(&Notification { subject, name, slot: None, event, priority: 0 });
+        }
+    }
+
+    fn tell_channels(&self, notification: &Notification) {
+        for channel in self.channels.borrow_mut().iter_mut() {
+            channel.tell(notification);
         }
     }
 
     /// Waits, for a limited time, until the last events have been told.
     pub(super) async fn finish(&self) {
         const END_TIMEOUT: Duration = Duration::from_secs(5);
-        let leaving = self.snmp.borrow_mut().finish(END_TIMEOUT);
+        let channels = self
+            .channels
+            .borrow_mut()
+            .iter_mut()
+            .map(|channel| channel.finish(END_TIMEOUT))
+            .collect::<Vec<_>>();
         let stopping = self.ipvs_sync.borrow_mut().finish(END_TIMEOUT);
-        let parting = self.dbus.borrow_mut().finish(END_TIMEOUT);
-        let telling = self.notifier.replace(Notifier::default()).finish(END_TIMEOUT);
-        tokio::join!(leaving, parting, stopping, telling);
+        tokio::join!(join_all(channels), stopping);
     }
 }
 

@@ -14,8 +14,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::{Config, OnDelete};
-use crate::notify::Event;
+use crate::config::{Config, OnDelete, Slot};
+use crate::notify::{Channel, Event, Finishing, Notification};
 use objects::{Status, instance_path, root};
 
 /// A request of a client to the daemon.
@@ -89,16 +89,17 @@ enum Command {
 }
 
 impl Service {
-    /// A service that sends the requests of clients to `wishes`.
+    /// A service that sends the requests of clients to `requests`.
     #[must_use]
     pub fn new(config: &Config, requests: UnboundedSender<Request>) -> Self {
         let mut service = Self { view: View::default(), requests, running: None };
         service.change(config, &[]);
         service
     }
+}
 
-    /// Follows another configuration. `was` gives for each of its instances the slot in the one before.
-    pub fn change(&mut self, config: &Config, was: &[Option<usize>]) {
+impl Channel for Service {
+    fn change(&mut self, config: &Config, was: &[Option<Slot>]) {
         let root = root(&config.host.place);
         {
             let mut view = look(&self.view);
@@ -129,11 +130,11 @@ impl Service {
         }
     }
 
-    /// Tells clients of an event of an instance. Returns at once.
-    pub fn tell(&self, slot: usize, event: Event) {
+    /// Clients hear of instances, not of sync groups.
+    fn tell(&mut self, notification: &Notification) {
         let mut view = look(&self.view);
-        let Some(seen) = view.get_mut(slot) else { return };
-        let status = match event {
+        let Some(seen) = notification.slot.and_then(|slot| view.get_mut(slot)) else { return };
+        let status = match notification.event {
             Event::Master => Status::Master,
             Event::Backup => Status::Backup,
             Event::Fault => Status::Fault,
@@ -147,16 +148,16 @@ impl Service {
         }
     }
 
-    /// Sends the signals that still wait, for as long as `patience` allows, and leaves the bus.
-    pub fn finish(&mut self, patience: Duration) -> impl Future<Output = ()> + use<> {
+    /// Sends the signals that still wait, and leaves the bus.
+    fn finish(&mut self, patience: Duration) -> Finishing {
         let running = self.running.take();
-        async move {
+        Box::pin(async move {
             let Some(Running { orders, ended, .. }) = running else { return };
             drop(orders);
             if timeout_at(Instant::now() + patience, ended).await.is_err() {
                 tracing::warn!("D-Bus: the bus did not take the last signals in time");
             }
-        }
+        })
     }
 }
 
@@ -202,7 +203,12 @@ impl Running {
 mod tests {
     use super::*;
     use crate::config::parse;
+    use crate::notify::Subject;
     use tokio::sync::mpsc::unbounded_channel;
+
+    fn event_of(slot: Slot, event: Event) -> Notification {
+        Notification { subject: Subject::Instance, name: String::new(), slot: Some(slot), event, priority: 0 }
+    }
 
     fn config(instances: &[(&str, u8)]) -> Config {
         let instance = |(name, vrid): &(&str, u8)| {
@@ -224,13 +230,13 @@ mod tests {
         let path = |vrid: u8| format!("/org/keepalived/Vrrp1/Instance/eth0_1/{vrid}/IPv4");
         let (requests, _asked) = unbounded_channel();
         let mut service = Service::new(&config(&[("A", 1), ("B", 2)]), requests);
-        service.tell(1, Event::Master);
-        service.tell(1, Event::MasterPriority);
-        service.tell(7, Event::Master);
+        service.tell(&event_of(1, Event::Master));
+        service.tell(&event_of(1, Event::MasterPriority));
+        service.tell(&event_of(7, Event::Master));
         let expected =
             [("A".to_owned(), path(1), Status::Initialize), ("B".to_owned(), path(2), Status::Master)];
         assert_eq!(seen(&service), expected);
-        service.tell(0, Event::Deleted);
+        service.tell(&event_of(0, Event::Deleted));
         service.change(&config(&[("C", 3), ("D", 2)]), &[None, Some(1)]);
         let expected =
             [("C".to_owned(), path(3), Status::Initialize), ("D".to_owned(), path(2), Status::Master)];

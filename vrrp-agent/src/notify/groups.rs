@@ -1,8 +1,7 @@
 //! Changes of sync groups: a group is where all its members are, and is told of after the last of them.
 
 use super::Event;
-use crate::config::Config;
-use crate::config::Slot;
+use crate::config::{Config, Slot};
 
 /// The states of groups and their members that were last told.
 #[derive(Clone, Debug, Default)]

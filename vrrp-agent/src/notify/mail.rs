@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     fn notification(subject: Subject, name: &str, event: Event) -> Notification {
-        Notification { subject, name: name.to_owned(), event, priority: 100 }
+        Notification { subject, name: name.to_owned(), slot: None, event, priority: 100 }
     }
 
     /// Expectations as observed of keepalived 2.2.7.

@@ -1,6 +1,7 @@
 //! Tells the operator's programs, FIFOs and mailboxes of the states of instances and groups. The daemon never waits for them:
 //! notifications go into queues, each bounded and in order, and a queue that is full loses its oldest item and logs that.
 
+mod channel;
 mod fifo;
 mod groups;
 mod mail;
@@ -12,8 +13,9 @@ use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::time::Instant;
 
-use crate::config::{Config, NotifyScripts, OnDelete, Program, ScriptSecurity};
+use crate::config::{Config, NotifyScripts, OnDelete, Program, ScriptSecurity, Slot};
 use crate::process;
+pub use channel::{Channel, Finishing};
 use fifo::Fifo;
 pub use groups::Groups;
 use mail::Mailer;
@@ -88,6 +90,8 @@ pub struct Notification {
     pub subject: Subject,
     /// The name of the subject.
     pub name: String,
+    /// The slot, if the subject is an instance.
+    pub slot: Option<Slot>,
     /// The event.
     pub event: Event,
     /// The priority after tracking; a group has none, which is 0.
@@ -97,12 +101,12 @@ pub struct Notification {
 impl Notification {
     /// The arguments that `notify` is given behind its own, and the words of a line in a FIFO.
     fn words(&self) -> [String; 4] {
-        let Self { subject, name, event, priority } = self;
+        let Self { subject, name, event, priority, slot: _ } = self;
         [subject.word().to_owned(), name.clone(), event.word().to_owned(), priority.to_string()]
     }
 
     fn line(&self) -> String {
-        let Self { subject, name, event, priority } = self;
+        let Self { subject, name, event, priority, slot: _ } = self;
         format!("{} \"{name}\" {} {priority}\n", subject.word(), event.word())
     }
 }
@@ -122,12 +126,14 @@ impl Notifier {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let mut notifier = Self::default();
-        notifier.change(config);
+        notifier.change(config, &[]);
         notifier
     }
+}
 
-    /// Follows another configuration. A FIFO that is in both stays open, and notifications in a queue are still told.
-    pub fn change(&mut self, config: &Config) {
+impl Channel for Notifier {
+    /// A FIFO that is in both configurations stays open, and notifications in a queue are still told.
+    fn change(&mut self, config: &Config, _was: &[Option<Slot>]) {
         let instances = config.instances.iter().map(|i| ((Subject::Instance, i.name.clone()), &i.notify));
         let groups = config.groups.iter().map(|g| ((Subject::Group, g.name.clone()), &g.notify));
         self.plan = instances.chain(groups).map(|(subject, scripts)| (subject, scripts.clone())).collect();
@@ -165,8 +171,7 @@ impl Notifier {
         }
     }
 
-    /// Tells of an event. Returns at once.
-    pub fn tell(&mut self, notification: Notification) {
+    fn tell(&mut self, notification: &Notification) {
         let key = (notification.subject, notification.name.clone());
         let Some(scripts) = self.plan.get(&key) else { return };
         let event = match (notification.event, &scripts.on_delete) {
@@ -176,7 +181,7 @@ impl Notifier {
         if matches!(event, Event::MasterPriority | Event::BackupPriority) && !scripts.priority_changes {
             return;
         }
-        let notification = Notification { event, ..notification };
+        let notification = Notification { event, ..notification.clone() };
         for fifo in &self.fifos {
             fifo.write(notification.line());
         }
@@ -194,17 +199,18 @@ impl Notifier {
         }
     }
 
-    /// Lets the queues run empty, for as long as `patience` allows.
-    pub async fn finish(self, patience: Duration) {
-        let Self { scripts, fifos, mailer, .. } = self;
-        let until = Instant::now() + patience;
-        // All at once, since each may need the whole time.
-        let fifos: Vec<_> = fifos.into_iter().map(|fifo| tokio::spawn(fifo.finish(until))).collect();
-        let mailer = mailer.map(|mailer| tokio::spawn(mailer.finish(until)));
-        scripts.finish(until).await;
-        for task in fifos.into_iter().chain(mailer) {
-            let _panicked = task.await;
-        }
+    fn finish(&mut self, patience: Duration) -> Finishing {
+        let Self { scripts, fifos, mailer, .. } = std::mem::take(self);
+        Box::pin(async move {
+            let until = Instant::now() + patience;
+            // All at once, since each may need the whole time.
+            let fifos: Vec<_> = fifos.into_iter().map(|fifo| tokio::spawn(fifo.finish(until))).collect();
+            let mailer = mailer.map(|mailer| tokio::spawn(mailer.finish(until)));
+            scripts.finish(until).await;
+            for task in fifos.into_iter().chain(mailer) {
+                let _panicked = task.await;
+            }
+        })
     }
 }
 
@@ -257,7 +263,7 @@ mod tests {
     use super::*;
 
     fn notification(subject: Subject, name: &str, event: Event, priority: u8) -> Notification {
-        Notification { subject, name: name.to_owned(), event, priority }
+        Notification { subject, name: name.to_owned(), slot: None, event, priority }
     }
 
     /// Expectations as observed of keepalived 2.2.7.
@@ -300,7 +306,7 @@ mod tests {
     async fn run(name: &str, keywords: &str, events: &[Event]) -> String {
         let (mut notifier, directory) = notifier(name, keywords);
         for &event in events {
-            notifier.tell(notification(Subject::Instance, "A", event, 100));
+            notifier.tell(&notification(Subject::Instance, "A", event, 100));
         }
         notifier.finish(Duration::from_secs(20)).await;
         let said = std::fs::read_to_string(directory.join("log")).unwrap_or_default();
@@ -342,11 +348,11 @@ mod tests {
         process::identity::look_up([]).await;
         let (mut notifier, directory) = notifier("reload", "notify \"NOTE before\"");
         for _ in 0..5 {
-            notifier.tell(notification(Subject::Instance, "A", Event::Master, 100));
+            notifier.tell(&notification(Subject::Instance, "A", Event::Master, 100));
         }
         let text =
             "vrrp_instance B {\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {\n192.0.2.1\n}\n}\n";
-        notifier.change(&crate::config::parse(text).config.unwrap());
+        notifier.change(&crate::config::parse(text).config.unwrap(), &[]);
         notifier.finish(Duration::from_secs(20)).await;
         let said = std::fs::read_to_string(directory.join("log")).unwrap();
         assert_eq!(said.lines().count(), 5);

@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::{Config, Snmp, Traps};
-use crate::notify::Notification;
+use crate::config::{Config, Slot, Snmp, Traps};
+use crate::notify::{Channel, Finishing, Notification};
 pub use mib::{Facts, Table};
 
 /// A question to the daemon, to be answered with a table of all objects.
@@ -56,12 +56,13 @@ impl Subagent {
     #[must_use]
     pub fn new(config: &Config, questions: UnboundedSender<Question>) -> Self {
         let mut subagent = Self { questions, running: None };
-        subagent.change(config);
+        subagent.change(config, &[]);
         subagent
     }
+}
 
-    /// Follows another configuration.
-    pub fn change(&mut self, config: &Config) {
+impl Channel for Subagent {
+    fn change(&mut self, config: &Config, _was: &[Option<Slot>]) {
         let settings = &config.snmp;
         if let Some(running) = &self.running
             && running.settings == *settings
@@ -78,8 +79,7 @@ impl Subagent {
         }
     }
 
-    /// Has managers told of an event. Returns at once.
-    pub fn tell(&self, notification: &Notification) {
+    fn tell(&mut self, notification: &Notification) {
         if let Some(running) = &self.running
             && running.settings.traps == Traps::Sent
         {
@@ -87,17 +87,17 @@ impl Subagent {
         }
     }
 
-    /// Sends the traps that still wait, for as long as `patience` allows, and closes the session. Nothing is told from now on.
-    pub fn finish(&mut self, patience: Duration) -> impl Future<Output = ()> + use<> {
+    /// Sends the traps that still wait, and closes the session.
+    fn finish(&mut self, patience: Duration) -> Finishing {
         let running = self.running.take();
-        async move {
+        Box::pin(async move {
             let Some(Running { orders, mut task, .. }) = running else { return };
             drop(orders);
             if timeout_at(Instant::now() + patience, &mut task).await.is_err() {
                 tracing::warn!("SNMP: the master agent did not take the last traps in time");
                 task.abort();
             }
-        }
+        })
     }
 }
 

@@ -193,7 +193,7 @@ fn what_is_told() {
     let table = table();
     let told = |subject, name: &str, event| {
         let name = name.to_owned();
-        let notification = Notification { subject, name, event, priority: 0 };
+        let notification = Notification { subject, name, slot: None, event, priority: 0 };
         assert!(table.knows(&notification));
         table.traps(&notification)
     };
