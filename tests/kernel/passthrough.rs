@@ -50,3 +50,15 @@ fn adverts_are_shown_when_somebody_wants_to_see_them() -> Result<()> {
     }
     Ok(())
 }
+
+/// The stack takes the first tag off before tc. A tag that is still in the bytes is a second one, and the frame is not ours to change.
+#[test]
+fn in_tc_a_frame_with_a_second_tag_is_left_as_it_is() -> Result<()> {
+    let mut program = Program::load(Entry::Tc)?;
+    program.set(&instance(VRID, Family::V4, Version::V3, None))?;
+    let plain = advert(VRID, 200, 100);
+    let tagged = [&plain[..12], &[0x81, 0x00, 0, 0], &plain[12..]].concat();
+    let (action, out) = program.run_to(&tagged)?;
+    assert_eq!((action, out), (Action::Pass, tagged));
+    Ok(())
+}

@@ -111,7 +111,7 @@ fn admit<C: Context>(ctx: &C, mac: [u8; 6]) -> bool {
     }
     let ours = held(vmac.slot) && Packet(ctx).store(0, &vmac.mac);
     if ours {
-        ctx.claim();
+        ctx.set_host_type();
         maps::count(|c| &mut c.vmac_admitted);
     } else {
         maps::count(|c| &mut c.vmac_dropped);

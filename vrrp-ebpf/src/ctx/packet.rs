@@ -35,13 +35,17 @@ pub(crate) trait Context: EbpfContext {
     unsafe fn copy_bytes(&self, offset: u32, to: *mut c_void, length: u32) -> bool;
     /// Shortens or lengthens the frame; returns false if there is no room.
     fn resize(&self, length: usize) -> bool;
+    /// True if bytes can be removed from the start of a frame.
+    const CAN_ADJUST_HEAD: bool;
     /// Removes `bytes` bytes from the start of the frame; returns false if that is not possible.
     fn adjust_head(&self, bytes: usize) -> bool;
     /// Marks the frame as one for this host, whatever destination hardware address it had.
-    fn claim(&self);
+    fn set_host_type(&self);
 }
 
 impl Context for XdpContext {
+    const CAN_ADJUST_HEAD: bool = true;
+
     #[inline(always)]
     fn start(&self) -> usize {
         self.data()
@@ -88,10 +92,13 @@ impl Context for XdpContext {
     }
 
     #[inline(always)]
-    fn claim(&self) {}
+    fn set_host_type(&self) {}
 }
 
 impl Context for TcContext {
+    /// In tc a tag of VLAN 0 is no longer in the frame's memory, and a frame with a second tag inside is left to the stack as it is.
+    const CAN_ADJUST_HEAD: bool = false;
+
     #[inline(always)]
     fn start(&self) -> usize {
         // Volatile, because otherwise the compiler loads the pointer before a function call and passes it as an argument, and
@@ -135,15 +142,13 @@ impl Context for TcContext {
         unsafe { bpf_skb_change_tail(self.skb.skb, length as u32, 0) == 0 }
     }
 
-    /// Always false: in tc a tag of VLAN 0 is no longer in the frame's memory, and a frame with a second tag inside is left to
-    /// the stack.
     #[inline(always)]
     fn adjust_head(&self, _bytes: usize) -> bool {
         false
     }
 
     #[inline(always)]
-    fn claim(&self) {
+    fn set_host_type(&self) {
         const HOST: u32 = 0; // PACKET_HOST
         // SAFETY: the context is this program's.
         unsafe { bpf_skb_change_type(self.skb.skb, HOST) };
@@ -242,6 +247,9 @@ impl<C: Context> Packet<'_, C> {
     /// Removes a VLAN tag from the frame; returns false if that is not possible.
     #[inline(always)]
     pub(crate) fn untag(&self) -> bool {
+        if !C::CAN_ADJUST_HEAD {
+            return false;
+        }
         let Some(macs) = self.load::<[u8; MACS]>(0) else { return false };
         self.store(TAG, &macs) && self.0.adjust_head(TAG)
     }

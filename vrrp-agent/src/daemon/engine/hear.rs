@@ -50,14 +50,10 @@ impl Engine {
         }
     }
 
-    /// Reports a refused advert of our own virtual router, unless the last report had the same sender and reason and is less
-    /// than an hour old.
+    /// Reports a refused advert of our own virtual router, unless a report of the last hour had the same sender and reason. Of many
+    /// senders the last ones are remembered.
     fn refuse(&mut self, slot: Slot, source: IpAddr, reject: Reject, now: Time) {
-        const AGAIN: Duration = Duration::from_secs(3600);
-        let router = &mut self.routers[slot];
-        let said = router.refused.filter(|(at, ..)| now - *at < AGAIN);
-        if said.map(|(_, source, reject)| (source, reject)) != Some((source, reject)) {
-            router.refused = Some((now, source, reject));
+        if self.routers[slot].refusals.is_new(now, (source, reject)) {
             self.tell(Effect::Refused { slot, source, reject });
         }
     }

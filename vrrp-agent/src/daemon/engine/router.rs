@@ -1,6 +1,8 @@
 //! An instance as the protocol thread holds it: the state machine, and the parts that depend on this host.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use vrrp_ebpf::abi::{InstanceKey, Role};
 use vrrp_ebpf::advert::{Address, Reject, Rules};
@@ -28,8 +30,8 @@ pub(in crate::daemon) struct Router {
     pub(super) complained: Option<Time>,
     /// The notices that were logged, each with the router that it is about.
     pub(super) noticed: Vec<(Notice, Address)>,
-    /// The refused advert that was reported last: time, sender, reason.
-    pub(super) refused: Option<(Time, IpAddr, Reject)>,
+    /// The refused adverts that were reported last, by sender and reason.
+    pub(super) refusals: Recent<(IpAddr, Reject)>,
 }
 
 impl Router {
@@ -47,7 +49,7 @@ impl Router {
             lease_until: None,
             complained: None,
             noticed: Vec::new(),
-            refused: None,
+            refusals: Recent::default(),
         }
     }
 
@@ -61,5 +63,59 @@ impl Router {
         let Self { machine, .. } = self;
         let (epoch, candidate, takeover) = (machine.epoch(), machine.candidate(), machine.takeover());
         Desired { slot, key, epoch, role, rules, candidate, takeover }
+    }
+}
+
+/// What was reported lately, so that it is not reported again.
+#[derive(Debug)]
+pub(in crate::daemon) struct Recent<T>(VecDeque<(Time, T)>);
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<T: PartialEq> Recent<T> {
+    /// The most reports that are remembered: any host can invent senders.
+    const MOST: usize = 16;
+    /// The time after which the same is reported again.
+    const AGAIN: Duration = Duration::from_secs(3600);
+
+    /// Returns true if this was not reported lately; it counts as reported now.
+    pub(super) fn is_new(&mut self, now: Time, what: T) -> bool {
+        self.0.retain(|(at, _)| now - *at < Self::AGAIN);
+        if self.0.iter().any(|(_, known)| *known == what) {
+            return false;
+        }
+        if self.0.len() == Self::MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back((now, what));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Time {
+        Time::since_start(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn of_two_that_take_turns_each_is_reported_once() {
+        let mut recent = Recent::default();
+        let reported = (0..100).filter(|second| recent.is_new(at(*second), second % 2)).count();
+        assert_eq!(reported, 2);
+        assert!(recent.is_new(at(3700), 0), "after an hour it is said again");
+    }
+
+    #[test]
+    fn of_many_the_last_are_remembered() {
+        let mut recent = Recent::default();
+        assert_eq!((0..100).filter(|sender| recent.is_new(at(1), *sender)).count(), 100);
+        assert!(!recent.is_new(at(2), 99) && recent.is_new(at(2), 0));
     }
 }

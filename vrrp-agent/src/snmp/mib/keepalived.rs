@@ -48,8 +48,7 @@ pub(super) fn fill(table: &mut Table, facts: &Facts<'_>) {
     // Changes of a link are reported by netlink.
     global(5, Value::Integer(1));
     global(8, Value::text(config.host.place.net_namespace.as_deref().unwrap_or_default()));
-    // Always no, although there may be a D-Bus service.
-    global(9, yes(false));
+    global(9, yes(config.dbus.is_some()));
     global(10, yes(config.missing == MissingInterfaces::Awaited));
     if let Some(settings) = &config.mail {
         mail(table, settings);
