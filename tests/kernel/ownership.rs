@@ -30,7 +30,7 @@ enum Standing {
     Backup,
 }
 
-/// What becomes of a frame in each standing, if `held` is what becomes of it under the lease and it is dropped without one.
+/// The action on a frame in each standing: `held` under the lease, and a drop without one.
 fn under_the_lease_only(held: Action) -> [(Standing, Action); 4] {
     [
         (Standing::Held, held),

@@ -32,7 +32,7 @@ fn backup(entry: Entry, takeover: Takeover) -> Result<Program> {
 }
 
 #[test]
-fn the_addresses_of_a_lost_master_are_answered_for_at_once_and_given_to_whoever_advertises() -> Result<()> {
+fn the_addresses_of_a_lost_master_are_answered_for_at_once_until_another_router_advertises() -> Result<()> {
     let higher = (advert(VRID, 200, 100), Entry::Xdp);
     let lower = (advert(VRID, 1, 100), Entry::Xdp);
     // The timer calls back into whichever program has set it.

@@ -24,7 +24,7 @@ pub(crate) struct Row {
 }
 
 thread_local! {
-    /// What has happened in the case that is being checked.
+    /// The inputs and outputs of the case that is being checked.
     static TRACE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -28,7 +28,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("dataplane", &["config", "host", "net", "vrrp", "wire"]),
 ];
 
-/// What the protocol and the wire formats may not use: a clock, a socket, a file, a thread, a program, or anything asynchronous.
+/// Modules that the protocol and the wire formats may not use: of a clock, a socket, a file, a thread, a program, or anything asynchronous.
 const IMPURE: [&str; 10] = [
     "std::fs",
     "std::thread",
@@ -155,4 +155,20 @@ fn circle_through<'m>(start: &'m str, edges: &BTreeMap<&'m str, BTreeSet<&'m str
         ways = longer;
     }
     None
+}
+
+/// A comment that begins with "What" or "Whether" is a noun without a sentence: it leaves to the reader what is said of it.
+#[test]
+fn no_doc_comment_begins_with_what_or_whether() {
+    let mut wrong = Vec::new();
+    for source in all() {
+        for (number, line) in source.text.lines().enumerate() {
+            let line = line.trim_start();
+            let comment = line.strip_prefix("/// ").or_else(|| line.strip_prefix("//! "));
+            if comment.is_some_and(|text| text.starts_with("What ") || text.starts_with("Whether ")) {
+                wrong.push(format!("{}:{}: {line}", source.name, number + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "write a sentence with a subject and a verb:\n{}", wrong.join("\n"));
 }

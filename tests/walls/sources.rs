@@ -12,6 +12,7 @@ pub(crate) struct Source {
     /// The path of its module: `crate::daemon::engine`.
     pub(crate) module: String,
     pub(crate) lines: usize,
+    pub(crate) text: String,
     /// The paths that it uses, each from `crate` or from the name of a crate.
     pub(crate) imports: Vec<String>,
     pub(crate) has_async: bool,
@@ -72,7 +73,7 @@ fn read(project: &Path, file: &Path) -> Source {
     let mut reader = Reader { modules: vec![module.clone()], imports: Vec::new(), has_async: false };
     reader.visit_file(&tree);
     let Reader { imports, has_async, .. } = reader;
-    Source { name, module, lines: text.lines().count(), imports, has_async }
+    Source { name, module, lines: text.lines().count(), text, imports, has_async }
 }
 
 /// `vrrp-agent/src/daemon/engine.rs` is `crate::daemon::engine`, `…/daemon/mod.rs` is `crate::daemon`.

@@ -1,4 +1,4 @@
-//! What a node hears: frames of its network, by its kernel half or by sockets.
+//! The hearing of a node: frames of its network, by its kernel half or by sockets.
 
 use super::*;
 

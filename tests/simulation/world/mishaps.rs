@@ -1,4 +1,4 @@
-//! What happens to the nodes and the networks of a run.
+//! Mishaps of the nodes and the networks of a run.
 
 use super::*;
 

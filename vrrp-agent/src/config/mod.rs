@@ -7,10 +7,10 @@ mod definitions;
 mod diagnostic;
 mod encoding;
 mod files;
+mod host_references;
 mod host_settings;
 mod include;
 mod keywords;
-mod mentions;
 mod model;
 mod preprocess;
 pub mod routing;
@@ -28,9 +28,9 @@ use std::path::Path;
 pub use definitions::{Context, Environment, Includes};
 pub use diagnostic::{Diagnostic, Severity};
 pub use files::{Disk, Files, Memory, ReadError};
+pub use host_references::{HostReference, ReferenceKind};
 pub use host_settings::{HostSettings, LifecycleScript, MemoryUse, Place, Scheduling, UnknownVrids};
 pub use keywords::markdown;
-pub use mentions::{Mention, Purpose};
 pub use model::{
     AddressTrait, Arguments, Authentication, Config, Existing, Fifo, FileIndex, Group, HmacKey, HmacKeys,
     HmacMode, InitFile, InitialState, InstanceConfig, LinkDelays, Mail, MissingInterfaces, NotifyScripts,
@@ -55,7 +55,7 @@ pub struct Reading {
     /// The diagnostics, ordered by file and place.
     pub diagnostics: Vec<Diagnostic>,
     /// The interfaces and scripts of the host that the file names.
-    pub mentions: Vec<Mention>,
+    pub references: Vec<HostReference>,
 }
 
 impl Reading {
@@ -74,10 +74,10 @@ impl Reading {
         cannot_run: impl Fn(&Config, &Script) -> Option<String>,
     ) {
         let awaited = self.config.as_ref().is_some_and(|config| config.missing == MissingInterfaces::Awaited);
-        for Mention { name, span, purpose } in &self.mentions {
+        for HostReference { name, span, kind } in &self.references {
             let message = format!("interface {name} does not exist on this host");
-            let (message, label) = match purpose {
-                Purpose::Script => {
+            let (message, label) = match kind {
+                ReferenceKind::Script => {
                     let Some(config) = &self.config else { continue };
                     let scripts = config.scripts.iter().enumerate();
                     let tracked = |(index, script): &(usize, &Script)| {
@@ -88,21 +88,23 @@ impl Reading {
                     (format!("script {name} cannot run on this host: {why}"), "the script counts as failed")
                 }
                 _ if is_there(name) => continue,
-                Purpose::Interface if awaited => {
+                ReferenceKind::AddressInterface if awaited => {
                     (message, "instances that need it are in fault until it exists")
                 }
-                Purpose::Interface => {
+                ReferenceKind::AddressInterface => {
                     (message, "the daemon does not start without it, unless `dynamic_interfaces` is set")
                 }
-                Purpose::TrackedInterface => (
+                ReferenceKind::TrackedInterface => (
                     message,
                     "until it exists, instances that track it are in fault, or have the priority of a failed interface",
                 ),
-                Purpose::RouteInterface => (message, "the route cannot be set until the interface exists"),
+                ReferenceKind::RouteInterface => {
+                    (message, "the route cannot be set until the interface exists")
+                }
             };
             let complaint = Diagnostic::warning(*span, message).label(label);
-            let severity = match (purpose, awaited) {
-                (Purpose::Script, _) | (_, false) => Severity::Warning,
+            let severity = match (kind, awaited) {
+                (ReferenceKind::Script, _) | (_, false) => Severity::Warning,
                 (_, true) => Severity::Note,
             };
             self.diagnostics.push(Diagnostic { severity, ..complaint });
@@ -123,11 +125,11 @@ pub fn load(path: &Path, context: &mut Context, files: &dyn Files) -> Reading {
     // If the lines are incomplete, the model is not built: it would report the missing part again.
     let complete = diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error);
     let statements = syntax::parse(&lines, &mut diagnostics);
-    let mentions = mentions::mentions(&statements);
+    let references = host_references::collect(&statements);
     let config = if complete { Some(blocks::build(&statements, files, &mut diagnostics)) } else { None };
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file, diagnostic.span.start));
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    Reading { sources, readable, config: config.filter(|_| !failed), diagnostics, mentions }
+    Reading { sources, readable, config: config.filter(|_| !failed), diagnostics, references }
 }
 
 /// Reads a configuration from its text, without includes and without values of the host: for tests and the fuzzer.

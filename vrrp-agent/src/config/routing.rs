@@ -19,7 +19,7 @@ use vrrp_ebpf::advert::Family;
 pub(super) use read_route::route;
 pub use route::{Metric, MetricKind, NextHop, Route, RouteKind};
 pub use rule::{Action, Rule};
-pub(super) use rule::{Preferences, rule};
+pub(super) use rule::{PreferenceNumbering, parse_rule};
 pub(super) use tables::{Directories, Tables, number};
 pub use text::{RouteLine, RuleLine};
 pub use words::Mark;

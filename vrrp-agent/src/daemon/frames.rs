@@ -198,7 +198,7 @@ impl Frames {
                     None => (link, macs.addresses),
                     Some(dev) => link_of(dev).map(|link| (link, link.mac))?,
                 };
-                if !link.needs_arp() {
+                if !link.uses_arp() {
                     return None;
                 }
                 let (group, pace) = pace_of(&link.name);

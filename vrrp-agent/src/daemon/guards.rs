@@ -36,16 +36,16 @@ pub(super) async fn find(
     };
     let there = addresses::list(netlink).await?;
     let unused: Vec<u32> = there.iter().filter(is_unused).map(|installed| installed.index).collect();
-    let all = links::all(netlink).await?;
+    let all = links::list_states(netlink).await?;
     let names = all.into_iter().filter(|(_, running)| unused.contains(&running.index));
     let names: Vec<String> = names.map(|(name, _)| name).collect();
-    let mut guards: Vec<Link> = links::look(netlink, &names).await?.into_iter().flatten().collect();
+    let mut guards: Vec<Link> = links::find(netlink, &names).await?.into_iter().flatten().collect();
     guards.retain(|link| {
         let is_near_holder = |placed: &&InterfaceAddress| {
             let is_holder = |holder: &&Link| holder.index == placed.ifindex;
             links.iter().find(is_holder).is_some_and(|holder| is_near(link, holder, placed.vip.address))
         };
-        link.needs_arp() && placed.iter().any(is_near_holder)
+        link.uses_arp() && placed.iter().any(is_near_holder)
     });
     for guard in &mut guards {
         guard.purpose = Purpose::Guard;
@@ -64,7 +64,7 @@ fn is_near(link: &Link, holder: &Link, vip: IpAddr) -> bool {
         let of_holder = holder.networks.iter().any(|(network, _)| network.is_ipv4() && link.is_on(*network));
         of_holder || link.networks.iter().any(|(network, _)| network.is_ipv4() && holder.is_on(*network))
     };
-    link.place.vrf == holder.place.vrf && (link.is_on(vip) || share_network())
+    link.place.vrf_index == holder.place.vrf_index && (link.is_on(vip) || share_network())
 }
 
 /// Adds to the entries of `vips` those of the guarded interfaces. An address that the host has on a guarded interface itself is
@@ -74,7 +74,7 @@ pub(super) fn add_entries(entries: &mut Vec<VipEntry>, links: &[Link]) {
     for guard in links.iter().filter(|link| link.purpose == Purpose::Guard && link.is_there()) {
         let is_elsewhere = |entry: &&VipEntry| {
             let holder = links.iter().find(|link| link.index == entry.ifindex);
-            holder.is_some_and(|holder| holder.place.vrf == guard.place.vrf)
+            holder.is_some_and(|holder| holder.place.vrf_index == guard.place.vrf_index)
                 && !guard.addresses.contains(&entry.address)
         };
         let elsewhere = held.iter().filter(is_elsewhere).map(|entry| VipEntry {
@@ -96,13 +96,13 @@ mod tests {
     use super::*;
     use crate::net::links::Place;
 
-    fn link(index: u32, network: (&str, u8), vrf: Option<u32>) -> Link {
+    fn link(index: u32, network: (&str, u8), vrf_index: Option<u32>) -> Link {
         let address: IpAddr = network.0.parse().expect("an address");
         Link {
             index,
             addresses: vec![address],
             networks: vec![(address, network.1)],
-            place: Place { vrf, ..Place::unknown() },
+            place: Place { vrf_index, ..Place::unknown() },
             ..Link::absent("none0", 0)
         }
     }

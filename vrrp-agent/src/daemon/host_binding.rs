@@ -84,7 +84,7 @@ impl HostBinding {
         let first = first_sequence();
         let sequences = config.instances.iter().map(|_| Sequence::new(first)).collect();
         let mut tracked = Interfaces::new(config.tracked_interfaces());
-        tracked.look(&links::all(netlink).await?);
+        tracked.look(&links::list_states(netlink).await?);
         for (name, state) in tracked.states() {
             if state.is_none() {
                 tracing::warn!(
@@ -306,7 +306,7 @@ fn each_once<'l>(links: impl Iterator<Item = &'l Link>) -> Vec<&'l Link> {
 
 /// The address that adverts are sent from.
 fn source(instance: &InstanceConfig, link: &Link, virtual_addresses: &[IpAddr]) -> Result<IpAddr, NetError> {
-    let source = instance.source.or_else(|| link.primary(instance.family, virtual_addresses));
+    let source = instance.source.or_else(|| link.advert_source(instance.family, virtual_addresses));
     source.ok_or_else(|| no_address(instance))
 }
 
@@ -325,7 +325,7 @@ fn warn_of_vmac(instance: &InstanceConfig, link: &Link) {
         return;
     }
     let (name, interface) = (&instance.name, &link.name);
-    if !link.needs_arp() {
+    if !link.uses_arp() {
         tracing::warn!("{name}: use_vmac has no effect on {interface}, which has no ARP");
     } else if !link.takes_other_macs {
         tracing::warn!(

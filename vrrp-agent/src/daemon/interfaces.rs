@@ -306,12 +306,12 @@ impl Interfaces {
 
     /// Looks the interfaces up again, and has everything follow that depends on them.
     pub(super) async fn look_again(&mut self, handle: &Handle, network: &Network, engine: &EngineHandle) {
-        match links::all(handle).await {
+        match links::list_states(handle).await {
             Ok(all) => self.host_binding.tracked.look(&all),
             Err(error) => tracing::error!("{error}"),
         }
         let names: Vec<String> = self.host_binding.links.iter().map(|link| link.name.clone()).collect();
-        let found = match links::look(handle, &names).await {
+        let found = match links::find(handle, &names).await {
             Ok(found) => found,
             Err(error) => return tracing::error!("{error}"),
         };

@@ -83,7 +83,7 @@ enum Happened {
     CheckDue,
     /// The program on this interface has not seen an advert.
     Unseen(u32),
-    /// What is static was put back, and these track groups still lack something.
+    /// Static addresses, routes and rules were put back, and these track groups still lack one.
     Restored(BTreeSet<String>),
     /// A change of a link is believed from now on.
     BeliefDue,

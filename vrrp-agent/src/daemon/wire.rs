@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use vrrp_ebpf::advert::{Cast, Family};
 
 use crate::config::{Config, InstanceConfig, MissingInterfaces};
-use crate::net::links::{self, Device, Link};
+use crate::net::links::{self, FrameKind, Link};
 use crate::net::{NetError, sysctl};
 
 /// The interfaces that instances use, each once, and which instance uses which, as indexes.
@@ -28,7 +28,7 @@ pub(super) async fn find(netlink: &rtnetlink::Handle, config: &mut Config) -> Re
     let mut asked = names(config);
     let sources: Vec<IpAddr> = config.instances.iter().filter_map(unicast_source).collect();
     asked.extend(sources.iter().map(IpAddr::to_string));
-    let mut found = links::look(netlink, &asked).await?;
+    let mut found = links::find(netlink, &asked).await?;
     let found_sources = found.split_off(asked.len() - sources.len());
     let holders = sources.into_iter().zip(found_sources);
     let holders: BTreeMap<IpAddr, Link> =
@@ -172,9 +172,9 @@ fn of_source<'h>(
 /// Returns true if peers can be on the interface: an address of the loopback or of a dummy is one that other hosts have a route
 /// to.
 fn carries_adverts(link: &Link) -> bool {
-    match link.device {
-        Device::Ethernet | Device::Other => true,
-        Device::WithoutArp | Device::Loopback => false,
+    match link.frame_kind {
+        FrameKind::Ethernet | FrameKind::Other => true,
+        FrameKind::WithoutArp | FrameKind::Loopback => false,
     }
 }
 
@@ -190,7 +190,7 @@ fn reaches_peers(instance: &InstanceConfig, source: IpAddr, own: &Link, holder: 
         _ if !carries_adverts(own) => false,
         _ if all_on(own) => true,
         // The kernel takes the peers for neighbours on the interface that a socket is bound to.
-        Family::V4 => all_on(holder) && own.needs_arp() && sysctl::is_lenient(&own.name),
+        Family::V4 => all_on(holder) && own.uses_arp() && sysctl::is_lenient(&own.name),
         Family::V6 => false,
     }
 }
@@ -200,10 +200,10 @@ mod tests {
     use super::*;
     use crate::config::parse;
 
-    fn link(index: u32, name: &str, device: Device, address: &str, length: u8) -> Link {
+    fn link(index: u32, name: &str, frame_kind: FrameKind, address: &str, length: u8) -> Link {
         let address: IpAddr = address.parse().expect("an address");
         let networks = vec![(address, length)];
-        Link { index, device, addresses: vec![address], networks, ..Link::absent(name, 0) }
+        Link { index, frame_kind, addresses: vec![address], networks, ..Link::absent(name, 0) }
     }
 
     fn instance(source: &str, peer: &str) -> InstanceConfig {
@@ -221,23 +221,23 @@ mod tests {
         let (own_v4, own_v6) = ("10.1.0.1", "fd01::1");
         for (device, source, length, peer, expected) in [
             // As keepalived: the peer is taken for a neighbour.
-            (Device::Ethernet, "10.0.0.1", 24, "10.0.0.2", None),
+            (FrameKind::Ethernet, "10.0.0.1", 24, "10.0.0.2", None),
             // The peer is a neighbour.
-            (Device::Ethernet, "10.0.0.1", 24, "10.1.0.2", None),
-            (Device::Ethernet, "fd00::1", 64, "fd01::2", None),
+            (FrameKind::Ethernet, "10.0.0.1", 24, "10.1.0.2", None),
+            (FrameKind::Ethernet, "fd00::1", 64, "fd01::2", None),
             // The peer is behind a router.
-            (Device::Ethernet, "10.0.0.1", 24, "10.9.0.2", Some("none0")),
+            (FrameKind::Ethernet, "10.0.0.1", 24, "10.9.0.2", Some("none0")),
             // The kernel takes no IPv6 peer for a neighbour.
-            (Device::Ethernet, "fd00::1", 64, "fd00::2", Some("none0")),
-            (Device::Ethernet, "fe80::1", 64, "fe80::2", Some("none0")),
-            (Device::Other, "10.0.0.1", 24, "10.9.0.2", Some("none0")),
+            (FrameKind::Ethernet, "fd00::1", 64, "fd00::2", Some("none0")),
+            (FrameKind::Ethernet, "fe80::1", 64, "fe80::2", Some("none0")),
+            (FrameKind::Other, "10.0.0.1", 24, "10.9.0.2", Some("none0")),
             // A router's own address, which other hosts have a route to.
-            (Device::Loopback, "10.0.0.1", 32, "10.0.0.2", None),
-            (Device::WithoutArp, "fd00::1", 128, "fd00::2", None),
+            (FrameKind::Loopback, "10.0.0.1", 32, "10.0.0.2", None),
+            (FrameKind::WithoutArp, "fd00::1", 128, "fd00::2", None),
         ] {
             let own = match source.contains(':') {
-                true => link(2, "none1", Device::Ethernet, own_v6, 64),
-                false => link(2, "none1", Device::Ethernet, own_v4, 24),
+                true => link(2, "none1", FrameKind::Ethernet, own_v6, 64),
+                false => link(2, "none1", FrameKind::Ethernet, own_v4, 24),
             };
             let holder = link(1, "none0", device, source, length);
             let holders = BTreeMap::from([(holder.addresses[0], holder)]);
@@ -248,8 +248,8 @@ mod tests {
 
     #[test]
     fn an_interface_that_carries_nothing_is_no_way() {
-        let own = link(2, "none1", Device::Loopback, "127.0.0.1", 8);
-        let holder = link(1, "none0", Device::Ethernet, "10.0.0.1", 24);
+        let own = link(2, "none1", FrameKind::Loopback, "127.0.0.1", 8);
+        let holder = link(1, "none0", FrameKind::Ethernet, "10.0.0.1", 24);
         let holders = BTreeMap::from([(holder.addresses[0], holder)]);
         let way = of_source(&instance("10.0.0.1", "10.0.0.2"), &own, &holders);
         assert_eq!(way.map(|link| link.index), Some(1));

@@ -84,10 +84,10 @@ impl Mode {
 /// Why the driver of an interface is not the right place; `None` if it is.
 fn wrong_in_driver(link: &Link) -> Option<&'static str> {
     let place = &link.place;
-    if place.has_parts {
+    if place.has_ports {
         return Some("frames arrive on the interfaces that are parts of it");
     }
-    if place.software.is_some() {
+    if place.info_kind.is_some() {
         return Some("it is a software interface, which keeps VLAN tags outside the frame");
     }
     match place.tags {
@@ -118,7 +118,7 @@ pub(super) fn modes(link: &Link, attach_point: &AttachPoint) -> Vec<Mode> {
 pub(super) fn objection(link: &Link, mode: Mode) -> Option<String> {
     let place = &link.place;
     match mode {
-        Mode::Native if place.has_parts => Some(
+        Mode::Native if place.has_ports => Some(
             "other interfaces are parts of it, and XDP in their drivers sees their numbers instead of its own; \
              use --xdp-mode tcx here"
                 .to_owned(),
@@ -136,7 +136,7 @@ pub(super) fn objection(link: &Link, mode: Mode) -> Option<String> {
 pub(super) fn cost(link: &Link, mode: Mode) -> Option<String> {
     let name = &link.name;
     match mode {
-        Mode::Native if link.place.software.as_deref() == Some("veth") => Some(format!(
+        Mode::Native if link.place.info_kind.as_deref() == Some("veth") => Some(format!(
             "{name}: native XDP on a veth: answers arrive only if the other end has GRO or an XDP program (ethtool -K PEER gro on)"
         )),
         Mode::Native => Some(format!(
@@ -160,8 +160,8 @@ mod tests {
         Link { place, index: 2, mac: [2; 6], ..Link::absent("eth0", 0) }
     }
 
-    fn place(software: Option<&str>, tags: Tags) -> Place {
-        Place { software: software.map(str::to_owned), tags, ..Place::unknown() }
+    fn place(info_kind: Option<&str>, tags: Tags) -> Place {
+        Place { info_kind: info_kind.map(str::to_owned), tags, ..Place::unknown() }
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
             // The tag is in the frame, where the program sees it.
             (Place { has_vlans: true, ..card.clone() }, &driver),
             // A netvsc or failover device looks like a card; its virtual function is part of it.
-            (Place { has_parts: true, ..card }, &tc),
+            (Place { has_ports: true, ..card }, &tc),
             (place(Some("bond"), Tags::InFrame), &tc),
             (place(Some("veth"), Tags::InFrame), &tc),
             (place(Some("bridge"), Tags::MayBeHidden), &tc),
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_the_operator_asks_for_is_refused_where_it_would_be_wrong() {
-        let bond = link(Place { has_parts: true, ..place(Some("bond"), Tags::MayBeHidden) });
+        let bond = link(Place { has_ports: true, ..place(Some("bond"), Tags::MayBeHidden) });
         assert!(objection(&bond, Mode::Native).is_some());
         assert!(objection(&bond, Mode::Generic).is_none());
         let trunk = link(Place { has_vlans: true, ..place(None, Tags::InFrame) });

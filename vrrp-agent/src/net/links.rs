@@ -1,4 +1,4 @@
-//! The interfaces.
+//! Reads the interfaces over netlink and describes them. Changes nothing.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,12 +26,12 @@ pub struct Link {
     /// Its Ethernet address; zero if it has none.
     pub mac: Mac,
     /// The kind of frames that it carries.
-    pub device: Device,
+    pub frame_kind: FrameKind,
     /// True if the interface can be asked to receive frames for another hardware address than its own.
     pub takes_other_macs: bool,
     /// Its addresses that may be sent from, in the kernel's order.
     pub addresses: Vec<IpAddr>,
-    /// The addresses among them that the host has by itself, as far as the kernel can tell: no daemon of ours has set them.
+    /// The addresses among them that this agent has not set, as their mark says (`IFA_PROTO`).
     pub own: Vec<IpAddr>,
     /// The networks that its addresses make reachable: an address of each network, and the length of its prefix.
     pub networks: Vec<(IpAddr, u8)>,
@@ -43,46 +43,47 @@ pub struct Link {
     pub xdp: Option<AttachedXdp>,
     /// Its place among other interfaces.
     pub place: Place,
-    /// The purpose of a program on it.
+    /// The reason for which it gets our program.
     pub purpose: Purpose,
 }
 
-/// The purpose of a program on an interface.
+/// The reason for which an interface gets our program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Instances send and listen on it, or addresses go on it.
     Instances,
-    /// Without a lease, this host must not answer on it for addresses of other interfaces, as Linux would.
+    /// Linux answers ARP here for addresses of other interfaces too; the program prevents that for a virtual address without a
+    /// lease.
     Guard,
 }
 
-/// The place of an interface among others, which decides where a program on it sees each frame once, whole, and under the
-/// interface's own number.
+/// The place of an interface among others. It decides if XDP in the driver is right for it: there a program must see each frame
+/// once, with its VLAN tag, and under this interface's own number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The kind of an interface that is made of software (`veth`, `bond`, `bridge`, `vlan` …); `None` for a card.
-    pub software: Option<String>,
-    /// Other interfaces are parts of it (bond, team, bridge, failover), and a program in their drivers would see their numbers.
-    pub has_parts: bool,
+    pub info_kind: Option<String>,
+    /// Other interfaces are its ports (bond, team, bridge, failover): a program in the driver of a port sees the port's number.
+    pub has_ports: bool,
     /// VLAN interfaces stand on it: their frames pass through it, most often without their tag.
     pub has_vlans: bool,
     /// Where tags are when a program in the driver sees a frame.
     pub tags: Tags,
-    /// The number of the VRF that it is in: addresses of another VRF are none of its host's there.
-    pub vrf: Option<u32>,
+    /// The number of the VRF that it is in. Addresses of another VRF are not local here.
+    pub vrf_index: Option<u32>,
 }
 
 impl Place {
     /// A place of which nothing is known.
     #[must_use]
     pub const fn unknown() -> Self {
-        Self { software: None, has_parts: false, has_vlans: false, tags: Tags::MayBeHidden, vrf: None }
+        Self { info_kind: None, has_ports: false, has_vlans: false, tags: Tags::MayBeHidden, vrf_index: None }
     }
 }
 
 /// The kind of frames that an interface carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Device {
+pub enum FrameKind {
     /// Ethernet, with ARP and neighbour discovery.
     Ethernet,
     /// Ethernet frames without ARP and neighbour discovery: a dummy, or `ip link set … arp off`.
@@ -106,14 +107,15 @@ pub struct AttachedXdp {
 const ABSENT: u32 = 1 << 31;
 
 impl Link {
-    /// An interface that is not there. `number` tells it apart from others that are not there. It carries nothing.
+    /// An interface that does not exist yet. `number` tells it apart from others that do not exist. Its other values are such that
+    /// every check passes until it is there.
     #[must_use]
     pub fn absent(name: &str, number: usize) -> Self {
         Self {
             index: ABSENT | u32::try_from(number).unwrap_or(0),
             name: name.to_owned(),
             mac: [0; 6],
-            device: Device::Ethernet,
+            frame_kind: FrameKind::Ethernet,
             takes_other_macs: true,
             addresses: Vec::new(),
             own: Vec::new(),
@@ -132,7 +134,7 @@ impl Link {
         self.index < ABSENT
     }
 
-    /// True if it takes part in IPv6.
+    /// True if it has an IPv6 address that may be sent from.
     #[must_use]
     pub fn has_v6(&self) -> bool {
         self.addresses.iter().any(IpAddr::is_ipv6)
@@ -157,18 +159,18 @@ impl Link {
     /// True if whole Ethernet frames can be sent by it.
     #[must_use]
     pub fn is_ethernet(&self) -> bool {
-        match self.device {
-            Device::Ethernet | Device::WithoutArp => true,
-            Device::Loopback | Device::Other => false,
+        match self.frame_kind {
+            FrameKind::Ethernet | FrameKind::WithoutArp => true,
+            FrameKind::Loopback | FrameKind::Other => false,
         }
     }
 
     /// True if neighbours on it use ARP or neighbour discovery.
     #[must_use]
-    pub fn needs_arp(&self) -> bool {
-        match self.device {
-            Device::Ethernet => true,
-            Device::WithoutArp | Device::Loopback | Device::Other => false,
+    pub fn uses_arp(&self) -> bool {
+        match self.frame_kind {
+            FrameKind::Ethernet => true,
+            FrameKind::WithoutArp | FrameKind::Loopback | FrameKind::Other => false,
         }
     }
 
@@ -176,14 +178,14 @@ impl Link {
     /// Adverts on any other interface are heard by a packet socket.
     #[must_use]
     pub fn can_have_program(&self) -> bool {
-        self.needs_arp()
+        self.uses_arp()
     }
 
     /// Returns the address that adverts of a family are sent from: the first, for IPv6 the first link-local one. A virtual
     /// address that a crash left behind does not count; a virtual address that the host has by itself counts if there is no
     /// other address.
     #[must_use]
-    pub fn primary(&self, family: Family, virtual_addresses: &[IpAddr]) -> Option<IpAddr> {
+    pub fn advert_source(&self, family: Family, virtual_addresses: &[IpAddr]) -> Option<IpAddr> {
         let fits = |address: &IpAddr| match (family, address) {
             (Family::V4, IpAddr::V4(_)) => true,
             (Family::V6, IpAddr::V6(address)) => address.is_unicast_link_local(),
@@ -194,7 +196,10 @@ impl Link {
     }
 }
 
-/// A connection to netlink; must be called in a tokio runtime.
+/// Opens a connection to netlink.
+///
+/// # Panics
+/// Outside of a tokio runtime.
 ///
 /// # Errors
 /// If the socket cannot be opened.
@@ -205,7 +210,7 @@ pub fn connect() -> Result<Handle, NetError> {
     Ok(handle)
 }
 
-async fn messages(handle: &Handle) -> Result<Vec<LinkMessage>, NetError> {
+async fn dump(handle: &Handle) -> Result<Vec<LinkMessage>, NetError> {
     answered(|| "list the interfaces".to_owned(), handle.link().get().execute().try_collect()).await
 }
 
@@ -214,14 +219,14 @@ async fn messages(handle: &Handle) -> Result<Vec<LinkMessage>, NetError> {
 ///
 /// # Errors
 /// If netlink does not answer.
-pub async fn look(handle: &Handle, names: &[String]) -> Result<Vec<Result<Link, NetError>>, NetError> {
-    let messages = messages(handle).await?;
+pub async fn find(handle: &Handle, wanted: &[String]) -> Result<Vec<Result<Link, NetError>>, NetError> {
+    let messages = dump(handle).await?;
     let addresses = addresses::list(handle).await?;
     let mut links = Vec::new();
-    for name in names {
+    for name in wanted {
         let mut link = describe(name, &messages, &addresses);
         if let Ok(link) = &mut link
-            && link.place.software.is_none()
+            && link.place.info_kind.is_none()
         {
             let message = messages.iter().find(|message| message.header.index == link.index);
             link.place.tags = features::tags(&link.name, message.is_none_or(is_promiscuous)).await;
@@ -249,7 +254,7 @@ fn describe(wanted: &str, messages: &[LinkMessage], addresses: &[Installed]) -> 
         index,
         name: name_of(message).unwrap_or(wanted).to_owned(),
         mac: mac_of(message).unwrap_or_default(),
-        device: device_of(message),
+        frame_kind: frame_kind_of(message),
         takes_other_macs: takes_other_macs(message),
         addresses: addresses
             .iter()
@@ -266,11 +271,11 @@ fn describe(wanted: &str, messages: &[LinkMessage], addresses: &[Installed]) -> 
         running: running(message),
         xdp: xdp_of(message),
         place: Place {
-            software: kind_of(message).map(ToString::to_string),
-            has_parts: messages.iter().any(|other| is_part_of(other, index)),
+            info_kind: kind_of(message).map(ToString::to_string),
+            has_ports: messages.iter().any(|other| is_port_of(other, index)),
             has_vlans: messages.iter().any(|other| is_vlan_on(other, index)),
             tags: Tags::MayBeHidden,
-            vrf: vrf_of(message, messages),
+            vrf_index: vrf_of(message, messages),
         },
         purpose: Purpose::Instances,
     })
@@ -278,7 +283,7 @@ fn describe(wanted: &str, messages: &[LinkMessage], addresses: &[Installed]) -> 
 
 /// The present state of an interface of any kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Running {
+pub struct LinkState {
     /// Kernel index.
     pub index: u32,
     /// True if it can carry frames.
@@ -289,11 +294,11 @@ pub struct Running {
 ///
 /// # Errors
 /// If netlink does not answer.
-pub async fn all(handle: &Handle) -> Result<BTreeMap<String, Running>, NetError> {
-    let messages = messages(handle).await?;
+pub async fn list_states(handle: &Handle) -> Result<BTreeMap<String, LinkState>, NetError> {
+    let messages = dump(handle).await?;
     let link = |message: &LinkMessage| {
-        let running = Running { index: message.header.index, running: running(message) };
-        Some((name_of(message)?.to_owned(), running))
+        let state = LinkState { index: message.header.index, running: running(message) };
+        Some((name_of(message)?.to_owned(), state))
     };
     Ok(messages.iter().filter_map(link).collect())
 }
@@ -347,20 +352,20 @@ fn infos_of(message: &LinkMessage) -> &[LinkInfo] {
     infos.unwrap_or_default()
 }
 
-fn device_of(message: &LinkMessage) -> Device {
+fn frame_kind_of(message: &LinkMessage) -> FrameKind {
     let (flags, layer) = (message.header.flags, message.header.link_layer_type);
     if flags.contains(LinkFlags::Loopback) || layer == LinkLayerType::Loopback {
-        return Device::Loopback;
+        return FrameKind::Loopback;
     }
-    // An Ethernet device whose hardware address is not an Ethernet address could not be sent from.
+    // Without a hardware address of 6 bytes no Ethernet frame can be sent by it.
     match mac_of(message).filter(|_| layer == LinkLayerType::Ether) {
-        None => Device::Other,
-        Some(_) if flags.contains(LinkFlags::Noarp) => Device::WithoutArp,
-        Some(_) => Device::Ethernet,
+        None => FrameKind::Other,
+        Some(_) if flags.contains(LinkFlags::Noarp) => FrameKind::WithoutArp,
+        Some(_) => FrameKind::Ethernet,
     }
 }
 
-/// True if an interface can get frames to other hardware addresses than its own. A macvlan gets only what is sent to its own
+/// True if an interface can receive frames that are addressed to another hardware address than its own. A macvlan gets only what is sent to its own
 /// address: its parent chooses by that address, and knows nothing of others that the macvlan has asked for. Only in the mode
 /// `passthru`, which leaves its parent no choice, does it get all frames. An ipvlan shares the hardware address of its parent
 /// and is chosen by IP address.
@@ -384,24 +389,28 @@ fn takes_other_macs(message: &LinkMessage) -> bool {
 }
 
 fn is_vlan_on(message: &LinkMessage, index: u32) -> bool {
-    kind_of(message) == Some(&InfoKind::Vlan) && message.attributes.contains(&LinkAttribute::Link(index))
+    kind_of(message) == Some(&InfoKind::Vlan) && below(message) == Some(index)
 }
 
-/// True if one interface is part of another (of a bond, a team, a bridge), or is a port of the switch behind it (DSA).
-fn is_part_of(message: &LinkMessage, index: u32) -> bool {
+/// True if one interface is a port of another: of a bond, a team, a bridge, or of the switch behind it (DSA).
+fn is_port_of(message: &LinkMessage, index: u32) -> bool {
     let is_port = kind_of(message) == Some(&InfoKind::Dsa) && below(message) == Some(index);
     is_port || controller(message) == Some(index)
 }
 
-/// Returns the interface that this one stands on, as a VLAN interface does.
+/// Returns the interface of this namespace that this one stands on, as a VLAN interface does. The number of an interface in another
+/// namespace may be that of any interface here.
 pub(super) fn below(message: &LinkMessage) -> Option<u32> {
+    if message.attributes.iter().any(|attribute| matches!(attribute, LinkAttribute::LinkNetNsId(_))) {
+        return None;
+    }
     message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::Link(index) => Some(*index),
         _ => None,
     })
 }
 
-/// Returns the interface that this one is part of.
+/// Returns the interface that this one is a port of.
 pub(super) fn controller(message: &LinkMessage) -> Option<u32> {
     message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::Controller(index) => Some(*index),
@@ -409,14 +418,14 @@ pub(super) fn controller(message: &LinkMessage) -> Option<u32> {
     })
 }
 
-/// The number of the VRF that an interface is in: the interface of that kind that it is part of.
+/// The number of the VRF that an interface is in: the interface of that kind that it is a port of.
 fn vrf_of(message: &LinkMessage, messages: &[LinkMessage]) -> Option<u32> {
     let index = controller(message)?;
     let is_it = |other: &&LinkMessage| other.header.index == index;
     messages.iter().find(is_it).filter(|other| kind_of(other) == Some(&InfoKind::Vrf)).map(|_| index)
 }
 
-/// True if an interface also takes in frames that are not for it; a filter of VLANs then lets them in too.
+/// True if an interface is promiscuous, which also switches off the VLAN filter of its card.
 fn is_promiscuous(message: &LinkMessage) -> bool {
     let asked = message.attributes.iter().any(|attribute| match attribute {
         LinkAttribute::Promiscuity(count) => *count > 0,

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_raised_is_put_back_by_whoever_comes_next() {
+    fn a_raised_setting_is_put_back_by_the_next_agent() {
         let directory = std::env::temp_dir().join(format!("vrrp-sysctl-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory");
         let (path, note) = (directory.join("setting"), directory.join("note"));

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::net::changes::Change;
-use crate::net::links::Running;
+use crate::net::links::LinkState;
 
 /// Some interfaces of a host, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interfaces {
-    states: BTreeMap<String, Option<Running>>,
+    states: BTreeMap<String, Option<LinkState>>,
 }
 
 impl Interfaces {
@@ -19,7 +19,7 @@ impl Interfaces {
     }
 
     /// Takes note of all interfaces that there are now.
-    pub fn look(&mut self, links: &BTreeMap<String, Running>) {
+    pub fn look(&mut self, links: &BTreeMap<String, LinkState>) {
         for (name, state) in &mut self.states {
             let now = links.get(name).copied();
             Self::say(name, *state, now);
@@ -32,7 +32,7 @@ impl Interfaces {
         match change {
             Change::Link { index, name, running, .. } => {
                 for (other, state) in &mut self.states {
-                    let now = Running { index: *index, running: *running };
+                    let now = LinkState { index: *index, running: *running };
                     // An interface that was renamed is no longer there under its old name.
                     let now = match state {
                         _ if other == name => Some(now),
@@ -66,8 +66,8 @@ impl Interfaces {
         self.states.iter().map(|(name, state)| (name.as_str(), state.map(|state| state.running)))
     }
 
-    fn say(name: &str, before: Option<Running>, now: Option<Running>) {
-        let running = |state: Option<Running>| state.is_some_and(|state| state.running);
+    fn say(name: &str, before: Option<LinkState>, now: Option<LinkState>) {
+        let running = |state: Option<LinkState>| state.is_some_and(|state| state.running);
         match (running(before), running(now)) {
             (false, true) => tracing::info!("tracked interface {name} is up"),
             (true, false) => tracing::info!("tracked interface {name} is down"),
@@ -115,7 +115,7 @@ mod tests {
     fn after_a_gap_all_is_looked_up() {
         let mut interfaces = Interfaces::new(["a", "b"].into_iter());
         interfaces.note(&link(7, "a", true));
-        interfaces.look(&BTreeMap::from([("b".to_owned(), Running { index: 9, running: true })]));
+        interfaces.look(&BTreeMap::from([("b".to_owned(), LinkState { index: 9, running: true })]));
         assert!(!interfaces.is_running("a") && interfaces.is_running("b"));
     }
 }

@@ -1,4 +1,4 @@
-//! What is done with an advert: judged by the one rule, and handed to the watch of a backup or to the fence of a master.
+//! The handling of an advert: it is judged by the one rule, and handed to the watch of a backup or to the fence of a master.
 
 use vrrp_ebpf::abi::{Event, EventKind, Instance, InstanceKey, Role, Watchdog};
 use vrrp_ebpf::advert::{self, Address, Advert, Family, List, Reject, VerifiedBy};

@@ -9,7 +9,7 @@ use super::super::diagnostic::Diagnostic;
 use super::super::host_settings::HostSettings;
 use super::super::keywords::Block;
 use super::super::model::{MissingInterfaces, ScriptSecurity, ScriptUser, Spacing, StartDelay};
-use super::super::routing::{Directories, Preferences};
+use super::super::routing::{Directories, PreferenceNumbering};
 use super::super::syntax::Statement;
 use super::super::value;
 use super::inherited::{AfterLower, Inherited};
@@ -22,7 +22,7 @@ use crate::wire::advert::{V3Checksum, family as wire_family};
 #[derive(Clone, Debug)]
 pub(super) struct Globals {
     pub(super) router_id: Option<String>,
-    /// What an instance takes from here unless it says otherwise.
+    /// The values that an instance takes from here unless it sets them itself.
     pub(super) inherited: Inherited,
     pub(super) spacing: Spacing,
     /// `script_user`, for scripts that set no user.
@@ -47,7 +47,7 @@ pub(super) struct Globals {
     /// `default_interface`: the interface of static addresses without `dev`.
     pub(super) default_interface: String,
     /// The numbering of rules without `preference`.
-    pub(super) preferences: Preferences,
+    pub(super) preferences: PreferenceNumbering,
 }
 
 impl Default for Globals {
@@ -67,7 +67,7 @@ impl Default for Globals {
             missing: MissingInterfaces::default(),
             start_delay: StartDelay::default(),
             default_interface: "eth0".to_owned(),
-            preferences: Preferences::default(),
+            preferences: PreferenceNumbering::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::super::diagnostic::Diagnostic;
 use super::super::model::{Config, TrackGroup};
-use super::super::routing::{self, BadWord, Preferences, Route, Rule, Tables};
+use super::super::routing::{self, BadWord, PreferenceNumbering, Route, Rule, Tables};
 use super::super::syntax::Statement;
 use super::super::value;
 use super::globals::Globals;
@@ -33,15 +33,15 @@ pub(super) fn rules(
     statement: &Statement,
     tables: &Tables<'_>,
     groups: &[TrackGroup],
-    preferences: &mut Preferences,
+    preferences: &mut PreferenceNumbering,
     rules: &mut Vec<Rule>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     for statement in block(statement, diagnostics) {
-        match routing::rule(&words(statement), tables) {
+        match routing::parse_rule(&words(statement), tables) {
             Ok(mut rule) => {
                 track_group::check(statement, &mut rule.track_group, groups, diagnostics);
-                if preferences.number(&mut rule) {
+                if preferences.set_if_missing(&mut rule) {
                     let number = rule.preference.unwrap_or_default();
                     diagnostics.push(
                         Diagnostic::warning(statement.span(), "a rule without `preference`")

@@ -1,4 +1,4 @@
-//! What the rows of the table of keywords are made of: values, grammars and texts that several keywords have.
+//! The parts of the rows of the table of keywords: values, grammars and texts that several keywords have.
 
 use super::Value::*;
 use super::{Block, Keyword, Support, Value};

@@ -30,9 +30,9 @@ pub struct Rule {
     pub family: Family,
     /// True if the rule matches all packets except those that it describes.
     pub not: bool,
-    /// The source of the packets.
+    /// The source of the packets; `None` means any.
     pub from: Option<Prefix>,
-    /// The destination of the packets.
+    /// The destination of the packets; `None` means any.
     pub to: Option<Prefix>,
     /// The interface that the packets arrived on; `lo` means packets that the host itself sends.
     pub iif: Option<String>,
@@ -42,17 +42,18 @@ pub struct Rule {
     pub fwmark: Option<Mark>,
     /// The type of service of the packets; 0 means any.
     pub tos: u8,
-    /// The preference: a rule with a smaller number comes earlier. Without one, [`Preferences`] sets the number.
+    /// The preference: a rule with a smaller one is tried earlier. `None` until [`PreferenceNumbering`] sets it.
     pub preference: Option<u32>,
     /// The treatment of matching packets.
     pub action: Action,
-    /// Routes of the table with a prefix length up to this number are ignored (`suppress_prefixlength`).
+    /// A route that is found in the table is not used if the length of its prefix is at most this; the next rule is tried then
+    /// (`suppress_prefixlength`).
     pub suppress_prefix_length: Option<u32>,
-    /// The origin of the rule, as a number of `rt_protos`.
+    /// The origin of the rule (`FRA_PROTOCOL`), a number of `rt_protos`.
     pub protocol: u8,
-    /// True if the loss of the rule has no effect on an instance.
+    /// True if an instance stays as it is when the rule is deleted from the kernel.
     pub no_track: bool,
-    /// The track group whose instances are in fault without the rule; static rules only.
+    /// The track group whose instances are in fault while the rule is missing; static rules only.
     pub track_group: Option<String>,
 }
 
@@ -79,21 +80,22 @@ impl Rule {
     }
 }
 
-/// keepalived's numbering of the rules without `preference`: downwards from 16384, in the order of the file.
+/// keepalived's preferences for rules without `preference`: the first such rule of the file has 16384, the next 16383, and so on. So
+/// a later line of the file is tried earlier.
 #[derive(Clone, Debug)]
-pub(in crate::config) struct Preferences {
+pub(in crate::config) struct PreferenceNumbering {
     next: u32,
 }
 
-impl Default for Preferences {
+impl Default for PreferenceNumbering {
     fn default() -> Self {
         Self { next: 16_384 }
     }
 }
 
-impl Preferences {
-    /// Numbers a rule that has no number. Returns true if it had none; keepalived warns about such a rule.
-    pub(in crate::config) fn number(&mut self, rule: &mut Rule) -> bool {
+impl PreferenceNumbering {
+    /// Sets the preference of a rule that has none. Returns true if it has set one, so that the caller can warn as keepalived does.
+    pub(in crate::config) fn set_if_missing(&mut self, rule: &mut Rule) -> bool {
         if rule.preference.is_some() {
             return false;
         }
@@ -103,7 +105,7 @@ impl Preferences {
     }
 }
 
-/// Words of iproute2's or keepalived's grammar for rules that this daemon does not support.
+/// Keywords of iproute2 or keepalived in rules that this daemon refuses, each with the word to use instead, or nothing.
 pub(super) const UNSUPPORTED_IN_RULES: &[(&str, &str)] = &[
     ("dport", ""),
     ("ip_proto", ""),
@@ -121,20 +123,21 @@ pub(super) const UNSUPPORTED_IN_RULES: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// If a word of the line cannot be used.
-pub(in crate::config) fn rule(words: &[&str], tables: &Tables<'_>) -> Result<Rule, BadWord> {
+pub(in crate::config) fn parse_rule(words: &[&str], tables: &Tables<'_>) -> Result<Rule, BadWord> {
+    // Family and action are set at the end.
     let mut rule = Rule::new(Family::V4, Action::Nop);
-    let mut said = Families(Vec::new());
-    let mut suppresses = None;
+    let mut families = Families(Vec::new());
+    let mut suppress_index = None;
     let mut action: Option<(usize, Action)> = None;
     let mut words = Words::new(words, tables);
     while let Some((index, word)) = words.next() {
-        let mut found = None;
+        let mut word_action = None;
         match word {
             "not" => rule.not = true,
-            "inet6" => said.note(index, Some(Family::V6)),
-            "inet" => said.note(index, Some(Family::V4)),
-            "from" => rule.from = selector(&mut words, &mut said)?,
-            "to" => rule.to = selector(&mut words, &mut said)?,
+            "inet6" => families.note(index, Some(Family::V6)),
+            "inet" => families.note(index, Some(Family::V4)),
+            "from" => rule.from = parse_selector(&mut words, &mut families)?,
+            "to" => rule.to = parse_selector(&mut words, &mut families)?,
             "iif" | "dev" => rule.iif = Some(words.interface()?),
             "oif" => rule.oif = Some(words.interface()?),
             "fwmark" => rule.fwmark = Some(words.read("`MARK` or `MARK/MASK`", mark)?),
@@ -144,7 +147,7 @@ pub(in crate::config) fn rule(words: &[&str], tables: &Tables<'_>) -> Result<Rul
             }
             "proto" | "protocol" => rule.protocol = words.protocol()?,
             "suppress_prefixlength" => {
-                suppresses = Some(index);
+                suppress_index = Some(index);
                 let length = words.read("a number up to 128", |word| decimal(word).filter(|n| *n <= 128))?;
                 rule.suppress_prefix_length = Some(length);
             }
@@ -153,19 +156,19 @@ pub(in crate::config) fn rule(words: &[&str], tables: &Tables<'_>) -> Result<Rul
             "table" | "lookup" => {
                 let table = words.table()?;
                 if table == 0 {
-                    return Err(BadWord::new(index + 1, "0 is not a table"));
+                    return Err(BadWord::new(index + 1, "0 is not a number of a table"));
                 }
-                found = Some(Action::Table(table));
+                word_action = Some(Action::Table(table));
             }
-            "goto" => found = Some(Action::Goto(words.read("the preference of a rule", decimal)?)),
-            "nop" => found = Some(Action::Nop),
-            "blackhole" => found = Some(Action::Blackhole),
-            "unreachable" => found = Some(Action::Unreachable),
-            "prohibit" => found = Some(Action::Prohibit),
+            "goto" => word_action = Some(Action::Goto(words.read("the preference of a rule", decimal)?)),
+            "nop" => word_action = Some(Action::Nop),
+            "blackhole" => word_action = Some(Action::Blackhole),
+            "unreachable" => word_action = Some(Action::Unreachable),
+            "prohibit" => word_action = Some(Action::Prohibit),
             word => return Err(unknown(index, word, "rule", UNSUPPORTED_IN_RULES)),
         }
-        if let Some(found) = found
-            && action.replace((index, found)).is_some()
+        if let Some(word_action) = word_action
+            && action.replace((index, word_action)).is_some()
         {
             return Err(BadWord::new(index, "a rule can have only one action"));
         }
@@ -174,6 +177,7 @@ pub(in crate::config) fn rule(words: &[&str], tables: &Tables<'_>) -> Result<Rul
         let message = "a rule needs `table`, `goto`, `blackhole`, `unreachable`, `prohibit` or `nop`";
         return Err(BadWord::new(0, message));
     };
+    // keepalived numbers rules downwards, so a rule without `preference` would lead backwards.
     if let Action::Goto(target) = action
         && rule.preference.is_none_or(|preference| preference >= target)
     {
@@ -185,19 +189,19 @@ pub(in crate::config) fn rule(words: &[&str], tables: &Tables<'_>) -> Result<Rul
     if let (
         Some(index),
         Action::Goto(_) | Action::Nop | Action::Blackhole | Action::Unreachable | Action::Prohibit,
-    ) = (suppresses, action)
+    ) = (suppress_index, action)
     {
         return Err(BadWord::new(index, "`suppress_prefixlength` needs `table`"));
     }
-    (rule.family, rule.action) = (said.agreed()?, action);
+    (rule.family, rule.action) = (families.agreed()?, action);
     Ok(rule)
 }
 
-/// Reads the value of `from` or `to` of a rule. All addresses are `None`.
-fn selector(words: &mut Words<'_>, said: &mut Families) -> Result<Option<Prefix>, BadWord> {
+/// Reads the value of `from` or `to` of a rule; `None` for a value that means every address (`all`, `default`).
+fn parse_selector(words: &mut Words<'_>, families: &mut Families) -> Result<Option<Prefix>, BadWord> {
     let (index, word) = words.value()?;
     let range = range(index, word)?;
-    said.note(index, range.family());
+    families.note(index, range.family());
     match range {
         Range::Only(prefix) => Ok(Some(prefix)),
         Range::All | Range::AllV6 => Ok(None),

@@ -14,7 +14,7 @@ fn read_route(line: &str) -> Result<Route, BadWord> {
 
 fn read_rule(line: &str) -> Result<Rule, BadWord> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    rule(&words, &Tables::new(&Memory::new([("", "")]), &Directories::default()))
+    parse_rule(&words, &Tables::new(&Memory::new([("", "")]), &Directories::default()))
 }
 
 fn prefix(text: &str) -> Prefix {
@@ -286,7 +286,7 @@ fn bad_rules() {
         ("from", 0, "`from` needs a value"),
         ("10.0.0.0/8 table 3", 0, "`10.0.0.0/8` is not a keyword of a rule"),
         ("from 10.0.0.0/8 to 2001:db8::/32 table 3", 3, "IPv4 and IPv6 on one line"),
-        ("from 10.0.0.0/8 table 0", 3, "0 is not a table"),
+        ("from 10.0.0.0/8 table 0", 3, "0 is not a number of a table"),
         ("from 10.0.0.0/8 table 3 table 4", 4, "a rule can have only one action"),
         ("from 10.0.0.0/8 table 3 blackhole", 4, "a rule can have only one action"),
         ("from 10.0.0.0/8 goto 40", 2, "`goto` leads to a later rule"),
@@ -305,10 +305,10 @@ fn bad_rules() {
 
 #[test]
 fn rules_without_a_number_are_numbered_downwards() {
-    let mut preferences = Preferences::default();
+    let mut preferences = PreferenceNumbering::default();
     let mut numbered = |line: &str| {
         let mut rule = read_rule(line).unwrap();
-        (preferences.number(&mut rule), rule.preference)
+        (preferences.set_if_missing(&mut rule), rule.preference)
     };
     assert_eq!(numbered("from all table 1"), (true, Some(16_384)));
     assert_eq!(numbered("from all table 1 preference 7"), (false, Some(7)));

@@ -1,4 +1,4 @@
-//! What the rest of the daemon asks of the protocol thread.
+//! The commands of the rest of the daemon to the protocol thread.
 
 use std::os::fd::AsFd as _;
 use std::sync::mpsc::TryRecvError;

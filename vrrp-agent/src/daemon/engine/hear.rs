@@ -1,4 +1,4 @@
-//! What the protocol thread hears: events of the data plane, and deadlines that have passed.
+//! The inputs of the protocol thread: events of the data plane, and deadlines that have passed.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -66,7 +66,7 @@ impl Router {
     }
 }
 
-/// What was reported lately, so that it is not reported again.
+/// Recent reports, so that the same is not reported again.
 #[derive(Debug)]
 pub(in crate::daemon) struct Recent<T>(VecDeque<(Time, T)>);
 

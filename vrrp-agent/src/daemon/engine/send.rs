@@ -1,4 +1,4 @@
-//! What the protocol thread sends: adverts first, then a few announcements in each round.
+//! The sending of the protocol thread: adverts first, then a few announcements in each round.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -1,4 +1,4 @@
-//! What the kernel half, the protocol thread and the sockets need of each instance on this host.
+//! The values that the kernel half, the protocol thread and the sockets need of each instance on this host.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ impl HostBinding {
     /// How an instance uses the virtual router's hardware address, if its interface can receive for it.
     fn vmac(&self, slot: usize, instance: &InstanceConfig) -> Option<Vmac> {
         let link = self.link(slot);
-        instance.vmac.filter(|_| link.needs_arp() && link.takes_other_macs)
+        instance.vmac.filter(|_| link.uses_arp() && link.takes_other_macs)
     }
 
     /// The virtual routers' hardware addresses on one interface.

@@ -29,7 +29,7 @@ impl HostBinding {
     pub(in crate::daemon) fn groups_on(&self, number: usize, config: &Config) -> Vec<IpAddr> {
         let link = &self.links[number];
         let mut groups = match link.purpose {
-            Purpose::Instances if link.needs_arp() => vec![GROUP_V4.into(), GROUP_V6.into()],
+            Purpose::Instances if link.uses_arp() => vec![GROUP_V4.into(), GROUP_V6.into()],
             Purpose::Instances | Purpose::Guard => Vec::new(),
         };
         let mut join = |instance: &InstanceConfig| {
