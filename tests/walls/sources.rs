@@ -26,7 +26,7 @@ impl Source {
 
     /// True for a file of the library that both halves share.
     pub(crate) fn is_shared_library(&self) -> bool {
-        const SHARED: [&str; 7] = ["lib", "abi", "advert", "election", "frame", "arp", "nd"];
+        const SHARED: [&str; 8] = ["lib", "abi", "advert", "checksum", "election", "frame", "arp", "nd"];
         SHARED.iter().any(|file| self.name == format!("vrrp-ebpf/src/{file}.rs"))
     }
 }

@@ -9,8 +9,8 @@
 use crate::advert::{Address, Family, List, Reject, Rules};
 use crate::election::{Candidate, Takeover};
 
-/// The version of the layout of the data below, without the counters. An agent continues with the maps of an earlier run only if they have the same
-/// version. A test fails if the layout changes and this number does not.
+/// The version of the layout of the data below, without the counters. An agent continues with the maps of an earlier run only if
+/// they have the same version. A test fails if the layout changes and this number does not.
 pub const LAYOUT: u32 = 6;
 
 /// The greatest number of instances of one agent: 255 VRIDs on two interfaces in both families, rounded up.

@@ -102,7 +102,7 @@ impl HostBinding {
         Ok(host_binding)
     }
 
-    /// Continues the AH sequences of the instances that an earlier site had too. `slots` are pairs of the slot there and the
+    /// Continues the AH sequences of the instances that an earlier binding had too. `slots` are pairs of the slot there and the
     /// slot here.
     pub(super) fn inherit(&mut self, earlier: &Self, slots: impl Iterator<Item = (usize, usize)>) {
         for (there, here) in slots {

@@ -26,7 +26,7 @@ use crate::track::HealthTable;
 use crate::track::debounce::Debounce;
 use crate::vrrp::Time;
 
-/// The interfaces of a site.
+/// The interfaces of the host binding.
 pub(super) struct Interfaces {
     pub(super) config: Arc<Config>,
     pub(super) host_binding: HostBinding,
@@ -35,7 +35,7 @@ pub(super) struct Interfaces {
     debounce: Debounce,
     /// The instances whose source is not on this host, though they need it.
     sourceless: BTreeSet<usize>,
-    /// In the order of `site.links`.
+    /// In the order of `host_binding.links`.
     states: Vec<InterfaceState>,
 }
 
@@ -53,7 +53,7 @@ struct InterfaceState {
     settled: bool,
     /// True if the engine has been told that the program hears the interface.
     program_hears: bool,
-    /// True if the program was attached after `site.links` were looked up, which do not show it yet.
+    /// True if the program was attached after `host_binding.links` were looked up, which do not show it yet.
     just_attached: bool,
     /// The number of adverts that the program has not seen in its present place.
     unseen: u32,

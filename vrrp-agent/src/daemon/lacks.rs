@@ -23,7 +23,7 @@ pub(super) struct Facts<'a> {
     pub(super) page: &'a TrackPage,
     /// The instances whose source is not on this host, though they need it.
     pub(super) sourceless: &'a BTreeSet<Slot>,
-    /// The reason why an interface cannot be used, by the interface's number in the site.
+    /// The reason why an interface cannot be used, by the interface's number in the host binding.
     pub(super) complaint: &'a dyn Fn(usize) -> Option<String>,
     pub(super) links: Links,
 }

@@ -90,7 +90,7 @@ pub(super) enum Effect {
     Unseen { ifindex: u32 },
     /// Asked for by the tasks that watch the host, not by the engine.
     Network(NetworkRequest),
-    /// Slots are those of this roster from here on.
+    /// Slots are those of this configuration from here on.
     Reloaded(Box<ActiveConfig>),
     /// A step of the engine failed: of an instance, or of the whole.
     Failed { slot: Option<Slot>, doing: &'static str, error: String },
@@ -146,7 +146,7 @@ pub(super) enum NetworkRequest {
 pub(super) enum Told {
     /// An effect that changes nothing on the network.
     Effect(Effect),
-    /// A new configuration: slots are those of this roster from here on. The network has followed: `masters` are masters, and
+    /// A new configuration: slots are its slots from here on. The network has followed: `masters` are masters, and
     /// `missing` are the track groups that lack something.
     Reloaded { active: Box<ActiveConfig>, masters: BTreeSet<Slot>, missing: BTreeSet<String> },
 }

@@ -21,7 +21,7 @@ use super::{AttachPoint, Mode, VipEntry, VmacEntry};
 use crate::net::links::{Link, Purpose};
 use crate::wire::advert::{address, family};
 
-/// The maps of one configuration, which an operator reads and the next agent goes on with. MapSource that only hold values that a
+/// The maps of one configuration, which an operator reads and the next agent goes on with. Maps that only hold values that a
 /// program is about to use are not among them.
 const OF_A_CONFIGURATION: [&str; 6] = ["instances", "vips", "vmacs", "leases", "watchdogs", "events"];
 /// The maps that outlive a reload too.
