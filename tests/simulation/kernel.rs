@@ -120,6 +120,11 @@ impl Kernel {
         }
     }
 
+    /// A new agent goes on with the maps: it knows nothing of what the sockets of the one before have heard.
+    pub(crate) fn begin_again(&mut self) {
+        self.heard_elsewhere.fill(None);
+    }
+
     /// A reload replaces the maps by new ones that know nothing of an instance.
     pub(crate) fn forget(&mut self, slot: usize) {
         self.desired[slot] = None;

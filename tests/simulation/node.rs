@@ -208,6 +208,7 @@ impl Node {
         }
         if let Some(kernel) = &mut self.kernel {
             if random.chance(70) {
+                kernel.begin_again();
                 for (number, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.there) {
                     let saved = kernel.saved(number);
                     slot.installed = matches!(saved.resume, Resume::Holding { .. });
@@ -417,6 +418,10 @@ impl Node {
 
     /// Lets the group agree, tells the kernel half, and does what the state machines have put out.
     fn react(&mut self, clock: Time) -> Vec<Did> {
+        let members = self.slots.iter().filter(|slot| slot.is_grouped());
+        if group::is_about_to_resign(members.map(|slot| &slot.machine)) {
+            self.hear_fences(clock);
+        }
         let grouped = self.slots.iter_mut().filter(|slot| slot.is_grouped());
         let mut members: Vec<&mut Instance> = grouped.map(|slot| &mut slot.machine).collect();
         if !members.is_empty() {

@@ -78,4 +78,16 @@ impl Node {
         did.extend(self.handle_deadlines(now));
         did
     }
+
+    /// Before a group resigns, each member hears of the better master that the kernel half has heard.
+    pub(super) fn hear_fences(&mut self, clock: Time) {
+        let Some(kernel) = &self.kernel else { return };
+        for (number, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.is_grouped()) {
+            if slot.machine.state() == State::Master
+                && let Some(advert) = kernel.fence(number)
+            {
+                slot.machine.handle_advert(clock, &advert, Watch::Fenced);
+            }
+        }
+    }
 }

@@ -30,7 +30,7 @@ use crate::dataplane::{DataPlane, PlaneEvent, Slot};
 use crate::host;
 use crate::net::NetError;
 use crate::net::transmit::Transmitter;
-use crate::vrrp::{Output, State, Time, group};
+use crate::vrrp::{Output, State, Time, Watch, group};
 pub(super) use router::Router;
 use send::Queued;
 
@@ -301,11 +301,29 @@ impl Engine {
     /// Called after an input: the sync group agrees again, and then all outputs of its members are carried out.
     fn react(&mut self, slot: Slot, now: Time, late: Option<Late>) {
         let Some(group) = self.routers[slot].group else { return self.drain(slot, late) };
+        let members = self.routers.iter().filter(|router| router.group == Some(group));
+        if group::is_about_to_resign(members.map(|router| &router.machine)) {
+            self.hear_fences(group, now);
+        }
         let members = self.routers.iter_mut().filter(|router| router.group == Some(group));
         group::settle(now, members.map(|router| &mut router.machine));
         for slot in 0..self.routers.len() {
             if self.routers[slot].group == Some(group) {
                 self.drain(slot, late);
+            }
+        }
+    }
+
+    /// Hands each master of a sync group the advert of the better master that the kernel has heard, if any: its event may have yet to
+    /// be read, and would be of a past epoch once the group has resigned.
+    fn hear_fences(&mut self, group: usize, now: Time) {
+        for slot in 0..self.routers.len() {
+            let router = &mut self.routers[slot];
+            if router.group == Some(group)
+                && router.machine.state() == State::Master
+                && let Some(advert) = self.plane.fence(slot)
+            {
+                router.machine.handle_advert(now, &advert, Watch::Fenced);
             }
         }
     }

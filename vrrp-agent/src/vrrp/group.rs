@@ -38,6 +38,15 @@ pub fn settle<'m>(now: Time, members: impl Iterator<Item = &'m mut Instance>) {
     }
 }
 
+/// Returns true if [`settle`] would end the mastership of members because another member is not master. Before that, each member has
+/// to hear what the kernel half knows: a member that has a better master of its own waits for it as long as any backup, and a
+/// member that has none may be master again after a skew time.
+#[must_use]
+pub fn is_about_to_resign<'m>(members: impl Iterator<Item = &'m Instance> + Clone) -> bool {
+    let mut masters = members.clone().filter(|member| member.state() == State::Master);
+    masters.next().is_some() && { members }.any(Instance::holds_back)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
