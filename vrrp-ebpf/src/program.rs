@@ -85,7 +85,10 @@ fn classify_and_act<C: Context>(ctx: &C) -> Action {
         return on_other(ctx);
     }
     // Each handler is called from one place only, because the verifier goes through it again for each call.
-    on_ours(ctx, if matches!(kind, Kind::Tagged) { untag(ctx) } else { kind })
+    match if matches!(kind, Kind::Tagged) { untag(ctx) } else { Some(kind) } {
+        Some(kind) => on_ours(ctx, kind),
+        None => Action::Drop,
+    }
 }
 
 #[inline(never)]
@@ -120,18 +123,21 @@ fn admit<C: Context>(ctx: &C, mac: [u8; 6]) -> bool {
 }
 
 /// Removes tags of VLAN 0 from a frame that this program judges. Any other frame is left to the stack; of two tags it may have
-/// lost the outer one. A provider's tag may be in front of a customer's tag.
+/// lost the outer one. A provider's tag may be in front of a customer's tag. Returns `None` if the frame must be dropped: in tc the
+/// first tag is gone already and no further one can be removed here, but the stack would remove it and answer.
 #[inline(never)]
-fn untag<C: Context>(ctx: &C) -> Kind {
+fn untag<C: Context>(ctx: &C) -> Option<Kind> {
     let packet = Packet(ctx);
     let mut kind = frame::tagged(&packet);
     if matches!(kind, Kind::Tagged) && packet.untag() {
         kind = frame::tagged(&packet);
     }
     match kind {
-        Kind::Other | Kind::Tagged => Kind::Other,
-        kind if packet.untag() => kind,
-        _ => Kind::Other,
+        Kind::Other => Some(Kind::Other),
+        _ if !C::CAN_ADJUST_HEAD => None,
+        Kind::Tagged => Some(Kind::Other),
+        kind if packet.untag() => Some(kind),
+        _ => Some(Kind::Other),
     }
 }
 

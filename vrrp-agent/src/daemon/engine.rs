@@ -221,6 +221,11 @@ impl Engine {
         // The eventfd only wakes this thread: its count does not matter, and reading it when it is empty is no error.
         let _count = self.wake.read();
         let next = self.take_commands();
+        if let Next::Stop = next {
+            // Nothing is started or decided any more.
+            self.flush();
+            return next;
+        }
         // Do not read the clock again: what has arrived since `now` is heard before a deadline that has passed since.
         for slot in 0..self.routers.len() {
             if self.routers[slot].machine.next_deadline().is_some_and(|at| at <= now) {

@@ -257,8 +257,9 @@ fn enter_place(config: &Config) -> anyhow::Result<()> {
 /// The files that say that an agent runs here.
 struct Locks {
     runtime_directory: PathBuf,
-    pid_file: PidFile,
+    // Removed in this order if the start fails.
     namespace: PidFile,
+    pid_file: PidFile,
 }
 
 impl Locks {

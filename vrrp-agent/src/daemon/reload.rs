@@ -17,7 +17,7 @@ use super::messages::{ActiveConfig, Attach, Command, EngineHandle, Member, Reloa
 use super::namesakes::identities;
 use super::plane;
 use super::tracker_tasks::TrackerTasks;
-use crate::config::{Config, HostSettings};
+use crate::config::Config;
 use crate::dataplane::Slot;
 use crate::net::links::Link;
 use crate::track::HealthTable;
@@ -34,8 +34,7 @@ pub(super) async fn reload(
 ) -> Result<BTreeSet<String>> {
     let started = std::time::Instant::now();
     check_size(&config)?;
-    warn_of_no_instance(&config, &interfaces.config);
-    warn_of_what_stays(&config.host, &interfaces.config.host);
+    warn_of_what_stays(&config, &interfaces.config);
     config.host.place = interfaces.config.host.place.clone();
     let others: Vec<IpAddr> = virtual_addresses(&interfaces.config);
     let mut host_binding = HostBinding::look(&runner.handle, &mut config, &others).await?;
@@ -104,7 +103,10 @@ pub(super) async fn reload(
     // Wait until the network thread and the effects task have followed: until then a slot means one thing here and another
     // there, so nothing else is asked of them.
     let missing = is_carried_out.await.context("the daemon is about to stop")?;
-    attached.context("the configuration is in force, but the kernel half is not everywhere")?;
+    if let Err(error) = attached {
+        tracing::error!("not reloaded everywhere: the file is in force, but not the kernel half: {error}");
+        return Ok(missing);
+    }
     let (kept, now, before) = count;
     tracing::info!(
         "reloaded in {:.1} ms: {kept} instances go on, {} are new, {} are gone",
@@ -115,17 +117,15 @@ pub(super) async fn reload(
     Ok(missing)
 }
 
-/// Warns if all addresses are given up, which may be a slip of the operator's.
-fn warn_of_no_instance(now: &Config, before: &Config) {
+/// Warns if all addresses are given up, which may be a slip of the operator's, and of settings that have changed in the file and stay
+/// as they were at the start.
+fn warn_of_what_stays(now: &Config, before: &Config) {
     if now.instances.is_empty() && !before.instances.is_empty() {
         tracing::warn!(
             "the file has no vrrp_instance any more: all addresses are given up, as by keepalived"
         );
     }
-}
-
-/// Warns of settings that have changed in the file and stay as they were at the start.
-fn warn_of_what_stays(now: &HostSettings, before: &HostSettings) {
+    let (now, before) = (&now.host, &before.host);
     for (keyword, changed) in [
         ("net_namespace", now.place.net_namespace != before.place.net_namespace),
         ("instance", now.place.instance != before.place.instance),

@@ -22,6 +22,7 @@
 mod addresses;
 mod change;
 mod listen;
+mod lower;
 mod resume;
 mod surrender;
 mod sync_membership;
@@ -33,8 +34,7 @@ use vrrp_ebpf::advert::{Advert, PRIORITY_OWNER};
 use vrrp_ebpf::election::{AtMaster, Candidate, DOWN_ADVERTS, Preempt, Takeover};
 
 use super::terms::{
-    Cause, Fault, GarpSchedule, Heard, OnHigher, OnLower, Output, Params, State, Statistics, SyncMembership,
-    Watch,
+    Cause, Fault, GarpSchedule, Heard, OnHigher, Output, Params, State, Statistics, SyncMembership, Watch,
 };
 use super::timers::{Timer, Timers};
 use super::{Time, effective_priority};
@@ -86,6 +86,8 @@ pub struct Instance {
     paused: bool,
     /// [`Joining::Yes`] if the instance is new in a sync group that is master.
     joining: Joining,
+    /// The time when a master last heard a lower advert.
+    lower_heard: Option<Time>,
     /// The time when a lower advert was last answered with an announcement.
     answered: Option<Time>,
     /// True if the sync group has not learned of that advert yet.
@@ -120,6 +122,7 @@ impl Instance {
             install_asked: None,
             paused: false,
             joining: Joining::No,
+            lower_heard: None,
             answered: None,
             group_garp_pending: false,
             outputs: VecDeque::new(),
@@ -281,32 +284,7 @@ impl Instance {
                 }
                 self.step_down(now, advert, Duration::from_nanos(master_down_ns), Cause::HigherPriority);
             }
-            AtMaster::Inferior => match self.stalled_for(now) {
-                // Because of our silence the other router is master by the rules. It keeps the addresses until an orderly
-                // election: the peers of a stalled router must not see two routers that both insist on being master. A router
-                // that cannot send gives up, because it would be master again, and overtaken again.
-                Some(stalled) if self.sending.failing_since().is_some() => {
-                    self.surrender(now, Cause::CannotSend { silent: stalled });
-                }
-                Some(stalled) => {
-                    let down = Duration::from_nanos(self.candidate().master_down_ns(advert.interval_ns));
-                    self.step_down(now, advert, down, Cause::Overtaken { stalled });
-                }
-                // Discard the advert and advertise at once. It may have poisoned caches of neighbours, so announce again.
-                None => {
-                    match self.params.on_lower {
-                        OnLower::Advertise => self.advertise(now),
-                        OnLower::Ignore => {}
-                    }
-                    // Once per interval at most, not for each advert of a flood.
-                    if self.answered.is_none_or(|at| now - at >= self.params.interval) {
-                        self.answered = Some(now);
-                        self.group_garp_pending = true;
-                        self.announce_after_lower(now);
-                        self.outputs.push_back(Output::LowerHeard);
-                    }
-                }
-            },
+            AtMaster::Inferior => self.hear_lower(now, advert),
         }
     }
 
@@ -315,13 +293,6 @@ impl Instance {
     fn stalled_for(&self, now: Time) -> Option<Duration> {
         let silent = now - self.sending.failing_since().or(self.advertised)? + self.suspended;
         (silent > self.lease().max(self.lateness())).then_some(silent)
-    }
-
-    /// Returns true if a lower router has advertised after the last advert of this master, which has stalled since: the other
-    /// router has taken over.
-    #[must_use]
-    pub fn is_overtaken_by(&self, now: Time, heard: &Heard) -> bool {
-        self.stalled_for(now).is_some() && self.advertised.is_some_and(|at| heard.at > at)
     }
 
     /// Returns the time for which a busy host may send no advert.

@@ -96,7 +96,7 @@ impl Context for XdpContext {
 }
 
 impl Context for TcContext {
-    /// In tc a tag of VLAN 0 is no longer in the frame's memory, and a frame with a second tag inside is left to the stack as it is.
+    /// In tc a tag of VLAN 0 is no longer in the frame's memory; a tag that is there is a second one.
     const CAN_ADJUST_HEAD: bool = false;
 
     #[inline(always)]

@@ -80,10 +80,26 @@ impl Engine {
 
     pub(super) fn say(&mut self, slot: Slot, notice: Notice, of: Address) {
         let router = &mut self.routers[slot];
-        if router.noticed.len() < NOTICES_MAX && !router.noticed.contains(&(notice, of)) {
-            router.noticed.push((notice, of));
+        // A router that changes its interval again and again is reported once too.
+        let kind = (std::mem::discriminant(&notice), of);
+        if router.noticed.len() < NOTICES_MAX && !router.noticed.contains(&kind) {
+            router.noticed.push(kind);
             let address = ip(router.key.family, &of);
             self.tell(Effect::Notice { slot, notice, address });
+        }
+    }
+
+    /// Hands a master the advert of another router that the kernel has heard and whose event it may not have read: of a better
+    /// master, or of a lower router that has taken over while this thread stood still.
+    pub(super) fn hear_as_master(&mut self, slot: Slot, now: Time) {
+        let (fence, lower) = (self.plane.fence(slot), self.plane.lower_router(slot));
+        let machine = &mut self.routers[slot].machine;
+        match (fence, lower) {
+            (Some(advert), _) => machine.handle_advert(now, &advert, Watch::Fenced),
+            (None, Some(heard)) if machine.is_overtaken_by(now, &heard) => {
+                machine.handle_advert(now, &heard.advert, Watch::Here);
+            }
+            (None, _) => {}
         }
     }
 
@@ -97,16 +113,13 @@ impl Engine {
                 let alive = self.plane.kernel_watch(slot).filter(|watch| watch.deadline > now);
                 alive.map(|watch| (watch.advert, Watch::Kernel))
             }
-            State::Master => match self.plane.fence(slot) {
-                Some(advert) => Some((advert, Watch::Fenced)),
-                None => {
-                    let lower = self.plane.lower_router(slot);
-                    let lower = lower.filter(|heard| machine.is_overtaken_by(now, heard));
-                    lower.map(|heard| (heard.advert, Watch::Here))
-                }
-            },
+            State::Master => {
+                self.hear_as_master(slot, now);
+                None
+            }
             State::Initialize | State::Fault => None,
         };
+        let machine = &mut self.routers[slot].machine;
         if let Some((advert, watch)) = unheard {
             machine.handle_advert(now, &advert, watch);
         }

@@ -22,6 +22,10 @@ impl Engine {
         // The state machine watches each master that the kernel watches, until the new program has heard the master: not less
         // patiently than the kernel.
         for slot in 0..self.routers.len() {
+            if self.routers[slot].machine.state() == State::Master {
+                // The new maps know nothing of it.
+                self.hear_as_master(slot, now);
+            }
             self.catch_up(slot);
             self.watch_here(slot, now);
             if let (State::Backup, Some(watch)) =

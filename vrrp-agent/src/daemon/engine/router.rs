@@ -1,6 +1,7 @@
 //! An instance as the protocol thread holds it: the state machine, and the parts that depend on this host.
 
 use std::collections::VecDeque;
+use std::mem::Discriminant;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ pub(in crate::daemon) struct Router {
     pub(in crate::daemon) lease_until: Option<Time>,
     pub(super) complained: Option<Time>,
     /// The notices that were logged, each with the router that it is about.
-    pub(super) noticed: Vec<(Notice, Address)>,
+    pub(super) noticed: Vec<(Discriminant<Notice>, Address)>,
     /// The refused adverts that were reported last, by sender and reason.
     pub(super) refusals: Recent<(IpAddr, Reject)>,
 }

@@ -30,6 +30,11 @@ pub(super) struct Sending {
 }
 
 impl Sending {
+    /// The time when the last advert left.
+    pub(super) fn left(&self) -> Option<Time> {
+        self.left
+    }
+
     pub(super) fn failing_since(&self) -> Option<Time> {
         self.failing
     }
