@@ -77,7 +77,7 @@ pub(super) async fn reload(
     });
     let (done, is_done) = oneshot::channel();
     let (carried_out, is_carried_out) = oneshot::channel();
-    let count = (kept.len(), members.len(), interfaces.host_binding.len());
+    let (both, now, before) = (kept.len(), members.len(), interfaces.host_binding.len());
     let reload = Reload {
         members,
         plane,
@@ -107,12 +107,11 @@ pub(super) async fn reload(
         tracing::error!("not reloaded everywhere: the file is in force, but not the kernel half: {error}");
         return Ok(missing);
     }
-    let (kept, now, before) = count;
     tracing::info!(
-        "reloaded in {:.1} ms: {kept} instances go on, {} are new, {} are gone",
+        "reloaded in {:.1} ms: {both} instances go on, {} are new, {} are gone",
         started.elapsed().as_secs_f64() * 1000.0,
-        now - kept,
-        before - kept
+        now - both,
+        before - both
     );
     Ok(missing)
 }
