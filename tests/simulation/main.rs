@@ -92,6 +92,9 @@ fn what_was_found_once_is_not_found_again() {
         // A member of a sync group resigned with its group though its kernel half had heard a better master, whose event was then of a
         // past epoch; it did not wait for that master.
         ("a fence in a group that resigns", &[70_166_217]),
+        // The kernel half did not report a lower master that it had reported before another router was heard: the delay before the
+        // preemption did not begin again.
+        ("a delay that did not begin", &[91_287_386]),
         // With these seeds the simulator expected too much; a comment at each check says why.
         ("who takes over", &[20_000_379, 20_044_094]),
         ("who goes on", &[1_795_752_260_001_590, 20_012_060, 20_120_425, 20_480_557, 20_292_356]),

@@ -379,8 +379,13 @@ impl Node {
         if self.kernel.is_some() && self.next_sweep <= clock {
             self.next_sweep = clock + SWEEP_INTERVAL;
             for slot in 0..self.slots.len() {
-                if let Some(signal) = self.kernel.as_ref().and_then(|kernel| kernel.sweep(slot, clock)) {
+                let Some(kernel) = &self.kernel else { break };
+                let heard = kernel.last_heard(slot);
+                if let Some(signal) = kernel.sweep(slot, clock) {
                     did.extend(self.take(slot, signal, clock));
+                }
+                if let Some(heard) = heard {
+                    self.slots[slot].machine.check_preempt_delay(clock, heard);
                 }
             }
         }

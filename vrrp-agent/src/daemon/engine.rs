@@ -242,6 +242,14 @@ impl Engine {
             for plane_event in self.plane.sweep(now) {
                 self.take_event(plane_event, now);
             }
+            for slot in 0..self.routers.len() {
+                let machine = &mut self.routers[slot].machine;
+                if machine.waits_to_preempt()
+                    && let Some(heard) = self.plane.last_heard(slot)
+                {
+                    machine.check_preempt_delay(now, heard);
+                }
+            }
         }
         self.flush();
         if self.next_alive <= now && self.may_take_over() {

@@ -194,7 +194,9 @@ impl Instance {
         }
     }
 
-    fn waits_to_preempt(&self) -> bool {
+    /// Returns true if the delay before a preemption has yet to run, or is running.
+    #[must_use]
+    pub fn waits_to_preempt(&self) -> bool {
         !self.params.preempt_delay.is_zero() && self.patience == PreemptDelay::Waiting
     }
 

@@ -67,6 +67,19 @@ impl Instance {
         }
     }
 
+    /// Starts the delay before a preemption, if the kernel half has heard a lower master of which it has not reported. It reports
+    /// changes of the master that it watches; another router that it heard in between, and that ranked lower then, ended the delay
+    /// here and is no such change. To be called once a second while [`Self::waits_to_preempt`].
+    pub fn check_preempt_delay(&mut self, now: Time, heard: Heard) {
+        match self.state {
+            State::Backup if self.waits_to_preempt() => {
+                self.catch_up(heard);
+                self.follow_preempt_delay(now);
+            }
+            State::Initialize | State::Backup | State::Master | State::Fault => {}
+        }
+    }
+
     /// Continues the wait for the master here, until `deadline`, because the kernel half does not watch any more.
     pub fn watch_here(&mut self, now: Time, deadline: Time) {
         match self.state {

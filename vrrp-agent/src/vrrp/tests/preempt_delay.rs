@@ -71,3 +71,18 @@ fn c1_a_resignation_leaves_the_delay_alone() {
     instance.handle_timeout(at(3.0));
     assert_eq!(instance.candidate().preempt, Preempt::Yes);
 }
+
+/// The kernel half reports changes of the master only, so a lower master that it has heard all along is not told again after
+/// another router has called the delay off.
+#[test]
+fn the_delay_begins_with_a_lower_master_of_which_the_kernel_half_does_not_report() {
+    let mut instance = delayed(1);
+    hears(&mut instance, 1.0, 90);
+    hears(&mut instance, 1.5, 200);
+    let heard = Heard { advert: advert(90, 9), at: at(3.0) };
+    instance.check_preempt_delay(at(3.5), heard);
+    instance.handle_timeout(at(4.4));
+    assert_eq!(instance.candidate().preempt, Preempt::No);
+    instance.handle_timeout(at(4.5));
+    assert_eq!(instance.candidate().preempt, Preempt::Yes);
+}
