@@ -115,6 +115,11 @@ impl World {
             if node.slots[slot].missed.is_some_and(|at| since - at <= self.interval * 4) {
                 return false;
             }
+            // Nor does a master that could not be heard when it became master, and was heard later: it took over from nobody, and
+            // yields to the node that goes on if that one ranks higher.
+            if node.slots[slot].told.is_some_and(|told| told - since > self.interval) {
+                return false;
+            }
             // Nor does a master count whose adverts do not leave its node: no other node can know of it.
             let all_know = |told| node.clock(self.now) - told > heard;
             node.runs() && machine.state() == State::Master && node.slots[slot].told.is_some_and(all_know)
