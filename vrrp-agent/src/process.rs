@@ -68,13 +68,13 @@ pub enum ProgramError {
     System(#[from] io::Error),
 }
 
-/// The tie between a program and the caller that starts it.
+/// The time for which a program may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
     /// Its last output is kept, and it is killed when the caller does not wait for it any more.
-    Close,
+    OfCaller,
     /// It goes on without the agent, and its output goes nowhere: it may start services, which inherit both.
-    Loose,
+    OfItsOwn,
 }
 
 /// A program that runs, leader of its process group.
@@ -156,11 +156,11 @@ fn begin(
         command.uid(user.as_raw()).gid(group.as_raw());
     }
     let output = match lifetime {
-        Lifetime::Loose => {
+        Lifetime::OfItsOwn => {
             command.stdout(Stdio::null()).stderr(Stdio::null());
             None
         }
-        Lifetime::Close => {
+        Lifetime::OfCaller => {
             // One pipe for both, so that their lines stay in order.
             let (reader, writer) = io::pipe()?;
             command.stdout(writer.try_clone()?).stderr(writer).kill_on_drop(true);
@@ -343,8 +343,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         // A child that has no number any more has been reaped.
         match self.lifetime {
-            Lifetime::Close if self.child.id().is_some() => self.signal(Signal::SIGKILL),
-            Lifetime::Close | Lifetime::Loose => {}
+            Lifetime::OfCaller if self.child.id().is_some() => self.signal(Signal::SIGKILL),
+            Lifetime::OfCaller | Lifetime::OfItsOwn => {}
         }
     }
 }

@@ -42,13 +42,12 @@ pub(super) enum Before<'a> {
 
 /// Starts or goes on with the tracker tasks, and puts together what is known. Changes nothing else.
 pub(super) async fn assemble(
-    config: Config,
+    config: Arc<Config>,
     host_binding: HostBinding,
     before: Before<'_>,
     tracker_tasks: &mut TrackerTasks,
     handle: &Handle,
 ) -> Assembly {
-    let config = Arc::new(config);
     let started = tracker_tasks.run(&config).await;
     let sourceless = interfaces::sourceless(handle, &config).await;
     let mut debounce = Debounce::new(&config);

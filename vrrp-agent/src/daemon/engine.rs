@@ -255,7 +255,7 @@ impl Engine {
         if self.next_alive <= now && self.may_take_over() {
             self.next_alive = now + ALIVE_INTERVAL;
             // Without the report the kernel leaves the takeover to this thread.
-            let _leaves = self.plane.report_alive(now);
+            let _not_reported = self.plane.report_alive(now);
         }
         next
     }

@@ -7,7 +7,7 @@ use crate::process::{self, End, Lifetime};
 pub(super) async fn run(keyword: &str, once: &LifecycleScript, security: ScriptSecurity) {
     let Some(program) = &once.program else { return };
     // Programs that it starts may stay, and must not lose their output when the daemon ends.
-    let mut running = match process::start(program, &[], security, Lifetime::Loose).await {
+    let mut running = match process::start(program, &[], security, Lifetime::OfItsOwn).await {
         Ok(running) => running,
         Err(error) => return tracing::error!("{keyword}: {error}"),
     };

@@ -121,11 +121,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let host_changes = changes::stream()?;
     let netlink = links::connect()?;
     let host_binding = HostBinding::look(&netlink, &mut config, &[]).await?;
+    let config = Arc::new(config);
     let (engine, command_queue) = engine_handle()?;
     let active = ActiveConfig {
         generation: 0,
         master_resources: host_binding.master_resources(&config),
-        config: Arc::new(config.clone()),
+        config: Arc::clone(&config),
         lacks: Vec::new(),
         was: vec![None; config.instances.len()],
         carried_out: None,

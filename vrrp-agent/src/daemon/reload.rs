@@ -1,5 +1,6 @@
 //! Reads the file again. A virtual router that is in both configurations goes on as it is: it is identified by interface,
-//! family, number and the routers that it speaks to, not by its name. Everything that can fail is done before anything changes.
+//! family, number and the routers that it speaks to, not by its name. Everything that can refuse the file is done before anything changes. What can still fail afterwards is the
+//! attachment of a program: then the file is in force all the same, and the log says so.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -54,7 +55,7 @@ pub(super) async fn reload(
     let kept: Vec<(Slot, Slot)> =
         was.iter().enumerate().filter_map(|(here, there)| Some(((*there)?, here))).collect();
     let before = Before::Running { interfaces, health_table, kept: kept.clone() };
-    let assembly = assemble(config, host_binding, before, tracker_tasks, &runner.handle).await;
+    let assembly = assemble(Arc::new(config), host_binding, before, tracker_tasks, &runner.handle).await;
     let Assembly { config, host_binding, debounce, sourceless, health_table: table, health, lacks } =
         assembly;
     *health_table = table;

@@ -142,11 +142,6 @@ impl<'a> Supervisor<'a> {
     ) -> Self {
         let removals = watch_routing(&interfaces.config);
         let listeners = unknown_vrids::listen_for(&interfaces.config, &interfaces.host_binding);
-        // After a time with nothing to do, tick once and not once for each missed tick.
-        let mut retry = interval(REFUSAL_PAUSE);
-        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut check = interval(PROGRAM_CHECK);
-        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             peers,
             interfaces,
@@ -159,8 +154,8 @@ impl<'a> Supervisor<'a> {
             reading: Reading::Not,
             has_read: unbounded_channel(),
             pauses: unbounded_channel(),
-            retry,
-            check,
+            retry: every(REFUSAL_PAUSE),
+            check: every(PROGRAM_CHECK),
         }
     }
 
@@ -394,6 +389,13 @@ fn watch_routing(config: &Config) -> Pin<Box<dyn Stream<Item = ()>>> {
         tracing::error!("{error}: routes and rules of ours that another program removes are not put back");
         Box::pin(futures_util::stream::pending())
     })
+}
+
+/// Returns an interval that ticks once after a time with nothing to do, and not once for each missed tick.
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 async fn until(at: Option<Time>) {

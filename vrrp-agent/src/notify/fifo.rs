@@ -210,7 +210,7 @@ async fn supervise(
     let mut pause = PAUSE_MIN;
     loop {
         let started = Instant::now();
-        match process::start(program, &[path.to_owned()], security, Lifetime::Loose).await {
+        match process::start(program, &[path.to_owned()], security, Lifetime::OfItsOwn).await {
             Ok(mut running) => tokio::select! {
                 end = running.wait() => match end {
                     Ok(status) => tracing::warn!("the reader of FIFO {path} ({script}) has ended: {status}; it is started again"),

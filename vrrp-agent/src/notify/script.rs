@@ -78,7 +78,7 @@ async fn work(name: String, mut calls: Receiver<Call>, limit: Duration) {
     let what = format!("notify scripts of {name}");
     while let Some(Call { program, arguments, security }) = next(&mut calls, &what).await {
         let script = &program.command[0];
-        let end = match process::start(&program, &arguments, security, Lifetime::Loose).await {
+        let end = match process::start(&program, &arguments, security, Lifetime::OfItsOwn).await {
             Ok(mut running) => running.within(limit).await,
             Err(error) => {
                 tracing::error!("notify script of {name} ({script}) cannot run: {error}");

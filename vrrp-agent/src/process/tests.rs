@@ -49,7 +49,7 @@ fn named(user: &str) -> ScriptUser {
 async fn run(program: &Program, limit: Duration) -> (End, String) {
     identity::look_up([]).await;
     let mut running =
-        start(program, &["more".to_owned()], ScriptSecurity::Off, Lifetime::Close).await.unwrap();
+        start(program, &["more".to_owned()], ScriptSecurity::Off, Lifetime::OfCaller).await.unwrap();
     let end = running.within(limit).await.unwrap();
     (end, running.last_lines())
 }
@@ -117,15 +117,15 @@ async fn a_hanging_group_is_killed_whole() {
 }
 
 #[tokio::test]
-async fn nobody_waits_so_it_is_killed_unless_its_tie_is_loose() {
+async fn a_program_that_is_not_waited_for_is_killed_unless_it_has_a_lifetime_of_its_own() {
     let directory = Directory::new("tie");
-    for (tie, goes_on) in [(Lifetime::Close, false), (Lifetime::Loose, true)] {
-        let flag = directory.0.join(format!("{tie:?}"));
+    for (lifetime, goes_on) in [(Lifetime::OfCaller, false), (Lifetime::OfItsOwn, true)] {
+        let flag = directory.0.join(format!("{lifetime:?}"));
         let script = directory.script("s", &format!("sleep 1; touch {}", flag.display()));
         identity::look_up([]).await;
-        drop(start(&program(&[&script]), &[], ScriptSecurity::Off, tie).await.unwrap());
+        drop(start(&program(&[&script]), &[], ScriptSecurity::Off, lifetime).await.unwrap());
         tokio::time::sleep(Duration::from_secs(2)).await;
-        assert_eq!(flag.exists(), goes_on, "{tie:?}");
+        assert_eq!(flag.exists(), goes_on, "{lifetime:?}");
     }
 }
 

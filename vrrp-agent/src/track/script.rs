@@ -138,7 +138,7 @@ pub async fn run(
             Outcome::Stuck(script.timeout)
         } else {
             stuck = None;
-            match process::start(&script.program, &[], security, Lifetime::Close).await {
+            match process::start(&script.program, &[], security, Lifetime::OfCaller).await {
                 Ok(mut running) => {
                     told_unrunnable = false;
                     let outcome = finish(&script, &mut running).await;

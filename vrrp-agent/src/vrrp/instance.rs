@@ -69,7 +69,7 @@ pub struct Instance {
     heard: Option<Heard>,
     /// As backup: the last advert of any router, whether it counted or not, unless its sender has resigned since.
     last: Option<Heard>,
-    patience: PreemptDelay,
+    preempt_delay: PreemptDelay,
     /// True if the addresses of this mastership are on the interface.
     installed: bool,
     /// As backup: the time of the last advert of lower priority.
@@ -113,7 +113,7 @@ impl Instance {
             timers: Timers::default(),
             heard: None,
             last: None,
-            patience: PreemptDelay::Waiting,
+            preempt_delay: PreemptDelay::Waiting,
             installed: false,
             outranked: None,
             advertised: None,
@@ -197,7 +197,7 @@ impl Instance {
     /// Returns true if the delay before a preemption has yet to run, or is running.
     #[must_use]
     pub fn waits_to_preempt(&self) -> bool {
-        !self.params.preempt_delay.is_zero() && self.patience == PreemptDelay::Waiting
+        !self.params.preempt_delay.is_zero() && self.preempt_delay == PreemptDelay::Waiting
     }
 
     /// Returns the lease: the time after an advert for which the addresses are still ours. It is shorter, by the skew, than the
@@ -361,7 +361,7 @@ impl Instance {
                 }
                 Timer::SecondBurst => self.announce(self.params.garp.repeat),
                 Timer::SecondAfterLower => self.announce(self.params.garp.lower_repeat),
-                Timer::PreemptDelay => self.patience = PreemptDelay::Over,
+                Timer::PreemptDelay => self.preempt_delay = PreemptDelay::Over,
                 Timer::Install => self.handle_install_late(now, due),
                 Timer::Pause => self.end_pause(now),
                 Timer::Refresh => {
@@ -448,7 +448,7 @@ impl Instance {
         let from = std::mem::replace(&mut self.state, to);
         self.epoch += 1;
         self.since = now;
-        self.patience = PreemptDelay::Waiting;
+        self.preempt_delay = PreemptDelay::Waiting;
         self.installed = false;
         self.install_asked = None;
         self.last = None;

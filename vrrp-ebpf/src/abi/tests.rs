@@ -4,20 +4,18 @@ use super::{Counters, LAYOUT};
 
 /// Returns the FNV-1a hash of the source text of all types with a fixed layout, without comments and without counters.
 fn fingerprint() -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325;
-    for source in [include_str!("../abi.rs"), include_str!("../advert.rs"), include_str!("../election.rs")] {
-        let mut inside = false;
-        for line in source.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
-            inside |= line.starts_with("#[repr(");
-            if inside {
-                hash = line
-                    .bytes()
-                    .fold(hash, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-                inside = line != "}";
-            }
+    let sources = [include_str!("../abi.rs"), include_str!("../advert.rs"), include_str!("../election.rs")];
+    let mut inside = false;
+    let lines = sources.into_iter().flat_map(str::lines).map(str::trim).filter(|line| {
+        if line.starts_with("//") {
+            return false;
         }
-    }
-    hash
+        inside |= line.starts_with("#[repr(");
+        let counts = inside;
+        inside &= *line != "}";
+        counts
+    });
+    fnv(lines.flat_map(str::bytes))
 }
 
 /// If this fails, the layout has changed: increase `LAYOUT`, and write down the new pair.

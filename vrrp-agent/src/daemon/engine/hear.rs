@@ -92,14 +92,14 @@ impl Engine {
     /// Hands a master the advert of another router that the kernel has heard and whose event it may not have read: of a better
     /// master, or of a lower router that has taken over while this thread stood still.
     pub(super) fn hear_as_master(&mut self, slot: Slot, now: Time) {
-        let (fence, lower) = (self.plane.fence(slot), self.plane.lower_router(slot));
         let machine = &mut self.routers[slot].machine;
-        match (fence, lower) {
-            (Some(advert), _) => machine.handle_advert(now, &advert, Watch::Fenced),
-            (None, Some(heard)) if machine.is_overtaken_by(now, &heard) => {
-                machine.handle_advert(now, &heard.advert, Watch::Here);
-            }
-            (None, _) => {}
+        if let Some(advert) = self.plane.fence(slot) {
+            machine.handle_advert(now, &advert, Watch::Fenced);
+        } else if machine.has_stalled(now)
+            && let Some(heard) =
+                self.plane.lower_router(slot).filter(|heard| machine.is_overtaken_by(now, heard))
+        {
+            machine.handle_advert(now, &heard.advert, Watch::Here);
         }
     }
 

@@ -94,7 +94,7 @@ impl Instance {
     pub(super) fn follow_preempt_delay(&mut self, now: Time) {
         let Some(last) = self.last else { return };
         if last.advert.priority >= self.priority() {
-            self.patience = PreemptDelay::Waiting;
+            self.preempt_delay = PreemptDelay::Waiting;
             self.timers.stop(Timer::PreemptDelay);
         } else if self.waits_to_preempt() && self.timers.get(Timer::PreemptDelay).is_none() {
             self.timers.set(Timer::PreemptDelay, now + self.params.preempt_delay);

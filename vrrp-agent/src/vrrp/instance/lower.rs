@@ -39,12 +39,18 @@ impl Instance {
         }
     }
 
+    /// Returns true if no advert of this master has left for longer than its lease: another router may have taken over.
+    #[must_use]
+    pub fn has_stalled(&self, now: Time) -> bool {
+        self.stalled_for(now).is_some()
+    }
+
     /// Returns true if a lower router has advertised after the last advert of this master, which has stalled since: the other
     /// router has taken over. An advert that was handled already does not count, nor does one of a router that is lost again.
     #[must_use]
     pub fn is_overtaken_by(&self, now: Time, heard: &Heard) -> bool {
         let last = self.advertised.max(self.lower_heard).max(self.sending.left());
-        let patience = Duration::from_nanos(self.candidate().master_down_ns(heard.advert.interval_ns));
-        self.stalled_for(now).is_some() && last.is_some_and(|at| heard.at > at) && now - heard.at < patience
+        let until_lost = Duration::from_nanos(self.candidate().master_down_ns(heard.advert.interval_ns));
+        self.has_stalled(now) && last.is_some_and(|at| heard.at > at) && now - heard.at < until_lost
     }
 }

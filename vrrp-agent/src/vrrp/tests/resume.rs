@@ -64,7 +64,7 @@ fn who_lacks_something_does_not_go_on() {
 }
 
 #[test]
-fn an_owner_waits_for_nobody_s_watch() {
+fn an_owner_is_master_at_once_though_the_kernel_half_watched_another_master() {
     let mut owner = Instance::new(params(255), at(100.0));
     let heard = Heard { advert: advert(200, 9), at: at(99.0) };
     owner.resume(
@@ -79,7 +79,7 @@ fn an_owner_waits_for_nobody_s_watch() {
 /// An instance waits in fault for a first result, without a notification; an instance that already runs continues until there
 /// is one.
 #[test]
-fn what_is_not_known_yet_starts_nobody_and_stops_nobody() {
+fn a_first_result_that_is_awaited_holds_back_a_start_and_stops_no_running_instance() {
     let mut instance = Instance::new(params(100), at(0.0));
     instance.set_fault(at(0.0), Fault::Undecided);
     instance.start(at(0.0));
